@@ -1,0 +1,98 @@
+"""Every error that KPL raises on purpose, in one tree.
+
+    KplError                  anything the user can mend; the command prints it in one line, exit code 1
+    ├── InputError            something handed in cannot be used
+    │   ├── KnowledgeError    a knowledge base: names the file, the line or key, and the mend
+    │   ├── PictureError      one picture cannot be read: the run sets it aside and goes on
+    │   ├── FeaturesError     a feature folder, bundle or array
+    │   ├── LabelsError       labels for `kpl evaluate`
+    │   └── UnknownNameError  a name that no registry knows; suggests the nearest
+    ├── EncoderError          an encoder that cannot be loaded, or does not fit the knowledge
+    ├── MissingExtraError     an optional dependency is not installed; gives its install line
+    ├── NotFittedError        `predict` before `fit`
+    └── OutputError           an output folder that exists, a full disk, no permission
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "EncoderError",
+    "FeaturesError",
+    "InputError",
+    "KnowledgeError",
+    "KplError",
+    "LabelsError",
+    "MissingExtraError",
+    "NotFittedError",
+    "OutputError",
+    "PictureError",
+    "UnknownNameError",
+]
+
+
+class KplError(Exception):
+    """Anything the user can mend. The message says what failed, what was seen, what is allowed, what to do next."""
+
+
+class InputError(KplError):
+    """Something handed in cannot be used."""
+
+
+class KnowledgeError(InputError):
+    """A knowledge base is wrong: the message names the file, the line or key, and the mend."""
+
+
+class PictureError(InputError):
+    """One picture cannot be read. Runs set the picture aside with this reason and go on."""
+
+
+class FeaturesError(InputError):
+    """A feature folder, a feature bundle or a feature array is not what it should be."""
+
+
+class LabelsError(InputError):
+    """The labels given for scoring do not fit the predictions."""
+
+
+class UnknownNameError(InputError):
+    """A name that no registry knows.
+
+    Example:
+        >>> str(UnknownNameError("method", "kpll", ["kpl", "cupl"]))
+        "unknown method 'kpll': did you mean 'kpl'? Known: cupl, kpl"
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        super().__init__(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")
+
+
+class EncoderError(KplError):
+    """An encoder cannot be loaded, fails its self-test, or does not fit the knowledge it is asked to read."""
+
+
+class MissingExtraError(KplError):
+    """An optional dependency is not installed.
+
+    Example:
+        >>> str(MissingExtraError("reading DICOM", "dicom"))
+        "reading DICOM needs an extra that is not installed: pip install 'knowledge-proxy-learning[dicom]'"
+    """
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        super().__init__(
+            f"{purpose} needs an extra that is not installed: pip install 'knowledge-proxy-learning[{extra}]'"
+        )
+
+
+class NotFittedError(KplError):
+    """`predict`, `predict_proba` or `explain` was called before `fit`."""
+
+
+class OutputError(KplError):
+    """The output cannot be written: the folder exists, the disk is full, permission is missing."""
