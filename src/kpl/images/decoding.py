@@ -1,0 +1,187 @@
+"""From the bytes of a picture file to 8-bit RGB.
+
+What each kind of picture becomes:
+
+- 8-bit grey, palette, YCbCr, CMYK (Adobe's inverted form too): converted to RGB. ICC profiles are ignored.
+- Transparent (alpha channel or a transparent palette entry): laid on white.
+- 12- and 16-bit: the most significant 8 bits, so the type's full range becomes 0..255. Equal values stay equal from
+  picture to picture, and a picture that uses little of its range stays dark: window it before export if that matters.
+- Float: 0..1 becomes 0..255. With values outside 0..1, and for 32-bit integers, the picture's own range is stretched.
+- Animated, or with several pages: the first.
+- Rotated or mirrored by EXIF: turned upright.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from kpl.errors import PictureError
+from kpl.images.formats import READ_FORMATS, reason_for, unread_format
+
+__all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "decode", "read_picture_bytes"]
+
+MAX_PIXELS = 150_000_000
+"""Pictures with more pixels by their header are refused before decoding (a decompression bomb, or a slide)."""
+
+MAX_FILE_BYTES = 1 << 30
+"""Larger files are refused before reading."""
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_EXIF_ORIENTATION, _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 0x0112, 258, 262, 339
+
+_PILLOW_MODULES = r"PIL\."
+_filter_lock = threading.Lock()
+
+
+def decode(source: str | Path | bytes, *, shrink_to: int | None = None) -> NDArray[np.uint8]:
+    """Decode one picture to 8-bit RGB, upright, first frame, transparency on white (see the head of this module).
+
+    Args:
+        source: a file, or the bytes of one.
+        shrink_to: a hint that saves time and memory: a picture whose shorter side is at least twice this many pixels
+            may come back smaller by a whole factor, averaged, its shorter side never below `shrink_to`. At three times
+            the size that an encoder reads, what it sees does not change visibly.
+
+    Returns:
+        (height, width, 3) array of 0..255.
+
+    Raises:
+        PictureError: the reason in a few words, without the file's path.
+
+    Example:
+        >>> decode(b"P6 2 1 255 " + bytes([255, 0, 0, 0, 0, 255])).tolist()
+        [[[255, 0, 0], [0, 0, 255]]]
+    """
+    data = source if isinstance(source, bytes) else read_picture_bytes(Path(source))
+    if not data:
+        raise PictureError("empty file (0 bytes)")
+    _quieten_pillow()
+    try:
+        with Image.open(io.BytesIO(data), formats=READ_FORMATS) as picture:
+            _refuse_bomb(picture.width, picture.height)
+            return _to_rgb(picture, shrink_to)
+    except PictureError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"more pixels than the {MAX_PIXELS // 10**6} megapixels allowed") from error
+    except UnidentifiedImageError as error:
+        raise PictureError(_unknown(data)) from error
+    except MemoryError as error:
+        raise PictureError("not enough memory to decode it") from error
+    except Exception as error:  # a damaged file can raise anything in a decoder, and one picture must not stop a run
+        cut = isinstance(error, EOFError) or "truncated" in str(error).lower()
+        reason = "truncated: the file ends before the picture does" if cut else "damaged: its data cannot be decoded"
+        raise PictureError(reason) from error
+
+
+def read_picture_bytes(path: Path) -> bytes:
+    """Read a picture file whole, for hashing and decoding from one read.
+
+    Raises:
+        PictureError: the file cannot be read, or is larger than `MAX_FILE_BYTES`.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise PictureError(f"file of {size / 2**30:.1f} GiB: at most {MAX_FILE_BYTES / 2**30:.0f} GiB are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise PictureError(f"cannot be read: {error.strerror or type(error).__name__}") from error
+
+
+def _quieten_pillow() -> None:
+    # Pillow warns about damaged metadata and about large pictures, which a run reports itself. The filter is the whole
+    # process's, for warnings from Pillow's own modules, because `warnings.catch_warnings` is not safe among threads.
+    with _filter_lock:
+        if ("ignore", None, Warning, re.compile(_PILLOW_MODULES), 0) not in warnings.filters:
+            warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
+
+
+def _refuse_bomb(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        allowed = f"{MAX_PIXELS // 10**6} megapixels"
+        raise PictureError(f"{width} x {height} pixels, more than the {allowed} allowed: tile it or shrink it")
+
+
+def _unknown(data: bytes) -> str:
+    medical = unread_format(data)
+    if medical:
+        return reason_for(medical)
+    return "not a JPEG, PNG, TIFF, BMP, GIF, WebP, PPM or JPEG 2000 picture, or its header is damaged"
+
+
+def _to_rgb(picture: Image.Image, shrink_to: int | None) -> NDArray[np.uint8]:
+    if shrink_to is not None and (factor := min(picture.size) // shrink_to) > 1:
+        # A JPEG decodes to 1/2, 1/4 or 1/8 of its size at less than the usual cost; other formats ignore this.
+        picture.draft(None, (picture.width // factor, picture.height // factor))
+    picture.load()
+    rgb = _convert(picture)
+    if shrink_to is not None and (factor := min(rgb.size) // shrink_to) > 1:
+        rgb = rgb.reduce(factor)
+    turn = _UPRIGHT.get(_orientation(picture))
+    if turn is not None:
+        rgb = rgb.transpose(turn)
+    return np.array(rgb)
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        return int(picture.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # damaged EXIF says nothing about the picture
+        return 1
+
+
+def _convert(picture: Image.Image) -> Image.Image:
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
+        return Image.fromarray(_deep_grey(picture)).convert("RGB")
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        page = Image.new("RGB", layer.size, "white")
+        page.paste(layer, mask=layer.getchannel("A"))
+        return page
+    return picture.convert("RGB")
+
+
+def _deep_grey(picture: Image.Image) -> NDArray[np.uint8]:
+    """Bring grey of more than 8 bits to 8 bits, (height, width), by the rules at the head of this module."""
+    values = np.asarray(picture)
+    tags = getattr(picture, "tag_v2", {})
+    bits = int(tags.get(_TIFF_BITS, (16,))[0])  # of the other formats only 16-bit ones get here
+    signed = tags.get(_TIFF_SAMPLE_FORMAT, (1,))[0] == 2
+    grey: NDArray[np.uint8]
+    if bits <= 16:
+        grey = ((values.astype(np.int32) + (signed << (bits - 1))) >> (bits - 8)).astype(np.uint8)
+    else:
+        grey = _own_range(values if signed or values.dtype.kind == "f" else values.view(np.uint32))
+    if tags.get(_TIFF_PHOTOMETRIC) == 0:
+        np.invert(grey, out=grey)
+    return grey
+
+
+def _own_range(values: NDArray[Any]) -> NDArray[np.uint8]:
+    wide = values.astype(np.float64)
+    low, high = float(wide.min()), float(wide.max())
+    if not np.isfinite(high - low):
+        raise PictureError("holds values that are not finite numbers")
+    if values.dtype.kind == "f" and low >= 0.0 and high <= 1.0:
+        low, high = 0.0, 1.0
+    wide -= low
+    wide *= 255.0 / (high - low) if high > low else 0.0
+    return wide.round(out=wide).astype(np.uint8)
