@@ -1,20 +1,28 @@
 """A public, seeded generator of pictures of stained blood cells, described by visible attributes.
 
-`random_spec` and `draw_cell` make the unlimited world that `mini` is trained on.
+`random_spec` and `draw_cell` make the unlimited world that `mini` is trained on; `cell_of_class` and `draw_demo` make
+the pictures of ten kinds of cell that the demo classifies, in ranges of stain and camera that training never used.
 """
 
 from kpl.rendered.attributes import ATTRIBUTES
+from kpl.rendered.classes import CELL_CLASSES, cell_of_class
+from kpl.rendered.demo import DEMO_PROPORTIONS, draw_demo
 from kpl.rendered.draw import draw_cell
-from kpl.rendered.spec import CellSpec, random_spec, sample_spec
+from kpl.rendered.spec import CellSpec, allowed_values, random_spec, sample_spec
 from kpl.rendered.world import DEMO_WORLD, TRAINING_WORLD, WorldSettings
 
 __all__ = [
     "ATTRIBUTES",
+    "CELL_CLASSES",
+    "DEMO_PROPORTIONS",
     "DEMO_WORLD",
     "TRAINING_WORLD",
     "CellSpec",
     "WorldSettings",
+    "allowed_values",
+    "cell_of_class",
     "draw_cell",
+    "draw_demo",
     "random_spec",
     "sample_spec",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from kpl.rendered.colours import Array, pick_colour
 from kpl.rendered.nuclei import nucleus_distance
-from kpl.rendered.shapes import blob, coverage, polar_profile
+from kpl.rendered.shapes import blob, coverage, drawn_out, fray, polar_profile, rotate
 from kpl.rendered.smear import pallor_profile
 from kpl.rendered.spec import CellSpec
 from kpl.rendered.textures import dots, smooth_noise, step
@@ -40,6 +40,8 @@ class _Patch:
     pixel: float
     cell: Array
     """Distance (h, w) to the cell's outline."""
+    level: Array
+    """Distance from the centre (h, w), 1 at the outline without its fringe."""
 
     def colour(self, name: str) -> Array:
         return pick_colour(name, self.rng, self.world.tone_spread)
@@ -59,7 +61,12 @@ class _Patch:
 
 
 def draw_body(
-    light: Array, spec: CellSpec, rng: np.random.Generator, world: WorldSettings, place: tuple[float, float, float, float], red: Array
+    light: Array,
+    spec: CellSpec,
+    rng: np.random.Generator,
+    world: WorldSettings,
+    place: tuple[float, float, float, float],
+    red: Array,
 ) -> None:
     """Draw the cell into the transmitted light (size, size, 3).
 
@@ -76,7 +83,7 @@ def draw_body(
     _paint_cytoplasm(patch, inside, red)
     nucleus = np.zeros_like(inside)
     if spec.nucleus != "absent":
-        distance = nucleus_distance(spec, rng, patch.x, patch.y, patch.cell, patch.radius)
+        distance = nucleus_distance(spec, rng, patch.x, patch.y, patch.cell, patch.level, patch.radius)
         nucleus = coverage(distance, patch.pixel)
     room = np.where(patch.cell < -0.8 * patch.unit, inside - nucleus, 0)
     if spec.granules != "dark" and spec.nucleus != "obscured":
@@ -92,7 +99,11 @@ def draw_body(
 
 
 def _open_patch(
-    light: Array, spec: CellSpec, rng: np.random.Generator, world: WorldSettings, place: tuple[float, float, float, float]
+    light: Array,
+    spec: CellSpec,
+    rng: np.random.Generator,
+    world: WorldSettings,
+    place: tuple[float, float, float, float],
 ) -> _Patch:
     cx, cy, radius, width = place
     size = light.shape[0]
@@ -103,7 +114,7 @@ def _open_patch(
     columns = ((np.arange(left, right, dtype=np.float32) + np.float32(0.5)) * np.float32(pixel)) - np.float32(cx)
     rows = ((np.arange(top, bottom, dtype=np.float32) + np.float32(0.5)) * np.float32(pixel)) - np.float32(cy)
     x, y = np.meshgrid(columns, rows)
-    patch = _Patch(spec, rng, world, light[top:bottom, left:right], x, y, radius, unit, pixel, x)
+    patch = _Patch(spec, rng, world, light[top:bottom, left:right], x, y, radius, unit, pixel, x, x)
     patch.cell = _outline(patch)
     return patch
 
@@ -115,29 +126,34 @@ def _outline(patch: _Patch) -> Array:
     waves = [(3, rng.uniform(0, 0.02)), (4, rng.uniform(0, 0.012))]
     if spec.shape == "irregular":
         waves = [(k, rng.uniform(0.5, 1.0) * h) for k, h in ((2, 0.1), (3, 0.13), (4, 0.08), (5, 0.06))]
-    if spec.border == "ragged":
-        height = max(1.0 * patch.unit, 0.035 * patch.radius) / patch.radius
-        finest = int(np.clip(patch.radius / patch.pixel * 1.2, 9, 26))
-        waves += [(int(k), height * rng.uniform(0.3, 0.8)) for k in rng.integers(7, finest + 1, 5)]
     profile = polar_profile(rng, patch.radius, rng.uniform(*stretch), waves)
+    if spec.shape == "irregular" and rng.random() < 0.5:
+        profile = drawn_out(rng, profile)
     distance = blob(patch.x, patch.y, profile)
+    away = np.hypot(patch.x, patch.y)
+    patch.level = away / (away - distance)
     if spec.border == "smooth":
         return distance
-    angles = rng.uniform(0, 2 * np.pi, int(rng.integers(3, 9)))
-    for angle in angles:
-        at = float(profile[int(angle / (2 * np.pi) * len(profile))]) + rng.uniform(-0.2, 0.8) * patch.unit
+    height = max(0.9 * patch.unit, 0.035 * patch.radius) * rng.uniform(0.8, 1.3)
+    distance = blob(patch.x, patch.y, fray(rng, profile, height, max(1.3 * patch.unit, 1.2 * patch.pixel)))
+    for angle in rng.uniform(0, 2 * np.pi, int(rng.integers(2, 7))):
+        at = float(profile[int(angle / (2 * np.pi) * len(profile))]) + rng.uniform(-0.2, 1.2) * patch.unit
         bleb = np.hypot(patch.x - np.float32(at * np.cos(angle)), patch.y - np.float32(at * np.sin(angle)))
-        distance = np.minimum(distance, bleb - np.float32(rng.uniform(0.9, 1.9) * patch.unit))
-    return distance
+        distance = np.minimum(distance, bleb - np.float32(rng.uniform(0.8, 1.7) * patch.unit))
+    # A frayed edge has no even density.
+    return distance + np.float32(0.45 * patch.unit) * patch.noise(0.6)
 
 
 def _paint_cytoplasm(patch: _Patch, inside: Array, red: Array) -> None:
     spec, rng = patch.spec, patch.rng
-    tone = red ** np.float32(rng.uniform(0.95, 1.3)) if spec.cytoplasm_tone == "red" else patch.colour(f"cytoplasm {spec.cytoplasm_tone}")
-    level = np.clip(1 + patch.cell / np.float32(patch.radius), 0, 1.2)
+    tone = (
+        red ** np.float32(rng.uniform(0.95, 1.3))
+        if spec.cytoplasm_tone == "red"
+        else patch.colour(f"cytoplasm {spec.cytoplasm_tone}")
+    )
+    level = np.clip(patch.level, 0, 1.2)
     if spec.pallor == "present":
-        pallor, edge = np.float32(rng.uniform(0.65, 0.95)), np.float32(rng.uniform(0.55, 0.8))
-        thickness = pallor_profile(level, pallor, edge)
+        thickness = pallor_profile(level, rng.uniform(0.65, 0.95), rng.uniform(0.55, 0.8))
     else:
         thickness = np.float32(0.96) + np.float32(0.14) * step(level, 0.72, 1.0)
     rough = 0.02 if spec.cytoplasm_tone in ("red", "clear") else {"grey": 0.14}.get(spec.cytoplasm_tone, 0.08)
@@ -157,10 +173,10 @@ def _paint_granules(patch: _Patch, room: Array) -> None:
         "fine": (rng.uniform(9, 15), 0.55),
         "purple": (rng.uniform(2.5, 5), rng.uniform(0.95, 1.2)),
         "orange": (rng.uniform(17, 24), rng.uniform(1.25, 1.5)),
-        "dark": (rng.uniform(6, 11), rng.uniform(1.2, 1.6)),
+        "dark": (rng.uniform(7, 13), rng.uniform(1.05, 1.5)),
     }[kind]
     if over:
-        density = {"purple": rng.uniform(20, 28), "orange": rng.uniform(24, 30), "dark": rng.uniform(13, 19)}[kind]
+        density = {"purple": rng.uniform(20, 28), "orange": rng.uniform(24, 30), "dark": rng.uniform(14, 24)}[kind]
     amount = patch.dots(room, density, radius)
     colour = patch.colour(f"granules {kind}")
     if kind == "orange":
@@ -179,13 +195,29 @@ def _paint_nucleus(patch: _Patch, nucleus: Array, distance: Array) -> None:
     elif chromatin == "open":
         density = 0.95 + np.float32(0.13) * np.clip(patch.noise(0.55), -1.8, 1.8)
     else:
-        density = 0.72 + np.float32(0.42) * step(patch.noise(1.5), -0.55, 0.25)
+        density = 0.68 + np.float32(0.44) * step(patch.noise(1.25), -0.7, 0.1) + np.float32(0.04) * patch.noise(0.5)
     density = density + np.float32(0.12) * step(distance, -1.6 * unit, -0.3 * unit)
+    if spec.nucleus_form == "folded":
+        density = density - np.float32(0.3) * _creases(patch)
     if spec.nucleoli == "present":
         well = (distance < -2.2 * unit).astype(np.float32)
-        spots = dots(patch.rng, well, int(patch.rng.integers(1, 4)), patch.rng.uniform(1.9, 2.5) * unit / patch.pixel, 0.1)
+        spots = dots(
+            patch.rng, well, int(patch.rng.integers(1, 4)), patch.rng.uniform(1.9, 2.5) * unit / patch.pixel, 0.1
+        )
         density = density * (1 - np.float32(0.62) * spots)
     patch.paint(nucleus, np.exp(density[..., None] * np.log(tone)))
+
+
+def _creases(patch: _Patch) -> Array:
+    """Coverage (h, w) of the pale lines along which a folded nucleus doubles over."""
+    rng, amount = patch.rng, np.zeros_like(patch.cell)
+    turn = rng.uniform(0, np.pi)
+    for k in range(2):
+        u, v = rotate(patch.x, patch.y, turn + k * rng.uniform(0.7, 1.6))
+        bend = rng.uniform(-0.5, 0.5) / patch.radius
+        line = np.abs(v - np.float32(rng.uniform(-0.3, 0.3) * patch.radius) + np.float32(bend) * u * u)
+        np.maximum(amount, coverage(line - np.float32(0.5 * patch.unit), patch.pixel), out=amount)
+    return amount
 
 
 def _paint_vacuoles(patch: _Patch, room: Array) -> None:
@@ -198,7 +230,10 @@ def _paint_vacuoles(patch: _Patch, room: Array) -> None:
         x, y = patch.x[rows[at], columns[at]], patch.y[rows[at], columns[at]]
         away = np.hypot(patch.x - x, patch.y - y) - radius
         hole = coverage(away, patch.pixel) * (patch.cell < 0)
-        patch.paint(np.float32(0.25) * coverage(away - np.float32(0.7 * unit), patch.pixel) * (1 - hole), patch.light * np.float32(0.6))
+        patch.paint(
+            np.float32(0.25) * coverage(away - np.float32(0.7 * unit), patch.pixel) * (1 - hole),
+            patch.light * np.float32(0.6),
+        )
         patch.paint(hole * np.float32(0.92), np.full(3, _EMPTY, np.float32))
 
 

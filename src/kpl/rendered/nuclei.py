@@ -29,7 +29,9 @@ _SHARES: Final = {
 _SLENDER_HALF: Final = (0.34, 0.44)
 
 
-def nucleus_distance(spec: CellSpec, rng: np.random.Generator, x: Array, y: Array, cell: Array, radius: float) -> Array:
+def nucleus_distance(
+    spec: CellSpec, rng: np.random.Generator, x: Array, y: Array, cell: Array, level: Array, radius: float
+) -> Array:
     """Distance field (h, w) of the nucleus inside a cell.
 
     Args:
@@ -38,6 +40,7 @@ def nucleus_distance(spec: CellSpec, rng: np.random.Generator, x: Array, y: Arra
         x: columns (h, w) from the cell's centre, in 1/144 of the picture's side.
         y: rows (h, w), likewise.
         cell: distance field (h, w) of the cell's outline.
+        level: distance (h, w) from the cell's centre, 1 at its outline without fringe.
         radius: the cell's mean radius.
     """
     share = _share(spec, rng)
@@ -45,12 +48,18 @@ def nucleus_distance(spec: CellSpec, rng: np.random.Generator, x: Array, y: Arra
     angle = rng.uniform(0, 2 * np.pi)
     shift = radius * _shift(spec, rng, share)
     cx, cy = np.float32(shift * np.cos(angle)), np.float32(shift * np.sin(angle))
+    if spec.shape != "round" and (spec.nucleus in ("bilobed", "multilobed") or spec.nucleus_form == "band"):
+        # Lobes and bands follow the cell's shape: cut off at its edge they would fall to pieces.
+        away = np.hypot(x, y) + np.float32(1e-3)
+        follow = np.float32(radius) * (level + np.float32(1e-5)) / away
+        x, y = x * follow, y * follow
     rim = np.float32(radius * 0.03 + 0.3)
 
     def at(scale: float, every: int = 1) -> Array:
         u = (x[::every, ::every] - cx) / np.float32(scale)
         v = (y[::every, ::every] - cy) / np.float32(scale)
-        return np.maximum(field(u, v) * np.float32(scale), cell[::every, ::every] + rim)
+        distance: Array = np.maximum(field(u, v) * np.float32(scale), cell[::every, ::every] + rim)
+        return distance
 
     scale = radius
     whole = max(int((cell[::2, ::2] < 0).sum()), 1)
@@ -79,29 +88,35 @@ def _shift(spec: CellSpec, rng: np.random.Generator, share: float) -> float:
 
 def _field(spec: CellSpec, rng: np.random.Generator, share: float) -> Field:
     """The undisturbed shape, and a gentle bending of space so that no two are alike."""
-    size = float(np.sqrt(share))
-    shape = {
-        "bilobed": lambda: _lobes(rng, 2, share),
-        "obscured": lambda: _lobes(rng, 2, share),
-        "multilobed": lambda: _lobes(rng, _lobe_count(spec, rng), share),
-    }.get(spec.nucleus) or {
-        "round": lambda: _plain(rng, size, rng.uniform(1.0, 1.07)),
-        "oval": lambda: _plain(rng, size, rng.uniform(1.35, 1.6)),
-        "indented": lambda: _indented(rng, size),
-        "folded": lambda: _folded(rng, size),
-        "band": lambda: _band(rng, share),
-    }[str(spec.nucleus_form)]
-    field = shape()
+    field = _straight_field(spec, rng, share)
     straight = spec.nucleus_form in ("round", "oval")
-    bend = 0.015 if straight else 0.04
+    bend = 0.015 if straight else 0.05
     waves, phases = rng.uniform(4, 8, 2).astype(np.float32), rng.uniform(0, 6.28, 2).astype(np.float32)
 
     def bent(u: Array, v: Array) -> Array:
         return field(
-            u + np.float32(bend) * np.sin(waves[0] * v + phases[0]), v + np.float32(bend) * np.sin(waves[1] * u + phases[1])
+            u + np.float32(bend) * np.sin(waves[0] * v + phases[0]),
+            v + np.float32(bend) * np.sin(waves[1] * u + phases[1]),
         )
 
     return bent
+
+
+def _straight_field(spec: CellSpec, rng: np.random.Generator, share: float) -> Field:
+    size = float(np.sqrt(share))
+    match spec.nucleus_form or spec.nucleus:
+        case "bilobed" | "obscured":
+            return _lobes(rng, 2, share)
+        case "multilobed":
+            return _lobes(rng, _lobe_count(spec, rng), share)
+        case "indented":
+            return _indented(rng, size)
+        case "folded":
+            return _folded(rng, size)
+        case "band":
+            return _band(rng, share)
+        case form:
+            return _plain(rng, size, rng.uniform(1.35, 1.6) if form == "oval" else rng.uniform(1.0, 1.07))
 
 
 def _plain(rng: np.random.Generator, size: float, stretch: float) -> Field:
@@ -117,7 +132,9 @@ def _indented(rng: np.random.Generator, size: float) -> Field:
 
     def field(u: Array, v: Array) -> Array:
         p, q = rotate(u, v, turn)
-        hole = np.hypot((p - np.float32(aside)) * np.float32(1.15), q - np.float32(b + notch - depth)) - np.float32(notch)
+        hole = np.hypot((p - np.float32(aside)) * np.float32(1.15), q - np.float32(b + notch - depth)) - np.float32(
+            notch
+        )
         return smooth_max(ellipse(p, q, a, b), -hole, size * 0.25)
 
     return field
@@ -125,21 +142,20 @@ def _indented(rng: np.random.Generator, size: float) -> Field:
 
 def _folded(rng: np.random.Generator, size: float) -> Field:
     """A convoluted outline with two or three narrow clefts from the edge inwards."""
-    waves = [(2, rng.uniform(0.05, 0.12)), (3, rng.uniform(0.05, 0.12)), (5, rng.uniform(0.03, 0.07))]
+    waves = [(k, rng.uniform(0.5, 1.0) * h) for k, h in ((2, 0.12), (3, 0.11), (4, 0.07), (5, 0.06), (7, 0.03))]
     profile = polar_profile(rng, size, rng.uniform(1.0, 1.2), waves)
     first = rng.uniform(0, 2 * np.pi)
     clefts = []
     for k in range(int(rng.integers(2, 4))):
-        angle = first + 2.4 * k + rng.uniform(-0.3, 0.3)
-        bend = angle + rng.uniform(-0.6, 0.6)
-        out, inner = np.array([np.cos(angle), np.sin(angle)]), np.array([np.cos(bend), np.sin(bend)])
-        points = np.array([out * size * 1.3, out * size * 0.75, inner * size * rng.uniform(0.1, 0.35)], np.float32)
-        clefts.append((points, np.array([0.16, 0.07, 0.035], np.float32) * size))
+        angle = first + 2.2 * k + rng.uniform(-0.3, 0.3) + rng.uniform(0.15, 0.5) * rng.choice([-1, 1]) * np.arange(4)
+        reach = size * np.array([1.35, 0.95, 0.72, rng.uniform(0.42, 0.6)])
+        points = np.stack([np.cos(angle) * reach, np.sin(angle) * reach], 1).astype(np.float32)
+        clefts.append((points, np.array([0.26, 0.10, 0.06, 0.04], np.float32) * np.float32(size)))
 
     def field(u: Array, v: Array) -> Array:
         distance = blob(u, v, profile)
         for points, widths in clefts:
-            distance = smooth_max(distance, -stroke(u, v, points, widths), size * 0.08)
+            distance = smooth_max(distance, -stroke(u, v, points, widths), size * 0.12)
         return distance
 
     return field
@@ -167,7 +183,7 @@ def _lobes(rng: np.random.Generator, count: int, share: float) -> Field:
         centres[:, 0] -= centres[:, 0].mean() * rng.uniform(0.6, 1.0)
         turns, thin = [float(t) for t in angles + np.pi / 2], rng.uniform(0.85, 1.0)
     sizes = lobe * rng.uniform(0.9, 1.1, count)
-    points, strand = centres.astype(np.float32), np.full(count, 0.055, np.float32)
+    points, strand = centres.astype(np.float32), np.full(count, rng.uniform(0.05, 0.09), np.float32)
     spin = rng.uniform(0, 2 * np.pi)
 
     def field(u: Array, v: Array) -> Array:

@@ -14,15 +14,20 @@ SIDE = 144.0
 """The picture's side in the units of every length of this package."""
 
 
-def pallor_profile(level: Array, pallor: Array, edge: Array) -> Array:
-    """Relative thickness of a red cell at `level` = distance from the centre / radius; `edge` is where the dish ends."""
+def pallor_profile(level: Array, pallor: Array | float, edge: Array | float) -> Array:
+    """Relative thickness of a red cell at `level`, 0 in the centre and 1 at the rim; the dish ends at `edge`."""
     t = np.clip((level - (edge - np.float32(0.42))) / np.float32(0.42), 0, 1)
     dish = 1 - t * t * (3 - 2 * t)
     return np.asarray(1 - pallor * dish + np.float32(0.18) * level**4, np.float32)
 
 
 def draw_red_cells(
-    light: Array, rng: np.random.Generator, world: WorldSettings, colour: Array, width: float, keep_out: tuple[float, float, float]
+    light: Array,
+    rng: np.random.Generator,
+    world: WorldSettings,
+    colour: Array,
+    width: float,
+    keep_out: tuple[float, float, float],
 ) -> None:
     """Darken the transmitted light (size, size, 3) by red cells of about `width`, none in the circle (x, y, radius)."""
     spots = _spots(rng, world, width, keep_out)
@@ -72,7 +77,9 @@ def _spots(rng: np.random.Generator, world: WorldSettings, width: float, keep_ou
     return np.asarray(kept, np.float32).reshape(-1, 3)
 
 
-def draw_debris(light: Array, rng: np.random.Generator, world: WorldSettings, width: float, keep_out: tuple[float, float, float]) -> None:
+def draw_debris(
+    light: Array, rng: np.random.Generator, world: WorldSettings, width: float, keep_out: tuple[float, float, float]
+) -> None:
     """Darken the transmitted light (size, size, 3) by a few platelets outside the circle (x, y, radius)."""
     size = light.shape[0]
     pixel = SIDE / size
@@ -80,7 +87,9 @@ def draw_debris(light: Array, rng: np.random.Generator, world: WorldSettings, wi
         x, y = rng.uniform(4, SIDE - 4, 2)
         radius = width * rng.uniform(0.07, 0.2)
         colour = pick_colour("debris", rng, world.tone_spread)
-        if np.hypot(x - keep_out[0], y - keep_out[1]) < keep_out[2] + radius + 3:
+        # On a red cell it would look like a parasite.
+        on_red_cell = light[int(y / pixel), int(x / pixel)].min() < 0.97
+        if on_red_cell or np.hypot(x - keep_out[0], y - keep_out[1]) < keep_out[2] + radius + 3:
             continue
         span = int(np.ceil((radius + 3) / pixel))
         left, top = int(x / pixel), int(y / pixel)

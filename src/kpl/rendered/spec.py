@@ -59,6 +59,7 @@ class CellSpec:
     pallor: str
 
     def __post_init__(self) -> None:
+        """Check each value against those before it."""
         earlier: dict[str, Choice] = {}
         for name, value in self.values().items():
             allowed = allowed_values(name, earlier)
@@ -101,7 +102,9 @@ def allowed_values(attribute: str, earlier: Mapping[str, Choice]) -> tuple[Choic
     return _content_values(attribute, earlier, everything)
 
 
-def _nucleus_values(attribute: str, earlier: Mapping[str, Choice], everything: tuple[Choice, ...]) -> tuple[Choice, ...]:
+def _nucleus_values(
+    attribute: str, earlier: Mapping[str, Choice], everything: tuple[Choice, ...]
+) -> tuple[Choice, ...]:
     """The rules of the nucleus: what is absent or hidden has no form; what is tiny shows no detail."""
     nucleus, tiny = earlier["nucleus"], earlier["size"] == "tiny"
     if nucleus in _UNSEEN or (attribute == "nucleus_form" and nucleus in _LOBED):
@@ -127,7 +130,9 @@ def _nucleus_values(attribute: str, earlier: Mapping[str, Choice], everything: t
     return everything
 
 
-def _content_values(attribute: str, earlier: Mapping[str, Choice], everything: tuple[Choice, ...]) -> tuple[Choice, ...]:
+def _content_values(
+    attribute: str, earlier: Mapping[str, Choice], everything: tuple[Choice, ...]
+) -> tuple[Choice, ...]:
     """The rules of what lies in the cytoplasm: it needs room, and nothing over it."""
     tiny, nucleus = earlier["size"] == "tiny", earlier["nucleus"]
     clear, amount = earlier["cytoplasm_tone"] == "clear", earlier["cytoplasm_amount"]

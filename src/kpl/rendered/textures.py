@@ -13,12 +13,14 @@ __all__ = ["dots", "smooth_noise", "step"]
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], grain: float) -> Array:
     """Noise (h, w) with mean 0 and deviation 1 whose blots are `grain` pixels wide (a Gaussian's deviation)."""
     noise: Array = gaussian_filter(rng.standard_normal(shape, np.float32), grain, mode="wrap", truncate=2.5)
-    return (noise - noise.mean()) / (noise.std() + np.float32(1e-6))
+    noise -= noise.mean()
+    noise /= noise.std() + np.float32(1e-6)
+    return noise
 
 
 def step(values: Array, low: float, high: float) -> Array:
     """0 below `low`, 1 above `high`, a smooth ramp between."""
-    t = np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
+    t: Array = np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
@@ -39,7 +41,9 @@ def dots(rng: np.random.Generator, where: Array, count: int, radius: float, unev
     for dr in (0, 1):
         for dc in (0, 1):
             share = np.abs(1 - dr - (row - row0)) * np.abs(1 - dc - (column - column0))
-            inside = (row0 + dr >= 0) & (row0 + dr < where.shape[0]) & (column0 + dc >= 0) & (column0 + dc < where.shape[1])
+            inside = (
+                (row0 + dr >= 0) & (row0 + dr < where.shape[0]) & (column0 + dc >= 0) & (column0 + dc < where.shape[1])
+            )
             np.add.at(field, ((row0 + dr)[inside], (column0 + dc)[inside]), (height * share)[inside])
     spread = max(radius * 0.62, 0.42)
     peak = 2 * np.pi * spread * spread

@@ -50,6 +50,7 @@ class WorldSettings:
     jpeg_quality: Range
 
     def __post_init__(self) -> None:
+        """Check that every range runs from low to high."""
         if not self.backgrounds:
             raise InputError("a world needs a background colour: none was given")
         for name, value in vars(self).items():
@@ -60,7 +61,7 @@ class WorldSettings:
 
 TRAINING_WORLD: Final = WorldSettings(
     backgrounds=(((254, 229, 203), 0.6), ((219, 219, 244), 0.2), ((245, 236, 226), 0.2)),
-    background_spread=6.0,
+    background_spread=4.5,
     stain=((0.82, 1.2), (0.82, 1.2), (0.82, 1.2)),
     tone_spread=0.12,
     red_cell_width=(26.0, 32.0),
@@ -69,7 +70,7 @@ TRAINING_WORLD: Final = WorldSettings(
     debris_count=(0, 3),
     offset=6.0,
     blur=(0.35, 0.95),
-    sharpen=(0.0, 0.8),
+    sharpen=(0.0, 1.0),
     noise=(0.5, 4.0),
     gain=(0.92, 1.05),
     contrast=(0.88, 1.12),
@@ -78,9 +79,9 @@ TRAINING_WORLD: Final = WorldSettings(
 """What `mini` is trained on."""
 
 DEMO_WORLD: Final = WorldSettings(
-    backgrounds=(((247, 214, 214), 0.4), ((232, 232, 222), 0.35), ((228, 214, 238), 0.25)),
+    backgrounds=(((247, 214, 214), 0.4), ((228, 228, 228), 0.35), ((230, 214, 236), 0.25)),
     background_spread=3.0,
-    stain=((1.02, 1.28), (0.74, 0.95), (1.02, 1.28)),
+    stain=((0.68, 0.81), (0.95, 1.2), (1.05, 1.3)),
     tone_spread=0.08,
     red_cell_width=(23.5, 25.8),
     red_cell_count=(24, 46),
