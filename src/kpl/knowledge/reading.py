@@ -1,0 +1,76 @@
+"""Loading a knowledge base by the name of a shipped pack or from a file."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from kpl.errors import UnknownNameError
+from kpl.knowledge.packs import pack_names, read_pack
+from kpl.knowledge.places import Source
+from kpl.knowledge.problems import explain
+from kpl.knowledge.schema import KnowledgeBase
+from kpl.knowledge.shapes import Tidied, drop_faults, to_document
+from kpl.knowledge.source import SUFFIXES, parse_source, read_source
+
+__all__ = ["load_knowledge", "load_tidied"]
+
+
+def load_knowledge(name_or_path: str | Path) -> KnowledgeBase:
+    """Load a knowledge base, refusing any fault in it.
+
+    Takes the name of a shipped pack, or a .yaml, .yml or .json file in KPL's own format or in one of the plain formats
+    `{class: [sentence, ...]}` and `{class: [{id, feature}, ...]}`. An empty or repeated sentence is an error in all of
+    them, because it would silently weigh in the mean of its class; `load_tidied` drops such entries and counts them.
+
+    Raises:
+        UnknownNameError: neither a file nor a pack.
+        KnowledgeError: names the file, the line, the class and the mend.
+
+    Example:
+        >>> load_knowledge("blood-cells").task.modality
+        'blood smear'
+    """
+    return _load(name_or_path, tidy=False)[0]
+
+
+def load_tidied(name_or_path: str | Path) -> tuple[KnowledgeBase, Tidied]:
+    """Load a knowledge base without its empty or repeated sentences and a language model's refusals; say how many went.
+
+    For files of generated text. Everything else is checked as by `load_knowledge`, with the same errors.
+    """
+    return _load(name_or_path, tidy=True)
+
+
+def _load(name_or_path: str | Path, *, tidy: bool) -> tuple[KnowledgeBase, Tidied]:
+    source = _find(name_or_path)
+    document, line_of = to_document(source)
+    dropped = Tidied()
+    if tidy:
+        document, line_of, dropped = drop_faults(document, line_of)
+    try:
+        return KnowledgeBase.model_validate(document), dropped
+    except ValidationError as error:
+        raise explain(error, source.name, document, line_of) from error
+
+
+def _find(name_or_path: str | Path) -> Source:
+    """Tell packs from files: a pack's bare name wins, so that a folder of the same name does not hide it."""
+    name = str(name_or_path)
+    if name in pack_names():
+        return parse_source(f"pack {name}", read_pack(name), is_json=False)
+    path = Path(name_or_path)
+    if not path.exists():
+        raise UnknownNameError("knowledge (no such file or pack)", name, [*pack_names(), *_near_files(path)])
+    return read_source(path)
+
+
+def _near_files(path: Path) -> list[str]:
+    """Suggest the knowledge file beside a missing one whose name is nearest."""
+    try:
+        beside = [entry.name for entry in path.parent.iterdir() if entry.suffix.lower() in SUFFIXES]
+    except OSError:
+        return []
+    return [str(path.parent / name) for name in difflib.get_close_matches(path.name, beside, n=1, cutoff=0.6)]

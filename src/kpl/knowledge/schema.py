@@ -1,0 +1,284 @@
+"""What a knowledge base is: a task, its classes, and for each class the sentences that describe how it looks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import string
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from kpl.errors import KnowledgeError, UnknownNameError
+from kpl.knowledge.folding import fold_name, fold_sentence
+
+__all__ = ["DEFAULT_TEMPLATE", "Description", "KnowledgeBase", "KnowledgeClass", "Provenance", "Task"]
+
+DEFAULT_TEMPLATE = "a photo of a {class}, which has {description}"
+"""The prompt of the KPL paper."""
+
+_PLACEHOLDERS = ("class", "description")
+
+
+def _problem(kind: str, message: str, *at: int) -> PydanticCustomError:
+    """Build an error whose context says which item of a list is meant, so that the reader can find its line."""
+    return PydanticCustomError(kind, "{problem}", {"problem": message, "at": at})
+
+
+def _check_label(name: str) -> str:
+    """Collapse the white space of a name and refuse one without a letter or digit."""
+    name = " ".join(name.split())
+    if not any(character.isalnum() for character in name):
+        raise _problem("empty_name", f"{name!r} has no letter or digit: write a name")
+    return name
+
+
+def _check_sentence(text: str) -> str:
+    """Collapse the white space of a sentence and refuse one without a single letter."""
+    text = " ".join(text.split())
+    if not any(character.isalpha() for character in text):
+        raise _problem("empty_sentence", f"the sentence is empty ({text!r}): write what is seen, or remove the entry")
+    return text
+
+
+def _check_template(template: str) -> str:
+    """Refuse a template that cannot be filled, or that would leave the description out."""
+    template = " ".join(template.split())
+    try:
+        fields = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
+    except ValueError as error:
+        message = f"{template!r} has a lone brace ({error}): write {{class}} and {{description}}"
+        raise _problem("template", message) from error
+    for name, spec, conversion in fields:
+        if name not in _PLACEHOLDERS or spec or conversion:
+            unknown = f"{name or ''}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}"
+            hint = UnknownNameError("placeholder", f"{{{unknown}}}", [f"{{{known}}}" for known in _PLACEHOLDERS])
+            raise _problem("template", str(hint))
+    if not any(name == "description" for name, _, _ in fields):
+        mend = f"add it, for example {DEFAULT_TEMPLATE!r}"
+        raise _problem("template", f"{template!r} has no {{description}}, so no sentence would be read: {mend}")
+    return template
+
+
+class _Part(BaseModel):
+    """Frozen, and strict about keys it does not know: a typo must not pass as silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Label = Annotated[str, AfterValidator(_check_label)]
+
+
+class Provenance(_Part):
+    """Where a sentence comes from. Everything is optional; what is unknown stays empty rather than invented."""
+
+    author: str | None = Field(default=None, description="Who or what wrote the sentence: a person, a language model.")
+    written: str | None = Field(default=None, description="When it was written, for example 2026-11-22.")
+    source: str | None = Field(default=None, description="What was read for it, with its address.")
+    reviewed_by: str | None = Field(default=None, description="Who checked it; null when nobody has.")
+
+
+class Description(_Part):
+    """One sentence about how a class looks, and where the sentence comes from."""
+
+    text: Annotated[str, AfterValidator(_check_sentence)] = Field(description="What is seen, in a few words.")
+    provenance: Provenance | None = Field(
+        default=None, description="Replaces the provenance of the whole file; nothing of that one is inherited."
+    )
+
+
+def _wrap_sentence(value: Any) -> Any:  # noqa: ANN401 - raw input of any type, which pydantic judges next
+    """Take a plain sentence for a description without further facts."""
+    return {"text": value} if isinstance(value, str) else value
+
+
+class KnowledgeClass(_Part):
+    """One class: the key in tables, the name in prompts, other names, and its descriptions."""
+
+    key: Label = Field(description="Stands for the class in tables and labels; unique.")
+    name: Label = Field(
+        default="", validate_default=True, description="Fills {class} in prompts; the key with spaces when left out."
+    )
+    aliases: tuple[Label, ...] = Field(default=(), description="Other names by which labels may call the class.")
+    descriptions: tuple[
+        Annotated[Description, BeforeValidator(_wrap_sentence, json_schema_input_type=str | Description)], ...
+    ] = Field(description="How the class looks: at least one sentence, each once.", json_schema_extra={"minItems": 1})
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _default_name(cls, name: object, info: ValidationInfo) -> object:
+        return info.data["key"].replace("_", " ") if name in ("", None) and "key" in info.data else name
+
+    @field_validator("descriptions")
+    @classmethod
+    def _check_descriptions(cls, descriptions: tuple[Description, ...]) -> tuple[Description, ...]:
+        if not descriptions:
+            raise _problem("no_descriptions", "no descriptions: write at least one")
+        seen: dict[str, int] = {}
+        for number, description in enumerate(descriptions):
+            first = seen.setdefault(fold_sentence(description.text), number)
+            if first != number:
+                message = f"repeats description {first + 1} ({_short(description.text)}): remove one of the two"
+                raise _problem("repeated_sentence", message, number)
+        return descriptions
+
+
+class Task(_Part):
+    """What the classes are about and how prompts are phrased."""
+
+    name: Label = Field(description="A title for people.")
+    modality: Label | None = Field(
+        default=None, description="What kind of picture is meant, for example blood smear; null when unknown."
+    )
+    template: Annotated[str, AfterValidator(_check_template)] = Field(
+        default=DEFAULT_TEMPLATE, description="The prompt: must hold {description}, may hold {class}."
+    )
+
+
+class KnowledgeBase(_Part):
+    """A knowledge base: everything KPL is told about the classes.
+
+    Example:
+        >>> base = KnowledgeBase.model_validate({
+        ...     "kpl_knowledge": 1,
+        ...     "task": {"name": "shapes"},
+        ...     "classes": [
+        ...         {"key": "disc", "descriptions": ["a round outline"]},
+        ...         {"key": "box", "aliases": ["square"], "descriptions": ["four corners"]},
+        ...     ],
+        ... })
+        >>> base.prompts()
+        [['a photo of a disc, which has a round outline'], ['a photo of a box, which has four corners']]
+        >>> base.name_prompts()
+        ['a photo of a disc.', 'a photo of a box.']
+        >>> base.resolve("SQUARE"), base.resolve("star")
+        (1, None)
+    """
+
+    # The schema is for people who write files: the Python example above would only confuse them.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "description": "A KPL knowledge base: the classes of a task and how each of them looks.",
+        }
+    )
+
+    kpl_knowledge: Literal[1] = Field(description="The version of this format.")
+    task: Task
+    provenance: Provenance | None = Field(
+        default=None, description="Holds for every description that does not state its own."
+    )
+    # After `provenance`, because that one is handed to the descriptions when they are validated.
+    classes: tuple[KnowledgeClass, ...] = Field(description="At least two.", json_schema_extra={"minItems": 2})
+
+    @field_validator("classes")
+    @classmethod
+    def _check_classes(cls, classes: tuple[KnowledgeClass, ...], info: ValidationInfo) -> tuple[KnowledgeClass, ...]:
+        if len(classes) < 2:
+            message = f"there must be at least two to choose between, got {len(classes)}: add another"
+            raise _problem("too_few_classes", message)
+        taken: dict[str, int] = {}
+        for number, entry in enumerate(classes):
+            for kind, name in _names(entry):
+                first = taken.setdefault(fold_name(name), number)
+                if first != number:
+                    raise _problem("name_taken", _describe_clash(kind, name, first, classes[first]), number)
+        return _fill_provenance(classes, info.data.get("provenance"))
+
+    def prompts(self) -> list[list[str]]:
+        """Fill the template: one list a class, one prompt a description, both in the order of the file."""
+        template = self.task.template
+        return [
+            [template.format(**{"class": entry.name, "description": d.text}) for d in entry.descriptions]
+            for entry in self.classes
+        ]
+
+    def name_prompts(self) -> list[str]:
+        """Fill the template cut after the class name, one prompt a class: what an encoder knows from names alone.
+
+        A template that does not name the class before the description falls back to "a photo of a {class}.".
+        """
+        head = self.task.template.partition("{description}")[0]
+        before, named, _ = head.rpartition("{class}")
+        stem = (before if named else "a photo of a ") + "{class}."
+        return [stem.format(**{"class": entry.name}) for entry in self.classes]
+
+    def resolve(self, label: str) -> int | None:
+        """Return the index of the class with this key, name or alias, or None.
+
+        Case, spaces, underscores and hyphens do not count, so that folder names match.
+        """
+        return self._indices.get(fold_name(label))
+
+    def with_task(
+        self, *, name: str | None = None, modality: str | None = None, template: str | None = None
+    ) -> KnowledgeBase:
+        """Return a copy with another title, modality or template; None keeps what is there.
+
+        Raises:
+            KnowledgeError: a value that a knowledge file could not hold either.
+        """
+        stated = {"name": name, "modality": modality, "template": template}
+        changed = {key: value for key, value in stated.items() if value is not None}
+        try:
+            task = Task.model_validate(self.task.model_dump() | changed)
+        except ValidationError as error:
+            detail = error.errors(include_url=False)[0]
+            raise KnowledgeError(f"{detail['loc'][0]}: {detail['msg']}") from error
+        return self.model_copy(update={"task": task})
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 (hexadecimal) of what the knowledge says: template, modality, classes in order.
+
+        Layout, comments, YAML or JSON, and the title of the task do not count.
+        """
+        content = self.model_dump(mode="json", include={"task": {"modality", "template"}, "classes": True})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def _indices(self) -> dict[str, int]:
+        return {fold_name(name): number for number, entry in enumerate(self.classes) for _, name in _names(entry)}
+
+
+def _names(entry: KnowledgeClass) -> list[tuple[str, str]]:
+    """List (kind, name) for everything a class answers to."""
+    return [("key", entry.key), ("name", entry.name), *(("alias", alias) for alias in entry.aliases)]
+
+
+def _describe_clash(kind: str, name: str, first: int, owner: KnowledgeClass) -> str:
+    """Say who has the name already, and what to do."""
+    if fold_name(name) == fold_name(owner.key) and kind == "key":
+        return f"duplicate class: {name!r} is already class {first + 1} ({owner.key!r}): merge the two or rename one"
+    return f"{kind} {name!r} already belongs to class {first + 1} ({owner.key!r}): change one, a name means one class"
+
+
+def _fill_provenance(classes: tuple[KnowledgeClass, ...], default: Provenance | None) -> tuple[KnowledgeClass, ...]:
+    """Hand the provenance of the file to every description without its own."""
+    if default is None:
+        return classes
+    return tuple(
+        entry.model_copy(
+            update={
+                "descriptions": tuple(
+                    d if d.provenance else d.model_copy(update={"provenance": default}) for d in entry.descriptions
+                )
+            }
+        )
+        for entry in classes
+    )
+
+
+def _short(text: str, width: int = 50) -> str:
+    """Quote a sentence for a one-line message."""
+    return repr(text if len(text) <= width else text[: width - 1] + "…")

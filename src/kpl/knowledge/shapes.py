@@ -1,0 +1,165 @@
+"""From the shapes in which knowledge files circulate to the one shape that the schema validates."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from kpl.errors import KnowledgeError
+from kpl.knowledge.folding import fold_sentence
+from kpl.knowledge.places import Place, Source
+
+__all__ = ["REFUSAL", "Tidied", "drop_faults", "to_document"]
+
+_VERSION = "kpl_knowledge"
+_ITEM_KEYS = ("id", "feature")
+
+REFUSAL = re.compile(
+    r"\b(as an? (ai|language model)|i am an? (ai|language model)|(i'm|i am) sorry|^sorry|"
+    r"i (cannot|can't|am (not able|unable)) (accurately |physically )?(to )?"
+    r"(provide|describe|generate|see|answer|perform|access|assist))",
+    re.IGNORECASE,
+)
+"""How a language model says that it wrote no description."""
+
+
+@dataclass(frozen=True)
+class Tidied:
+    """How many entries were dropped from a file, by reason."""
+
+    empty: int = 0
+    repeated: int = 0
+    refused: int = 0
+
+    def __str__(self) -> str:
+        """Say it in words.
+
+        Example:
+            >>> str(Tidied(empty=2, repeated=1))
+            'dropped 3 entries: 2 empty, 1 repeated, 0 refusals of a language model'
+        """
+        total = self.empty + self.repeated + self.refused
+        return (
+            f"dropped {total} entries: {self.empty} empty, {self.repeated} repeated, "
+            f"{self.refused} refusals of a language model"
+        )
+
+
+def to_document(source: Source) -> tuple[dict[str, Any], Callable[[Place], int | None]]:
+    """Return the data in KPL's own shape, and the function that finds the line of a place in it.
+
+    Two plain shapes are taken besides: `{class: [sentence, ...]}` and `{class: [{id, feature}, ...]}`. There the file's
+    stem becomes the title, the key with spaces the name, and the modality stays unknown.
+
+    Raises:
+        KnowledgeError: neither shape.
+    """
+    data = source.data
+    if not isinstance(data, dict) or not data:
+        seen = "nothing" if data is None or data == {} else f"a {type(data).__name__}"
+        raise KnowledgeError(f"{source.name}: holds {seen} at the top: write '{_VERSION}: 1', task: and classes:")
+    if _VERSION in data:
+        return data, source.line_of
+    _refuse_unversioned(source)
+    keys = list(data)
+
+    def line_of(place: Place) -> int | None:
+        if len(place) < 2 or not isinstance(place[1], int):
+            return None
+        return source.line_of((keys[place[1]], *place[3:4]))
+
+    classes = [{"key": key, "descriptions": _sentences(source, key)} for key in keys]
+    return {_VERSION: 1, "task": {"name": _stem(source.name)}, "classes": classes}, line_of
+
+
+def drop_faults(
+    document: dict[str, Any], line_of: Callable[[Place], int | None]
+) -> tuple[dict[str, Any], Callable[[Place], int | None], Tidied]:
+    """Drop the entries of each class that say nothing: empty ones, repeats, and refusals of a language model.
+
+    Nothing is rewritten, and an entry that is wrong in another way stays, for the schema to complain about.
+    """
+    classes = document.get("classes")
+    if not isinstance(classes, list):
+        return document, line_of, Tidied()
+    counts = {"empty": 0, "repeated": 0, "refused": 0}
+    kept: dict[int, list[int]] = {}
+    tidy = []
+    for number, entry in enumerate(classes):
+        entries = entry.get("descriptions") if isinstance(entry, dict) else None
+        if isinstance(entries, list):
+            reasons = _faults(entries)
+            for reason in filter(None, reasons):
+                counts[reason] += 1
+            kept[number] = [i for i, reason in enumerate(reasons) if reason is None]
+            entry = {**entry, "descriptions": [entries[i] for i in kept[number]]}
+        tidy.append(entry)
+
+    def original_line(place: Place) -> int | None:
+        if len(place) > 3 and place[2] == "descriptions" and isinstance(place[1], int) and isinstance(place[3], int):
+            place = (*place[:3], kept[place[1]][place[3]], *place[4:])
+        return line_of(place)
+
+    return {**document, "classes": tidy}, original_line, Tidied(**counts)
+
+
+def _faults(entries: list[Any]) -> list[str | None]:
+    """Name, for every entry, the reason to drop it, or None."""
+    seen: set[str] = set()
+    reasons: list[str | None] = []
+    for entry in entries:
+        text = entry.get("text") if isinstance(entry, dict) else entry
+        reason = None
+        if text is None or (isinstance(text, str) and not any(character.isalpha() for character in text)):
+            reason = "empty"
+        elif isinstance(text, str) and REFUSAL.search(text):
+            reason = "refused"
+        elif isinstance(text, str) and fold_sentence(text) in seen:
+            reason = "repeated"
+        if isinstance(text, str):
+            seen.add(fold_sentence(text))
+        reasons.append(reason)
+    return reasons
+
+
+def _refuse_unversioned(source: Source) -> None:
+    """Tell KPL's own shape with a slip in the version key from a plain file."""
+    near = [key for key in source.data if isinstance(key, str) and not isinstance(source.data[key], list)]
+    typo = difflib.get_close_matches(_VERSION, near, n=1, cutoff=0.7)
+    if typo:
+        where = f", line {line}" if (line := source.line_of((typo[0],))) else ""
+        raise KnowledgeError(f"{source.name}{where}: unknown key {typo[0]!r}: did you mean {_VERSION!r}?")
+    if isinstance(source.data.get("task"), dict) or "classes" in source.data:
+        raise KnowledgeError(f"{source.name}: the version is missing: begin the file with '{_VERSION}: 1'")
+
+
+def _sentences(source: Source, key: str) -> list[Any]:
+    """Take the sentences of one class of a plain file."""
+
+    def error(problem: str, *place: int) -> KnowledgeError:
+        where = f", line {line}" if (line := source.line_of((key, *place))) else ""
+        number = f", description {place[0] + 1}" if place else ""
+        return KnowledgeError(f"{source.name}{where}, class {key!r}{number}: {problem}")
+
+    entries = source.data[key]
+    if not isinstance(entries, list):
+        raise error(f"must be a list of sentences, got {entries!r:.60}")
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            continue
+        unknown = [name for name in entry if name not in _ITEM_KEYS]
+        if unknown:
+            raise error(f"unknown key {unknown[0]!r}: a plain file takes 'id' and 'feature'", number)
+        if "feature" not in entry:
+            raise error("the sentence is missing: write it under 'feature'", number)
+    return [entry["feature"] if isinstance(entry, dict) else entry for entry in entries]
+
+
+def _stem(name: str) -> str:
+    """Make a title of a file name."""
+    stem = PurePath(name).stem.replace("_", " ")
+    return stem if any(character.isalnum() for character in stem) else "knowledge"

@@ -1,0 +1,79 @@
+"""Writing a knowledge base in KPL's own format."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from kpl.errors import OutputError
+from kpl.knowledge.schema import Description, KnowledgeBase, Provenance
+from kpl.knowledge.source import SUFFIXES
+
+__all__ = ["write_knowledge"]
+
+
+def write_knowledge(kb: KnowledgeBase, path: Path, *, overwrite: bool = False) -> None:
+    """Write a knowledge base as YAML or JSON, by the suffix; loading it again gives an equal one.
+
+    Raises:
+        OutputError: the file exists and `overwrite` is not set, an unknown suffix, or the disk refuses.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"{path}: a knowledge file ends in {', '.join(SUFFIXES)}, not {path.suffix!r}: choose one")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists already: choose another name, or allow overwriting")
+    document = _document(kb)
+    text = _json(document) if path.suffix.lower() == ".json" else _yaml(document)
+    try:
+        # Beside the target and renamed, so that a killed run leaves no half file.
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}): check folder and free space") from error
+
+
+def _document(kb: KnowledgeBase) -> dict[str, Any]:
+    """Say everything once: a description that has the provenance of the file is a plain sentence."""
+    classes = [
+        {
+            "key": entry.key,
+            "name": entry.name,
+            **({"aliases": list(entry.aliases)} if entry.aliases else {}),
+            "descriptions": [_entry(description, kb.provenance) for description in entry.descriptions],
+        }
+        for entry in kb.classes
+    ]
+    head = {"kpl_knowledge": kb.kpl_knowledge, "task": kb.task.model_dump(exclude_none=True)}
+    default = {"provenance": kb.provenance.model_dump(exclude_none=True)} if kb.provenance else {}
+    return {**head, **default, "classes": classes}
+
+
+def _entry(description: Description, default: Provenance | None) -> str | dict[str, Any]:
+    if description.provenance == default or description.provenance is None:
+        return description.text
+    return {"text": description.text, "provenance": description.provenance.model_dump(exclude_none=True)}
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _yaml(document: dict[str, Any]) -> str:
+    from ruamel.yaml import YAML
+
+    writer = YAML(pure=True)
+    writer.width = 2**20  # one sentence, one line: a change shows as one line in a diff
+    writer.indent(mapping=2, sequence=4, offset=2)
+    stream = io.StringIO()
+    writer.dump(document, stream)
+    return stream.getvalue()

@@ -1,0 +1,102 @@
+"""`kpl knowledge`, run as a command with its errors left typed; the main command turns them into one line."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+import kpl.encoders
+from kpl.cli.knowledge import app
+from kpl.errors import KnowledgeError, OutputError, UnknownNameError
+from kpl.knowledge import load_knowledge
+
+PLAIN = {"disc": ["a round [b]outline[/b]", "."], "box": ["four corners"]}
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False).stdout
+
+
+@pytest.fixture
+def plain(tmp_path):
+    path = tmp_path / "shapes.json"
+    path.write_text(json.dumps(PLAIN))
+    return path
+
+
+@pytest.fixture
+def tidy(plain, tmp_path):
+    path = tmp_path / "tidy.yaml"
+    run("convert", plain, path, "--tidy", "--modality", "toys", "--title", "my shapes")
+    return path
+
+
+@pytest.fixture
+def encoder(monkeypatch):
+    fake = SimpleNamespace(
+        card=SimpleNamespace(modalities=("blood smear",)),
+        context_length=12,
+        count_tokens=lambda sentence: len(sentence.split()),
+        unknown_words=lambda sentence: [word for word in sentence.split() if word == "corners"],
+    )
+    monkeypatch.setattr(kpl.encoders, "load_encoder", lambda _name: fake, raising=False)
+    return fake
+
+
+def test_schema_is_json():
+    assert json.loads(run("schema"))["title"] == "KnowledgeBase"
+
+
+def test_packs_lists_the_shipped_ones():
+    assert "blood-cells" in run("packs")
+
+
+def test_show_prints_prompts_as_they_are(tidy):
+    everything = run("show", tidy)
+    assert "a photo of a disc, which has a round [b]outline[/b]" in everything
+    assert "four corners" in everything
+    assert "four corners" not in run("show", tidy, "DISC")
+    assert "buffy" not in run("show", "blood-cells", "neutrophils")
+    with pytest.raises(UnknownNameError, match="did you mean 'disc'"):
+        run("show", tidy, "disk")
+
+
+def test_check_counts(tidy, plain):
+    told = run("check", tidy)
+    assert "disc" in told
+    assert "no errors, 0 to look at" in told
+    with pytest.raises(KnowledgeError, match="the sentence is empty"):
+        run("check", plain)
+
+
+def test_check_with_an_encoder(tidy, encoder):
+    told = run("check", tidy, "--encoder", "mini")
+    assert "mini reads at most 12 tokens: no prompt is cut" in told
+    assert "the modality is toys, but mini is made for blood smear" in told
+    assert "words that mini does not know: corners (1)" in told
+    encoder.context_length = 9
+    with pytest.raises(KnowledgeError, match="description 1: 10 tokens"):
+        run("check", tidy, "--encoder", "mini")
+
+
+def test_check_shortens_long_lists(tmp_path, encoder):
+    path = tmp_path / "many.json"
+    path.write_text(json.dumps({"a": [f"isThe thing{i}" for i in range(30)], "b": ["fine"]}))
+    encoder.unknown_words = lambda sentence: sentence.split()
+    told = run("check", path, "--encoder", "mini")
+    assert "... and 10 more to look at" in told
+    assert "and 12 more" in told
+
+
+def test_convert_tells_what_it_dropped(plain, tmp_path):
+    out = tmp_path / "out.yaml"
+    told = run("convert", plain, out, "--tidy", "--template", "{description}")
+    assert "dropped 1 entries: 1 empty" in told
+    assert "2 classes" in told
+    assert load_knowledge(out).prompts()[1] == ["four corners"]
+    with pytest.raises(OutputError, match="exists already"):
+        run("convert", plain, out, "--tidy")
+    assert "wrote" in run("convert", "blood-cells", out, "--overwrite")
