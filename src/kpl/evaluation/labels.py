@@ -1,0 +1,190 @@
+"""The true classes of the images of a run, for scoring only: nothing here reaches a method."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.errors import LabelsError
+from kpl.evaluation.matching import match_names
+from kpl.evaluation.sources import LabelRow, read_rows
+from kpl.evaluation.weighted import IntArray
+from kpl.knowledge import KnowledgeBase
+from kpl.knowledge.folding import fold_name
+
+__all__ = ["Truth", "read_labels"]
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The true class of each image of a run, and what did not fit."""
+
+    labels: NDArray[np.int64]
+    """(n,) class indices in the order of the run's images, -1 where there is no label."""
+    groups: tuple[str | None, ...] | None = None
+    """(n,) groups as the labels name them; None when they name none."""
+    missing: int = 0
+    """Images of the run without a label."""
+    unused: int = 0
+    """Labels of images that are not in the run."""
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    """Class names that the knowledge does not have, with the number of images left out for each."""
+    notices: tuple[str, ...] = ()
+    """What the user should be told, one sentence each."""
+
+
+def read_labels(
+    source: str | Path | IntArray,
+    ids: Sequence[str],
+    knowledge: KnowledgeBase | Sequence[str],
+    *,
+    ignore_unknown: bool = False,
+) -> Truth:
+    """Read the true classes of a run's images.
+
+    Args:
+        source: a CSV file (image, label and perhaps group), a folder whose sub-folders are the classes, or an array
+            (n,) of class indices with -1 for unlabelled images, as a feature bundle has.
+        ids: (n,) the images of the run.
+        knowledge: what resolves class names: a knowledge base (key, name or alias), or a plain list of C class names.
+        ignore_unknown: leave images of classes that the knowledge does not have out of the score, instead of refusing.
+
+    Raises:
+        LabelsError: no label is for an image of the run, an image has two labels, a class is unknown, or the source
+            cannot be read.
+    """
+    classes = _Classes(knowledge)
+    if not isinstance(source, str | Path):
+        labels = _check_array(source, len(ids), len(classes.names))
+        return _finish(labels, None, unused=0, ignored={}, notices=[])
+    rows = read_rows(Path(source))
+    places, exactly = match_names([row.image for row in rows], ids)
+    matched = _one_each(rows, places)
+    if not matched:
+        raise LabelsError(
+            f"none of the {len(rows)} labels is for one of the {len(ids)} images of the run: "
+            f"the labels name images such as {rows[0].image!r}, the run {ids[0] if ids else 'none'!r}"
+        )
+    indices = {row.label: classes.resolve(row.label) for row in matched.values() if row.label}
+    unknown = Counter(row.label for row in matched.values() if row.label and indices[row.label] is None)
+    if unknown and not ignore_unknown:
+        raise LabelsError(classes.describe_unknown(unknown))
+    labels = np.full(len(ids), -1, dtype=np.int64)
+    groups: list[str | None] = [None] * len(ids)
+    for place, row in matched.items():
+        index = indices.get(row.label)
+        labels[place] = -1 if index is None else index
+        groups[place] = row.group
+    notices = (
+        [] if exactly else ["images were matched by the end of their path, since no label names one as the run does"]
+    )
+    return _finish(
+        labels,
+        tuple(groups) if any(group is not None for group in groups) else None,
+        unused=sum(place is None for place in places),
+        ignored=dict(unknown.most_common()),
+        notices=notices,
+    )
+
+
+class _Classes:
+    """The names that a class answers to."""
+
+    resolve: Callable[[str], int | None]
+
+    def __init__(self, knowledge: KnowledgeBase | Sequence[str]) -> None:
+        if isinstance(knowledge, KnowledgeBase):
+            self.names = [entry.key for entry in knowledge.classes]
+            self.resolve = knowledge.resolve
+            answers = [(entry.key, entry.name, *entry.aliases) for entry in knowledge.classes]
+        else:
+            self.names = list(knowledge)
+            self.resolve = lambda label: self._indices.get(fold_name(label))
+            answers = [(name,) for name in knowledge]
+            if len({fold_name(name) for name in self.names}) < len(self.names):
+                raise LabelsError(f"two of the class names are one when case and spaces do not count: {self.names}")
+        self._indices = {fold_name(name): index for index, names in enumerate(answers) for name in names}
+
+    def describe_unknown(self, unknown: Counter[str]) -> str:
+        listed = [f"{label!r} ({count}{self._hint(label)})" for label, count in unknown.most_common(5)]
+        if len(unknown) > 5:
+            listed.append(f"{len(unknown) - 5} more")
+        some = ", ".join(self.names[:20]) + (", ..." if len(self.names) > 20 else "")
+        return (
+            f"{len(unknown)} of the labels' class names are not in the knowledge, "
+            f"which concerns {unknown.total()} of the images: {', '.join(listed)}. Known: {some}. "
+            "Mend the labels, add an alias to the knowledge, or ignore unknown classes"
+        )
+
+    def _hint(self, label: str) -> str:
+        near = difflib.get_close_matches(fold_name(label), self._indices, n=1, cutoff=0.6)
+        return f"; did you mean {self.names[self._indices[near[0]]]!r}?" if near else ""
+
+
+def _one_each(rows: Sequence[LabelRow], places: Sequence[int | None]) -> dict[int, LabelRow]:
+    """Return the row of each image, refusing rows that contradict each other."""
+    matched: dict[int, LabelRow] = {}
+    for row, place in zip(rows, places, strict=True):
+        if place is None:
+            continue
+        first = matched.setdefault(place, row)
+        if (fold_name(first.label), first.group) != (fold_name(row.label), row.group):
+            raise LabelsError(
+                f"{row.image!r} is labelled twice, as {first.label!r} (group {first.group!r}) and as {row.label!r} "
+                f"(group {row.group!r}): keep one of the two"
+            )
+    return matched
+
+
+def _check_array(source: IntArray, n: int, n_classes: int) -> NDArray[np.int64]:
+    labels = np.asarray(source)
+    if labels.shape != (n,) or labels.dtype.kind not in "iu":
+        raise LabelsError(
+            f"the labels have shape {labels.shape} and type {labels.dtype}: "
+            f"give one whole number for each of {n} images"
+        )
+    if n and not -1 <= labels.min() <= labels.max() < n_classes:
+        raise LabelsError(
+            f"the labels run from {labels.min()} to {labels.max()}: allowed are class indices 0 to {n_classes - 1}, "
+            "and -1 for an image without a label"
+        )
+    return labels.astype(np.int64)
+
+
+def _finish(
+    labels: NDArray[np.int64],
+    groups: tuple[str | None, ...] | None,
+    *,
+    unused: int,
+    ignored: Mapping[str, int],
+    notices: list[str],
+) -> Truth:
+    """Count what is left out, and say it."""
+    n, left_out = len(labels), sum(ignored.values())
+    scored = labels[labels >= 0]
+    missing = n - len(scored) - left_out
+    if not scored.size:
+        raise LabelsError(
+            f"none of the {n} images of the run has a label that can be scored "
+            f"({missing} without a label, {left_out} of unknown classes): check the labels"
+        )
+    if missing:
+        notices.append(f"not scored, no label: {missing} of {n} images")
+    if unused:
+        notices.append(f"labels not used, their image is not in the run: {unused}")
+    if ignored:
+        names = ", ".join(repr(name) for name in list(ignored)[:5]) + (", ..." if len(ignored) > 5 else "")
+        notices.append(f"not scored, class not in the knowledge: {left_out} of {n} images ({names})")
+    if np.all(scored == scored[0]):
+        notices.append("the labels hold a single class: AUROC is undefined and balanced accuracy equals accuracy")
+    if groups is not None and None in groups:
+        alone = sum(group is None and label >= 0 for group, label in zip(groups, labels, strict=True))
+        if alone:
+            notices.append(f"labelled without a group, each counts as a group of its own: {alone} of {n} images")
+    return Truth(labels, groups, missing, unused, ignored, tuple(notices))

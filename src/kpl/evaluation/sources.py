@@ -1,0 +1,136 @@
+"""Where labels come from: a table, or a folder whose sub-folders are the classes; both become rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from kpl.errors import InputError, LabelsError
+from kpl.images import find_pictures
+from kpl.knowledge.folding import fold_name
+
+__all__ = ["LabelRow", "read_folder", "read_rows", "read_table"]
+
+_DELIMITERS = ",;\t|"
+_COLUMNS = {
+    "image": ("image", "file", "filename", "path"),
+    "label": ("label", "class"),
+    "group": ("group", "patient"),
+}
+_OF_PREDICTIONS = {"confidence", "margin"}
+
+
+class LabelRow(NamedTuple):
+    """One label as written: the image's name, the class's name ("" when left open), the group if there is one."""
+
+    image: str
+    label: str
+    group: str | None = None
+
+
+def read_rows(source: Path) -> list[LabelRow]:
+    """Read a folder or a table, whichever `source` is.
+
+    Raises:
+        LabelsError: it does not exist, or holds no labels that can be read.
+    """
+    if source.is_dir():
+        return read_folder(source)
+    if not source.is_file():
+        raise LabelsError(f"no such labels: {str(source)!r}. Give a CSV file, or a folder with one sub-folder a class")
+    return read_table(source)
+
+
+def read_folder(root: Path) -> list[LabelRow]:
+    """Take the first folder below `root` for the class of every picture in it, at any depth.
+
+    Images are named as a run over the same folder names them. Pictures that lie in `root` itself have no label.
+
+    Raises:
+        LabelsError: there are no pictures in sub-folders.
+    """
+    try:
+        names = [picture.id for picture in find_pictures(root).pictures]
+    except InputError as error:
+        raise LabelsError(f"no labels in the folder: {error}") from error
+    rows = [LabelRow(name, name.partition("/")[0]) for name in names if "/" in name]
+    if not rows:
+        raise LabelsError(
+            f"{str(root)!r} has {len(names)} pictures but none in a sub-folder: "
+            "give a folder with one sub-folder a class, or a CSV file"
+        )
+    return rows
+
+
+def read_table(path: Path) -> list[LabelRow]:
+    """Read a delimited text file with a header: a column for the image, one for the label, perhaps one for the group.
+
+    The columns are called image, file, filename or path; label or class; group or patient.
+    The delimiter (comma, semicolon, tab or bar) is the one that makes such a header of the first line.
+
+    Raises:
+        LabelsError: the file cannot be read, has no such header, or a line does not fit it; names the line.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            text = file.read()
+    except OSError as error:
+        raise LabelsError(f"cannot read {path.name!r}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise LabelsError(f"{path.name!r} is not a UTF-8 text ({error.reason}): save it as CSV in UTF-8") from error
+    delimiter, columns, width = _find_header(text, path.name)
+    rows: list[LabelRow] = []
+    for line, cells in list(_records(text, delimiter, path.name))[1:]:
+        if len(cells) != width:
+            raise LabelsError(
+                f"{path.name!r}, line {line}: {len(cells)} cells where the header has {width}; "
+                f"put a name that holds {delimiter!r} in double quotes"
+            )
+        image, label, group = (cells[at] if at is not None else "" for at in columns)
+        if not image:
+            raise LabelsError(f"{path.name!r}, line {line}: no image named; fill the cell or remove the line")
+        rows.append(LabelRow(image, label.strip(), group.strip() or None))
+    if not rows:
+        raise LabelsError(f"{path.name!r} has a header and no labels: write one line an image")
+    return rows
+
+
+def _find_header(text: str, name: str) -> tuple[str, tuple[int, int, int | None], int]:
+    """Return the delimiter, the places of image, label and group, and the number of columns."""
+    for delimiter in _DELIMITERS:
+        try:
+            header = next(_records(text, delimiter, name), (0, []))[1]
+        except LabelsError:
+            continue
+        titles = [fold_name(title) for title in header]
+        image, label, group = (_place(titles, _COLUMNS[kind]) for kind in ("image", "label", "group"))
+        if image is None or label is None:
+            continue
+        if _OF_PREDICTIONS.issubset(titles):
+            raise LabelsError(
+                f"{name!r} holds predictions, not labels (it has columns confidence and margin): give the true labels"
+            )
+        return delimiter, (image, label, group), len(header)
+    first = text.partition("\n")[0].strip()
+    raise LabelsError(
+        f"{name!r} has no header that names the columns image and label: its first line is {first[:80]!r}. "
+        "Write image,label or image,label,group there"
+    )
+
+
+def _place(titles: Sequence[str], wanted: Sequence[str]) -> int | None:
+    return next((titles.index(title) for title in wanted if title in titles), None)
+
+
+def _records(text: str, delimiter: str, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, cells) of every line that is not empty."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        for cells in reader:
+            if any(cells):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise LabelsError(f"{name!r}, line {reader.line_num}: {error}; mend the quotes there") from error
