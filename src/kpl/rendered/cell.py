@@ -131,7 +131,7 @@ def _outline(patch: _Patch) -> Array:
         profile = drawn_out(rng, profile)
     distance = blob(patch.x, patch.y, profile)
     away = np.hypot(patch.x, patch.y)
-    patch.level = away / (away - distance)
+    patch.level = np.asarray(away / (away - distance), np.float32)
     if spec.border == "smooth":
         return distance
     height = max(0.9 * patch.unit, 0.035 * patch.radius) * rng.uniform(0.8, 1.3)
@@ -153,7 +153,7 @@ def _paint_cytoplasm(patch: _Patch, inside: Array, red: Array) -> None:
     )
     level = np.clip(patch.level, 0, 1.2)
     if spec.pallor == "present":
-        thickness = pallor_profile(level, rng.uniform(0.65, 0.95), rng.uniform(0.55, 0.8))
+        thickness = pallor_profile(level, rng.uniform(0.75, 0.97), rng.uniform(0.65, 0.9))
     else:
         thickness = np.float32(0.96) + np.float32(0.14) * step(level, 0.72, 1.0)
     rough = 0.02 if spec.cytoplasm_tone in ("red", "clear") else {"grey": 0.14}.get(spec.cytoplasm_tone, 0.08)
@@ -183,7 +183,9 @@ def _paint_granules(patch: _Patch, room: Array) -> None:
         # Crowded granules are told apart by the light between them.
         patch.paint(amount * np.float32(0.9), colour ** (1 + np.float32(0.16) * patch.noise(0.7))[..., None])
     else:
-        patch.paint(amount * np.float32({"fine": 0.5, "purple": 0.9, "dark": 0.93}[kind]), colour)
+        # On a cytoplasm of their own colour granules are still darker than it.
+        strength, depth = {"fine": (0.55, 0.62), "purple": (0.9, 0.6), "dark": (0.93, 1.0)}[kind]
+        patch.paint(amount * np.float32(strength), np.minimum(colour, np.float32(depth) * patch.light))
 
 
 def _paint_nucleus(patch: _Patch, nucleus: Array, distance: Array) -> None:
@@ -204,7 +206,7 @@ def _paint_nucleus(patch: _Patch, nucleus: Array, distance: Array) -> None:
         spots = dots(
             patch.rng, well, int(patch.rng.integers(1, 4)), patch.rng.uniform(1.9, 2.5) * unit / patch.pixel, 0.1
         )
-        density = density * (1 - np.float32(0.62) * spots)
+        density = density * (1 - np.float32(0.7) * spots)
     patch.paint(nucleus, np.exp(density[..., None] * np.log(tone)))
 
 

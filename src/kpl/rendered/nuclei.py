@@ -147,7 +147,7 @@ def _folded(rng: np.random.Generator, size: float) -> Field:
     first = rng.uniform(0, 2 * np.pi)
     clefts = []
     for k in range(int(rng.integers(2, 4))):
-        angle = first + 2.2 * k + rng.uniform(-0.3, 0.3) + rng.uniform(0.15, 0.5) * rng.choice([-1, 1]) * np.arange(4)
+        angle = first + 2.2 * k + rng.uniform(-0.3, 0.3) + rng.uniform(0.1, 0.3) * rng.choice([-1, 1]) * np.arange(4)
         reach = size * np.array([1.35, 0.95, 0.72, rng.uniform(0.42, 0.6)])
         points = np.stack([np.cos(angle) * reach, np.sin(angle) * reach], 1).astype(np.float32)
         clefts.append((points, np.array([0.26, 0.10, 0.06, 0.04], np.float32) * np.float32(size)))
