@@ -1,0 +1,133 @@
+"""KPL's own Multimodal Proxy Learning: text-anchored class models, learnt from sums over images in a few passes.
+
+Every class is a Gaussian in the image space; all share one full covariance with a ridge. Its mean is the soft mean of
+the images that seem to belong to it, drawn towards an *anchor*: the text proxy moved across the modality gap. A class
+that few images call for stays at its anchor, so that listed findings that are not in the folder do no harm. The class
+prior comes from the soft counts. What a text cannot know, how the images of one class really scatter, the shared
+covariance brings.
+
+Two things keep the rounds from confirming themselves:
+
+* an image is never compared with a class mean that it helped to make: its own share is taken out (leave-one-out,
+  in closed form), which matters most for small folders and rare classes;
+* the text speaks in every round, at half its weight.
+
+Notation: n images x_i, C classes, P responsibilities, t_c text proxies, L = X T^T, tau the text temperature,
+M = (S_w + lambda I)^-1.
+
+    anchors     a_c = x_bar + (t_c - t_bar)
+    means       m_c = (sum_i P_ic x_i + kappa a_c) / (N_c + kappa),   N_c = sum_i P_ic
+    covariance  S_w = sum_ic P_ic (x_i - m_c)(x_i - m_c)^T / n
+    score       x^T M m_c - 1/2 m_c^T M m_c + w L_c / tau + log(N_c / n)
+    next P      softmax of the scores with m_c replaced by (( N_c + kappa) m_c - p_ic x_i) / (N_c + kappa - p_ic),
+                p = softmax(L / tau)
+
+Related: closed form of the published loop (`kpl.proxies.ridge`); text-anchored statistics (StatA, Zanella et al.,
+CVPR 2025), there with a diagonal covariance and a neighbour graph of all images at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from kpl.proxies.arrays import Floats, Images, chunks, softmax
+from kpl.proxies.ridge import LinearScores, text_class_means
+from kpl.proxies.sums import ClassSums, ImageMoments
+
+__all__ = ["AnchoredSettings", "learn_anchored"]
+
+
+@dataclass(frozen=True)
+class AnchoredSettings:
+    """The constants of the model. None was chosen per data set; docs/method.md says how each was.
+
+    Attributes:
+        temperature: tau, of the text's softmax; .01 is CLIP's own scale.
+        text_weight: w, how loud the text stays in every round.
+        anchor_images: kappa, how many images an anchor weighs.
+        ridge: lambda = ridge x (total variance of the images) / sqrt(n).
+        rounds: passes over the images after the first.
+    """
+
+    temperature: float = 0.01
+    text_weight: float = 0.5
+    anchor_images: float = 2.0
+    ridge: float = 0.2
+    rounds: int = 8
+
+
+@dataclass(frozen=True)
+class _Round:
+    """One round's class models, ready to score a chunk."""
+
+    means: Floats  # (C, d), centred on the mean image
+    directions: Floats  # (C, d), M m_c
+    precision: Floats  # (d, d), M
+    mass: Floats  # (C,), N_c + kappa
+    log_prior: Floats  # (C,)
+
+    @property
+    def norms(self) -> Floats:
+        """m_c^T M m_c, (C,)."""
+        return np.asarray(np.einsum("cd,cd->c", self.means, self.directions))
+
+
+def learn_anchored(
+    images: Images, text_proxies: Floats, moments: ImageMoments, settings: AnchoredSettings
+) -> tuple[LinearScores, Floats]:
+    """Learn the class models and return the linear scores they come to, with the estimated class prior.
+
+    Args:
+        images: (n, d) unit rows or a re-iterable of chunks; `settings.rounds` passes, memory O(d^2 + C d).
+        text_proxies: (C, d) unit rows.
+        moments: the moments of `images`.
+
+    Returns:
+        Scores of unit image features: natural-log odds up to a constant per image; and the class prior (C,).
+    """
+    anchors = text_proxies - text_proxies.mean(axis=0)
+    sums = text_class_means(images, text_proxies, settings.temperature)
+    current = _round(sums, anchors, moments, settings)
+    for _ in range(settings.rounds - 1):
+        sums = ClassSums(*text_proxies.shape)
+        for chunk in chunks(images):
+            sums.update(chunk, _responsibilities(chunk, text_proxies, current, moments.mean, settings))
+        current = _round(sums, anchors, moments, settings)
+    offsets = current.log_prior - 0.5 * current.norms - current.directions @ moments.mean
+    proxies = current.directions + (settings.text_weight / settings.temperature) * text_proxies
+    return LinearScores(proxies, offsets), np.exp(current.log_prior)
+
+
+def _round(sums: ClassSums, anchors: Floats, moments: ImageMoments, settings: AnchoredSettings) -> _Round:
+    n, kappa = moments.count, settings.anchor_images
+    weighted = sums.weighted - sums.mass[:, None] * moments.mean  # centred on the mean image
+    mass = sums.mass + kappa
+    means = (weighted + kappa * anchors) / mass[:, None]
+    cross = means.T @ weighted
+    total = moments.covariance
+    within = total - (cross + cross.T) / n + (means.T * (sums.mass / n)) @ means
+    ridge = settings.ridge * max(float(np.trace(total)), np.finfo(np.float64).eps) / np.sqrt(n)
+    within[np.diag_indices_from(within)] += ridge
+    factor = cho_factor(within, lower=True, overwrite_a=True)
+    precision = cho_solve(factor, np.eye(len(within)))
+    tiny = np.finfo(np.float64).tiny
+    return _Round(means, means @ precision, precision, mass, np.log(np.maximum(sums.mass / n, tiny)))
+
+
+def _responsibilities(
+    chunk: Floats, text_proxies: Floats, current: _Round, mean: Floats, settings: AnchoredSettings
+) -> Floats:
+    """The next P of a chunk, each image scored against class means without its own share."""
+    text = chunk @ text_proxies.T / settings.temperature
+    centred = chunk - mean
+    fit = centred @ current.directions.T  # x^T M m_c
+    own = np.einsum("nd,nd->n", centred @ current.precision, centred)[:, None]  # x^T M x
+    share = np.minimum(softmax(text), current.mass / 2)  # never more than half of what made the mean
+    left = current.mass - share
+    kept, taken = current.mass / left, share / left
+    without = kept * fit - taken * own  # x^T M m', m' = kept m - taken x
+    norm = kept * kept * current.norms - 2 * kept * taken * fit + taken * taken * own  # m'^T M m'
+    return softmax(without - 0.5 * norm + settings.text_weight * text + current.log_prior)

@@ -1,0 +1,105 @@
+"""Small array tools that every room of the mathematics shares: unit rows, softmax, re-iterable chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.errors import FeaturesError
+
+__all__ = ["CHUNK_ROWS", "Descriptions", "Floats", "Images", "checked_descriptions", "chunks", "softmax", "unit_rows"]
+
+Floats = NDArray[np.float64]
+#: (n, d) unit rows, or anything that can be iterated again and again over such chunks.
+Images = NDArray[np.floating] | Iterable[NDArray[np.floating]]
+#: One (m_c, d) array of unit description features per class.
+Descriptions = Sequence[NDArray[np.floating]]
+
+CHUNK_ROWS = 4096  # rows of one float64 working block: 4096 x 1000 classes is 33 MB
+
+
+def softmax(logits: Floats) -> Floats:
+    """Return the softmax of each row.
+
+    Args:
+        logits: (n, C), any finite values.
+
+    Example:
+        >>> softmax(np.array([[1000.0, 1000.0]]))
+        array([[0.5, 0.5]])
+    """
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    return weights  # type: ignore[no-any-return]  # numpy types an in-place division as Any
+
+
+def unit_rows(rows: NDArray[np.floating]) -> Floats:
+    """Return the rows in float64, scaled to length one; a row of zeros stays as it is.
+
+    Example:
+        >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
+        array([[0.6, 0.8],
+               [0. , 0. ]])
+    """
+    rows = np.asarray(rows, dtype=np.float64)
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1.0))
+
+
+def chunks(images: Images) -> Iterator[Floats]:
+    """Yield the image features in float64 blocks of at most `CHUNK_ROWS` unit rows.
+
+    Args:
+        images: (n, d), or a re-iterable of (n_k, d) chunks. Stored float16 rounding is undone by renormalising.
+
+    Raises:
+        FeaturesError: a one-shot iterator (several passes are needed), an empty source, a wrong shape,
+            a value that is not finite, or a row of zeros.
+    """
+    if isinstance(images, Iterator):
+        raise FeaturesError(
+            "image features came as a one-shot iterator, but several passes are needed: "
+            "hand in an array, or an object whose __iter__ starts anew each time"
+        )
+    blocks = [images] if isinstance(images, np.ndarray) else images
+    seen, dim = 0, None
+    for block in blocks:
+        if block.ndim != 2 or block.shape[1] == 0 or (dim is not None and block.shape[1] != dim):
+            raise FeaturesError(f"image features must be (n, d) with one d throughout, got a block of {block.shape}")
+        dim = block.shape[1]
+        for start in range(0, len(block), CHUNK_ROWS):
+            rows = np.asarray(block[start : start + CHUNK_ROWS], dtype=np.float64)
+            yield _checked_unit(rows, seen)
+            seen += len(rows)
+    if not seen:
+        raise FeaturesError("there are no image features: the source holds no row")
+
+
+def checked_descriptions(descriptions: Descriptions, dim: int | None = None) -> list[Floats]:
+    """Return the description features in float64 with unit rows, one (m_c, d) array a class.
+
+    Raises:
+        FeaturesError: fewer than two classes, a class without descriptions, a wrong shape or dimension,
+            a value that is not finite, or a row of zeros.
+    """
+    if len(descriptions) < 2:
+        raise FeaturesError(f"at least two classes are needed to tell apart, got {len(descriptions)}")
+    checked: list[Floats] = []
+    for c, rows in enumerate(descriptions):
+        rows = np.asarray(rows, dtype=np.float64)
+        dim = dim or (rows.shape[-1] if rows.ndim == 2 else None)
+        if rows.ndim != 2 or len(rows) == 0 or rows.shape[1] != dim:
+            raise FeaturesError(f"descriptions of class {c} must be (m, {dim or 'd'}) with m >= 1, got {rows.shape}")
+        checked.append(_checked_unit(rows, 0, what=f"descriptions of class {c}"))
+    return checked
+
+
+def _checked_unit(rows: Floats, first: int, what: str = "image features") -> Floats:
+    lengths = np.linalg.norm(rows, axis=1)
+    bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+    if len(bad):
+        why = "all zero" if lengths[bad[0]] == 0 else "not finite"
+        raise FeaturesError(f"{what}: row {first + bad[0]} is {why} ({len(bad)} such rows in this block); remove it")
+    return np.asarray(rows / lengths[:, None])

@@ -1,0 +1,128 @@
+"""What is learnt from images, as sums over images: the same code serves memory, shards on disk and a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kpl.errors import FeaturesError
+from kpl.proxies.arrays import Floats, Images, chunks
+
+__all__ = ["ClassSums", "ImageMoments", "ImageSums", "sum_images"]
+
+
+@dataclass
+class ImageSums:
+    """The count, the sum and the second moment of image features.
+
+    Memory is O(d^2), whatever the number of images. `merge` of the sums of two halves equals the sums of the whole
+    up to the rounding of float64.
+
+    Example:
+        >>> halves = [ImageSums(2).update(np.eye(2)), ImageSums(2).update(np.eye(2))]
+        >>> halves[0].merge(halves[1]).finish().gram
+        array([[0.5, 0. ],
+               [0. , 0.5]])
+    """
+
+    dim: int
+    count: int = 0
+    total: Floats = field(init=False)
+    moment: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.total = np.zeros(self.dim)
+        self.moment = np.zeros((self.dim, self.dim))
+
+    def update(self, chunk: Floats) -> ImageSums:
+        """Add a (n_k, d) chunk of unit rows."""
+        self.count += len(chunk)
+        self.total += chunk.sum(axis=0)
+        self.moment += chunk.T @ chunk
+        return self
+
+    def merge(self, other: ImageSums) -> ImageSums:
+        """Add the sums of other images."""
+        if other.dim != self.dim:
+            raise FeaturesError(f"sums over {self.dim} and {other.dim} dimensions cannot be merged")
+        self.count += other.count
+        self.total += other.total
+        self.moment += other.moment
+        return self
+
+    def finish(self) -> ImageMoments:
+        """Return the moments.
+
+        Raises:
+            FeaturesError: no image was added.
+        """
+        if not self.count:
+            raise FeaturesError("no image was added to the sums")
+        return ImageMoments(self.count, self.total / self.count, self.moment / self.count)
+
+
+@dataclass(frozen=True)
+class ImageMoments:
+    """The moments of image features: count n, mean (d,), and gram X^T X / n (d, d)."""
+
+    count: int
+    mean: Floats
+    gram: Floats
+
+    @property
+    def covariance(self) -> Floats:
+        """The covariance (d, d), with divisor n."""
+        return np.asarray(self.gram - np.outer(self.mean, self.mean))
+
+
+@dataclass
+class ClassSums:
+    """Soft class sums: the mass of each class and the responsibility-weighted sum of its image features.
+
+    Attributes:
+        mass: (C,) sum over images of the responsibilities P.
+        weighted: (C, d) P^T X.
+    """
+
+    n_classes: int
+    dim: int
+    mass: Floats = field(init=False)
+    weighted: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.mass = np.zeros(self.n_classes)
+        self.weighted = np.zeros((self.n_classes, self.dim))
+
+    def update(self, chunk: Floats, responsibilities: Floats) -> ClassSums:
+        """Add a (n_k, d) chunk with its (n_k, C) responsibilities."""
+        self.mass += responsibilities.sum(axis=0)
+        self.weighted += responsibilities.T @ chunk
+        return self
+
+    def merge(self, other: ClassSums) -> ClassSums:
+        """Add the sums of other images."""
+        if (other.n_classes, other.dim) != (self.n_classes, self.dim):
+            raise FeaturesError("class sums of another number of classes or dimensions cannot be merged")
+        self.mass += other.mass
+        self.weighted += other.weighted
+        return self
+
+    def finish(self) -> Floats:
+        """Return the soft class means b_c (C, d); a class without any mass gets zeros."""
+        return np.asarray(self.weighted / np.maximum(self.mass, np.finfo(np.float64).tiny)[:, None])
+
+
+def sum_images(images: Images) -> ImageMoments:
+    """Return the moments of all images in one pass.
+
+    Args:
+        images: (n, d) unit rows, or a re-iterable of such chunks.
+    """
+    sums: ImageSums | None = None
+    for chunk in chunks(images):
+        sums = sums or ImageSums(chunk.shape[1])
+        sums.update(chunk)
+    if sums is None:  # pragma: no cover - `chunks` has refused an empty source
+        raise FeaturesError("there are no image features")
+    return sums.finish()
