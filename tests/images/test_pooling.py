@@ -46,7 +46,7 @@ def test_it_reads_ahead_but_not_far(tmp_path: Path) -> None:
     for used in range(1, 10):
         next(pictures)
         assert used < taken <= used + 5
-    pictures.close()  # type: ignore[attr-defined]
+    pictures.close()
 
 
 @given(st.lists(st.integers()), st.integers(1, 4), st.integers(0, 5))
@@ -58,7 +58,7 @@ def test_leaving_early_leaves_no_thread_behind() -> None:
     before = threading.active_count()
     results = ordered_map(abs, itertools.count(), workers=3, look_ahead=6)
     assert next(results) == 0
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert threading.active_count() == before
 
 

@@ -1,0 +1,26 @@
+"""Pictures and sentences become features: folders on disk that resume and verify, bundles that others published."""
+
+from kpl.embeddings.bundle import FeatureBundle, is_bundle, open_bundle
+from kpl.embeddings.embedding import Progress, embed_pictures
+from kpl.embeddings.encoding import embed_texts, encoder_identity
+from kpl.embeddings.files import sha256_of_file, write_atomically
+from kpl.embeddings.folder import FeatureFolder, is_feature_folder, open_features
+from kpl.embeddings.rows import CHUNK_ROWS, FeatureRows, unit_rows
+
+__all__ = [
+    "CHUNK_ROWS",
+    "FeatureBundle",
+    "FeatureFolder",
+    "FeatureRows",
+    "Progress",
+    "embed_pictures",
+    "embed_texts",
+    "encoder_identity",
+    "is_bundle",
+    "is_feature_folder",
+    "open_bundle",
+    "open_features",
+    "sha256_of_file",
+    "unit_rows",
+    "write_atomically",
+]

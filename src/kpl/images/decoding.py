@@ -152,11 +152,15 @@ def _convert(picture: Image.Image) -> Image.Image:
     if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
         return Image.fromarray(_deep_grey(picture)).convert("RGB")
     if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
+        layer = _in_mode(picture, "RGBA")
         page = Image.new("RGB", layer.size, "white")
         page.paste(layer, mask=layer.getchannel("A"))
         return page
-    return picture.convert("RGB")
+    return _in_mode(picture, "RGB")
+
+
+def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    return picture if picture.mode == mode else picture.convert(mode)  # convert copies even when nothing changes
 
 
 def _deep_grey(picture: Image.Image) -> NDArray[np.uint8]:

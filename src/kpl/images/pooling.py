@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -28,7 +28,7 @@ def default_workers() -> int:
 
 def decode_many(
     records: Iterable[PictureRecord], *, workers: int | None = None, shrink_to: int | None = None
-) -> Iterator[tuple[PictureRecord, NDArray[np.uint8] | PictureError]]:
+) -> Generator[tuple[PictureRecord, NDArray[np.uint8] | PictureError], None, None]:
     """Decode pictures in threads, in order; a picture that cannot be read comes as its error and stops nothing.
 
     Args:
@@ -52,7 +52,7 @@ def decode_many(
 
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, look_ahead: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Map in threads, keep the order, and never run more than `look_ahead` items ahead of the consumer.
 
     Leaving the iterator early cancels what has not started.

@@ -1,0 +1,108 @@
+"""Calling an encoder, and not believing it: what comes back is checked before anything is built on it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.encoders.protocol import Encoder
+from kpl.errors import EncoderError, InputError
+
+__all__ = ["EmbedSettings", "embed_texts", "encode_pictures", "encoder_identity"]
+
+_SHAPING_FIELDS = {"name", "files", "dim", "image_size", "resize", "crop", "interpolation", "mean", "std"}
+_UNIT_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedSettings:
+    """Everything beside the encoder and the pictures that shapes the stored features.
+
+    Attributes:
+        dtype: how features are stored; float16 halves the folder and costs about 0.0005 of a row's length
+        shrink_to: shorter side in pixels above which large pictures may be read smaller, see `kpl.images.decode`
+    """
+
+    dtype: Literal["float32", "float16"]
+    shrink_to: int
+
+    def content_hash(self) -> str:
+        """Hash the settings; 16 hexadecimal digits."""
+        return _short_hash(asdict(self))
+
+
+def encoder_identity(encoder: Encoder) -> str:
+    """Name an encoder for caches: its card's name, and a hash of its files' hashes and of its picture preparation.
+
+    Two encoders with the same identity give the same features; the free text of a card does not count.
+
+    Returns:
+        "name:0123456789abcdef".
+    """
+    card = encoder.card
+    return f"{card.name}:{_short_hash(card.model_dump(mode='json', include=_SHAPING_FIELDS))}"
+
+
+def encode_pictures(pictures: Sequence[NDArray[np.uint8]], encoder: Encoder) -> NDArray[np.float32]:
+    """Encode pictures and check the result.
+
+    Args:
+        pictures: (height, width, 3) arrays of 0..255.
+        encoder: gives (n, d) unit rows.
+
+    Returns:
+        (n, d) float32 unit rows.
+
+    Raises:
+        EncoderError: the encoder broke its contract.
+    """
+    return _checked(encoder.encode_images(pictures), len(pictures), encoder)
+
+
+def embed_texts(prompts: Sequence[Sequence[str]], encoder: Encoder) -> list[NDArray[np.float32]]:
+    """Encode the sentences of every class, all in one call.
+
+    Args:
+        prompts: one list of sentences a class, as `KnowledgeBase.prompts()` gives them.
+        encoder: gives (m, d) unit rows.
+
+    Returns:
+        One (m_c, d) float32 array of unit rows a class.
+
+    Raises:
+        InputError: there is no class, or one has no sentence.
+        EncoderError: the encoder broke its contract.
+    """
+    if not prompts:
+        raise InputError("no class to encode: a knowledge base has at least one class with a description")
+    for place, sentences in enumerate(prompts):
+        if not sentences:
+            raise InputError(
+                f"class {place} of {len(prompts)} has no sentence to encode: give it at least one description"
+            )
+    flat = [sentence for sentences in prompts for sentence in sentences]
+    features = _checked(encoder.encode_texts(flat), len(flat), encoder)
+    return np.split(features, np.cumsum([len(sentences) for sentences in prompts])[:-1])
+
+
+def _checked(features: NDArray[np.float32], count: int, encoder: Encoder) -> NDArray[np.float32]:
+    name, dim = encoder.card.name, encoder.card.dim
+    if features.shape != (count, dim):
+        raise EncoderError(
+            f"encoder {name!r} gave features of shape {features.shape}, not {(count, dim)} as its card says"
+        )
+    lengths = np.linalg.norm(features, axis=1)
+    if not np.all(np.abs(lengths - 1.0) <= _UNIT_TOLERANCE):  # false for NaN too
+        row = int(np.argmin(np.abs(lengths - 1.0) <= _UNIT_TOLERANCE))
+        raise EncoderError(f"encoder {name!r} gave a feature of length {lengths[row]:.4g}: unit length is its contract")
+    return features.astype(np.float32, copy=False)
+
+
+def _short_hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,100 @@
+"""Opening a finished feature folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+from kpl.embeddings.files import sha256_of_file
+from kpl.embeddings.layout import INDEX_NAME, EmbeddedPicture, Index, Shard, read_model
+from kpl.embeddings.rows import FeatureRows
+from kpl.errors import FeaturesError
+from kpl.images import SetAside
+
+__all__ = ["FeatureFolder", "is_feature_folder", "open_features"]
+
+
+class FeatureFolder(FeatureRows):
+    """The features of pictures, as `kpl embed` wrote them: a re-iterable source of chunks that knows the pictures.
+
+    Attributes:
+        path: the folder
+        n: pictures that have features
+        d: columns
+        index: what the folder says of itself
+    """
+
+    def __init__(self, path: Path, index: Index) -> None:
+        """Map the arrays that the index lists; `open_features` is the way in."""
+        self.path = path
+        self.index = index
+        super().__init__([path / shard.array for shard in index.shards if shard.rows])
+        if (self.n, self.d) != (index.rows, index.dim):
+            said, found = f"{index.rows} x {index.dim}", f"{self.n} x {self.d}"
+            raise FeaturesError(f"{str(path)!r}: the index says {said} values, the files hold {found}: embed again")
+
+    @property
+    def encoder(self) -> str:
+        """Identity of the encoder: its name and a hash."""
+        return self.index.encoder
+
+    @property
+    def set_aside(self) -> tuple[SetAside, ...]:
+        """Files that have no features, with their reasons."""
+        return tuple(SetAside(item.id, item.reason) for item in self.index.set_aside)
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the pictures, one a row."""
+        return tuple(picture.id for picture in self.pictures())
+
+    @cached_property
+    def groups(self) -> tuple[str | None, ...]:
+        """Groups of the pictures, one a row; None where nobody said."""
+        return tuple(picture.group for picture in self.pictures())
+
+    def pictures(self) -> Iterator[EmbeddedPicture]:
+        """Yield the pictures, one a row, each with its id, group and content hash; one shard is held at a time."""
+        for shard in self.index.shards:
+            for picture in read_model(Shard, self.path / shard.pictures).pictures:
+                if picture.reason is None:
+                    yield picture
+
+
+def open_features(path: str | Path, *, verify: bool = True) -> FeatureFolder:
+    """Open a feature folder for reading.
+
+    Args:
+        path: the folder that `kpl embed` wrote.
+        verify: compare every file with the hash in the index; reads each once.
+
+    Raises:
+        FeaturesError: it is no feature folder, unfinished, or a file is missing or was changed.
+    """
+    path = Path(path)
+    if not is_feature_folder(path):
+        raise FeaturesError(
+            f"{str(path)!r} is no finished feature folder (it has no {INDEX_NAME}): "
+            "make one with `kpl embed`, or run the same `kpl embed` again to finish it"
+        )
+    index = read_model(Index, path / INDEX_NAME)
+    if verify:
+        for shard in index.shards:
+            for name, expected in ((shard.array, shard.array_sha256), (shard.pictures, shard.pictures_sha256)):
+                _verify(path / name, expected)
+    return FeatureFolder(path, index)
+
+
+def is_feature_folder(path: str | Path) -> bool:
+    """Say whether a folder looks like a finished feature folder, without reading it."""
+    return (Path(path) / INDEX_NAME).is_file()
+
+
+def _verify(path: Path, expected: str) -> None:
+    try:
+        found = sha256_of_file(path)
+    except OSError as error:
+        raise FeaturesError(f"cannot read {str(path)!r}: {error.strerror}. Run the same `kpl embed` again") from error
+    if found != expected:
+        raise FeaturesError(f"{str(path)!r} is not the file the index lists (its hash differs): run `kpl embed` again")

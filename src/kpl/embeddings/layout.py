@@ -1,0 +1,141 @@
+"""The feature folder on disk.
+
+    index.json         what the folder is: encoder, settings, shards with their hashes, files set aside. Written last:
+                       a folder without it is unfinished, and embedding goes on where it stopped
+    images-00000.npy   (rows, d) unit rows, one for every picture of the shard that could be read
+    images-00000.json  the shard's pictures in order, with group and content hash, or the reason for which one was set
+                       aside. Written after the array: a shard without it is unfinished
+
+Nothing in these files depends on the time or on where the pictures lie: the same inputs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from kpl.errors import FeaturesError
+
+__all__ = [
+    "INDEX_NAME",
+    "EmbeddedPicture",
+    "Index",
+    "LeftOut",
+    "Shard",
+    "ShardEntry",
+    "is_own_file",
+    "json_bytes",
+    "read_model",
+    "shard_names",
+]
+
+INDEX_NAME = "index.json"
+_OWN_FILE = re.compile(r"index\.json|images-\d{5,}\.(npy|json)|\.(index|images-\d{5,})\.(npy|json)\.partial")
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EmbeddedPicture(_Stored):
+    """One picture of a shard; with a reason it was set aside and has no row."""
+
+    id: str
+    group: str | None = None
+    sha256: str | None = None
+    """Of the file's bytes; None when they could not be read."""
+    reason: str | None = None
+
+
+class Shard(_Stored):
+    """What lies beside a shard's array."""
+
+    kpl_features: Literal[1] = 1
+    encoder: str
+    settings: str
+    array_sha256: str
+    pictures: tuple[EmbeddedPicture, ...]
+
+    @property
+    def rows(self) -> int:
+        """Count the pictures that have a row."""
+        return sum(picture.reason is None for picture in self.pictures)
+
+
+class ShardEntry(_Stored):
+    """A shard as the index lists it."""
+
+    array: str
+    array_sha256: str
+    pictures: str
+    pictures_sha256: str
+    rows: int
+
+
+class LeftOut(_Stored):
+    """A file that has no features, and why."""
+
+    id: str
+    reason: str
+
+
+class Index(_Stored):
+    """What a finished feature folder says of itself."""
+
+    kpl_features: Literal[1] = 1
+    encoder_name: str
+    encoder: str
+    """Name and hash of everything that shapes a feature: `kpl.embeddings.encoder_identity`."""
+    settings: str
+    """Hash of the settings of the embedding."""
+    dtype: Literal["float32", "float16"]
+    rows: int
+    dim: int
+    pictures_sha256: str
+    """One hash over the ids and content hashes of all pictures, in order; the single hashes lie with the shards."""
+    shards: tuple[ShardEntry, ...]
+    set_aside: tuple[LeftOut, ...] = ()
+
+
+Model = TypeVar("Model", bound=_Stored)
+
+
+def shard_names(number: int) -> tuple[str, str]:
+    """Name the array and the picture list of a shard.
+
+    Example:
+        >>> shard_names(3)
+        ('images-00003.npy', 'images-00003.json')
+    """
+    return f"images-{number:05d}.npy", f"images-{number:05d}.json"
+
+
+def is_own_file(name: str) -> bool:
+    """Say whether a file of this name belongs to the layout, temporary ones included."""
+    return _OWN_FILE.fullmatch(name) is not None
+
+
+def json_bytes(model: BaseModel) -> bytes:
+    """Turn a model into the bytes of its file: JSON with a line per value, so that two folders can be compared."""
+    return (model.model_dump_json(indent=1, exclude_none=True) + "\n").encode()
+
+
+def read_model(kind: type[Model], path: Path) -> Model:
+    """Read one of the JSON files above.
+
+    Raises:
+        FeaturesError: it is missing, damaged, or of another version.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise FeaturesError(f"cannot read {str(path)!r}: {error.strerror}. Run `kpl embed` again to make it") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise FeaturesError(
+            f"{str(path)!r} is damaged or of another version: {where}: {first['msg']}. Run `kpl embed` again"
+        ) from error

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from kpl.encoders.protocol import EncoderCard
+
+SHARED = Path(__file__).parents[1] / "../shared/data"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of public data beside the checkout; tests that need it are skipped without it."""
+    if not SHARED.is_dir():
+        pytest.skip("the data folder ../shared/data is not beside this checkout")
+    return SHARED.resolve()
+
+
+class FakeEncoder:
+    """An encoder without a model: a picture's feature is its colours on a 4 x 4 grid, a sentence's the sum of its words."""
+
+    def __init__(self, name: str = "fake", **changes: object) -> None:
+        card = {
+            "name": name,
+            "title": "A fake encoder",
+            "intended_use": "tests",
+            "limits": "knows nothing",
+            "licence": "Apache-2.0",
+            "modalities": (),
+            "loader": "fake",
+            "files": {"fake.bin": "0" * 64},
+            "dim": 49,
+            "context_length": 77,
+            "image_size": 8,
+            "resize": "squash",
+            "interpolation": "bicubic",
+            "mean": (0.5, 0.5, 0.5),
+            "std": (0.5, 0.5, 0.5),
+            "head": "softmax",
+            "logit_scale": 100.0,
+        }
+        self.card = EncoderCard.model_validate(card | changes)
+        self.logit_scale = self.card.logit_scale
+        self.logit_bias = self.card.logit_bias
+        self.context_length = self.card.context_length
+        self.image_batches: list[int] = []
+        """Pictures in each call, for tests of batching and resuming."""
+
+    def encode_images(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        self.image_batches.append(len(pictures))
+        grids = [Image.fromarray(p).resize((4, 4), Image.Resampling.BOX) for p in pictures]
+        colours = np.array([np.asarray(grid) for grid in grids]).reshape(len(pictures), 48) / 255.0
+        return self._unit(np.column_stack([colours, np.ones(len(pictures))]))
+
+    def encode_texts(self, sentences: Sequence[str]) -> NDArray[np.float32]:
+        return self._unit(np.array([sum(map(self._word, s.split()), self._word("")) for s in sentences]))
+
+    def count_tokens(self, sentence: str) -> int:
+        return len(sentence.split()) + 2
+
+    def unknown_words(self, sentence: str) -> list[str]:
+        return [word for word in sentence.split() if not word.isascii()]
+
+    @staticmethod
+    def _word(word: str) -> NDArray[np.float64]:
+        return np.random.default_rng(zlib.crc32(word.encode())).normal(size=49)
+
+    @staticmethod
+    def _unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def fake_encoder() -> FakeEncoder:
+    """A fresh deterministic encoder that obeys the Encoder protocol; `type(fake_encoder)(name, **card)` makes others."""
+    return FakeEncoder()
