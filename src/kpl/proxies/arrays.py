@@ -87,8 +87,8 @@ def checked_descriptions(descriptions: Descriptions, dim: int | None = None) -> 
     if len(descriptions) < 2:
         raise FeaturesError(f"at least two classes are needed to tell apart, got {len(descriptions)}")
     checked: list[Floats] = []
-    for c, rows in enumerate(descriptions):
-        rows = np.asarray(rows, dtype=np.float64)
+    for c, given in enumerate(descriptions):
+        rows: Floats = np.asarray(given, dtype=np.float64)
         dim = dim or (rows.shape[-1] if rows.ndim == 2 else None)
         if rows.ndim != 2 or len(rows) == 0 or rows.shape[1] != dim:
             raise FeaturesError(f"descriptions of class {c} must be (m, {dim or 'd'}) with m >= 1, got {rows.shape}")

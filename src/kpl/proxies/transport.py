@@ -117,7 +117,7 @@ def greenkhorn(
     row_sums, column_sums = plan.sum(axis=1), plan.sum(axis=0)
     total, error, step = rows.sum(), np.inf, 0
     limit = 50 * (n + n_classes) if max_updates is None else max_updates
-    for step in range(limit + 1):  # noqa: B007 - the count is reported
+    for step in range(limit + 1):
         error = float((np.abs(row_sums - rows).sum() + np.abs(column_sums - columns).sum()) / total)
         if error < tolerance or step == limit:
             break

@@ -1,0 +1,95 @@
+"""What every method is: a constructor that only stores, `fit` without labels, `predict`, `predict_proba`, `explain`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.errors import NotFittedError
+from kpl.proxies.arrays import Descriptions, Floats, Images, checked_descriptions, chunks, softmax
+from kpl.proxies.retrieval import TextProxies, retrieve
+from kpl.proxies.sums import ImageMoments, sum_images
+
+__all__ = ["Method", "Reading"]
+
+Reading = Literal["names", "descriptions"]
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+
+@dataclass(kw_only=True, eq=False)
+class Method(ABC):
+    """A classifier of images by descriptions. No parameter exists through which a label could come.
+
+    A subclass is a dataclass of its settings that implements `_learn` and `_scores`. Learnt state ends in an
+    underscore: `text_` holds the text proxies and what was retrieved for them, `descriptions_` what they were made of.
+
+    Attributes:
+        k: descriptions retrieved per class; None takes all.
+        temperature: of the softmax over cosines; .01 is the scale CLIP models are trained to.
+    """
+
+    name: ClassVar[str]
+    reads: ClassVar[Reading] = "descriptions"
+    summary: ClassVar[str]
+
+    k: int | None = None
+    temperature: float = 0.01
+    text_: TextProxies = field(init=False, repr=False)
+    descriptions_: list[Floats] = field(init=False, repr=False)
+
+    def fit(self, images: Images, descriptions: Descriptions) -> Self:
+        """Learn from unlabelled images and the descriptions of each class.
+
+        Args:
+            images: (n, d) unit rows, or a re-iterable of such chunks; several passes are made.
+            descriptions: C arrays (m_c, d) of unit rows.
+
+        Raises:
+            FeaturesError: shapes or values that cannot be used, or a one-shot iterator.
+        """
+        return self.fit_moments(images, sum_images(images), descriptions)
+
+    def fit_moments(self, images: Images, moments: ImageMoments, descriptions: Descriptions) -> Self:
+        """Do as `fit` does, with the moments of the images known already: it saves a pass when fitting again."""
+        self.descriptions_ = checked_descriptions(descriptions, len(moments.mean))
+        self.text_ = retrieve(moments.mean, self.descriptions_, self.k)
+        self._learn(images, moments)
+        return self
+
+    def predict(self, images: Images) -> NDArray[np.intp]:
+        """Return the class index of each image, (n,).
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        return self._each(images, lambda chunk: self._scores(chunk).argmax(axis=1))
+
+    def predict_proba(self, images: Images) -> Floats:
+        """Return the probability of each class for each image, (n, C), rows summing to one."""
+        return self._each(images, lambda chunk: self._probabilities(self._scores(chunk)))
+
+    def scores(self, images: Images) -> Floats:
+        """Return the scores of which `predict` takes the largest, (n, C)."""
+        return self._each(images, self._scores)
+
+    def _each(self, images: Images, work: Callable[[Floats], NDArray[_Scalar]]) -> NDArray[_Scalar]:
+        if not hasattr(self, "text_"):
+            raise NotFittedError(
+                f"{type(self).__name__} has not learnt anything yet: call fit(images, descriptions) first"
+            )
+        return np.concatenate([work(chunk) for chunk in chunks(images)])
+
+    def _learn(self, images: Images, moments: ImageMoments) -> None:  # noqa: B027 - optional on purpose
+        """Learn what goes beyond the text proxies; a purely textual method needs nothing more."""
+
+    @abstractmethod
+    def _scores(self, chunk: Floats) -> Floats:
+        """Return the (n, C) scores of a chunk of unit rows."""
+
+    def _probabilities(self, scores: Floats) -> Floats:
+        return softmax(scores / self.temperature)

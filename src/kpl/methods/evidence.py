@@ -1,0 +1,158 @@
+"""Which sentences spoke for a prediction, and which against it.
+
+Two different things, never passed off as each other:
+
+* `text_share`: the margin between the *text proxies* of the winner and the runner-up splits exactly by sentence,
+  because a text proxy is a sum of sentences over its length: x.t_w - x.t_r = sum_j x.e_wj / l_w - sum_j x.e_rj / l_r.
+* `proxy_effect`: what the sentence does to the *method's* margin is not a sum, so it is found by learning again
+  without the sentence: the margin as it is, minus the margin without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.errors import InputError
+from kpl.methods.contract import Method
+from kpl.proxies.arrays import Floats, Images, chunks
+from kpl.proxies.retrieval import best_k
+from kpl.proxies.sums import sum_images
+
+__all__ = ["Evidence", "Sentence", "explain"]
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One description's part in a decision.
+
+    Attributes:
+        class_index, index: which description.
+        text_share: its exact part of the text margin; above zero speaks for the winner.
+        proxy_effect: by how much the method's margin falls when it is left out; None if not asked for, or if it is
+            its class's only description.
+    """
+
+    class_index: int
+    index: int
+    text_share: float
+    proxy_effect: float | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why one image went to its class.
+
+    Attributes:
+        winner, runner_up: class indices, by the method's scores.
+        text_margin: cosine with the winner's text proxy minus the runner-up's; the sum of all text shares.
+        proxy_margin: the method's score of the winner minus the runner-up's.
+        sentences: all retrieved descriptions of both classes, those that speak for the winner first.
+    """
+
+    winner: int
+    runner_up: int
+    text_margin: float
+    proxy_margin: float
+    sentences: tuple[Sentence, ...]
+
+
+def explain(
+    method: Method,
+    images: Images,
+    *,
+    refit_on: Images | None = None,
+    top: int = 3,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Evidence]:
+    """Explain the predictions of a fitted method, image by image.
+
+    Args:
+        method: fitted.
+        images: (n, d) unit rows, or chunks.
+        refit_on: the images that the method was fitted on. Given, the `top` sentences for and against of every image
+            get their `proxy_effect`; one fit for each distinct sentence.
+        top: see `refit_on`.
+        progress: called with (fits done, fits in all).
+
+    Raises:
+        NotFittedError: before `fit`.
+        InputError: `top` is below one.
+    """
+    if top < 1:
+        raise InputError(f"top, the number of sentences on each side, must be at least 1, got {top}")
+    scores = method.scores(images)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :2]
+    rows = [
+        _text_evidence(method, x, s, w, r) for x, s, (w, r) in zip(_rows(images), scores, order.tolist(), strict=True)
+    ]
+    if refit_on is None:
+        return rows
+    return _with_refits(method, images, rows, refit_on, top, progress)
+
+
+def _rows(images: Images) -> NDArray[np.float64]:
+    return np.concatenate(list(chunks(images)))
+
+
+def _text_evidence(method: Method, image: Floats, scores: Floats, winner: int, runner_up: int) -> Evidence:
+    sentences = _shares(method, image, winner, +1.0) + _shares(method, image, runner_up, -1.0)
+    sentences.sort(key=lambda s: -s.text_share)
+    margin = float(sum(s.text_share for s in sentences))
+    return Evidence(winner, runner_up, margin, float(scores[winner] - scores[runner_up]), tuple(sentences))
+
+
+def _shares(method: Method, image: Floats, class_index: int, sign: float) -> list[Sentence]:
+    rows = method.descriptions_[class_index]
+    chosen = method.text_.chosen[class_index]
+    if getattr(method, "retrieval", "dataset") == "image":
+        chosen = best_k(rows @ image, method.k)
+    kept = rows[chosen]
+    length = float(np.linalg.norm(kept.sum(axis=0)))
+    parts = sign * (kept @ image) / length
+    return [Sentence(class_index, int(j), float(part)) for j, part in zip(chosen, parts, strict=True)]
+
+
+def _with_refits(
+    method: Method,
+    images: Images,
+    rows: list[Evidence],
+    refit_on: Images,
+    top: int,
+    progress: Callable[[int, int], None] | None,
+) -> list[Evidence]:
+    asked = sorted({(s.class_index, s.index) for row in rows for s in _extremes(row, top)})
+    asked = [(c, j) for c, j in asked if len(method.descriptions_[c]) > 1]
+    moments = sum_images(refit_on)
+    winners, runners = (np.array([getattr(row, side) for row in rows]) for side in ("winner", "runner_up"))
+    index, full = np.arange(len(rows)), np.array([row.proxy_margin for row in rows])
+    effects: dict[tuple[int, int], Floats] = {}
+    for done, (c, j) in enumerate(asked, start=1):
+        without = list(method.descriptions_)
+        without[c] = np.delete(without[c], j, axis=0)
+        scores = replace(method).fit_moments(refit_on, moments, without).scores(images)
+        effects[c, j] = full - (scores[index, winners] - scores[index, runners])
+        if progress:
+            progress(done, len(asked))
+    return [
+        replace(
+            row,
+            sentences=tuple(
+                replace(s, proxy_effect=float(effects[s.class_index, s.index][i]))
+                if s in _extremes(row, top) and (s.class_index, s.index) in effects
+                else s
+                for s in row.sentences
+            ),
+        )
+        for i, row in enumerate(rows)
+    ]
+
+
+def _extremes(row: Evidence, top: int) -> tuple[Sentence, ...]:
+    """The sentences that speak loudest on both sides; `sentences` is sorted."""
+    if len(row.sentences) <= 2 * top:
+        return row.sentences
+    return row.sentences[:top] + row.sentences[-top:]
