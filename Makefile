@@ -1,0 +1,62 @@
+# What a newcomer and a contributor run. Needs Python 3.11 or newer, git and make; everything else goes into $(VENV).
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# The first interpreter that is new enough and can make an environment; `make PYTHON=/path/to/python ...` overrules it.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 python; do \
+	"$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
+
+# Stamps: a second run installs nothing until pyproject.toml changes.
+CORE := $(VENV)/.core
+DEV := $(VENV)/.dev
+DOCS := $(VENV)/.docs
+
+.PHONY: help demo test lint format docs cli-reference bench clean
+
+help:  ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## */\1|/p' Makefile | while IFS='|' read -r name text; do printf 'make %-14s %s\n' "$$name" "$$text"; done
+
+demo: $(CORE)  ## install the core and classify a few hundred drawn cells
+	$(BIN)/kpl demo
+
+test: lint  ## lint, types, structure and every test, with coverage
+	$(BIN)/pytest --cov --cov-report=term
+
+lint: $(DEV)  ## ruff, mypy --strict and the rules of the house, without the other tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest -p no:cacheprovider tests/test_structure.py
+
+format: $(DEV)  ## let ruff mend what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: $(DOCS)  ## build the documentation into docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "Documentation: docs/_build/html/index.html"
+
+cli-reference: $(CORE)  ## write docs/cli.md anew from the commands themselves
+	$(BIN)/python docs/write_cli_reference.py
+
+bench: $(CORE)  ## measure the README's figures and write them to benchmarks/out (long)
+	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+clean:  ## remove the environment and everything that was built
+	rm -rf $(VENV) build dist docs/_build demo .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(CORE): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv was found: install one, or say which: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'  # the first that reads dependency groups
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(DEV): $(CORE)
+	$(BIN)/python -m pip install --quiet --group test --group lint
+	@touch $@
+
+$(DOCS): $(CORE)
+	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@
