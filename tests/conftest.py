@@ -23,7 +23,7 @@ def shared() -> Path:
 
 
 class FakeEncoder:
-    """An encoder without a model: a picture's feature is its colours on a 4 x 4 grid, a sentence's the sum of its words."""
+    """An encoder without a model: of a picture the colours on a 4 x 4 grid, of a sentence the sum of its words."""
 
     def __init__(self, name: str = "fake", **changes: object) -> None:
         card = {
@@ -78,5 +78,5 @@ class FakeEncoder:
 
 @pytest.fixture
 def fake_encoder() -> FakeEncoder:
-    """A fresh deterministic encoder that obeys the Encoder protocol; `type(fake_encoder)(name, **card)` makes others."""
+    """A fresh deterministic encoder of the Encoder protocol; `type(fake_encoder)(name, **card)` makes others."""
     return FakeEncoder()

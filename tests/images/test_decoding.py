@@ -307,6 +307,7 @@ def test_pillow_s_warnings_stay_inside_even_among_threads(monkeypatch: pytest.Mo
         decode(saved(Image.new("L", (20, 20)), "PNG"))
 
 
+@pytest.mark.shared
 def test_real_pictures_are_read(shared: Path) -> None:
     paths = sorted((shared / "images").glob("*/**/*.*"))[::150]
     assert paths

@@ -51,9 +51,7 @@ def _refuse_loss(out: Path, own: list[str], encoder: str, settings: str, ids: li
             raise OutputError(f"{str(out)!r} holds features of {other}, not of {encoder} as asked for now: {mend}")
         held += [picture.id for picture in shard.pictures]
     if INDEX_NAME in own and held != ids:
-        raise OutputError(
-            f"{str(out)!r} holds the features of {len(held)} pictures, and not of these {len(ids)}: {mend}"
-        )
+        raise OutputError(f"{str(out)!r} holds features of {len(held)} pictures, not of these {len(ids)}: {mend}")
 
 
 def read_shard(path: Path) -> Shard | None:
