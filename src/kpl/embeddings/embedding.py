@@ -87,21 +87,7 @@ def embed_pictures(
     job = _Job(Path(out), encoder, encoder_identity(encoder), settings, batch_size, workers or default_workers())
     ids = [record.id for record in records]
     prepare_folder(job.out, job.identity, settings.content_hash(), ids, overwrite=overwrite)
-
-    def tell(before: int, done: int) -> None:
-        if progress is not None:
-            progress(before + done, len(records))
-
-    shards = []
-    for number, start in enumerate(range(0, len(records), shard_size)):
-        part = records[start : start + shard_size]
-        shard = job.kept(number, part)
-        if shard is None:
-            drop_index(job.out)
-            shard = job.embed(number, part, partial(tell, start))
-        else:
-            tell(start, len(part))
-        shards.append(shard)
+    shards = job.run(records, shard_size, progress)
     index = job.index(shards, set_aside)
     if index.rows == 0:
         raise InputError(
@@ -134,6 +120,25 @@ class _Job:
     settings: EmbedSettings
     batch_size: int
     workers: int
+
+    def run(self, records: list[PictureRecord], shard_size: int, progress: Progress | None) -> list[Shard]:
+        """Bring every shard about, kept or new."""
+
+        def tell(before: int, done: int) -> None:
+            if progress is not None:
+                progress(before + done, len(records))
+
+        shards = []
+        for number, start in enumerate(range(0, len(records), shard_size)):
+            part = records[start : start + shard_size]
+            shard = self.kept(number, part)
+            if shard is None:
+                drop_index(self.out)
+                shard = self.embed(number, part, partial(tell, start))
+            else:
+                tell(start, len(part))
+            shards.append(shard)
+        return shards
 
     def kept(self, number: int, records: list[PictureRecord]) -> Shard | None:
         """Give back a shard of an earlier run, if it is whole and its pictures have not changed."""
