@@ -2,6 +2,7 @@
 
 VENV ?= .venv
 BIN := $(VENV)/bin
+SPHINX_OUT ?= docs/_build/html
 
 # The first interpreter that is new enough and can make an environment; `make PYTHON=/path/to/python ...` overrules it.
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 python; do \
@@ -33,9 +34,9 @@ format: $(DEV)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(DOCS)  ## build the documentation into docs/_build/html
-	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
-	@echo "Documentation: docs/_build/html/index.html"
+docs: $(DOCS)  ## build the documentation, warnings are errors
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs $(SPHINX_OUT)
+	@echo "Documentation: $(SPHINX_OUT)/index.html"
 
 cli-reference: $(CORE)  ## write docs/cli.md anew from the commands themselves
 	$(BIN)/python docs/write_cli_reference.py

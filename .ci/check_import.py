@@ -1,0 +1,37 @@
+"""Check, in the environment that runs this, that `import kpl` costs little over numpy and pulls in nothing heavy."""
+
+import statistics
+import subprocess
+import sys
+
+BUDGET_MS = 80
+ROUNDS = 3  # a busy machine may spoil one
+REPEATS = 9
+HEAVY = ("matplotlib", "pandas", "sklearn", "torch")
+
+
+def import_ms(statement: str) -> float:
+    """Return the wall time of one import statement in a fresh interpreter, in milliseconds."""
+    code = f"import time; start = time.perf_counter(); {statement}; print((time.perf_counter() - start) * 1000)"
+    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+
+
+def cost_over_numpy() -> float:
+    """Return the median cost of `import kpl` less the median cost of `import numpy`, measured in turns."""
+    pairs = [(import_ms("import numpy"), import_ms("import numpy, kpl")) for _ in range(REPEATS)]
+    numpy, both = zip(*pairs, strict=True)
+    return statistics.median(both) - statistics.median(numpy)
+
+
+def main() -> int:
+    """Print both findings; return 1 if either breaks the promise."""
+    probe = f"import sys, kpl; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    heavy = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True).stdout.split()
+    import_ms("import numpy, kpl")  # writes the byte code
+    cost = min(cost_over_numpy() for _ in range(ROUNDS))
+    print(f"import kpl: {cost:.1f} ms over numpy, allowed {BUDGET_MS}; heavy imports: {', '.join(heavy) or 'none'}")
+    return int(cost > BUDGET_MS or bool(heavy))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
