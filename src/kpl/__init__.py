@@ -1,1 +1,75 @@
-"""KPL."""
+"""KPL: classify images without labels, by a knowledge base of descriptions and Knowledge Proxy Learning.
+
+    >>> import kpl
+    >>> sorted(kpl.METHODS)[:2]
+    ['cupl', 'inmap']
+
+Names load on first use, so that `import kpl` is cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kpl.embeddings import embed_pictures, embed_texts, open_bundle, open_features
+    from kpl.encoders import Encoder, EncoderCard, load_encoder
+    from kpl.errors import KplError
+    from kpl.evaluation import compare, read_labels
+    from kpl.images import decode, find_pictures
+    from kpl.knowledge import KnowledgeBase, load_knowledge
+    from kpl.methods import KPL, METHODS, Method, explain, make_method
+    from kpl.rendered import draw_demo
+    from kpl.runs import classify, evaluate, open_run
+
+__all__ = [
+    "KPL",
+    "METHODS",
+    "Encoder",
+    "EncoderCard",
+    "KnowledgeBase",
+    "KplError",
+    "Method",
+    "classify",
+    "compare",
+    "decode",
+    "draw_demo",
+    "embed_pictures",
+    "embed_texts",
+    "evaluate",
+    "explain",
+    "find_pictures",
+    "load_encoder",
+    "load_knowledge",
+    "make_method",
+    "open_bundle",
+    "open_features",
+    "open_run",
+    "read_labels",
+]
+
+_ROOMS = {
+    "embeddings": ("embed_pictures", "embed_texts", "open_bundle", "open_features"),
+    "encoders": ("Encoder", "EncoderCard", "load_encoder"),
+    "errors": ("KplError",),
+    "evaluation": ("compare", "read_labels"),
+    "images": ("decode", "find_pictures"),
+    "knowledge": ("KnowledgeBase", "load_knowledge"),
+    "methods": ("KPL", "METHODS", "Method", "explain", "make_method"),
+    "rendered": ("draw_demo",),
+    "runs": ("classify", "evaluate", "open_run"),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the room holds under that name
+    if name not in _HOME:
+        raise AttributeError(f"module 'kpl' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"kpl.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,93 @@
+"""`kpl classify`: pictures and a knowledge base in, a run folder out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kpl.cli.progress import stages
+
+if TYPE_CHECKING:
+    from kpl.runs import RunResult
+
+__all__ = ["classify", "print_result"]
+
+_SHOWN = 5  # set-aside files named in the terminal; run.json has them all
+
+
+def classify(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files, or one feature folder.")
+    ],
+    knowledge: Annotated[str, typer.Option("--knowledge", "-k", help="A .yaml or .json file, or a shipped pack.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The run folder to make.")],
+    encoder: Annotated[
+        str | None, typer.Option(help="Encoder by name. Default: the features' own, else 'mini'.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="Method by name: see `kpl methods list`.")] = "kpl",
+    per_class: Annotated[
+        int | None,
+        typer.Option("--per-class", min=1, help="Descriptions retrieved per class (k). Default: the method's."),
+    ] = None,
+    retrieval: Annotated[
+        str | None, typer.Option(help="With --method text: 'dataset' or 'image' (each image chooses its own).")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also write evidence.csv: sentences for and against each prediction.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")] = False,
+) -> None:
+    """Classify pictures without labels.
+
+    Examples:
+
+      kpl classify SCANS/ --knowledge my-classes.yaml --out run/
+
+      kpl classify SCANS/ --knowledge blood-cells --encoder mini --explain --out run/
+
+      kpl classify features/ --knowledge blood-cells --out run/
+    """
+    from kpl.runs import classify as run_classify
+
+    with stages() as progress:
+        result = run_classify(
+            inputs,
+            knowledge=knowledge,
+            out=out,
+            encoder=encoder,
+            method=method,
+            settings={"k": per_class, "retrieval": retrieval},
+            with_evidence=explain,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    print_result(result)
+
+
+def print_result(result: RunResult) -> None:
+    """Print the classes with counts and shares, the time, what was set aside, the warnings, and where to look."""
+    console = Console()
+    table = Table("class", title=f"{result.n} pictures by {result.method} with {result.encoder}", title_justify="left")
+    table.add_column("pictures", justify="right")
+    table.add_column("share", justify="right")
+    table.add_column("")
+    top = max(result.counts.values())
+    for key, count in result.counts.items():
+        bar = "█" * round(20 * count / top)
+        table.add_row(Text(key), str(count), f"{count / result.n:.1%}", Text(bar, style="cyan"))
+    console.print(table)
+    rate = result.n / result.embed_seconds if result.embed_seconds > 0 else float("inf")
+    console.print(f"{result.seconds:.1f} s; pictures read and embedded at {rate:.0f} a second", highlight=False)
+    if result.set_aside:
+        console.print(f"{len(result.set_aside)} set aside, listed in run.json:", style="yellow", highlight=False)
+        for item in result.set_aside[:_SHOWN]:
+            console.print(Text(f"  {item.id!r}: {item.reason}"), soft_wrap=True)
+    for warning in result.warnings:
+        console.print(Text(f"Note: {warning}", style="yellow"), soft_wrap=True)
+    files = "predictions.csv, run.json" + (", evidence.csv" if (result.out / "evidence.csv").exists() else "")
+    console.print(Text(f"Written to {result.out}/: {files}"), soft_wrap=True)

@@ -1,0 +1,55 @@
+"""`kpl embed`: pictures to features, once; later commands take the features."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kpl.cli.progress import stages
+
+__all__ = ["embed"]
+
+
+class _Stored(StrEnum):
+    float32 = "float32"
+    float16 = "float16"
+
+
+def embed(
+    inputs: Annotated[list[Path], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The feature folder to make, or to go on with.")],
+    encoder: Annotated[str, typer.Option(help="Encoder by name: see `kpl encoders list`.")] = "mini",
+    dtype: Annotated[_Stored, typer.Option(help="How features are stored.")] = _Stored.float32,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace features of other pictures there.")] = False,
+) -> None:
+    """Embed pictures into a feature folder. Interrupted, the same command goes on where it stopped.
+
+    Examples:
+
+      kpl embed SCANS/ --encoder mini --out features/
+
+      kpl classify features/ --knowledge blood-cells --out run/
+    """
+    from kpl.embeddings import embed_pictures
+    from kpl.encoders import load_encoder
+    from kpl.images import find_pictures
+
+    found = find_pictures(inputs)
+    loaded = load_encoder(encoder)
+    with stages() as progress:
+        folder = embed_pictures(
+            found.pictures,
+            loaded,
+            out,
+            dtype=dtype.value,
+            set_aside=found.set_aside,
+            overwrite=overwrite,
+            progress=lambda done, total: progress("pictures", done, total),
+        )
+    typer.echo(f"{folder.n} pictures, {folder.d} features each, in {out}/")
+    if folder.set_aside:
+        typer.echo(f"{len(folder.set_aside)} set aside, listed with their reasons in index.json; the first:")
+        typer.echo(f"  {folder.set_aside[0].id!r}: {folder.set_aside[0].reason}")

@@ -1,0 +1,41 @@
+"""`kpl encoders`: what can read pictures and sentences here."""
+
+from __future__ import annotations
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="List encoders, read their cards.")
+
+
+@app.command("list")
+def list_encoders() -> None:
+    """List the encoders by name.
+
+    Example:
+
+      kpl encoders list
+    """
+    from kpl.encoders import encoder_names, load_card
+
+    table = Table("encoder", "what it is", "reads", "licence")
+    for name in encoder_names():
+        card = load_card(name)
+        table.add_row(name, card.title, ", ".join(card.modalities[:3]) or "any", card.licence)
+    Console().print(table)
+
+
+@app.command()
+def show(name: str) -> None:
+    """Print an encoder's card: what it is for, what it was made of, what it cannot do.
+
+    Example:
+
+      kpl encoders show mini
+    """
+    from kpl.encoders import load_card
+
+    Console().print_json(load_card(name).model_dump_json())

@@ -1,0 +1,75 @@
+"""`kpl`: the commands put together, and the one place where errors become a line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from kpl.errors import KplError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="kpl",
+    help="Classify images without labels: a frozen vision-language model, a knowledge base of descriptions, and "
+    "Knowledge Proxy Learning.\n\nNot a medical device.",
+    epilog="Start with: kpl demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(version("knowledge-proxy-learning"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    del version
+
+
+for _name in ("classify", "embed", "evaluate", "demo", "cells"):
+    app.command(_name)(getattr(importlib.import_module(f"kpl.cli.{_name}"), _name))
+for _name in ("knowledge", "encoders", "methods"):
+    app.add_typer(importlib.import_module(f"kpl.cli.{_name}").app, name=_name)
+
+
+def main() -> None:
+    """Run the command line; every `KplError` is one line on stderr and exit code 1, never a traceback."""
+    try:
+        app()
+    except KplError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("stopped. What was finished is kept: the same command goes on from there", 130)
+    except BrokenPipeError:
+        # The reader went away (`kpl ... | head`): nothing to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENAMETOOLONG):
+            raise
+        _fail(f"{error.filename or 'the output'}: {error.strerror}", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    line = " ".join(message.split())
+    Console(stderr=True, soft_wrap=True).print(Text.assemble(("kpl: ", "bold red"), line))
+    sys.exit(code)

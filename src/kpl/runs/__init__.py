@@ -1,0 +1,17 @@
+"""The main job as library calls: classify pictures into a run folder, and score a run."""
+
+from kpl.runs.classifying import DEFAULT_ENCODER, RunResult, classify
+from kpl.runs.evaluating import EVALUATED, Evaluation, evaluate
+from kpl.runs.folder import Run, is_run, open_run
+
+__all__ = [
+    "DEFAULT_ENCODER",
+    "EVALUATED",
+    "Evaluation",
+    "Run",
+    "RunResult",
+    "classify",
+    "evaluate",
+    "is_run",
+    "open_run",
+]

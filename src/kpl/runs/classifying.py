@@ -1,0 +1,277 @@
+"""The main job: pictures and a knowledge base in, predictions with their evidence out."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.embeddings import (
+    FeatureFolder,
+    embed_pictures,
+    embed_texts,
+    encoder_identity,
+    is_feature_folder,
+    open_features,
+)
+from kpl.encoders import Encoder, load_encoder
+from kpl.errors import EncoderError, InputError
+from kpl.images import Found, SetAside, find_pictures
+from kpl.knowledge import KnowledgeBase, check_tokens, fits_modality, load_knowledge, write_knowledge
+from kpl.methods import KPL, Method, explain, make_method
+from kpl.proxies.arrays import Floats, chunks
+from kpl.runs.evidence import write_evidence
+from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, new_run_folder, save_texts
+from kpl.runs.plan import Plan
+from kpl.runs.predictions import write_predictions
+from kpl.runs.warnings import result_warnings, text_warnings
+
+__all__ = ["DEFAULT_ENCODER", "Progress", "RunResult", "classify"]
+
+DEFAULT_ENCODER = "mini"
+Progress = Callable[[str, int, int], None]
+"""Told the stage's name, how much of it is done, and how much there is."""
+
+
+def _silent(*_: object) -> None:
+    """Report progress to nobody."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        out: the run folder.
+        method, encoder: names.
+        counts: class key to number of pictures.
+        set_aside: files without a prediction, with reasons.
+        warnings: what to know before believing it.
+        seconds: from start to end; `embed_seconds` of these for reading and embedding pictures.
+    """
+
+    out: Path
+    method: str
+    encoder: str
+    counts: dict[str, int]
+    set_aside: tuple[SetAside, ...]
+    warnings: tuple[str, ...]
+    seconds: float
+    embed_seconds: float
+
+    @property
+    def n(self) -> int:
+        """Pictures with a prediction."""
+        return sum(self.counts.values())
+
+
+def classify(
+    inputs: str | Path | Sequence[str | Path],
+    *,
+    knowledge: str | Path | KnowledgeBase,
+    out: str | Path,
+    encoder: str | None = None,
+    method: str = "kpl",
+    settings: dict[str, Any] | None = None,
+    with_evidence: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Classify pictures without labels and write a run folder.
+
+    Args:
+        inputs: folders and files of pictures, or one feature folder of `kpl embed`.
+        knowledge: a file, a shipped pack's name, or a knowledge base.
+        out: the run folder to make.
+        encoder: its name; None takes the one the features were made with, else the embedded default, and then
+            knowledge of a modality that it was not made for is refused.
+        method: a registry name.
+        settings: of the method; what is left out keeps its default.
+        with_evidence: write `evidence.csv` too.
+        overwrite: replace an earlier run in `out`.
+        progress: called while pictures are embedded and evidence is gathered.
+
+    Raises:
+        KplError: one of the tree in `kpl.errors`; nothing is half-written.
+    """
+    started = time.perf_counter()
+    base = knowledge if isinstance(knowledge, KnowledgeBase) else load_knowledge(knowledge)
+    source = _Source.of(inputs)
+    coder = _checked_encoder(encoder, source, base)
+    chosen = make_method(method, **{"temperature": 1.0 / coder.logit_scale, **(settings or {})})
+    tell = progress or _silent
+    with new_run_folder(Path(out), overwrite=overwrite) as work:
+        features = source.features(coder, work / FEATURES_FOLDER, lambda done, total: tell("pictures", done, total))
+        embedded = time.perf_counter()
+        job = _Job(work, base, coder, chosen, features)
+        winners, warnings = job.run(tell, with_evidence=with_evidence)
+        counts = dict(zip(job.keys, np.bincount(winners, minlength=len(job.keys)).tolist(), strict=True))
+        job.write_summary(counts, warnings, source.other_files)
+        seconds = time.perf_counter() - started
+        _write_log(work, {"embed": embedded - started, "all": seconds})
+    return RunResult(
+        out=Path(out),
+        method=chosen.name,
+        encoder=coder.card.name,
+        counts=counts,
+        set_aside=features.set_aside,
+        warnings=tuple(warnings),
+        seconds=seconds,
+        embed_seconds=embedded - started,
+    )
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where image features come from: pictures to embed, or a folder of features."""
+
+    found: Found | None = None
+    folder: FeatureFolder | None = None
+
+    @property
+    def other_files(self) -> int:
+        return self.found.other_files if self.found else 0
+
+    @classmethod
+    def of(cls, inputs: str | Path | Sequence[str | Path]) -> _Source:
+        paths = tuple(Path(p) for p in ([inputs] if isinstance(inputs, str | Path) else inputs))
+        if len(paths) == 1 and is_feature_folder(paths[0]):
+            return cls(folder=open_features(paths[0]))
+        if any(is_feature_folder(path) for path in paths):
+            raise InputError("a feature folder cannot be mixed with other inputs: classify it alone")
+        return cls(found=find_pictures(paths))
+
+    def features(self, encoder: Encoder, target: Path, progress: Callable[[int, int], None]) -> FeatureFolder:
+        if self.folder is not None:
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(self.folder.path, target)
+            return open_features(target)
+        pictures, set_aside, _ = self.found or find_pictures([])
+        return embed_pictures(pictures, encoder, target, set_aside=set_aside, overwrite=True, progress=progress)
+
+
+def _checked_encoder(name: str | None, source: _Source, base: KnowledgeBase) -> Encoder:
+    made_with = source.folder.index.encoder_name if source.folder else None
+    encoder = load_encoder(name or made_with or DEFAULT_ENCODER)
+    if source.folder and source.folder.encoder != encoder_identity(encoder):
+        raise EncoderError(
+            f"{str(source.folder.path)!r} was made with {source.folder.encoder}, not with "
+            f"{encoder_identity(encoder)}: leave --encoder out, or embed the pictures again"
+        )
+    card = encoder.card
+    if name is None and not fits_modality(base, card.modalities):
+        states = f"is about {base.task.modality!r}" if base.task.modality else "does not state its modality"
+        raise EncoderError(
+            f"knowledge {base.task.name!r} {states}, and the default encoder {card.name!r} reads only "
+            f"{', '.join(card.modalities[:2])}: choose an encoder made for it with --encoder, state task.modality in "
+            f"the knowledge file, or insist with --encoder {card.name}"
+        )
+    check_tokens(base, encoder.count_tokens, encoder.context_length)
+    return encoder
+
+
+@dataclass(frozen=True)
+class _Job:
+    work: Path
+    knowledge: KnowledgeBase
+    encoder: Encoder
+    method: Method
+    features: FeatureFolder
+
+    @property
+    def keys(self) -> list[str]:
+        return [entry.key for entry in self.knowledge.classes]
+
+    def run(self, tell: Progress, *, with_evidence: bool) -> tuple[NDArray[np.intp], list[str]]:
+        """Embed the texts, learn, write predictions and evidence; return the winners (n,) and the warnings."""
+        descriptions = embed_texts(self.knowledge.prompts(), self.encoder)
+        names = embed_texts([[prompt] for prompt in self.knowledge.name_prompts()], self.encoder)
+        read = names if self.method.reads == "names" else descriptions
+        self.method.fit(self.features, read)
+        ids = self.features.ids
+        winners = write_predictions(self.work / "predictions.csv", ids, self.keys, self._blocks())
+        text = np.concatenate([(c @ self.method.text_.proxies.T).argmax(axis=1) for c in chunks(self.features)])
+        (self.work / "evidence.csv").unlink(missing_ok=True)  # of an interrupted run with other options
+        if with_evidence:
+            if self.method.reads == "names":
+                raise InputError("method 'names' reads no descriptions: there is no evidence by sentence to explain")
+            rows = explain(
+                self.method,
+                self.features,
+                refit_on=self.features,
+                progress=lambda done, total: tell("evidence", done, total),
+            )
+            write_evidence(self.work / "evidence.csv", ids, rows, self.knowledge)
+        save_texts(self.work, descriptions, np.concatenate(names))
+        write_knowledge(self.knowledge, self.work / KNOWLEDGE_FILE, overwrite=True)
+        warnings = text_warnings(self.knowledge, self.encoder)
+        return winners, warnings + result_warnings(self.method, winners, text, self.keys)
+
+    def _blocks(self) -> Iterator[Floats]:
+        for chunk in chunks(self.features):
+            yield self.method.predict_proba(chunk)
+
+    def write_summary(self, counts: dict[str, int], warnings: list[str], other_files: int) -> None:
+        """Write `run.json`: no time, no path, no machine, so that the same inputs give the same bytes."""
+        base, index, card = self.knowledge, self.features.index, self.encoder.card
+        settings = {f.name: getattr(self.method, f.name) for f in fields(self.method) if f.init}
+        plan = Plan(
+            encoder=encoder_identity(self.encoder),
+            knowledge=base.content_hash(),
+            pictures=index.pictures_sha256,
+            method=self.method.name,
+            settings=settings,
+        )
+        sentences = [d for entry in base.classes for d in entry.descriptions]
+        reviewed = sum(bool(d.provenance and d.provenance.reviewed_by) for d in sentences)
+        summary = {
+            "kpl_run": 1,
+            "plan": asdict(plan),
+            "plan_hash": plan.content_hash(),
+            "encoder": {
+                "name": card.name,
+                "intended_use": card.intended_use,
+                "licence": card.licence,
+                "files": dict(card.files),
+            },
+            "knowledge": {
+                "name": base.task.name,
+                "modality": base.task.modality,
+                "descriptions": len(sentences),
+                "reviewed": reviewed,
+            },
+            "pictures": index.rows,
+            "classes": counts,
+            "estimated_prior": dict(zip(self.keys, self.method.prior_.round(6).tolist(), strict=True))
+            if isinstance(self.method, KPL)
+            else None,
+            "retrieved": {k: len(c) for k, c in zip(self.keys, self.method.text_.chosen, strict=True)},
+            "set_aside": [{"image": item.id, "reason": item.reason} for item in self.features.set_aside],
+            "other_files": other_files,
+            "warnings": warnings,
+            "versions": {name: version(name) for name in ("knowledge-proxy-learning", "numpy", "scipy", "onnxruntime")},
+        }
+        (self.work / RUN_FILE).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _write_log(work: Path, seconds: dict[str, float]) -> None:
+    log = {
+        "command": sys.argv,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+    }
+    (work / "log.json").write_text(json.dumps(log, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,140 @@
+"""Score a finished run, or a feature bundle, against labels: methods side by side, learnt without the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.embeddings import FeatureRows, is_bundle, open_bundle
+from kpl.errors import FeaturesError, LabelsError
+from kpl.evaluation import Predicted, Resampling, Table, compare, read_labels
+from kpl.methods import make_method
+from kpl.runs.folder import is_run, open_run
+from kpl.runs.predictions import read_predictions
+
+__all__ = ["EVALUATED", "Evaluation", "evaluate"]
+
+EVALUATED = ("names", "cupl", "text", "inmap", "kpl-official", "kpl")
+_PLAIN_TEMPLATE = "a photo of a {}."
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Methods side by side on the same images.
+
+    Attributes:
+        table: scores with intervals, and the majority row.
+        notices: what was left out of the scoring, in plain words.
+        left_out: methods that the source has no text for.
+    """
+
+    table: Table
+    notices: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What methods are fitted on, and what they are scored against. The truth stays out of `fit`."""
+
+    features: FeatureRows
+    descriptions: Sequence[NDArray[np.float32]]
+    names: Sequence[NDArray[np.float32]] | None
+    truth: NDArray[np.int64]
+    groups: tuple[str | None, ...] | None
+    notices: tuple[str, ...]
+    temperature: float | None = None
+    done: dict[str, Predicted] | None = None
+
+
+def evaluate(
+    target: str | Path,
+    *,
+    labels: str | Path | None = None,
+    methods: Sequence[str] = EVALUATED,
+    replicates: int = 2000,
+    ignore_unknown: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Evaluation:
+    """Score methods on the images of a run or a feature bundle.
+
+    Args:
+        target: a run folder of `kpl classify`, or a feature bundle.
+        labels: a CSV with image and label, or a folder whose sub-folders are the classes; a bundle brings its own.
+        methods: registry names. The run's own method is scored by its `predictions.csv`.
+        replicates: bootstrap replicates of the intervals.
+        ignore_unknown: leave images out whose label is no class of the knowledge, instead of refusing.
+        progress: told "methods", how many are done, and how many there are.
+
+    Raises:
+        LabelsError, FeaturesError, UnknownNameError: what cannot be used.
+    """
+    fresh = [make_method(name) for name in methods]  # an unknown name is refused before anything is read
+    scored = _of_bundle(Path(target), labels) if is_bundle(target) else _of_run(Path(target), labels, ignore_unknown)
+    results: dict[str, Predicted] = {}
+    left_out = []
+    for number, method in enumerate(fresh):
+        if progress:
+            progress("methods", number, len(fresh))
+        if scored.done and method.name in scored.done:
+            results[method.name] = scored.done[method.name]
+            continue
+        texts = scored.names if method.reads == "names" else scored.descriptions
+        if texts is None:
+            left_out.append(method.name)
+            continue
+        if scored.temperature is not None:
+            method.temperature = scored.temperature
+        method.fit(scored.features, texts)
+        results[method.name] = Predicted(method.predict(scored.features), method.predict_proba(scored.features))
+    if progress:
+        progress("methods", len(fresh), len(fresh))
+    table = compare(
+        scored.truth,
+        results,
+        n_classes=len(scored.descriptions),
+        groups=scored.groups,
+        resampling=Resampling(replicates),
+    )
+    return Evaluation(table, scored.notices, tuple(left_out))
+
+
+def _of_bundle(path: Path, labels: str | Path | None) -> _Scored:
+    if labels is not None:
+        raise LabelsError("a feature bundle brings its own labels.npy: leave --labels out")
+    bundle = open_bundle(path)
+    if bundle.labels is None:
+        raise LabelsError(f"{str(path)!r} has no labels.npy, and without labels there is nothing to score")
+    names = None
+    if bundle.templates and all(len(rows) == len(bundle.templates) for rows in bundle.descriptions):
+        plainest = min(bundle.templates, key=lambda t: (t != _PLAIN_TEMPLATE, len(t), t))
+        names = [rows[bundle.templates.index(plainest)][None] for rows in bundle.descriptions]
+    return _Scored(bundle.images, bundle.descriptions, names, bundle.labels, None, ())
+
+
+def _of_run(path: Path, labels: str | Path | None, ignore_unknown: bool) -> _Scored:
+    if not is_run(path):
+        raise FeaturesError(f"{str(path)!r} is neither a run of `kpl classify` nor a feature bundle: give one of these")
+    if labels is None:
+        raise LabelsError("labels are needed to score a run: give --labels, a CSV or a folder of class folders")
+    run = open_run(path)
+    keys = [entry.key for entry in run.knowledge.classes]
+    ids, winners, probabilities = read_predictions(run.predictions_file, keys)
+    if tuple(ids) != run.features.ids:
+        raise FeaturesError(f"{str(path)!r}: predictions and features are of different pictures: classify again")
+    truth = read_labels(labels, ids, run.knowledge, ignore_unknown=ignore_unknown)
+    plan = run.summary["plan"]
+    return _Scored(
+        features=run.features,
+        descriptions=run.descriptions,
+        names=[row[None] for row in run.names],
+        truth=truth.labels,
+        groups=truth.groups,
+        notices=truth.notices,
+        temperature=float(plan["settings"]["temperature"]),
+        done={str(plan["method"]): Predicted(winners, probabilities)},
+    )

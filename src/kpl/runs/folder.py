@@ -1,0 +1,141 @@
+"""The run folder: what `kpl classify` leaves behind, complete or not there at all.
+
+predictions.csv      image, label, confidence, margin, runner_up, one probability column per class
+evidence.csv         with --explain: the sentences for and against each prediction
+run.json             plan, versions, content hashes, counts, what was set aside, warnings; same inputs, same bytes
+log.json             command line, times, machine: what differs from run to run
+knowledge.json       the knowledge as it was used
+texts.safetensors    features of the prompts, one array a class, and of the class names
+features/            the image features, as `kpl embed` writes them
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from kpl.embeddings import FeatureFolder, open_features, write_atomically
+from kpl.errors import FeaturesError, OutputError
+from kpl.knowledge import KnowledgeBase, load_knowledge
+
+__all__ = ["FEATURES_FOLDER", "KNOWLEDGE_FILE", "RUN_FILE", "Run", "is_run", "new_run_folder", "open_run", "save_texts"]
+
+RUN_FILE = "run.json"
+KNOWLEDGE_FILE = "knowledge.json"
+FEATURES_FOLDER = "features"
+_TEXTS = "texts.safetensors"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, opened.
+
+    Attributes:
+        path: the folder.
+        summary: what `run.json` says.
+        knowledge: as it was used.
+        features: of the images, a re-iterable source of chunks.
+        descriptions: per class (m_c, d).
+        names: (C, d) features of the class-name prompts.
+    """
+
+    path: Path
+    summary: dict[str, Any]
+    knowledge: KnowledgeBase
+    features: FeatureFolder
+    descriptions: list[NDArray[np.float32]]
+    names: NDArray[np.float32]
+
+    @property
+    def predictions_file(self) -> Path:
+        """Where the predictions are."""
+        return self.path / "predictions.csv"
+
+
+def is_run(path: str | Path) -> bool:
+    """Say whether a folder looks like a finished run, without reading it."""
+    return (Path(path) / RUN_FILE).is_file()
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a finished run.
+
+    Raises:
+        FeaturesError: it is no finished run, or a file of it is damaged.
+    """
+    path = Path(path)
+    try:
+        summary = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
+        texts = load_file(path / _TEXTS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise FeaturesError(
+            f"{str(path)!r} is no finished run of `kpl classify` (its {RUN_FILE} or {_TEXTS} cannot be read)"
+        ) from error
+    knowledge = load_knowledge(path / KNOWLEDGE_FILE)
+    return Run(
+        path=path,
+        summary=summary,
+        knowledge=knowledge,
+        features=open_features(path / FEATURES_FOLDER),
+        descriptions=[texts[f"class-{c:05d}"] for c in range(len(knowledge.classes))],
+        names=texts["names"],
+    )
+
+
+def save_texts(folder: Path, descriptions: list[NDArray[np.float32]], names: NDArray[np.float32]) -> None:
+    """Write the text features of a run."""
+    arrays = {f"class-{c:05d}": np.ascontiguousarray(rows) for c, rows in enumerate(descriptions)}
+    write_atomically(folder / _TEXTS, save({**arrays, "names": np.ascontiguousarray(names)}))
+
+
+@contextmanager
+def new_run_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Give a working folder beside `out` that takes its place when the block ends well.
+
+    Interrupted or failed, `out` is untouched; the working folder stays, so that the same command goes on from the
+    features it holds.
+
+    Raises:
+        OutputError: `out` exists (a run may be replaced with `overwrite`, anything else never), or cannot be written.
+    """
+    if out.exists() or out.is_symlink():
+        if not overwrite:
+            raise OutputError(f"{str(out)!r} exists: give another --out, or replace that run with --overwrite")
+        if not is_run(out) and not _is_empty_folder(out):
+            raise OutputError(f"{str(out)!r} exists and is no run of KPL: it is not replaced; give another --out")
+    work = out.absolute().with_name(f".{out.absolute().name}.partial")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        yield work
+        _swap(work, out)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {str(out)!r}: {error.strerror or error}. Mend that and run the same command again"
+        ) from error
+    finally:
+        if work.exists() and not (work / FEATURES_FOLDER).exists():
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _swap(work: Path, out: Path) -> None:
+    old = work.with_name(f".{out.absolute().name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        os.replace(out, old)  # noqa: PTH105 - the atomic one of the two, by its documented name
+    os.replace(work, out)  # noqa: PTH105 - the same
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,72 @@
+"""`predictions.csv`: one row an image, written block by block and read back for scoring."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.errors import FeaturesError
+from kpl.proxies.arrays import Floats
+from kpl.runs.tables import write_csv
+
+__all__ = ["read_predictions", "write_predictions"]
+
+_FIXED = ("image", "label", "confidence", "margin", "runner_up")
+
+
+def write_predictions(
+    path: Path, ids: Sequence[str], classes: Sequence[str], blocks: Iterable[Floats]
+) -> NDArray[np.intp]:
+    """Write predictions and return the winning class of each image, (n,).
+
+    Args:
+        path: the CSV to write.
+        ids: n image names.
+        classes: C keys, the order of the columns.
+        blocks: (n_k, C) probabilities, in the order of the ids.
+    """
+    winners: list[NDArray[np.intp]] = []
+
+    def rows() -> Iterator[list[str]]:
+        names = iter(ids)
+        for block in blocks:
+            order = np.argsort(-block, axis=1, kind="stable")[:, :2]
+            winners.append(order[:, 0])
+            for chances, (first, second) in zip(block, order.tolist(), strict=True):
+                lead = chances[first] - chances[second]
+                yield [
+                    next(names),
+                    classes[first],
+                    f"{chances[first]:.6f}",
+                    f"{lead:.6f}",
+                    classes[second],
+                    *(f"{p:.6f}" for p in chances),
+                ]
+
+    write_csv(path, [*_FIXED, *(f"p_{key}" for key in classes)], rows())
+    return np.concatenate(winners)
+
+
+def read_predictions(path: Path, classes: Sequence[str]) -> tuple[list[str], NDArray[np.intp], Floats]:
+    """Read `predictions.csv` back: image names, class indices (n,) and probabilities (n, C).
+
+    Raises:
+        FeaturesError: the file is missing, or is not what `write_predictions` writes for these classes.
+    """
+    position = {key: c for c, key in enumerate(classes)}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = list(csv.reader(file))
+        if header != [*_FIXED, *(f"p_{key}" for key in classes)]:
+            raise ValueError("other columns")
+        winners = np.array([position[row[1]] for row in rows], dtype=np.intp)
+        probabilities = np.array([row[len(_FIXED) :] for row in rows], dtype=np.float64)
+        if probabilities.shape != (len(rows), len(classes)):
+            raise ValueError("ragged rows")
+    except (OSError, ValueError, KeyError, IndexError, csv.Error) as error:
+        raise FeaturesError(f"{str(path)!r} is not the predictions file of this run: classify again") from error
+    return [row[0] for row in rows], winners, probabilities

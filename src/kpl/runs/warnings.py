@@ -1,0 +1,63 @@
+"""What a user should know before believing a run: found without labels, said in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.encoders.protocol import Encoder
+from kpl.knowledge import KnowledgeBase
+from kpl.methods import Method
+
+__all__ = ["result_warnings", "text_warnings"]
+
+_ALIKE = 0.999  # cosine above which two text proxies cannot be told apart
+_MOVED = 0.3  # share of images on which the images overrule the text, above which a user should look
+_FEW_PER_CLASS = 5
+_LISTED = 8
+
+
+def text_warnings(knowledge: KnowledgeBase, encoder: Encoder) -> list[str]:
+    """Name the words of the descriptions that the encoder's tokenizer does not know."""
+    unknown: dict[str, int] = {}
+    for entry in knowledge.classes:
+        for description in entry.descriptions:
+            for word in encoder.unknown_words(description.text):
+                unknown[word] = unknown.get(word, 0) + 1
+    if not unknown:
+        return []
+    words = sorted(unknown, key=lambda word: (-unknown[word], word))
+    more = f" and {len(words) - _LISTED} more" if len(words) > _LISTED else ""
+    return [
+        f"{encoder.card.name} does not know {len(words)} words of the descriptions and reads past them: "
+        f"{', '.join(words[:_LISTED])}{more}"
+    ]
+
+
+def result_warnings(
+    method: Method, winners: NDArray[np.intp], text_winners: NDArray[np.intp], classes: Sequence[str]
+) -> list[str]:
+    """Warn of classes that read alike, too few images, images that overrule the text, and a collapsed result.
+
+    Args:
+        method: fitted.
+        winners, text_winners: (n,) class indices by the method, and by the text proxies alone.
+        classes: keys.
+    """
+    found = []
+    cosine = method.text_.proxies @ method.text_.proxies.T
+    alike = np.argwhere(np.triu(cosine, k=1) > _ALIKE)
+    if len(alike):
+        pairs = ", ".join(f"{classes[a]} = {classes[b]}" for a, b in alike[:3].tolist())
+        found.append(f"the encoder reads {len(alike)} pairs of classes as the same ({pairs}): describe what differs")
+    n, n_classes = len(winners), len(classes)
+    if n < _FEW_PER_CLASS * n_classes:
+        found.append(f"{n} pictures for {n_classes} classes is little to learn from: the result leans on the text")
+    moved = float(np.mean(winners != text_winners))
+    if moved > _MOVED:
+        found.append(f"the images overrule the text on {moved:.0%} of the pictures: look at a few before trusting it")
+    if n > 1 and (winners == winners[0]).all():
+        found.append(f"every picture went to {classes[int(winners[0])]!r}: check the knowledge and the encoder")
+    return found
