@@ -19,7 +19,8 @@ help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1|/p' Makefile | while IFS='|' read -r name text; do printf 'make %-14s %s\n' "$$name" "$$text"; done
 
 demo: $(CORE)  ## install the core and classify a few hundred drawn cells
-	$(BIN)/kpl demo
+	@rm -rf demo
+	$(BIN)/kpl demo --out demo
 
 test: lint  ## lint, types, structure and every test, with coverage
 	$(BIN)/pytest --cov --cov-report=term
@@ -39,7 +40,7 @@ docs: $(DOCS)  ## build the documentation, warnings are errors
 	@echo "Documentation: $(SPHINX_OUT)/index.html"
 
 cli-reference: $(CORE)  ## write docs/cli.md anew from the commands themselves
-	$(BIN)/python docs/write_cli_reference.py
+	$(BIN)/python -m typer kpl.cli.main utils docs --name kpl --output docs/cli.md
 
 bench: $(CORE)  ## measure the README's figures and write them to benchmarks/out (long)
 	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

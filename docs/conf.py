@@ -1,0 +1,26 @@
+"""How Sphinx builds this documentation: offline, from Markdown pages and the package's own docstrings."""
+
+from importlib.metadata import version as installed_version
+
+project = "Knowledge Proxy Learning"
+author = "The KPL contributors"
+copyright = author
+version = release = installed_version("knowledge-proxy-learning")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+
+myst_enable_extensions = ["colon_fence"]  # no dollarmath: typeset formulas would fetch MathJax from a network
+myst_heading_anchors = 3
+
+default_role = "code"  # docstrings write `name` as Markdown does
+add_module_names = False
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autodoc_default_options = {"members": True, "exclude-members": "model_config"}  # pydantic's own plumbing
+napoleon_use_ivar = True
+
+html_theme = "furo"
+html_title = f"KPL {release}"
+html_show_copyright = False
