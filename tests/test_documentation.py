@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import typer.main
 
+import kpl
 from kpl.cli.main import app
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
@@ -46,3 +47,14 @@ def test_every_option_is_explained_and_on_the_page(typed):
         if parameter.param_type_name == "option":
             options.update(name for name in parameter.opts + parameter.secondary_opts if name.startswith("--"))
     assert set(re.findall(r"^\* `[^`]*?(--[a-z-]+)", listed, flags=re.MULTILINE)) == options, MEND
+
+
+def test_every_public_name_is_on_the_page_of_the_python_interface():
+    page = PAGE.with_name("api.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`kpl\.(\w+)`", page)) == set(kpl.__all__)
+
+
+def test_every_room_that_offers_names_is_on_the_page_of_the_python_interface():
+    page = PAGE.with_name("api.md").read_text(encoding="utf-8")
+    rooms = {path.parent.name for path in (PAGE.parents[1] / "src/kpl").glob("*/__init__.py")} | {"errors"}
+    assert set(re.findall(r"automodule:: kpl\.(\w+)", page)) == rooms - {"cli"}
