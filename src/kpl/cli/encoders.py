@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -29,7 +31,7 @@ def list_encoders() -> None:
 
 
 @app.command()
-def show(name: str) -> None:
+def show(name: Annotated[str, typer.Argument(help="An encoder's name: see `kpl encoders list`.")]) -> None:
     """Print an encoder's card: what it is for, what it was made of, what it cannot do.
 
     Example:
