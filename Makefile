@@ -8,6 +8,9 @@ SPHINX_OUT ?= docs/_build/html
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 python; do \
 	"$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
+# Every script in benchmarks/ but what they share; `make bench BENCHMARKS=speed` runs one.
+BENCHMARKS ?= $(filter-out common,$(basename $(notdir $(wildcard benchmarks/*.py))))
+
 # Stamps: a second run installs nothing until pyproject.toml changes.
 CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
@@ -43,7 +46,8 @@ cli-reference: $(CORE)  ## write docs/cli.md anew from the commands themselves
 	$(BIN)/python -m typer kpl.cli.main utils docs --name kpl --output docs/cli.md
 
 bench: $(CORE)  ## measure the README's figures and write them to benchmarks/out (long)
-	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	@set -e; for name in $(BENCHMARKS); do \
+		echo "== $$name"; $(BIN)/python "benchmarks/$$name.py" --json "benchmarks/out/$$name.json"; done
 
 clean:  ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist docs/_build demo .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
