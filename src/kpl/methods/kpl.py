@@ -42,7 +42,7 @@ class KPL(Method):
     name: ClassVar[str] = "kpl"
     summary: ClassVar[str] = "Knowledge Proxy Learning, our default"
 
-    k: int | None = 20
+    k: int | None = 40
     text_weight: float = AnchoredSettings.text_weight
     anchor_images: float = AnchoredSettings.anchor_images
     ridge: float = AnchoredSettings.ridge

@@ -57,7 +57,7 @@ class TextProxy(CuPL):
     name: ClassVar[str] = "text"
     summary: ClassVar[str] = "text proxies of the retrieved descriptions"
 
-    k: int | None = 20
+    k: int | None = 40
     retrieval: Literal["dataset", "image"] = "dataset"
 
     def _learn(self, images: Images, moments: ImageMoments) -> None:
