@@ -20,7 +20,7 @@ M = (S_w + lambda I)^-1.
     covariance  S_w = sum_ic P_ic (x_i - m_c)(x_i - m_c)^T / n
     score       x^T M m_c - 1/2 m_c^T M m_c + w L_c / tau + log(N_c / n)
     next P      softmax of the scores with m_c replaced by (( N_c + kappa) m_c - p_ic x_i) / (N_c + kappa - p_ic),
-                p = softmax(L / tau)
+                p = min(softmax(L / tau), (N_c + kappa) / 2)
 
 Related: closed form of the published loop (`kpl.proxies.ridge`); text-anchored statistics (StatA, Zanella et al.,
 CVPR 2025), there with a diagonal covariance and a neighbour graph of all images at once.
@@ -33,11 +33,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from kpl.proxies.arrays import Floats, Images, chunks, softmax
+from kpl.errors import InputError
+from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax
 from kpl.proxies.ridge import LinearScores, text_class_means
 from kpl.proxies.sums import ClassSums, ImageMoments
 
 __all__ = ["AnchoredSettings", "learn_anchored"]
+
+#: Unit rows whose total variance is below this differ by float16 rounding alone; the ridge never rests on less.
+LEAST_VARIANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class AnchoredSettings:
         temperature: tau, of the text's softmax; .01 is CLIP's own scale.
         text_weight: w, how loud the text stays in every round.
         anchor_images: kappa, how many images an anchor weighs.
-        ridge: lambda = ridge x (total variance of the images) / sqrt(n).
+        ridge: lambda = ridge x (total variance of the images, at least 1e-6) / sqrt(n).
         rounds: passes over the images after the first.
     """
 
@@ -57,6 +61,14 @@ class AnchoredSettings:
     anchor_images: float = 2.0
     ridge: float = 0.2
     rounds: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse settings without a meaning, with an `InputError`."""
+        check_positive(temperature=self.temperature, anchor_images=self.anchor_images, ridge=self.ridge)
+        if not (np.isfinite(self.text_weight) and self.text_weight >= 0):
+            raise InputError(f"text weight must be zero or more, got {self.text_weight}")
+        if self.rounds < 1:
+            raise InputError(f"rounds must be at least 1, got {self.rounds}")
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,7 @@ def learn_anchored(
     current = _round(sums, anchors, moments, settings)
     for _ in range(settings.rounds - 1):
         sums = ClassSums(*text_proxies.shape)
-        for chunk in chunks(images):
+        for chunk in chunks(images, text_proxies.shape[1]):
             sums.update(chunk, _responsibilities(chunk, text_proxies, current, moments.mean, settings))
         current = _round(sums, anchors, moments, settings)
     offsets = current.log_prior - 0.5 * current.norms - current.directions @ moments.mean
@@ -109,7 +121,7 @@ def _round(sums: ClassSums, anchors: Floats, moments: ImageMoments, settings: An
     cross = means.T @ weighted
     total = moments.covariance
     within = total - (cross + cross.T) / n + (means.T * (sums.mass / n)) @ means
-    ridge = settings.ridge * max(float(np.trace(total)), np.finfo(np.float64).eps) / np.sqrt(n)
+    ridge = settings.ridge * max(float(np.trace(total)), LEAST_VARIANCE) / np.sqrt(n)
     within[np.diag_indices_from(within)] += ridge
     factor = cho_factor(within, lower=True, overwrite_a=True)
     precision = cho_solve(factor, np.eye(len(within)))

@@ -7,9 +7,19 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.errors import FeaturesError
+from kpl.errors import FeaturesError, InputError
 
-__all__ = ["CHUNK_ROWS", "Descriptions", "Floats", "Images", "checked_descriptions", "chunks", "softmax", "unit_rows"]
+__all__ = [
+    "CHUNK_ROWS",
+    "Descriptions",
+    "Floats",
+    "Images",
+    "check_positive",
+    "checked_descriptions",
+    "chunks",
+    "softmax",
+    "unit_rows",
+]
 
 Floats = NDArray[np.float64]
 #: (n, d) unit rows, or anything that can be iterated again and again over such chunks.
@@ -48,11 +58,23 @@ def unit_rows(rows: NDArray[np.floating]) -> Floats:
     return np.asarray(rows / np.where(lengths > 0, lengths, 1.0))
 
 
-def chunks(images: Images) -> Iterator[Floats]:
+def check_positive(**settings: float) -> None:
+    """Refuse settings that are not finite numbers above zero.
+
+    Raises:
+        InputError: names the first such setting.
+    """
+    for name, value in settings.items():
+        if not (np.isfinite(value) and value > 0):
+            raise InputError(f"{name.replace('_', ' ')} must be a finite number above zero, got {value}")
+
+
+def chunks(images: Images, dim: int | None = None) -> Iterator[Floats]:
     """Yield the image features in float64 blocks of at most `CHUNK_ROWS` unit rows.
 
     Args:
         images: (n, d), or a re-iterable of (n_k, d) chunks. Stored float16 rounding is undone by renormalising.
+        dim: the d that is needed; None takes that of the first chunk.
 
     Raises:
         FeaturesError: a one-shot iterator (several passes are needed), an empty source, a wrong shape,
@@ -64,10 +86,11 @@ def chunks(images: Images) -> Iterator[Floats]:
             "hand in an array, or an object whose __iter__ starts anew each time"
         )
     blocks = [images] if isinstance(images, np.ndarray) else images
-    seen, dim = 0, None
-    for block in blocks:
-        if block.ndim != 2 or block.shape[1] == 0 or (dim is not None and block.shape[1] != dim):
-            raise FeaturesError(f"image features must be (n, d) with one d throughout, got a block of {block.shape}")
+    seen = 0
+    for block in map(np.asarray, blocks):
+        if block.ndim != 2 or block.shape[1] == 0 or block.shape[1] != (dim or block.shape[1]):
+            needed = f"d = {dim}" if dim else "one d throughout"
+            raise FeaturesError(f"image features must be (n, d) with {needed}, got a block of {block.shape}")
         dim = block.shape[1]
         for start in range(0, len(block), CHUNK_ROWS):
             rows = np.asarray(block[start : start + CHUNK_ROWS], dtype=np.float64)
@@ -97,7 +120,8 @@ def checked_descriptions(descriptions: Descriptions, dim: int | None = None) -> 
 
 
 def _checked_unit(rows: Floats, first: int, what: str = "image features") -> Floats:
-    lengths = np.linalg.norm(rows, axis=1)
+    with np.errstate(over="ignore"):  # what overflows is reported as not finite
+        lengths = np.linalg.norm(rows, axis=1)
     bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
     if len(bad):
         why = "all zero" if lengths[bad[0]] == 0 else "not finite"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.proxies.arrays import unit_rows
+from kpl.proxies.arrays import check_positive, unit_rows
 from kpl.proxies.transport import official_greenkhorn
 
 __all__ = ["harden", "official_proxies", "proxy_descent"]
@@ -43,16 +43,21 @@ def proxy_descent(
     G = X^T softmax(X W / tau_i) - X^T P; the step is halved whenever ||G|| grew; columns return to unit length.
 
     Args:
-        images: (n, d) unit rows; the arithmetic is done in their dtype.
+        images: (n, d) unit rows; the arithmetic is done in their dtype, float16 in float32.
         start: (C, d) unit rows, the text proxies.
         responsibilities: (n, C) target P.
 
     Returns:
         (C, d) unit rows.
+
+    Raises:
+        InputError: the temperature or the learning rate is not above zero.
     """
+    check_positive(image_temperature=temperature, learning_rate=learning_rate)
+    images = _at_least_single(images)
     n = len(images)
     target = images.T @ responsibilities.astype(images.dtype)
-    proxies = np.ascontiguousarray(start.T, dtype=images.dtype)
+    proxies = np.array(start.T, dtype=images.dtype, order="C")
     previous = np.inf
     for _ in range(steps):
         logits = images @ proxies
@@ -87,7 +92,12 @@ def official_proxies(
         images: (n, d) unit rows. float64: in float32 the first-order term that separates the classes drowns
             at n of about 28 000.
         text_proxies: (C, d) unit rows.
+
+    Raises:
+        InputError: a temperature or the learning rate is not above zero.
     """
+    check_positive(text_temperature=text_temperature)
+    images = _at_least_single(images)
     logits = (images @ text_proxies.T.astype(images.dtype)) / text_temperature
     logits = np.exp(logits - logits.max(axis=1, keepdims=True))
     pseudo = official_greenkhorn(logits / logits.sum(axis=1, keepdims=True), updates)
@@ -99,3 +109,7 @@ def official_proxies(
         learning_rate=learning_rate,
         steps=steps,
     )
+
+
+def _at_least_single(images: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.asarray(images, dtype=np.result_type(images, np.float32))

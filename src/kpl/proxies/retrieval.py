@@ -36,6 +36,10 @@ class TextProxies:
 def best_k(scores: Floats, k: int | None) -> NDArray[np.intp]:
     """Return the indices of the k largest scores, best first, ties in order; all of them if k is None or too large.
 
+    Args:
+        scores: (m,), or (n, m) to choose in each row.
+        k: at least one.
+
     Raises:
         InputError: k is smaller than one.
 
@@ -45,7 +49,7 @@ def best_k(scores: Floats, k: int | None) -> NDArray[np.intp]:
     """
     if k is not None and k < 1:
         raise InputError(f"k, the number of descriptions per class, must be at least 1, got {k}")
-    return np.argsort(-scores, kind="stable")[:k]
+    return np.argsort(-scores, axis=-1, kind="stable")[..., :k]
 
 
 def retrieve(mean_image: Floats, descriptions: list[Floats], k: int | None = None) -> TextProxies:
@@ -85,11 +89,11 @@ def image_scores(chunk: Floats, descriptions: list[Floats], k: int | None = None
 
 
 def _own_best(chunk: Floats, rows: Floats, k: int | None) -> Floats:
-    k = len(best_k(rows[:, 0], k))
     similarity = chunk @ rows.T
-    top = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
+    top = best_k(similarity, k)
     kept = np.zeros(similarity.shape)
-    np.put_along_axis(kept, top, 1.0 / k, axis=1)
+    np.put_along_axis(kept, top, 1.0 / top.shape[1], axis=1)
     # The length of the mean of the kept descriptions comes from their Gram matrix: no (n, d) block is built.
-    lengths = np.sqrt(np.einsum("nm,nm->n", kept @ (rows @ rows.T), kept))
+    squares = np.einsum("nm,nm->n", kept @ (rows @ rows.T), kept)
+    lengths = np.sqrt(np.maximum(squares, 0.0))  # opposite descriptions: rounding may leave less than nothing
     return np.asarray((kept * similarity).sum(axis=1) / np.maximum(lengths, 1e-12))

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from kpl.errors import InputError
-from kpl.proxies.arrays import Floats, Images, chunks, softmax
+from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax
 from kpl.proxies.sums import ClassSums, ImageMoments, sum_images
 
 __all__ = ["LinearScores", "closed_proxies", "ridge_discriminant", "text_class_means"]
@@ -40,9 +40,14 @@ def text_class_means(images: Images, text_proxies: Floats, temperature: float) -
     """Return the soft class sums under P = softmax(X T / temperature), in one pass.
 
     The quotient weighted / mass is the full column normalisation of P; its scale cancels.
+
+    Raises:
+        InputError: the temperature is not above zero.
+        FeaturesError: as `chunks`.
     """
+    check_positive(text_temperature=temperature)
     sums = ClassSums(*text_proxies.shape)
-    for chunk in chunks(images):
+    for chunk in chunks(images, text_proxies.shape[1]):
         sums.update(chunk, softmax(chunk @ text_proxies.T / temperature))
     return sums
 
@@ -60,11 +65,16 @@ def ridge_discriminant(
         log_prior: (C,) added to the scores.
 
     Raises:
-        InputError: the ridge is not positive or not finite.
+        InputError: the ridge is not positive, not finite, or too small for the rounding of `gram`; or the prior's
+            shape is wrong.
     """
-    if not (np.isfinite(ridge) and ridge > 0):
-        raise InputError(f"the ridge must be above zero, got {ridge}")
-    factor = cho_factor(gram + ridge * np.eye(len(gram)), lower=True, overwrite_a=True)
+    check_positive(ridge=ridge)
+    if log_prior is not None and np.shape(log_prior) != (len(class_means),):
+        raise InputError(f"log_prior must be ({len(class_means)},), one value a class, got {np.shape(log_prior)}")
+    try:
+        factor = cho_factor(gram + ridge * np.eye(len(gram)), lower=True, overwrite_a=True)
+    except LinAlgError:
+        raise InputError(f"a ridge of {ridge} is lost in the rounding of the images' moments; raise it") from None
     proxies = np.ascontiguousarray(cho_solve(factor, class_means.T).T)
     offsets = np.zeros(len(class_means)) if log_prior is None else np.array(log_prior, dtype=np.float64)
     if intercept:

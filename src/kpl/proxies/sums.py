@@ -37,6 +37,7 @@ class ImageSums:
 
     def update(self, chunk: Floats) -> ImageSums:
         """Add a (n_k, d) chunk of unit rows."""
+        chunk = _checked(chunk, self.dim)
         self.count += len(chunk)
         self.total += chunk.sum(axis=0)
         self.moment += chunk.T @ chunk
@@ -96,6 +97,7 @@ class ClassSums:
 
     def update(self, chunk: Floats, responsibilities: Floats) -> ClassSums:
         """Add a (n_k, d) chunk with its (n_k, C) responsibilities."""
+        chunk, responsibilities = _checked(chunk, self.dim), _checked(responsibilities, self.n_classes)
         self.mass += responsibilities.sum(axis=0)
         self.weighted += responsibilities.T @ chunk
         return self
@@ -111,6 +113,14 @@ class ClassSums:
     def finish(self) -> Floats:
         """Return the soft class means b_c (C, d); a class without any mass gets zeros."""
         return np.asarray(self.weighted / np.maximum(self.mass, np.finfo(np.float64).tiny)[:, None])
+
+
+def _checked(rows: Floats, width: int) -> Floats:
+    """Rows in float64, whatever they are stored in: sums over many images are not safe in less."""
+    rows = np.asarray(rows, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != width:
+        raise FeaturesError(f"the sums take blocks of shape (n, {width}), got {rows.shape}")
+    return rows
 
 
 def sum_images(images: Images) -> ImageMoments:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from kpl.errors import InputError
-from kpl.proxies.arrays import Floats
+from kpl.proxies.arrays import Floats, check_positive
 
 __all__ = ["TransportPlan", "greenkhorn", "official_greenkhorn", "sinkhorn"]
 
@@ -26,7 +26,7 @@ class TransportPlan:
     Attributes:
         plan: (n, C), non-negative, never NaN.
         iterations: sweeps (Sinkhorn) or single updates (Greenkhorn) taken.
-        marginal_error: sum of |row sums - target| + |column sums - target|, as a share of the total mass.
+        marginal_error: sum of `|row sums - target| + |column sums - target|`, as a share of the total mass.
         converged: whether the error (relaxed, where the columns may stay off: the change) fell below the tolerance.
     """
 
@@ -116,7 +116,7 @@ def greenkhorn(
     plan = np.exp(scaled + log_u[:, None] + log_v)
     row_sums, column_sums = plan.sum(axis=1), plan.sum(axis=0)
     total, error, step = rows.sum(), np.inf, 0
-    limit = 50 * (n + n_classes) if max_updates is None else max_updates
+    limit = 50 * (n + n_classes) if max_updates is None else max(max_updates, 0)
     for step in range(limit + 1):
         error = float((np.abs(row_sums - rows).sum() + np.abs(column_sums - columns).sum()) / total)
         if error < tolerance or step == limit:
@@ -169,8 +169,11 @@ def _checked(
     logits = np.asarray(logits, dtype=np.float64)
     if logits.ndim != 2 or 0 in logits.shape or not np.isfinite(logits).all():
         raise InputError(f"transport needs finite logits of shape (n, C), got shape {logits.shape}")
-    if not temperature > 0:
-        raise InputError(f"temperature must be above zero, got {temperature}")
+    check_positive(temperature=temperature)
+    with np.errstate(over="ignore"):
+        scaled = (logits - logits.max(axis=1, keepdims=True)) / temperature
+    if not np.isfinite(scaled).all():
+        raise InputError(f"the logits spread too far for a temperature of {temperature}; raise it")
     n, n_classes = logits.shape
     rows = np.full(n, 1.0 / n) if row_mass is None else np.asarray(row_mass, dtype=np.float64)
     columns = np.full(n_classes, rows.sum() / n_classes) if column_mass is None else np.asarray(column_mass, np.float64)
@@ -178,10 +181,10 @@ def _checked(
         raise InputError(f"masses must be ({n},) and ({n_classes},), got {rows.shape} and {columns.shape}")
     if not (np.isfinite(rows).all() and (rows > 0).all() and np.isfinite(columns).all() and (columns >= 0).all()):
         raise InputError("row masses must be positive and column masses zero or more, all finite")
-    if not np.isclose(rows.sum(), columns.sum(), rtol=1e-6):
+    if not np.isclose(rows.sum(), columns.sum(), rtol=1e-6, atol=0.0):
         raise InputError(f"row and column masses must have the same total, got {rows.sum():g} and {columns.sum():g}")
-    shifted = (logits - logits.max(axis=1, keepdims=True)) / temperature
-    return shifted, rows, columns
+    # What is left of a difference (masses kept in float32) would keep any plan from converging.
+    return scaled, rows, columns * (rows.sum() / columns.sum())
 
 
 def _log_kernel_sum(scaled: Floats, kernel: Floats, log_scaling: Floats, axis: int) -> Floats:
@@ -200,6 +203,7 @@ def _log_kernel_sum(scaled: Floats, kernel: Floats, log_scaling: Floats, axis: i
 
 
 def _divergence(target: Floats, actual: Floats) -> Floats:
-    safe = np.maximum(actual, 1e-300)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(target > 0, actual - target + target * np.log(target / safe), actual))
+    # By the relative gap, because a difference of sums would hide small gaps in rounding, and the choice would stall.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        gap = (actual - target) / target
+        return np.asarray(np.where(target > 1e-250, target * (gap - np.log1p(gap)), actual))

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kpl.errors import FeaturesError, InputError
+from kpl.proxies.anchored import AnchoredSettings, learn_anchored
+from kpl.proxies.arrays import CHUNK_ROWS
+from kpl.proxies.sums import sum_images
+
+from . import transcription
+from .cases import FEW, Chunked, labelled_world, random_rows, world
+
+
+def case(seed=0, **sizes):
+    images, descriptions = world(seed, **sizes)
+    return images, transcription.text_proxies(images, descriptions, 3)
+
+
+def learn(images, texts, **changes):
+    return learn_anchored(images, texts, sum_images(images), AnchoredSettings(**changes))
+
+
+def assert_same(found, expected, atol):
+    np.testing.assert_allclose(found[0].proxies, expected[0].proxies, rtol=0, atol=atol)
+    np.testing.assert_allclose(found[0].offsets, expected[0].offsets, rtol=0, atol=atol)
+    np.testing.assert_allclose(found[1], expected[1], rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize(
+    ("n", "tau", "weight", "kappa", "ridge", "rounds"),
+    [
+        (60, 0.01, 0.5, 2.0, 0.2, 8),
+        (60, 0.01, 0.5, 2.0, 0.2, 1),
+        (60, 0.05, 0.0, 0.3, 1.0, 3),
+        (60, 0.03, 1.5, 20.0, 0.05, 2),
+        (3, 0.01, 0.5, 0.1, 0.2, 3),  # an image here is more than half of what made a mean
+    ],
+)
+def test_scores_and_prior_follow_the_formulas(n, tau, weight, kappa, ridge, rounds):
+    images, texts = case(0, n=n, dim=8)
+    options = {"ridge": ridge, "rounds": rounds}
+    scores, prior = learn(images, texts, temperature=tau, text_weight=weight, anchor_images=kappa, **options)
+    expected, expected_prior = transcription.anchored_scores(
+        images, texts, tau=tau, weight=weight, kappa=kappa, **options
+    )
+    # Scores are log odds up to a constant per image.
+    found = scores(images)
+    np.testing.assert_allclose(found - found[:, :1], expected - expected[:, :1], rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(prior, expected_prior, rtol=1e-9, atol=1e-9)
+
+
+@settings(**FEW)
+@given(st.integers(0, 50))
+def test_permuted_images_change_nothing_and_permuted_classes_permute(seed):
+    images, texts = case(seed, n=50)
+    expected, rng = learn(images, texts), np.random.default_rng(seed)
+    assert_same(learn(rng.permutation(images), texts), expected, 1e-9)
+    order = rng.permutation(len(texts))
+    scores, prior = learn(images, texts[order])
+    np.testing.assert_allclose(scores.proxies, expected[0].proxies[order], atol=1e-9)
+    np.testing.assert_allclose(prior, expected[1][order], atol=1e-9)
+
+
+@settings(**FEW)
+@given(st.lists(st.integers(0, 77), max_size=5), st.sampled_from([np.float16, np.float32, np.float64]))
+def test_streaming_gives_the_same_proxies(ends, dtype):
+    images, texts = case(1, n=77)
+    stored = images.astype(dtype)
+    expected = learn(transcription.unit(stored), texts)
+    source = Chunked(stored, ends)
+    assert_same(learn(source, texts), expected, 1e-10)
+    assert source.passes == 1 + AnchoredSettings().rounds  # the moments take one
+    assert expected[0].proxies.dtype == np.float64
+
+
+def test_streaming_a_mapped_file_of_more_than_one_block(tmp_path):
+    images, texts = case(2, n=CHUNK_ROWS + 99, dim=8)
+    np.save(tmp_path / "x.npy", images.astype(np.float16))
+    stored = np.load(tmp_path / "x.npy", mmap_mode="r")
+    expected = learn(transcription.unit(stored), texts, rounds=3)
+    assert_same(learn(stored, texts, rounds=3), expected, 1e-10)
+    assert_same(learn(Chunked(stored, range(0, len(stored), 333)), texts, rounds=3), expected, 1e-10)
+
+
+@settings(**FEW)
+@given(st.integers(0, 1000), st.integers(1, 40), st.integers(2, 8), st.sampled_from([2, 5, 30]))
+def test_few_images_many_classes_and_any_dimension_give_finite_results(seed, n, n_classes, dim):
+    images, texts = random_rows(seed, n, dim), random_rows(seed + 1, n_classes, dim)
+    scores, prior = learn(images, texts)
+    assert np.isfinite(scores(images)).all()
+    assert prior.sum() == pytest.approx(1)
+    assert (prior > 0).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 30, 500])
+@pytest.mark.parametrize("dim", [4, 64])
+def test_identical_images_go_where_the_text_says(n, dim):
+    for seed in range(5):
+        texts = random_rows(seed, 6, dim)
+        images = np.repeat(random_rows(seed + 100, 1, dim), n, axis=0)
+        scores, prior = learn(images, texts)
+        assert np.isfinite(scores.proxies).all()
+        assert set(scores(images).argmax(1)) == {(images[0] @ texts.T).argmax()}
+        assert prior.sum() == pytest.approx(1)
+
+
+def test_a_listed_class_that_is_absent_keeps_finite_scores_and_no_mass():
+    images, texts = case(3)
+    scores, prior = learn(images, np.vstack([texts, -images.mean(0) / np.linalg.norm(images.mean(0))]))
+    assert np.isfinite(scores.proxies).all()
+    assert np.isfinite(scores.offsets).all()
+    assert prior[-1] < 1e-6
+    assert not (scores(images).argmax(1) == len(texts)).any()
+
+
+def test_classes_with_the_same_text_share_everything():
+    images, texts = case(4)
+    scores, prior = learn(images, texts[[0, 0, 1, 2, 3]])
+    np.testing.assert_allclose(scores.proxies[0], scores.proxies[1], atol=1e-9)
+    assert prior[0] == pytest.approx(prior[1])
+    assert np.isfinite(learn(images, texts[[0, 0, 0]])[0](images)).all()
+    assert np.isfinite(learn(images[:1], texts[[0, 0]])[0](images)).all()
+
+
+def test_images_of_clear_classes_are_told_apart_better_than_by_text_and_counted():
+    images, descriptions, truth = labelled_world(6, n=600, dim=32)
+    texts = transcription.text_proxies(images, descriptions, 3)
+    scores, prior = learn(images, texts)
+    assert (scores(images).argmax(1) == truth).mean() > ((images @ texts.T).argmax(1) == truth).mean()
+    np.testing.assert_allclose(prior, np.bincount(truth) / 600, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{name: value} for name in ("temperature", "anchor_images", "ridge") for value in (0.0, -1.0, np.nan, np.inf)]
+    + [{"text_weight": -0.1}, {"text_weight": np.nan}, {"text_weight": np.inf}, {"rounds": 0}],
+)
+def test_settings_without_a_meaning_are_refused(changes):
+    with pytest.raises(InputError, match=next(iter(changes)).replace("_", " ")):
+        AnchoredSettings(**changes)
+
+
+def test_images_that_cannot_be_used_are_refused():
+    images, texts = case(7)
+    moments, chosen = sum_images(images), AnchoredSettings()
+    spoilt = images.copy()
+    spoilt[3] = np.nan
+    for wrong, message in (
+        (iter([images]), "one-shot"),
+        ((block for block in [images]), "one-shot"),
+        (spoilt, "row 3 is not finite"),
+        (np.where(np.arange(len(images))[:, None] == 5, 0, images), "row 5 is all zero"),
+        (images[:, :7], "d = 16"),
+        ([], "no row"),
+    ):
+        with pytest.raises(FeaturesError, match=message):
+            learn_anchored(wrong, texts, moments, chosen)

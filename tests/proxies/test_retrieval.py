@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kpl.errors import InputError
+from kpl.proxies.retrieval import best_k, image_scores, retrieve
+
+from . import transcription
+from .cases import FEW, random_rows
+
+sizes = st.lists(st.integers(1, 7), min_size=2, max_size=5)
+any_k = st.none() | st.integers(1, 9)
+
+
+def drawn(sizes, dim=6):
+    return [random_rows(10 * c + m, m, dim) for c, m in enumerate(sizes)]
+
+
+@settings(**FEW)
+@given(st.lists(st.integers(-3, 3), min_size=1), any_k)
+def test_the_best_come_first_and_ties_in_order(scores, k):
+    best = best_k(np.array(scores, dtype=float), k)
+    assert best.tolist() == sorted(range(len(scores)), key=lambda j: (-scores[j], j))[:k]
+
+
+@settings(**FEW)
+@given(sizes, any_k)
+def test_no_class_gives_more_than_it_has_or_takes_from_another(sizes, k):
+    descriptions = drawn(sizes)
+    mean_image = random_rows(0, 30, 6).mean(0)
+    found = retrieve(mean_image, descriptions, k)
+    assert [len(index) for index in found.chosen] == [min(k or m, m) for m in sizes]
+    for c, rows in enumerate(descriptions):
+        assert len(set(found.chosen[c])) == len(found.chosen[c])
+        assert set(found.chosen[c]) <= set(range(len(rows)))
+        # The same class beside quite other ones keeps the same proxy.
+        other = retrieve(mean_image, [rows, -rows], k)
+        np.testing.assert_array_equal(other.chosen[0], found.chosen[c])
+        np.testing.assert_allclose(other.proxies[0], found.proxies[c], atol=1e-14)
+
+
+@settings(**FEW)
+@given(sizes, any_k)
+def test_retrieval_follows_its_formula(sizes, k):
+    images, descriptions = random_rows(3, 20, 6), drawn(sizes)
+    found = retrieve(images.mean(0), descriptions, k)
+    np.testing.assert_allclose(found.proxies, transcription.text_proxies(images, descriptions, k), atol=1e-12)
+    for rows, relevance in zip(descriptions, found.relevance, strict=True):
+        np.testing.assert_allclose(relevance, [np.mean(images @ e) for e in rows], atol=1e-12)
+
+
+@settings(**FEW)
+@given(sizes, any_k)
+def test_image_scores_equal_the_loop(sizes, k):
+    images, descriptions = random_rows(4, 9, 6), drawn(sizes)
+    scores = image_scores(images, descriptions, k)
+    np.testing.assert_allclose(scores, transcription.image_scores(images, descriptions, k), atol=1e-10)
+    assert (np.abs(scores) <= 1 + 1e-12).all()
+
+
+@settings(**FEW)
+@given(sizes)
+def test_an_image_that_takes_all_scores_the_cosine_with_the_averaged_proxy(sizes):
+    images, descriptions = random_rows(5, 9, 6), drawn(sizes)
+    expected = images @ retrieve(images.mean(0), descriptions, None).proxies.T
+    for k in (None, 7):
+        np.testing.assert_allclose(image_scores(images, descriptions, k), expected, atol=1e-10)
+
+
+def test_one_description_per_image_is_the_best_cosine():
+    images, descriptions = random_rows(6, 9, 6), drawn([3, 5])
+    expected = np.stack([(images @ rows.T).max(1) for rows in descriptions], axis=1)
+    np.testing.assert_allclose(image_scores(images, descriptions, 1), expected, atol=1e-12)
+
+
+def test_ties_of_an_image_are_taken_in_order():
+    image = np.array([[1.0, 0, 0]])
+    tied = np.array([[0.6, 0.8, 0], [0.6, -0.8, 0], [0.6, 0, 0.8], [0.6, 0, -0.8]])
+    assert image_scores(image, [tied, tied[[0, 2, 1, 3]]], 2)[0] == pytest.approx([1, 0.6 / np.sqrt(0.68)])
+
+
+def test_descriptions_that_cancel_out_leave_finite_scores():
+    images = random_rows(7, 50, 7)
+    for seed in range(30):
+        e = random_rows(seed, 1, 7)
+        assert np.isfinite(image_scores(images, [np.vstack([e, -e]), e], None)).all()
+        assert np.isfinite(retrieve(images.mean(0), [np.vstack([e, -e]), e], None).proxies).all()
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_k_below_one_is_refused(k):
+    images, descriptions = random_rows(8, 3, 6), drawn([2, 2])
+    for call in (lambda: retrieve(images.mean(0), descriptions, k), lambda: image_scores(images, descriptions, k)):
+        with pytest.raises(InputError, match=f"at least 1, got {k}"):
+            call()
