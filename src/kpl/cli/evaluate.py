@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "print_evaluation"]
 
 _COLUMNS = (("accuracy", "accuracy"), ("balanced_accuracy", "balanced"), ("macro_f1", "macro F1"), ("auroc", "AUROC"))
+_WITH_INTERVAL = ("accuracy", "balanced_accuracy")  # as much as 80 columns hold; --json has them all
 
 
 def evaluate(
@@ -70,7 +71,7 @@ def print_evaluation(result: Evaluation) -> None:
     """Print the table of methods, the majority and chance rates, and what was left out."""
     console = Console()
     any_row = result.table.majority
-    table = Table("method", title=f"{any_row.n} labelled images; [95 % interval]", title_justify="left")
+    table = Table("method", title=f"{any_row.n} labelled images (95 % interval)", title_justify="left")
     for _, title in _COLUMNS:
         table.add_column(title, justify="right")
     for name, scores in result.table.scores.items():
@@ -89,5 +90,5 @@ def _cell(scores: Scores, metric: str) -> str:
     value = getattr(scores, metric)
     if value is None:
         return "-"
-    interval = scores.intervals.get(metric)
-    return f"{value:.3f}" + (f" \\[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
+    interval = scores.intervals.get(metric) if metric in _WITH_INTERVAL else None
+    return f"{value:.3f}" + (f" ({interval[0]:.3f}-{interval[1]:.3f})" if interval else "")

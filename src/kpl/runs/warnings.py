@@ -16,6 +16,7 @@ __all__ = ["result_warnings", "text_warnings"]
 _ALIKE = 0.999  # cosine above which two text proxies cannot be told apart
 _MOVED = 0.3  # share of images on which the images overrule the text, above which a user should look
 _FEW_PER_CLASS = 5
+_COLLAPSED = 0.9
 _LISTED = 8
 
 
@@ -58,6 +59,8 @@ def result_warnings(
     moved = float(np.mean(winners != text_winners))
     if moved > _MOVED:
         found.append(f"the images overrule the text on {moved:.0%} of the pictures: look at a few before trusting it")
-    if n > 1 and (winners == winners[0]).all():
-        found.append(f"every picture went to {classes[int(winners[0])]!r}: check the knowledge and the encoder")
+    counts = np.bincount(winners, minlength=n_classes)
+    if n > 1 and counts.max() > _COLLAPSED * n:
+        top = classes[int(counts.argmax())]
+        found.append(f"{counts.max()} of {n} pictures went to {top!r}: if that is not so, check knowledge and encoder")
     return found
