@@ -83,11 +83,13 @@ def test_ties_of_an_image_are_taken_in_order():
 
 
 def test_descriptions_that_cancel_out_leave_finite_scores():
-    images = random_rows(7, 50, 7)
+    images, thirds = random_rows(7, 50, 7), 2 * np.pi * np.arange(3) / 3
     for seed in range(30):
-        e = random_rows(seed, 1, 7)
-        assert np.isfinite(image_scores(images, [np.vstack([e, -e]), e], None)).all()
-        assert np.isfinite(retrieve(images.mean(0), [np.vstack([e, -e]), e], None).proxies).all()
+        plane = np.linalg.qr(random_rows(seed, 7, 7))[0][:2]
+        cancel = np.stack([np.cos(thirds), np.sin(thirds)], axis=1) @ plane  # the sum is zero up to rounding
+        descriptions = [cancel, plane]
+        assert np.isfinite(image_scores(images, descriptions, None)).all()
+        assert np.isfinite(retrieve(images.mean(0), descriptions, None).proxies).all()
 
 
 @pytest.mark.parametrize("k", [0, -1])
