@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from rendered_measures import NO_NUCLEUS, PLAIN, RED_CELL, calm, cell_mask, nucleus_mask
+from .rendered_measures import NO_NUCLEUS, PLAIN, RED_CELL, calm, cell_mask, nucleus_mask
 from scipy import ndimage
 
 from kpl.errors import InputError
