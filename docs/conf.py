@@ -10,7 +10,7 @@ version = release = installed_version("knowledge-proxy-learning")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 
-myst_enable_extensions = ["colon_fence"]  # no dollarmath: typeset formulas would fetch MathJax from a network
+myst_enable_extensions = ["deflist"]  # no dollarmath: typeset formulas would fetch MathJax from a network
 myst_heading_anchors = 3
 
 default_role = "code"  # docstrings write `name` as Markdown does
