@@ -1,5 +1,7 @@
 """Every error that KPL raises on purpose, in one tree.
 
+Catch the first to catch them all::
+
     KplError                  anything the user can mend; the command prints it in one line, exit code 1
     ├── InputError            something handed in cannot be used
     │   ├── KnowledgeError    a knowledge base: names the file, the line or key, and the mend

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from .rendered_measures import PLAIN
 
 from kpl.errors import InputError
 from kpl.rendered import ATTRIBUTES, CellSpec, allowed_values, random_spec, sample_spec
+
+from .rendered_measures import PLAIN
 
 
 @given(st.integers(0, 2**32))

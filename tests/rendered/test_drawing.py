@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from .rendered_measures import NO_NUCLEUS, PLAIN, RED_CELL, calm, cell_mask, nucleus_mask
 from scipy import ndimage
 
 from kpl.errors import InputError
 from kpl.rendered import ATTRIBUTES, DEMO_WORLD, TRAINING_WORLD, CellSpec, draw_cell, random_spec
 from kpl.rendered.cell import SIZES
+
+from .rendered_measures import NO_NUCLEUS, PLAIN, RED_CELL, calm, cell_mask, nucleus_mask
 
 SEEDS = range(4)
 LOBED = {"nucleus_form": None, "nucleus_share": "small", "cytoplasm_amount": "abundant", "size": "large"}
