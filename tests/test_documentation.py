@@ -1,4 +1,4 @@
-"""`docs/cli.md` says what the commands do, all of it and nothing else."""
+"""What the pages say is so: commands, options, public names, examples."""
 
 import re
 from collections.abc import Iterator
@@ -58,3 +58,42 @@ def test_every_room_that_offers_names_is_on_the_page_of_the_python_interface():
     page = PAGE.with_name("api.md").read_text(encoding="utf-8")
     rooms = {path.parent.name for path in (PAGE.parents[1] / "src/kpl").glob("*/__init__.py")} | {"errors"}
     assert set(re.findall(r"automodule:: kpl\.(\w+)", page)) == rooms - {"cli"}
+
+
+def commands_shown() -> Iterator[tuple[str, str]]:
+    """Each line of the pages that a reader would type, as (page, line)."""
+    for page in [PAGE.parents[1] / "README.md", *sorted(PAGE.parent.glob("*.md"))]:
+        if page != PAGE:
+            for line in re.findall(r"^(?:\$ )?(kpl [^#`\n]+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE):
+                yield page.name, line.strip()
+
+
+@pytest.mark.parametrize(("page", "line"), list(commands_shown()))
+def test_every_command_on_a_page_exists_with_its_options(page, line):
+    words = line.split()
+    typed = max((name for name in COMMANDS if words[: len(name.split())] == name.split()), key=len)
+    assert not getattr(COMMANDS[typed], "commands", None), f"{line!r} is no command"
+    known = {name for parameter in COMMANDS[typed].params for name in parameter.opts} | {"--help"}
+    assert {word.partition("=")[0] for word in words if word.startswith("-")} <= known
+
+
+def fenced(page: str, language: str) -> str:
+    """The first block of that language on a page."""
+    text = PAGE.with_name(page).read_text(encoding="utf-8")
+    return text.partition(f"```{language}\n")[2].partition("```")[0]
+
+
+def test_the_python_of_the_quickstart_runs(tmp_path, monkeypatch):
+    kpl.draw_demo(tmp_path, count=12).rename(tmp_path / "SCANS")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(fenced("quickstart.md", "python"), names)  # noqa: S102 - the page is ours
+    assert names["model"].predict_proba(names["images"]).shape == (12, len(names["knowledge"].classes))
+
+
+def test_the_knowledge_file_on_the_page_is_one(tmp_path):
+    file = tmp_path / "page.yaml"
+    file.write_text(fenced("knowledge.md", "yaml"), encoding="utf-8")
+    base = kpl.load_knowledge(file)
+    assert base.prompts()[0][0] == "a photo of a neutrophil, which has " + base.classes[0].descriptions[0].text
+    assert [entry.name for entry in base.classes] == ["neutrophil", "lymphocyte"]
