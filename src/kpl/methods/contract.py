@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.errors import NotFittedError
-from kpl.proxies.arrays import Descriptions, Floats, Images, checked_descriptions, chunks, softmax
+from kpl.proxies.arrays import Descriptions, Floats, Images, check_positive, checked_descriptions, chunks, softmax
 from kpl.proxies.retrieval import TextProxies, retrieve
 from kpl.proxies.sums import ImageMoments, sum_images
 
@@ -41,6 +41,7 @@ class Method(ABC):
     temperature: float = 0.01
     text_: TextProxies = field(init=False, repr=False)
     descriptions_: list[Floats] = field(init=False, repr=False)
+    fitted_: bool = field(default=False, init=False, repr=False)
 
     def fit(self, images: Images, descriptions: Descriptions) -> Self:
         """Learn from unlabelled images and the descriptions of each class.
@@ -51,14 +52,18 @@ class Method(ABC):
 
         Raises:
             FeaturesError: shapes or values that cannot be used, or a one-shot iterator.
+            InputError: a setting without a meaning.
         """
         return self.fit_moments(images, sum_images(images), descriptions)
 
     def fit_moments(self, images: Images, moments: ImageMoments, descriptions: Descriptions) -> Self:
         """Do as `fit` does, with the moments of the images known already: it saves a pass when fitting again."""
+        self.fitted_ = False  # until all is learnt: what a refused fit leaves behind must not predict
+        check_positive(temperature=self.temperature)
         self.descriptions_ = checked_descriptions(descriptions, len(moments.mean))
         self.text_ = retrieve(moments.mean, self.descriptions_, self.k)
         self._learn(images, moments)
+        self.fitted_ = True
         return self
 
     def predict(self, images: Images) -> NDArray[np.intp]:
@@ -66,6 +71,7 @@ class Method(ABC):
 
         Raises:
             NotFittedError: before `fit`.
+            FeaturesError: as in `fit`, or images of another dimension.
         """
         return self._each(images, lambda chunk: self._scores(chunk).argmax(axis=1))
 
@@ -78,11 +84,12 @@ class Method(ABC):
         return self._each(images, self._scores)
 
     def _each(self, images: Images, work: Callable[[Floats], NDArray[_Scalar]]) -> NDArray[_Scalar]:
-        if not hasattr(self, "text_"):
+        if not self.fitted_:
             raise NotFittedError(
                 f"{type(self).__name__} has not learnt anything yet: call fit(images, descriptions) first"
             )
-        return np.concatenate([work(chunk) for chunk in chunks(images)])
+        dim = self.text_.proxies.shape[1]
+        return np.concatenate([work(chunk) for chunk in chunks(images, dim)])
 
     def _learn(self, images: Images, moments: ImageMoments) -> None:  # noqa: B027 - optional on purpose
         """Learn what goes beyond the text proxies; a purely textual method needs nothing more."""

@@ -111,7 +111,7 @@ def _shares(method: Method, image: Floats, class_index: int, sign: float) -> lis
     if getattr(method, "retrieval", "dataset") == "image":
         chosen = best_k(rows @ image, method.k)
     kept = rows[chosen]
-    length = float(np.linalg.norm(kept.sum(axis=0)))
+    length = float(np.linalg.norm(kept.sum(axis=0))) or 1.0  # descriptions that cancel out have a proxy of zeros
     parts = sign * (kept @ image) / length
     return [Sentence(class_index, int(j), float(part)) for j, part in zip(chosen, parts, strict=True)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from kpl.errors import InputError, UnknownNameError
+from kpl.errors import UnknownNameError
 from kpl.methods.contract import Method
 from kpl.methods.descent import InMaP, OfficialKPL
 from kpl.methods.kpl import KPL, ClosedKPL
@@ -22,8 +22,7 @@ def make_method(name: str, **settings: Any) -> Method:  # noqa: ANN401 - each me
     """Return an unfitted method by its registry name; settings left out or None keep their defaults.
 
     Raises:
-        UnknownNameError: no such method; suggests the nearest.
-        InputError: a setting that the method does not have.
+        UnknownNameError: no such method, or a setting that the method does not have; suggests the nearest.
 
     Example:
         >>> make_method("text", k=5).k
@@ -33,6 +32,6 @@ def make_method(name: str, **settings: Any) -> Method:  # noqa: ANN401 - each me
         raise UnknownNameError("method", name, METHODS)
     known = {f.name for f in dataclasses.fields(METHODS[name]) if f.init}
     given = {key: value for key, value in settings.items() if value is not None}
-    if unknown := set(given) - known:
-        raise InputError(f"method {name!r} has no setting {sorted(unknown)}; it has {sorted(known)}")
+    if unknown := sorted(set(given) - known):
+        raise UnknownNameError(f"setting of {name}", unknown[0], known)
     return METHODS[name](**given)

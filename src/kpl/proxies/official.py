@@ -71,7 +71,8 @@ def proxy_descent(
             learning_rate /= 2.0
         previous = size
         proxies -= (learning_rate / (n * temperature)) * gradient
-        proxies /= np.linalg.norm(proxies, axis=0, keepdims=True)
+        lengths = np.linalg.norm(proxies, axis=0, keepdims=True)
+        proxies /= np.where(lengths > 0, lengths, 1)  # a text of zeros that nothing pulls stays where it is
     return np.ascontiguousarray(proxies.T)
 
 

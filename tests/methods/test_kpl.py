@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kpl.methods import KPL, ClosedKPL, CuPL
+from kpl.proxies.anchored import AnchoredSettings, learn_anchored
+from kpl.proxies.sums import sum_images
+
+from .cases import Chunked, planted, unit
+
+RARE = (0.75, 0.05, 0.05, 0.05, 0.05, 0.05)
+ABSENT = (0.5, 0.3, 0.2, 0.0, 0.0, 0.0)
+
+
+def right(model, world):
+    images, descriptions, truth = world
+    return model.fit(images, descriptions).predict(images) == truth
+
+
+@pytest.mark.parametrize("seed", [16, 17, 19])
+def test_planted_rare_classes_are_recovered_where_averaged_descriptions_fail(seed):
+    world = planted(seed, RARE, n=1000, dim=64, m=2, scatter=2)
+    truth, kpl, cupl = world[2], right(KPL(), world), right(CuPL(), world)
+    assert cupl.mean() < 0.89
+    assert kpl.mean() > 0.99
+    assert min(kpl[truth == c].mean() for c in range(len(RARE))) > 0.95
+
+
+def test_few_mistakes_are_left_of_those_of_averaged_descriptions():
+    worlds = [planted(seed, RARE, n=600, dim=64, scatter=2) for seed in range(10)]
+    wrong = {method: sum((~right(method(), world)).sum() for world in worlds) for method in (KPL, CuPL)}
+    assert wrong[KPL] < 0.2 * wrong[CuPL]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3, 4])
+def test_listed_classes_that_are_absent_get_no_images(seed):
+    images, descriptions, truth = planted(seed, ABSENT, n=1000, dim=64, scatter=1.5)
+    model = KPL().fit(images, descriptions)
+    assert set(CuPL().fit(images, descriptions).predict(images)) > {0, 1, 2}
+    assert (model.predict(images) == truth).mean() > 0.99
+    assert set(model.predict(images)) == {0, 1, 2}
+    assert (model.prior_[3:] < 1e-3).all()
+
+
+@pytest.mark.parametrize("shares", [RARE, ABSENT, (0.25,) * 4, (0.95, 0.05)])
+def test_the_estimated_prior_is_near_the_planted_shares(shares):
+    images, descriptions, _ = planted(0, shares, n=1000, dim=64, scatter=1.5)
+    model = KPL().fit(images, descriptions)
+    np.testing.assert_allclose(model.prior_, shares, atol=0.01)
+    assert model.prior_.sum() == pytest.approx(1, abs=1e-12)
+
+
+def test_many_images_settle_what_is_learnt():
+    images, descriptions, _ = planted(1, n=12000, dim=16, scatter=1.2)
+    fresh, parts = images[:2000], [images[2000:7000], images[7000:]]
+    first, second = (KPL().fit(part, descriptions) for part in parts)
+    assert (first.predict(fresh) == second.predict(fresh)).mean() > 0.99
+    np.testing.assert_allclose(first.prior_, second.prior_, atol=0.02)
+
+    def off(n):
+        """How far a fit on some n images is from the one on all, by the probabilities of fresh ones."""
+        whole = KPL().fit(images[2000:], descriptions).predict_proba(fresh)
+        return np.abs(KPL().fit(images[2000 : 2000 + n], descriptions).predict_proba(fresh) - whole).mean()
+
+    assert off(5000) < off(500) < off(50)
+
+
+def test_streaming_equals_memory():
+    images, descriptions, _ = planted(2, RARE, n=5000, dim=32)
+    expected = KPL().fit(images, descriptions)
+    model = KPL().fit(Chunked(images, range(0, 5000, 777)), descriptions)
+    size = np.abs(expected.model_.proxies).max()
+    np.testing.assert_allclose(model.model_.proxies, expected.model_.proxies, rtol=0, atol=1e-10 * size)
+    np.testing.assert_allclose(model.model_.offsets, expected.model_.offsets, rtol=0, atol=1e-10 * size)
+    np.testing.assert_allclose(model.prior_, expected.prior_, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(model.predict_proba(images), expected.predict_proba(images), rtol=0, atol=1e-10)
+
+
+def test_the_settings_reach_the_class_models():
+    images, descriptions, _ = planted(3)
+    chosen = {"temperature": 0.03, "text_weight": 0.8, "anchor_images": 5.0, "ridge": 0.4, "rounds": 3}
+    model = KPL(k=2, **chosen).fit(images, descriptions)
+    expected, prior = learn_anchored(images, model.text_.proxies, sum_images(images), AnchoredSettings(**chosen))
+    assert [len(kept) for kept in model.text_.chosen] == [2] * 4
+    np.testing.assert_allclose(model.scores(images), expected(images), rtol=1e-10)
+    np.testing.assert_allclose(model.prior_, prior, rtol=1e-10)
+
+
+@pytest.mark.parametrize("method", [KPL, ClosedKPL])
+def test_probabilities_are_the_softmax_of_the_scores_themselves(method):
+    images, descriptions, _ = planted(4)
+    model = method().fit(images, descriptions)
+    weights = np.exp(model.scores(images) - model.scores(images).max(axis=1, keepdims=True))
+    np.testing.assert_allclose(model.predict_proba(images), weights / weights.sum(axis=1, keepdims=True), atol=1e-12)
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("ridge", [None, 0.3])
+def test_closed_follows_its_formula(ridge, intercept):
+    images, descriptions, _ = planted(5)
+    texts = unit(np.array([rows.mean(axis=0) for rows in descriptions]))
+    logits = images @ texts.T / 0.05
+    soft = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    means = (soft.T @ images) / soft.sum(axis=0)[:, None]
+    weight = 0.04 * np.linalg.norm(images.mean(axis=0)) if ridge is None else ridge
+    inverse = np.linalg.inv(images.T @ images / len(images) + weight * np.eye(16))
+    expected = images @ inverse @ means.T
+    if intercept:
+        expected -= 0.5 * np.einsum("cd,de,ce->c", means, inverse, means)
+    model = ClosedKPL(temperature=0.05, ridge=ridge, intercept=intercept)
+    np.testing.assert_allclose(model.fit(Chunked(images, [40]), descriptions).scores(images), expected, atol=1e-10)
