@@ -153,6 +153,4 @@ def _with_refits(
 
 def _extremes(row: Evidence, top: int) -> tuple[Sentence, ...]:
     """The sentences that speak loudest on both sides; `sentences` is sorted."""
-    if len(row.sentences) <= 2 * top:
-        return row.sentences
     return row.sentences[:top] + row.sentences[-top:]
