@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -377,7 +378,7 @@ def test_writing_refuses_what_it_must(tmp_path, monkeypatch):
     def full(*_args, **_keys):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.fdopen", full)
+    monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(OutputError, match="No space left on device"):
         write_knowledge(kb, tmp_path / "new.yaml")
     assert [path.name for path in tmp_path.iterdir()] == ["my.yaml"]

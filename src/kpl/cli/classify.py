@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,11 @@ __all__ = ["classify", "print_result"]
 _SHOWN = 5  # set-aside files named in the terminal; run.json has them all
 
 
+class _Retrieval(StrEnum):
+    dataset = "dataset"
+    image = "image"
+
+
 def classify(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files, or one feature folder.")
@@ -35,7 +41,7 @@ def classify(
         typer.Option("--per-class", min=1, help="Descriptions retrieved per class (k). Default: the method's."),
     ] = None,
     retrieval: Annotated[
-        str | None, typer.Option(help="With --method text: 'dataset' or 'image' (each image chooses its own).")
+        _Retrieval | None, typer.Option(help="With --method text: once for all images, or each image its own.")
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Also write evidence.csv: sentences for and against each prediction.")
@@ -61,7 +67,7 @@ def classify(
             out=out,
             encoder=encoder,
             method=method,
-            settings={"k": per_class, "retrieval": retrieval},
+            settings={"k": per_class, "retrieval": retrieval and retrieval.value},
             with_evidence=explain,
             overwrite=overwrite,
             progress=progress,

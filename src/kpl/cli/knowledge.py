@@ -36,13 +36,23 @@ Knowledge = Annotated[str, typer.Argument(metavar="FILE|PACK", help="A .yaml or 
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of a knowledge file, for editors that check while you write."""
+    """Print the JSON Schema of a knowledge file, for editors that check while you write.
+
+    Example:
+
+      kpl knowledge schema > knowledge.schema.json
+    """
     typer.echo(json.dumps(KnowledgeBase.model_json_schema(), indent=2, ensure_ascii=False))
 
 
 @app.command()
 def packs() -> None:
-    """List the knowledge bases that come with KPL."""
+    """List the knowledge bases that come with KPL.
+
+    Example:
+
+      kpl knowledge packs
+    """
     table = Table("pack", "modality", "classes", "descriptions")
     for name in pack_names():
         kb = load_knowledge(name)
@@ -58,7 +68,14 @@ def show(
         str | None, typer.Argument(metavar="[CLASS]", help="Only this class: key, name, alias.")
     ] = None,
 ) -> None:
-    """Print the prompts of a knowledge base, exactly as an encoder reads them."""
+    """Print the prompts of a knowledge base, exactly as an encoder reads them.
+
+    Examples:
+
+      kpl knowledge show blood-cells
+
+      kpl knowledge show my-classes.yaml neutrophil
+    """
     kb = load_knowledge(knowledge)
     chosen = range(len(kb.classes))
     if class_name is not None:
@@ -82,7 +99,12 @@ def check(
         str | None, typer.Option(help="Also count tokens and unknown words as this encoder does.")
     ] = None,
 ) -> None:
-    """Check a knowledge base: refuse faults, count descriptions and tokens, list what a person should look at."""
+    """Check a knowledge base: refuse faults, count descriptions and tokens, list what a person should look at.
+
+    Example:
+
+      kpl knowledge check my-classes.yaml --encoder mini
+    """
     kb = load_knowledge(knowledge)
     if encoder is None:
         _print_counts(kb, None)
@@ -109,7 +131,12 @@ def convert(
     template: Annotated[str | None, typer.Option(help="The prompt, with {description} and perhaps {class}.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
 ) -> None:
-    """Write a knowledge base, or a plain file of sentences per class, in KPL's own format."""
+    """Write a knowledge base, or a plain file of sentences per class, in KPL's own format.
+
+    Example:
+
+      kpl knowledge convert sentences.json my-classes.yaml --tidy --modality "blood smear"
+    """
     kb, dropped = load_tidied(source) if tidy else (load_knowledge(source), None)
     kb = kb.with_task(name=title, modality=modality, template=template)
     write_knowledge(kb, out, overwrite=overwrite)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
-import os
+import io
 import sys
 from typing import Annotated
 
@@ -15,6 +14,9 @@ from rich.text import Text
 from kpl.errors import KplError
 
 __all__ = ["app", "main"]
+
+_INTERRUPTED = 130
+_STOPPED = "stopped. What was finished is kept: the same command goes on from there"
 
 app = typer.Typer(
     name="kpl",
@@ -53,20 +55,21 @@ for _name in ("knowledge", "encoders", "methods"):
 
 def main() -> None:
     """Run the command line; every `KplError` is one line on stderr and exit code 1, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a bar or an emoji that the terminal's encoding lacks stops nothing
     try:
         app()
     except KplError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:
-        _fail("stopped. What was finished is kept: the same command goes on from there", 130)
-    except BrokenPipeError:
-        # The reader went away (`kpl ... | head`): nothing to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        _fail(_STOPPED, _INTERRUPTED)
+    except SystemExit as leaving:
+        if leaving.code == _INTERRUPTED:  # typer turns Ctrl-C into this code without a word
+            _fail(_STOPPED, _INTERRUPTED)
+        raise
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENAMETOOLONG):
-            raise
-        _fail(f"{error.filename or 'the output'}: {error.strerror}", 1)
+        _fail(f"{error.filename or 'the output'}: {error.strerror or error}", 1)
 
 
 def _fail(message: str, code: int) -> None:

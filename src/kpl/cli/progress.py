@@ -14,8 +14,12 @@ __all__ = ["stages"]
 @contextmanager
 def stages() -> Iterator[Callable[[str, int, int], None]]:
     """Give a function (stage, done, total) that draws a bar for each stage it hears of."""
+    console = Console(stderr=True)
+    if not console.is_interactive:  # rich would leave an empty line in a log
+        yield lambda _stage, _done, _total: None
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bars = Progress(*columns, console=Console(stderr=True), transient=True)
+    bars = Progress(*columns, console=console, transient=True)
     tasks: dict[str, TaskID] = {}
 
     def tell(stage: str, done: int, total: int) -> None:

@@ -88,7 +88,8 @@ def open_features(path: str | Path, *, verify: bool = True) -> FeatureFolder:
 
 def is_feature_folder(path: str | Path) -> bool:
     """Say whether a folder looks like a finished feature folder, without reading it."""
-    return (Path(path) / INDEX_NAME).is_file()
+    # A folder of pictures may have an index.json of its own.
+    return (Path(path) / INDEX_NAME).is_file() and any(Path(path).glob("images-*.json"))
 
 
 def _verify(path: Path, expected: str) -> None:

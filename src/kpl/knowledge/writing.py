@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +28,12 @@ def write_knowledge(kb: KnowledgeBase, path: Path, *, overwrite: bool = False) -
     text = _json(document) if path.suffix.lower() == ".json" else _yaml(document)
     try:
         # Beside the target and renamed, so that a killed run leaves no half file.
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = path.with_name(f".{path.name}.partial")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
-            Path(temporary).replace(path)
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}): check folder and free space") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -73,7 +75,12 @@ def draw_demo(
                 progress(k + 1, count)
         with truth.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([("image", "label"), *zip(names, labels, strict=True)])
-    except OSError as error:
+    except BaseException as error:
+        shutil.rmtree(pictures, ignore_errors=True)  # half a demo would stand in the way of the next attempt
+        with contextlib.suppress(OSError):
+            truth.unlink()
+        if not isinstance(error, OSError):
+            raise
         raise OutputError(f"cannot write the demo into {folder}: {error.strerror}; choose another folder") from error
     return pictures
 

@@ -25,6 +25,7 @@ from kpl.embeddings import (
     is_feature_folder,
     open_features,
 )
+from kpl.embeddings.layout import INDEX_NAME
 from kpl.encoders import Encoder, load_encoder
 from kpl.errors import EncoderError, InputError
 from kpl.images import Found, SetAside, find_pictures
@@ -110,6 +111,8 @@ def classify(
     source = _Source.of(inputs)
     coder = _checked_encoder(encoder, source, base)
     chosen = make_method(method, **{"temperature": 1.0 / coder.logit_scale, **(settings or {})})
+    if with_evidence and chosen.reads == "names":
+        raise InputError("method 'names' reads no descriptions: there is no evidence by sentence to explain")
     tell = progress or _silent
     with new_run_folder(Path(out), overwrite=overwrite) as work:
         features = source.features(coder, work / FEATURES_FOLDER, lambda done, total: tell("pictures", done, total))
@@ -154,11 +157,20 @@ class _Source:
 
     def features(self, encoder: Encoder, target: Path, progress: Callable[[int, int], None]) -> FeatureFolder:
         if self.folder is not None:
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(self.folder.path, target)
+            if target.resolve() != self.folder.path.resolve():  # the features that an interrupted run left
+                _copy_features(self.folder, target)
             return open_features(target)
         pictures, set_aside, _ = self.found or find_pictures([])
         return embed_pictures(pictures, encoder, target, set_aside=set_aside, overwrite=True, progress=progress)
+
+
+def _copy_features(folder: FeatureFolder, target: Path) -> None:
+    """Copy the files that the index lists; whatever else lies in the folder, perhaps this very run, stays there."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    listed = [name for shard in folder.index.shards for name in (shard.array, shard.pictures)]
+    for name in (*listed, INDEX_NAME):
+        shutil.copyfile(folder.path / name, target / name)
 
 
 def _checked_encoder(name: str | None, source: _Source, base: KnowledgeBase) -> Encoder:
@@ -204,8 +216,6 @@ class _Job:
         text = np.concatenate([(c @ self.method.text_.proxies.T).argmax(axis=1) for c in chunks(self.features)])
         (self.work / "evidence.csv").unlink(missing_ok=True)  # of an interrupted run with other options
         if with_evidence:
-            if self.method.reads == "names":
-                raise InputError("method 'names' reads no descriptions: there is no evidence by sentence to explain")
             rows = explain(
                 self.method,
                 self.features,

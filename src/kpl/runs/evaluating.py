@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings import FeatureRows, is_bundle, open_bundle
-from kpl.errors import FeaturesError, LabelsError
+from kpl.errors import FeaturesError, InputError, LabelsError
 from kpl.evaluation import Predicted, Resampling, Table, compare, read_labels
 from kpl.methods import make_method
 from kpl.runs.folder import is_run, open_run
@@ -74,6 +74,8 @@ def evaluate(
         LabelsError, FeaturesError, UnknownNameError: what cannot be used.
     """
     fresh = [make_method(name) for name in methods]  # an unknown name is refused before anything is read
+    if not fresh:
+        raise InputError(f"no method to score: name at least one of {', '.join(EVALUATED)}")
     scored = _of_bundle(Path(target), labels) if is_bundle(target) else _of_run(Path(target), labels, ignore_unknown)
     results: dict[str, Predicted] = {}
     left_out = []

@@ -64,8 +64,12 @@ class Run:
 
 
 def is_run(path: str | Path) -> bool:
-    """Say whether a folder looks like a finished run, without reading it."""
-    return (Path(path) / RUN_FILE).is_file()
+    """Say whether a folder holds a finished run: its `run.json` says so."""
+    try:
+        summary = json.loads((Path(path) / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(summary, dict) and "kpl_run" in summary
 
 
 def open_run(path: str | Path) -> Run:
@@ -83,13 +87,20 @@ def open_run(path: str | Path) -> Run:
             f"{str(path)!r} is no finished run of `kpl classify` (its {RUN_FILE} or {_TEXTS} cannot be read)"
         ) from error
     knowledge = load_knowledge(path / KNOWLEDGE_FILE)
+    try:
+        if summary["plan"]["knowledge"] != knowledge.content_hash():
+            raise FeaturesError(f"{str(path)!r}: its {KNOWLEDGE_FILE} was changed after the run: classify again")
+        descriptions = [texts[f"class-{c:05d}"] for c in range(len(knowledge.classes))]
+        names = texts["names"]
+    except (KeyError, TypeError) as error:
+        raise FeaturesError(f"{str(path)!r}: its {RUN_FILE} or {_TEXTS} is damaged: classify again") from error
     return Run(
         path=path,
         summary=summary,
         knowledge=knowledge,
         features=open_features(path / FEATURES_FOLDER),
-        descriptions=[texts[f"class-{c:05d}"] for c in range(len(knowledge.classes))],
-        names=texts["names"],
+        descriptions=descriptions,
+        names=names,
     )
 
 
@@ -114,11 +125,12 @@ def new_run_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
             raise OutputError(f"{str(out)!r} exists: give another --out, or replace that run with --overwrite")
         if not is_run(out) and not _is_empty_folder(out):
             raise OutputError(f"{str(out)!r} exists and is no run of KPL: it is not replaced; give another --out")
-    work = out.absolute().with_name(f".{out.absolute().name}.partial")
+    place = out.resolve()  # a link to a run keeps pointing there
+    work = place.with_name(f".{place.name}.partial")
     try:
         work.mkdir(parents=True, exist_ok=True)
         yield work
-        _swap(work, out)
+        _swap(work, place)
     except OSError as error:
         raise OutputError(
             f"cannot write {str(out)!r}: {error.strerror or error}. Mend that and run the same command again"
@@ -133,9 +145,14 @@ def _is_empty_folder(path: Path) -> bool:
 
 
 def _swap(work: Path, out: Path) -> None:
-    old = work.with_name(f".{out.absolute().name}.old")
+    old = work.with_name(f".{out.name}.old")
     shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        os.replace(out, old)  # noqa: PTH105 - the atomic one of the two, by its documented name
-    os.replace(work, out)  # noqa: PTH105 - the same
+    try:
+        if out.exists():
+            os.replace(out, old)  # noqa: PTH105 - the atomic one of the two, by its documented name
+        os.replace(work, out)  # noqa: PTH105 - the same
+    except BaseException:
+        if old.exists() and not out.exists():
+            os.replace(old, out)  # noqa: PTH105 - the earlier run comes back
+        raise
     shutil.rmtree(old, ignore_errors=True)
