@@ -50,8 +50,8 @@ def regimes(found: dict[str, Any]) -> str:
     ]
     return (
         "**Real features of six encoders** (1005 aerial scenes, 19 classes; accuracy in percent, mean over\n"
-        "repetitions and encoders; settings chosen on three of the encoders, see the [research log](docs/research-log.md);\n"
-        "`benchmarks/regimes.py`):\n\n"
+        "repetitions and encoders; settings chosen on three of the encoders, see the\n"
+        "[research log](docs/research-log.md); `benchmarks/regimes.py`):\n\n"
         f"| method | {' | '.join(REGIMES)} |\n|{'---|' * (1 + len(REGIMES))}\n" + "\n".join(rows) + "\n"
     )
 
@@ -62,8 +62,8 @@ def fidelity(found: dict[str, Any]) -> str:
     official, closed = ([row[key] for row in rows] for key in ("official_agrees", "closed_agrees"))
     return (
         f"**Fidelity** (`benchmarks/fidelity.py`): `kpl-official` agrees with {len(rows)} independently\n"
-        f"computed runs of the published routine in at least {100 * min(official):.1f} % of predictions, `kpl-closed` in at least\n"
-        f"{100 * min(closed):.1f} % (mean {100 * sum(closed) / len(closed):.1f} %).\n"
+        f"computed runs of the published routine in at least {100 * min(official):.1f} % of predictions,\n"
+        f"`kpl-closed` in at least {100 * min(closed):.1f} % (mean {100 * sum(closed) / len(closed):.1f} %).\n"
     )
 
 
