@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,6 @@ class Job:
 
     folder: Path
     encoder: Any
-    inputs: Any = None
-    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def pictures(self) -> Path:
@@ -70,15 +68,19 @@ class Job:
         return json.loads((self.out / "run.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture
-def job(tmp_path, fake_encoder, monkeypatch) -> Job:
-    """Ten pictures of which each shard holds four, three classes, and the fake encoder under the default's name."""
-    encoder = type(fake_encoder)("mini")
-    monkeypatch.setattr(kpl.runs.classifying, "load_encoder", lambda _name: encoder)
+def make_job(folder: Path, encoder: Any, patch: pytest.MonkeyPatch) -> Job:
+    """Ten pictures of which each shard holds four, three classes, and an encoder in the place of every other."""
+    patch.setattr(kpl.runs.classifying, "load_encoder", lambda _name: encoder)
     small = partial(embed_pictures, shard_size=4, batch_size=2, workers=1)
-    monkeypatch.setattr(kpl.runs.classifying, "embed_pictures", small)
-    made = Job(tmp_path, encoder)
+    patch.setattr(kpl.runs.classifying, "embed_pictures", small)
+    made = Job(folder, encoder)
     for number in range(10):
         draw(made.pictures / f"{number}.png", number)
     made.knowledge.write_text(json.dumps(SENTENCES), encoding="utf-8")
     return made
+
+
+@pytest.fixture
+def job(tmp_path, fake_encoder, monkeypatch) -> Job:
+    """A job of its own for each test, with the fake encoder under the default's name."""
+    return make_job(tmp_path, type(fake_encoder)("mini"), monkeypatch)

@@ -76,7 +76,7 @@ def test_one_picture_or_the_same_twice_is_enough(job, method, pictures):
     shutil.rmtree(job.pictures)
     for number in range(pictures):
         draw(job.pictures / f"{number}.png", seed=0)
-    result = job.run(method=method, with_evidence=method != "names")
+    result = job.run(method=method)
     found = rows(job.out / "predictions.csv")
     assert result.n == pictures
     assert len({tuple(list(row.values())[1:]) for row in found}) == 1, "the same picture, the same answer"

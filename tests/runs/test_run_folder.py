@@ -15,7 +15,9 @@ from kpl.errors import KplError, OutputError
 from kpl.methods import KPL
 from kpl.runs import is_run, open_run
 
-from .conftest import draw, tree
+from tests.conftest import FakeEncoder
+
+from .conftest import draw, make_job, tree
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -68,6 +70,18 @@ def moves_fail(monkeypatch, error, on_call):
     monkeypatch.setattr(folder.os, "replace", failing)
 
 
+QUICK = {"with_evidence": True, "settings": {"rounds": 1, "k": 2}}
+
+
+@pytest.fixture(scope="module")
+def wanted(tmp_path_factory):
+    """What a run that nothing stops comes to."""
+    with pytest.MonkeyPatch.context() as patch:
+        clean = make_job(tmp_path_factory.mktemp("clean"), FakeEncoder("mini"), patch)
+        clean.run(**QUICK)
+    return tree(clean.out)
+
+
 def at(owner, name, failing=blow):
     """A stage that fails in the function `name` of `owner`."""
     return lambda _job, patch, error: patch.setattr(owner, name, failing(error))
@@ -89,22 +103,19 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), FULL, BugError()], ids=["Ctrl-C", "full disk", "bug"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), BugError()], ids=["Ctrl-C", "bug"])
 @pytest.mark.parametrize("stage", STAGES)
-def test_stopped_anywhere_there_is_no_run_and_the_same_command_finishes_it(job, monkeypatch, stage, error):
-    job.run(out=job.folder / "clean", with_evidence=True)
-    wanted = tree(job.folder / "clean")
-    job.encoder.image_batches.clear()
+def test_stopped_anywhere_there_is_no_run_and_the_same_command_finishes_it(job, monkeypatch, wanted, stage, error):
     with monkeypatch.context() as patch:
         STAGES[stage](job, patch, error)
-        with pytest.raises(OutputError if error is FULL else type(error)):
-            job.run(with_evidence=True)
+        with pytest.raises(type(error)):
+            job.run(**QUICK)
     vars(job.encoder).pop("encode_images", None)
     assert not job.out.exists()
     finished = len(list((job.partial / "features").glob("images-*.json")))
     assert finished == {"first batch": 0, "in the second shard": 1}.get(stage, 3)
     before = sum(job.encoder.image_batches)
-    job.run(with_evidence=True)
+    job.run(**QUICK)
     again = sum(job.encoder.image_batches) - before
     assert again == max(0, 10 - 4 * finished), "only what no finished shard holds is embedded again"
     assert tree(job.out) == wanted
@@ -114,7 +125,7 @@ def test_stopped_anywhere_there_is_no_run_and_the_same_command_finishes_it(job, 
 OVERWRITING = {**STAGES, "the rename after it": lambda _job, patch, error: moves_fail(patch, error, 2)}
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), FULL, BugError()], ids=["Ctrl-C", "full disk", "bug"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), FULL], ids=["Ctrl-C", "full disk"])
 @pytest.mark.parametrize("stage", OVERWRITING)
 def test_an_earlier_run_stays_until_the_new_one_is_whole(job, monkeypatch, stage, error):
     job.run(method="text")
@@ -124,11 +135,11 @@ def test_an_earlier_run_stays_until_the_new_one_is_whole(job, monkeypatch, stage
     with monkeypatch.context() as patch:
         OVERWRITING[stage](job, patch, error)
         with pytest.raises(OutputError if error is FULL else type(error)):
-            job.run(with_evidence=True, overwrite=True)
+            job.run(**QUICK, overwrite=True)
     vars(job.encoder).pop("encode_images", None)
     assert tree(job.out) == earlier
     assert open_run(job.out).summary["plan"]["method"] == "text"
-    job.run(with_evidence=True, overwrite=True)
+    job.run(**QUICK, overwrite=True)
     assert job.summary["pictures"] == 11
     assert sorted(path.name for path in job.folder.iterdir()) == ["knowledge.json", "pictures", "run"]
 

@@ -120,24 +120,30 @@ def new_run_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises:
         OutputError: `out` exists (a run may be replaced with `overwrite`, anything else never), or cannot be written.
     """
-    if out.exists() or out.is_symlink():
-        if not overwrite:
-            raise OutputError(f"{str(out)!r} exists: give another --out, or replace that run with --overwrite")
-        if not is_run(out) and not _is_empty_folder(out):
-            raise OutputError(f"{str(out)!r} exists and is no run of KPL: it is not replaced; give another --out")
     place = out.resolve()  # a link to a run keeps pointing there
     work = place.with_name(f".{place.name}.partial")
     try:
+        _refuse_loss(out, overwrite=overwrite)
         work.mkdir(parents=True, exist_ok=True)
-        yield work
-        _swap(work, place)
+        try:
+            yield work
+            _swap(work, place)
+        finally:
+            if not (work / FEATURES_FOLDER).exists():
+                shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         raise OutputError(
             f"cannot write {str(out)!r}: {error.strerror or error}. Mend that and run the same command again"
         ) from error
-    finally:
-        if work.exists() and not (work / FEATURES_FOLDER).exists():
-            shutil.rmtree(work, ignore_errors=True)
+
+
+def _refuse_loss(out: Path, *, overwrite: bool) -> None:
+    if not out.exists() and not out.is_symlink():
+        return
+    if not overwrite:
+        raise OutputError(f"{str(out)!r} exists: give another --out, or replace that run with --overwrite")
+    if not is_run(out) and not _is_empty_folder(out):
+        raise OutputError(f"{str(out)!r} exists and is no run of KPL: it is not replaced; give another --out")
 
 
 def _is_empty_folder(path: Path) -> bool:
