@@ -7,6 +7,7 @@ import os
 import shutil
 
 import pytest
+from tests.conftest import FakeEncoder
 
 import kpl.runs.classifying as classifying
 import kpl.runs.folder as folder
@@ -14,8 +15,6 @@ import kpl.runs.predictions as predictions
 from kpl.errors import KplError, OutputError
 from kpl.methods import KPL
 from kpl.runs import is_run, open_run
-
-from tests.conftest import FakeEncoder
 
 from .conftest import draw, make_job, tree
 
