@@ -10,11 +10,23 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from labels import COLUMNS, columns_of
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
 
-__all__ = ["BANKS", "FORBIDDEN", "Bank", "Caption", "compose", "is_held_out", "load_bank", "states_of", "write_caption"]
+from labels import COLUMNS, columns_of
+
+__all__ = [
+    "BANKS",
+    "FORBIDDEN",
+
+    "Bank",
+    "Caption",
+    "compose",
+    "is_held_out",
+    "load_bank",
+    "states_of",
+    "write_caption",
+]
 
 BANKS: Final = Path(__file__).parent / "phrases"
 _NAMES: Final = (
@@ -25,7 +37,11 @@ FORBIDDEN: Final = re.compile(_NAMES, re.IGNORECASE)
 """Names of kinds of cells or diseases and words made from them: no caption has one."""
 
 HELD_OUT_SHARE: Final = 0.15
-_WEIGHT: Final = {"nucleus": 2.0, "granules": 2.0, "cytoplasm_tone": 2.0, "size": 1.6, "nucleus_form": 1.6}
+_WEIGHT: Final = {
+    "nucleus": 2.0, "granules": 2.0, "cytoplasm_tone": 2.0, "size": 1.6, "nucleus_form": 1.6, "nucleus_share": 1.3,
+    "cytoplasm_amount": 1.3, "nucleus_tone": 1.3, "border": 0.7, "nucleoli": 0.6, "vacuoles": 0.6, "inclusion": 0.4,
+    "pallor": 0.4,
+}  # fmt: skip
 _LEAD: Final = (
     "a photo of a {n}, which has {d}",
     "a photo of a {n}, which has {d}.",

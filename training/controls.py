@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from captions import Bank, is_held_out
 from pools import Pool
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from labels import Truth, real_truth, red_cell_truth
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
-from segment import Floats, Mask, Segmentation, background_of, density_of, measure_cell, segment
 from skimage import measure
+
+from labels import Truth, real_truth, red_cell_truth
+from segment import Floats, Mask, Segmentation, background_of, density_of, measure_cell, segment
 
 __all__ = ["Sample", "canvas_of", "edited", "load_sample", "red_cell"]
 
@@ -120,7 +121,9 @@ def _swap_nucleus(host: Sample, donor: Sample, raw: Floats, rng: np.random.Gener
     fill = np.median(raw[ring], axis=0) * (1 + 0.12 * ndi.gaussian_filter(rng.normal(size=(*cell.shape, 1)), (1, 1, 0)))
     inside = _soft(own & cell)
     erased = raw + inside * (fill.astype(np.float32) - raw)
-    centre = np.array(ndi.center_of_mass(cell)) + rng.uniform(-1, 1, 2) * np.sqrt(cell.sum() / np.pi) * rng.uniform(0, 0.5)
+    centre = np.array(ndi.center_of_mass(cell)) + rng.uniform(-1, 1, 2) * np.sqrt(cell.sum() / np.pi) * rng.uniform(
+        0, 0.5
+    )
     source = np.array(ndi.center_of_mass(donor.found.nucleus))
     scale = np.sqrt(rng.uniform(0.25, 0.8) * cell.sum() / donor.found.nucleus.sum())
     scale = float(np.clip(scale, 0.6, 1.5))
@@ -129,7 +132,9 @@ def _swap_nucleus(host: Sample, donor: Sample, raw: Floats, rng: np.random.Gener
         shift = source - centre * zoom
         nucleus = ndi.affine_transform(donor.found.nucleus.astype(np.float32), [zoom, zoom], shift, order=1) > 0.5
         if (nucleus & cell).sum() > 0.97 * nucleus.sum() and nucleus.sum() > 60:
-            moved = np.stack([ndi.affine_transform(donor.raw[..., c], [zoom, zoom], shift, order=1) for c in range(3)], -1)
+            moved = np.stack(
+                [ndi.affine_transform(donor.raw[..., c], [zoom, zoom], shift, order=1) for c in range(3)], -1
+            )
             nucleus = nucleus & cell
             return np.asarray(erased + _soft(nucleus) * (moved - erased), dtype=np.float32), np.asarray(nucleus)
     return None
@@ -165,7 +170,10 @@ def _dress(sample: Sample, donor: Sample, rng: np.random.Generator) -> tuple[Seg
         extra["granules"] = (name, "")
         colour = {"dark": "purple", "orange": "orange", "purple": "purple"}[name]
         before = extra.get("cytoplasm_tone", ("", "clear pink blue grey"))
-        extra["cytoplasm_tone"] = (colour if name == "orange" else "", " ".join({*before[0].split(), *before[1].split(), colour}))
+        extra["cytoplasm_tone"] = (
+            colour if name == "orange" else "",
+            " ".join({*before[0].split(), *before[1].split(), colour}),
+        )
         if name == "dark":
             extra["nucleus"] = ("", "obscured single bilobed multilobed")
     if rng.random() < 0.25 and room.sum() > 300:
@@ -175,7 +183,9 @@ def _dress(sample: Sample, donor: Sample, rng: np.random.Generator) -> tuple[Seg
     return Segmentation(smooth, cell, nucleus), raw, extra, used
 
 
-def edited(sample: Sample, donor: Sample, canvas: Sample, rng: np.random.Generator) -> tuple[Picture, Truth, list[Sample]]:
+def edited(
+    sample: Sample, donor: Sample, canvas: Sample, rng: np.random.Generator
+) -> tuple[Picture, Truth, list[Sample]]:
     """One edited picture, what is true of it, and the samples that it was made of."""
     found, raw, extra, used = sample.found, sample.raw, Truth(), [sample]
     if sample.kind not in ("basophil", "platelet") and found.nucleus.sum() > 60:
@@ -199,13 +209,16 @@ def edited(sample: Sample, donor: Sample, canvas: Sample, rng: np.random.Generat
 
 
 def red_cell(sample: Sample, rng: np.random.Generator) -> tuple[Picture, Truth] | None:
-    """A red cell of the smear moved to the middle, now and then with something drawn inside; None where none is free."""
+    """A red cell of the smear moved to the middle, sometimes with something drawn inside; None where none is free."""
     stained = ndi.binary_fill_holes((sample.raw[..., 1] > 0.11) & ~ndi.binary_dilation(sample.found.cell, iterations=3))
     parts = [
         p
         for p in measure.regionprops(measure.label(ndi.binary_opening(stained, iterations=2)))
-        if 450 < p.area < 1300 and p.solidity > 0.94 and p.axis_minor_length > 0.75 * p.axis_major_length
-        and min(p.bbox[:2]) > 1 and max(p.bbox[2:]) < 143
+        if 450 < p.area < 1300
+        and p.solidity > 0.94
+        and p.axis_minor_length > 0.75 * p.axis_major_length
+        and min(p.bbox[:2]) > 1
+        and max(p.bbox[2:]) < 143
     ]
     if not parts:
         return None
@@ -247,6 +260,8 @@ def _infect(raw: Floats, rng: np.random.Generator) -> tuple[Floats, tuple[str, s
         cover = np.clip((rng.uniform(5.0, 8.5) * (1 + wave) - away) / 1.5, 0, 1) * rng.uniform(0.55, 0.95)
         for _ in range(int(rng.integers(2, 8))):
             py, px = np.array((cy, cx)) + rng.uniform(-4, 4, 2)
-            cover = np.maximum(cover, 1.4 * np.clip(rng.uniform(0.6, 1.3) + 0.5 - np.hypot(rows - py, columns - px), 0, 1))
+            cover = np.maximum(
+                cover, 1.4 * np.clip(rng.uniform(0.6, 1.3) + 0.5 - np.hypot(rows - py, columns - px), 0, 1)
+            )
         kind = "parasite"
     return np.asarray(raw + cover[..., None].astype(np.float32) * (purple - raw * 0.5), dtype=np.float32), (kind, "")

@@ -1,4 +1,4 @@
-"""Write a trained run as the shipped encoder: two ONNX towers with fp16 weights, the tokenizer and the card's hashes."""
+"""Write a trained run as the shipped encoder: two ONNX towers with fp16 weights, tokenizer, card."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import numpy as np
 import onnx
 import torch
 from onnx import helper, numpy_helper
-from pools import WORK
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from towers import DIM, ImageTower, TextTower
-from views import MEAN, SIDE, STD
+
+from pools import WORK
+from towers import DIM, SHARE, ImageTower, TextTower
+from views import FIELD, MEAN, STD
 from words import CONTEXT
 
 TARGET = Path(__file__).parents[1] / "src/kpl/encoders/mini"
@@ -80,7 +81,7 @@ def load_towers(folder: Path) -> tuple[ImageTower, TextTower, Tokenizer, float]:
     image, text = ImageTower(), TextTower(tokenizer.get_vocab_size())
     image.load_state_dict(state["image"])
     text.load_state_dict(state["text"])
-    return image.eval(), text.eval(), tokenizer, float(state["scale"].exp().clamp(max=100.0))
+    return image.eval(), text.eval(), tokenizer, float((state["scale"].exp() / SHARE).clamp(max=100.0))
 
 
 def export(folder: Path, target: Path) -> None:
@@ -88,7 +89,7 @@ def export(folder: Path, target: Path) -> None:
     image, text, tokenizer, scale = load_towers(folder)
     target.mkdir(parents=True, exist_ok=True)
     fuse(image)
-    _export(image, (torch.zeros(2, 3, SIDE, SIDE),), ["image"], target / "image.onnx")
+    _export(image, (torch.zeros(2, 3, FIELD, FIELD),), ["image"], target / "image.onnx")
     ids = torch.ones(2, 7, dtype=torch.int64)
     _export(text, (ids, torch.ones_like(ids)), ["ids", "mask"], target / "text.onnx")
     tokenizer.save(str(target / "tokenizer.json"), pretty=False)
@@ -97,7 +98,7 @@ def export(folder: Path, target: Path) -> None:
         "files": {name: hashlib.sha256((target / name).read_bytes()).hexdigest() for name in files},
         "dim": DIM,
         "context_length": CONTEXT,
-        "image_size": SIDE,
+        "image_size": FIELD,
         "mean": MEAN,
         "std": STD,
         "logit_scale": round(scale, 3),

@@ -3,81 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from captions import Bank, compose, load_bank
-from controls import invented_bank
-from labels import KINDS
 from numpy.typing import NDArray
 from PIL import Image
-from pools import load_pictures
 from tokenizers import Tokenizer
+
+from captions import Bank, load_bank
+from controls import invented_bank
+from labels import KINDS
+from pools import load_pictures, validation_rows
 from towers import ImageTower, TextTower
-from views import SIDE, standardise
+from views import FIELD, standardise
+from wordings import descriptions
 
 if TYPE_CHECKING:
     from train import Plan
 
-__all__ = ["TYPICAL", "descriptions", "encode_pictures", "encode_sentences", "measure_towers"]
+__all__ = ["encode_pictures", "encode_sentences", "measure_towers"]
 
 Floats = NDArray[np.float32]
-
-TYPICAL: Final[dict[str, dict[str, str]]] = {
-    "basophil": {"nucleus": "obscured", "granules": "dark", "cytoplasm_tone": "purple", "size": "medium"},
-    "eosinophil": {
-        "nucleus": "bilobed",
-        "granules": "orange",
-        "cytoplasm_tone": "orange",
-        "shape": "round",
-        "chromatin": "clumped",
-    },
-    "erythroblast": {
-        "size": "small",
-        "nucleus_form": "round",
-        "nucleus_tone": "dark",
-        "chromatin": "dense clumped",
-        "cytoplasm_tone": "blue grey",
-        "granules": "none",
-        "nucleus_share": "half",
-    },
-    "ig": {
-        "size": "large",
-        "nucleus": "single",
-        "nucleus_form": "oval indented",
-        "chromatin": "open",
-        "granules": "purple",
-        "nucleus_place": "eccentric",
-    },
-    "lymphocyte": {
-        "size": "small",
-        "nucleus_form": "round",
-        "nucleus_share": "nearly_all",
-        "chromatin": "clumped dense",
-        "cytoplasm_amount": "scant",
-        "cytoplasm_tone": "blue",
-        "granules": "none",
-    },
-    "monocyte": {
-        "size": "large",
-        "shape": "irregular",
-        "nucleus_form": "folded indented",
-        "chromatin": "open",
-        "cytoplasm_tone": "grey",
-        "cytoplasm_amount": "abundant",
-        "vacuoles": "present",
-    },
-    "neutrophil": {
-        "nucleus": "multilobed",
-        "chromatin": "clumped",
-        "cytoplasm_tone": "pink",
-        "granules": "fine",
-        "shape": "round",
-    },
-    "platelet": {"size": "tiny", "nucleus": "absent", "cytoplasm_tone": "purple", "granules": "purple fine"},
-}
-PROMPT: Final = "a photo of a [UNK], which has {}"
 
 
 def encode_pictures(tower: ImageTower, pictures: list[NDArray[np.uint8]]) -> Floats:
@@ -86,7 +33,8 @@ def encode_pictures(tower: ImageTower, pictures: list[NDArray[np.uint8]]) -> Flo
     rows = []
     for start in range(0, len(pictures), 100):
         small = [
-            np.asarray(Image.fromarray(p).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for p in pictures[start : start + 100]
+            np.asarray(Image.fromarray(p).resize((FIELD, FIELD), Image.Resampling.BICUBIC))
+            for p in pictures[start : start + 100]
         ]
         x = standardise(torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 255)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
@@ -103,11 +51,6 @@ def encode_sentences(tower: TextTower, tokenizer: Tokenizer, sentences: list[str
     mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])
     with torch.no_grad():
         return np.asarray(tower(ids, mask).numpy(), dtype=np.float32)
-
-
-def descriptions(bank: Bank, rng: np.random.Generator, each: int, most: int = 3) -> list[list[str]]:
-    """`each` composed descriptions of every kind."""
-    return [[PROMPT.format(compose(TYPICAL[kind], bank, rng, most)) for _ in range(each)] for kind in KINDS]
 
 
 def _unit(x: Floats) -> Floats:
@@ -136,14 +79,12 @@ def _ridge_probe(x: Floats, y: NDArray[np.int64], tests: Floats, truth: NDArray[
     return float((np.argmax(np.c_[tests, np.ones(len(tests))] @ weights, 1) == truth).mean())
 
 
-def measure_towers(
-    image: ImageTower, text: TextTower, tokenizer: Tokenizer, plan: Plan, data: Path, others: tuple[str, ...] = ()
-) -> dict[str, Any]:
+def measure_towers(image: ImageTower, text: TextTower, tokenizer: Tokenizer, plan: Plan, data: Path) -> dict[str, Any]:
     """Figures on the pictures kept out: the `test` pictures, or with `plan.validate` a tenth of `train`."""
     pictures, kinds = load_pictures(data / "train")
     x = encode_pictures(image, pictures)
     if plan.validate:
-        kept = np.arange(len(kinds)) % 10 == 3
+        kept = validation_rows(len(kinds))
         tests, truth, x, kinds = x[kept], kinds[kept], x[~kept], kinds[~kept]
     else:
         shown, truth = load_pictures(data / "test")

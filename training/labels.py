@@ -190,7 +190,7 @@ def real_truth(kind: str, m: Mapping[str, float]) -> Truth:
     """What is true of a real picture whose middle cell is of `kind` and measures `m` (segment.measure_cell)."""
     truth = _ALL | _KNOWN[kind] | _size_and_outline(m)
     if kind == "platelet":
-        return truth | {name: ("", "") for name in _NUCLEUS}
+        return truth | dict.fromkeys(_NUCLEUS, ("", ""))
     if "nucleus_density" in m:
         truth |= _nucleus(kind, m) | _kind_and_measure(kind, m)
     elif kind in ("eosinophil", "neutrophil"):
@@ -200,7 +200,7 @@ def real_truth(kind: str, m: Mapping[str, float]) -> Truth:
 
 def red_cell_truth(pale: bool) -> Truth:
     """What is true of a plain red cell of a real smear."""
-    truth: Truth = {name: ("", "") for name in _NUCLEUS}
+    truth: Truth = dict.fromkeys(_NUCLEUS, ("", ""))
     return truth | {
         "size": ("small", "tiny"),
         "nucleus": ("absent", ""),
@@ -216,7 +216,7 @@ def rendered_truth(seen: Mapping[str, str]) -> Truth:
     """What is true of a rendered cell, from the attributes that its drawing shows (`CellSpec.seen`)."""
     truth: Truth = {name: (value, "") for name, value in seen.items()}
     if seen["nucleus"] == "absent":
-        truth |= {name: ("", "") for name in _NUCLEUS}
+        truth |= dict.fromkeys(_NUCLEUS, ("", ""))
     elif seen["nucleus"] in ("bilobed", "multilobed"):
         truth["nucleus_form"] = ("", "band indented folded")
     return truth

@@ -1,4 +1,4 @@
-"""The losses of `mini`: contrast between pictures and captions by attribute logic, and shared attribute prototypes."""
+"""The losses of `mini`: contrast of pictures and captions by attribute logic, and the directions of attributes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 import torch
-from captions import Caption
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
+
+from captions import Caption
 
 __all__ = ["attribute_loss", "contrastive_loss", "text_loss"]
 
@@ -31,25 +32,22 @@ def contrastive_loss(images: Tensor, texts: Tensor, table: Tensor, scale: Tensor
     return (_one_way(logits, table) + _one_way(logits.T, table.T)) / 2
 
 
-def attribute_loss(images: Tensor, prototypes: Tensor, sharpness: Tensor, bias: Tensor, states: Tensor) -> Tensor:
-    """Binary cross-entropy of every attribute value that can be told from a picture.
-
-    A picture shows a dozen values at once, so its cosine with each is small: the sharpness and bias are learned.
-    """
-    logits = sharpness.exp() * (images @ prototypes.T) + bias
+def attribute_loss(raw: Tensor, directions: Tensor, bias: Tensor, states: Tensor) -> Tensor:
+    """Binary cross-entropy of every attribute value that can be told from a picture; `raw` is not of unit length."""
+    logits = raw @ directions.T + bias
     cost = F.binary_cross_entropy_with_logits(logits, (states > 0).float(), reduction="none")
     known = (states != 0).float() * torch.where(states > 0, 2.0, 1.0)
     return (cost * known).sum() / known.sum()
 
 
-def text_loss(texts: Tensor, prototypes: Tensor, captions: Sequence[Caption]) -> Tensor:
+def text_loss(texts: Tensor, directions: Tensor, captions: Sequence[Caption]) -> Tensor:
     """Binary cross-entropy of what a caption claims; claims of several values are left out."""
-    target = torch.zeros(len(captions), len(prototypes))
+    target = torch.zeros(len(captions), len(directions))
     weight = torch.ones_like(target)
     for k, caption in enumerate(captions):
         for claim in caption.claims:
             target[k, list(claim)] = 1.0
             weight[k, list(claim)] = 4.0 if len(claim) == 1 else 0.0
-    logits = _SHARP * (texts @ prototypes.T) - _SHARP / 4
+    logits = _SHARP * (texts @ directions.T) - _SHARP / 4
     cost = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     return (cost * weight).sum() / weight.sum()

@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from edits import Sample, edited, load_sample, red_cell
-from labels import KINDS, real_truth, rendered_truth, to_row
 from numpy.typing import NDArray
 from PIL import Image
 
+from edits import Sample, edited, load_sample, red_cell
 from kpl.rendered import TRAINING_WORLD, draw_cell, random_spec
+from labels import KINDS, real_truth, rendered_truth, to_row
 
-__all__ = ["WORK", "Pool", "edited_pool", "load_pictures", "real_pool", "rendered_pool"]
+__all__ = ["WORK", "Pool", "edited_pool", "load_pictures", "real_pool", "rendered_pool", "validation_rows"]
 
 WORK: Final = Path(__file__).parent / "work"
-SIDE: Final = 112
-_SOURCE: Final = 144
+SIDE: Final = 144
 _SPARSE: Final = ("platelet", "lymphocyte", "erythroblast")
 
 
@@ -48,15 +47,11 @@ def load_pictures(folder: Path) -> tuple[list[NDArray[np.uint8]], NDArray[np.int
     for k, kind in enumerate(KINDS):
         for path in sorted((folder / kind).glob("*.jpg")):
             picture = Image.open(path).convert("RGB")
-            if picture.size != (_SOURCE, _SOURCE):
-                picture = picture.resize((_SOURCE, _SOURCE), Image.Resampling.BICUBIC)
+            if picture.size != (SIDE, SIDE):
+                picture = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
             pictures.append(np.asarray(picture))
             kinds.append(k)
     return pictures, np.array(kinds)
-
-
-def _shrink(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
 def _write(name: str, pool: Pool) -> None:
@@ -75,7 +70,7 @@ def _read(name: str) -> Pool | None:
 
 
 def _stack(pictures: Sequence[NDArray[np.uint8]], rows: Sequence[NDArray[np.int8]], sources: Sequence[int]) -> Pool:
-    return Pool(np.stack([_shrink(p) for p in pictures]), np.stack(rows), np.array(sources, dtype=np.uint8))
+    return Pool(np.stack(pictures), np.stack(rows), np.array(sources, dtype=np.uint8))
 
 
 def _samples(folder: Path) -> list[Sample]:
@@ -94,15 +89,21 @@ def real_pool(folder: Path) -> Pool:
     return pool
 
 
-def edited_pool(folder: Path, count: int, hidden: NDArray[np.bool_] | None = None) -> Pool:
-    """`count` edited cells and red cells, made of the real pictures that are not `hidden`."""
-    name = f"edited-{count}" if hidden is None else f"edited-{count}-part"
+def edited_pool(folder: Path, count: int) -> Pool:
+    """`count` edited cells and red cells, made of the real pictures that are not kept for validation."""
+    name = f"edited-{count}"
     if (pool := _read(name)) is None:
-        samples = [s for k, s in enumerate(_samples(folder)) if hidden is None or not hidden[k]]
+        samples = _samples(folder)
+        samples = [s for s, kept in zip(samples, validation_rows(len(samples)), strict=True) if not kept]
         with ProcessPoolExecutor(2) as workers:
             pool = _join(list(workers.map(_edit_some, [(samples, count // 8, seed) for seed in range(8)])))
         _write(name, pool)
     return pool
+
+
+def validation_rows(count: int) -> NDArray[np.bool_]:
+    """The tenth of the real pictures on which recipes are compared."""
+    return np.asarray(np.arange(count) % 10 == 3)
 
 
 def _join(parts: Sequence[Pool]) -> Pool:
@@ -117,7 +118,9 @@ def _edit_some(job: tuple[list[Sample], int, int]) -> Pool:
     samples, count, seed = job
     rng = np.random.default_rng([seed, 7])
     by_kind = {kind: [s for s in samples if s.kind == kind and s.clean] for kind in KINDS}
-    pictures, rows, sources = [], [], []
+    pictures: list[NDArray[np.uint8]] = []
+    rows: list[NDArray[np.int8]] = []
+    sources: list[int] = []
 
     def any_of(names: Sequence[str]) -> Sample:
         group = by_kind[names[int(rng.integers(len(names)))]]
@@ -153,5 +156,5 @@ def _render_some(job: tuple[int, int]) -> Pool:
     count, seed = job
     rng = np.random.default_rng([seed, 3])
     specs = [random_spec(rng) for _ in range(count)]
-    pictures = [draw_cell(spec, rng, _SOURCE, TRAINING_WORLD) for spec in specs]
+    pictures = [draw_cell(spec, rng, SIDE, TRAINING_WORLD) for spec in specs]
     return _stack(pictures, [to_row(rendered_truth(spec.seen())) for spec in specs], [0] * count)

@@ -7,12 +7,25 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the field's name for it)
+
+from views import middle
 from words import CONTEXT
 
-__all__ = ["DIM", "ImageTower", "TextTower"]
+__all__ = ["DIM", "INNER", "SHARE", "ImageTower", "TextTower"]
 
 DIM: Final = 128
+INNER: Final = DIM - 1
+"""Columns that are learned; one more is the same for everything."""
+SHARE: Final = 0.125
+"""Share of the learned columns in a row's squared length. The rest, common to all rows, brings cosines as near to one
+another as CLIP's are, for which a logit scale of 100 is right."""
 WIDTHS: Final = (32, 64, 112, 192)
+
+
+def with_common(rows: Tensor) -> Tensor:
+    """Unit rows (n, INNER) with the column that is common to all: unit rows (n, DIM)."""
+    common = torch.full_like(rows[:, :1], (1 - SHARE) ** 0.5)
+    return torch.cat([rows * SHARE**0.5, common], dim=1)
 
 
 class _Block(nn.Module):
@@ -33,7 +46,7 @@ class _Block(nn.Module):
 
 
 class ImageTower(nn.Module):
-    """Pictures (n, 3, 96, 96), standardised, to unit rows (n, DIM)."""
+    """Pictures (n, 3, FIELD, FIELD), standardised, to unit rows (n, DIM); only their middle is looked at."""
 
     def __init__(self, blocks: tuple[int, ...] = (1, 1, 1, 2)) -> None:
         super().__init__()
@@ -44,12 +57,17 @@ class ImageTower(nn.Module):
                 layers.append(_Block(before, width, 2 if k > 0 and j == 0 else 1))
                 before = width
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(2 * before, DIM)
+        self.head = nn.Linear(2 * before, INNER)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def raw(self, x: Tensor) -> Tensor:
+        """Of middles (n, 3, SIDE, SIDE) rows before they get unit length: along an attribute's direction, its logit."""
         maps = self.body(x).float()
         pooled = torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1)
-        return F.normalize(self.head(pooled), dim=1)
+        return torch.as_tensor(self.head(pooled))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Unit rows of pictures."""
+        return with_common(F.normalize(self.raw(middle(x)), dim=1))
 
 
 class _Layer(nn.Module):
@@ -82,10 +100,15 @@ class TextTower(nn.Module):
         nn.init.normal_(self.places.weight, std=0.05)
         self.layers = nn.ModuleList(_Layer(dim, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
-        self.head = nn.Linear(dim, DIM)
+        self.head = nn.Linear(dim, INNER)
         self.dropout = nn.Dropout(0.1)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Unit rows of sentences."""
+        return with_common(F.normalize(self.raw(ids, mask), dim=1))
+
+    def raw(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Rows (n, INNER) before they get unit length."""
         keep = mask.to(torch.float32)
         x = self.words(ids) + self.places.weight[: ids.shape[1]]
         x = self.dropout(x)
@@ -93,4 +116,4 @@ class TextTower(nn.Module):
         for layer in self.layers:
             x = layer(x, bias)
         x = self.norm(x) * keep[..., None]
-        return F.normalize(self.head(x.sum(1) / keep.sum(1, keepdim=True).clamp(min=1)), dim=1)
+        return torch.as_tensor(self.head(x.sum(1) / keep.sum(1, keepdim=True).clamp(min=1)))

@@ -10,19 +10,22 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 (the field's name for it)
+
 from captions import Bank, Caption, load_bank, states_of, write_caption
 from controls import invented_bank, shuffle_states
 from figures import measure_towers
 from labels import COLUMNS, KINDS
 from loss import attribute_loss, contrastive_loss, text_loss
-from numpy.typing import NDArray
-from pools import WORK, Pool, edited_pool, real_pool, rendered_pool
-from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (the field's name for it)
-from towers import DIM, ImageTower, TextTower
+from optim import Muon
+from pools import WORK, Pool, edited_pool, real_pool, rendered_pool, validation_rows
+from towers import INNER, SHARE, ImageTower, TextTower
 from views import random_views
 from words import SplitWords, build_tokenizer
 
@@ -37,14 +40,14 @@ class Plan:
     name: str = "seed0"
     seed: int = 0
     text_steps: int = 400
-    steps: int = 400
-    batch: int = 128
-    real_share: float = 0.3
-    edited_share: float = 0.25
+    steps: int = 1000
+    batch: int = 64
+    real_share: float = 0.4
+    edited_share: float = 0.2
     rate: float = 2.5e-3
+    conv_rate: float = 0.02
     decay: float = 0.05
-    captions: int = 1
-    text_rate: float = 5e-4
+    text_rate: float = 3e-4
     attribute_weight: float = 1.0
     text_weight: float = 1.0
     rendered: int = 8000
@@ -53,7 +56,7 @@ class Plan:
     left_out: tuple[str, ...] = ()
     control: str = "none"
     validate: bool = False
-    threads: int = 2
+    threads: int = 1
 
 
 @dataclass
@@ -71,9 +74,9 @@ class World:
 def load_world(plan: Plan) -> World:
     """Pools without what is left out or kept for validation, and the bank of training phrases."""
     real = real_pool(DATA / "train")
-    hidden = (np.arange(len(real)) % 10 == 3) if plan.validate else np.zeros(len(real), dtype=bool)
+    hidden = validation_rows(len(real)) & plan.validate
     left_out = sum(1 << KINDS.index(kind) for kind in plan.left_out)
-    edits = edited_pool(DATA / "train", plan.edited, hidden if plan.validate else None)
+    edits = edited_pool(DATA / "train", plan.edited)
     edits = edits.pick((edits.sources & left_out) == 0)
     pools = [real.pick(~hidden & ((real.sources & left_out) == 0)), edits, rendered_pool(plan.rendered)]
     bank = load_bank(plan.banks, held_out=False)
@@ -82,19 +85,21 @@ def load_world(plan: Plan) -> World:
     if plan.control == "shuffled":
         pools = [shuffle_states(pool, plan.seed) for pool in pools]
     fits = [[np.flatnonzero(row == 1) for row in states_of(pool.states, bank.mixed)] for pool in pools]
-    tokenizer = build_tokenizer(bank.texts() + ["a photo picture micrograph of the this is which has with showing red blood cell"])
+    tokenizer = build_tokenizer(
+        [*bank.texts(), "a photo picture micrograph of the this is which has with showing red blood cell"]
+    )
     real_count, edited_count = round(plan.batch * plan.real_share), round(plan.batch * plan.edited_share)
     counts = [real_count, edited_count, plan.batch - real_count - edited_count]
     return World(pools, counts, fits, bank, SplitWords(tokenizer), hidden)
 
 
-def _draw(world: World, plan: Plan, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int8], list[Caption]]:
+def _draw(world: World, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int8], list[Caption]]:
     pictures, states, captions = [], [], []
     for pool, count, fits in zip(world.pools, world.counts, world.fits, strict=True):
         rows = rng.integers(0, len(pool), count)
         pictures.append(pool.pictures[rows])
         states.append(pool.states[rows])
-        captions += [write_caption(pool.states[k], fits[k], world.bank, rng) for k in rows for _ in range(plan.captions)]
+        captions += [write_caption(pool.states[k], fits[k], world.bank, rng) for k in rows]
     return np.concatenate(pictures), np.concatenate(states), captions
 
 
@@ -110,36 +115,82 @@ def _pad(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
 
 @dataclass
 class Model:
-    """Both towers, the attribute prototypes that they share, and the learned scale."""
+    """Both towers, the fixed directions of the attribute values that they share, and what is learned beside them."""
 
     image: ImageTower
     text: TextTower
-    prototypes: torch.nn.Parameter
+    directions: Tensor
     scale: torch.nn.Parameter
-    sharpness: torch.nn.Parameter
     bias: torch.nn.Parameter
 
-    def parameters(self) -> list[torch.nn.Parameter]:
-        """Everything that is trained."""
-        return [*self.image.parameters(), *self.text.parameters(), self.prototypes, self.scale, self.sharpness, self.bias]
+    def state(self) -> dict[str, Any]:
+        """Everything that was learned."""
+        return {
+            "image": self.image.state_dict(),
+            "text": self.text.state_dict(),
+            "scale": self.scale.detach(),
+            "bias": self.bias.detach(),
+        }
 
 
-def _optimiser(
-    groups: list[dict[str, object]], steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98))
-    rates = [group["lr"] for group in groups]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps, pct_start=0.12, cycle_momentum=False)
-    return optimiser, schedule
+def new_model(plan: Plan, words: int) -> Model:
+    """Untrained towers."""
+    torch.manual_seed(plan.seed)
+    directions = torch.linalg.qr(torch.randn(INNER, len(COLUMNS)))[0].T.contiguous()
+    scale = torch.nn.Parameter(torch.tensor(float(np.log(25.0))))
+    image = ImageTower().to(memory_format=torch.channels_last)
+    return Model(image, TextTower(words), directions, scale, torch.nn.Parameter(torch.full((len(COLUMNS),), -1.0)))
 
 
-def _text_groups(model: Model, rate: float, decay: float) -> list[dict[str, object]]:
+Groups = list[dict[str, Any]]
+
+
+class Steps:
+    """An optimiser with one cycle of the learning rate: up, and down to nothing."""
+
+    def __init__(self, groups: Groups, steps: int, label: str, convolutions: Groups | None = None) -> None:
+        self.parameters = [p for group in groups + (convolutions or []) for p in group["params"]]
+        self.optimisers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, betas=(0.9, 0.98))]
+        if convolutions:
+            self.optimisers.append(Muon(convolutions, lr=convolutions[0]["lr"], weight_decay=0.01))
+        self.schedules = [
+            torch.optim.lr_scheduler.OneCycleLR(
+                o, [group["lr"] for group in o.param_groups], total_steps=steps, pct_start=0.12, cycle_momentum=False
+            )
+            for o in self.optimisers
+        ]
+        self.label, self.count, self.start = label, 0, time.monotonic()
+
+    def take(self, **losses: Tensor) -> None:
+        """One step down the sum of the losses."""
+        for optimiser in self.optimisers:
+            optimiser.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 2.0)
+        for optimiser, schedule in zip(self.optimisers, self.schedules, strict=True):
+            optimiser.step()
+            schedule.step()
+        self.count += 1
+        if self.count % 50 == 0:
+            parts = " ".join(f"{name} {value.item():.3f}" for name, value in losses.items())
+            pace = (time.monotonic() - self.start) / self.count
+            print(f"{self.label} step {self.count}: {parts}, {pace:.2f} s/step", flush=True)
+
+
+def _image_groups(model: Model, plan: Plan) -> tuple[Groups, Groups]:
+    parameters = list(model.image.parameters())
+    heads = {"params": [p for p in parameters if p.ndim == 2], "lr": plan.rate, "weight_decay": plan.decay}
+    others = {"params": [*(p for p in parameters if p.ndim == 1), model.bias], "lr": plan.rate, "weight_decay": 0.0}
+    return [heads, others], [{"params": [p for p in parameters if p.ndim == 4], "lr": plan.conv_rate}]
+
+
+def _text_groups(model: Model, rate: float, decay: float) -> Groups:
     words = model.text.words.weight
     others = [p for p in model.text.parameters() if p is not words]
     # Most words are rare: they have to go far in few updates.
     return [
         {"params": [words], "lr": 5 * rate, "weight_decay": 0.0},
-        {"params": [*others, model.prototypes], "lr": rate, "weight_decay": decay},
+        {"params": others, "lr": rate, "weight_decay": decay},
     ]
 
 
@@ -147,78 +198,52 @@ def _encode(model: Model, world: World, captions: list[Caption], rng: np.random.
     """Unit rows of captions, computed in groups of like length (padding is most of the cost otherwise)."""
     rows = world.split_words([caption.text for caption in captions], rng)
     order = np.argsort([len(row) for row in rows], kind="stable")
-    parts = [model.text(*_pad([rows[k] for k in some])) for some in np.array_split(order, 4)]
-    return torch.cat(parts)[torch.from_numpy(np.argsort(order))].float()
+    parts = [model.text.raw(*_pad([rows[k] for k in some])) for some in np.array_split(order, 4)]
+    return F.normalize(torch.cat(parts)[torch.from_numpy(np.argsort(order))].float(), dim=1)
 
 
-def train_text(model: Model, plan: Plan, world: World, rng: np.random.Generator) -> None:
-    """First the sentences alone: which attribute values does a caption claim?"""
-    optimiser, schedule = _optimiser(_text_groups(model, 3e-3, plan.decay), plan.text_steps)
-    for step in range(plan.text_steps):
-        captions = []
-        for pool, fits in zip(world.pools, world.fits, strict=True):
-            rows = rng.integers(0, len(pool), 86)
-            captions += [write_caption(pool.states[k], fits[k], world.bank, rng, most=3) for k in rows]
-        loss = text_loss(_encode(model, world, captions, rng), F.normalize(model.prototypes, dim=1), captions)
-        _step(loss, model, optimiser, schedule)
-        if step % 100 == 99:
-            print(f"text step {step + 1} loss {loss.item():.4f}", flush=True)
+def train_text(model: Model, plan: Plan, world: World) -> None:
+    """First stage: sentences alone. Which attribute values does a caption claim?"""
+    rng = np.random.default_rng([plan.seed, 1])
+    steps = Steps(_text_groups(model, 3e-3, plan.decay), plan.text_steps, "sentences")
+    pool, fits = world.pools[2], world.fits[2]
+    for _ in range(plan.text_steps):
+        rows = rng.integers(0, len(pool), 256)
+        captions = [write_caption(pool.states[k], fits[k], world.bank, rng, most=3) for k in rows]
+        steps.take(text=text_loss(_encode(model, world, captions, rng), model.directions, captions))
 
 
-def _step(
-    loss: Tensor, model: Model, optimiser: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler
-) -> None:
-    optimiser.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
-    optimiser.step()
-    schedule.step()
-
-
-def train_both(model: Model, plan: Plan, world: World, rng: np.random.Generator) -> None:
-    """Then pictures and captions together."""
-    weights = [p for p in model.image.parameters() if p.ndim > 1]
-    groups: list[dict[str, object]] = [
-        {"params": weights, "lr": plan.rate, "weight_decay": plan.decay},
-        {"params": [p for p in model.image.parameters() if p.ndim <= 1], "lr": plan.rate, "weight_decay": 0.0},
-        {"params": [model.scale, model.sharpness, model.bias], "lr": 1e-2, "weight_decay": 0.0},
+def train_both(model: Model, plan: Plan, world: World) -> None:
+    """Second stage: pictures of all kinds and their captions together, by contrast."""
+    rng = np.random.default_rng([plan.seed, 3])
+    heads, convolutions = _image_groups(model, plan)
+    groups = [
+        *heads,
+        {"params": [model.scale], "lr": 1e-2, "weight_decay": 0.0},
         *_text_groups(model, plan.text_rate, plan.decay),
     ]
-    optimiser, schedule = _optimiser(groups, plan.steps)
-    start = time.monotonic()
-    for step in range(plan.steps):
-        pictures, states, captions = _draw(world, plan, rng)
+    steps = Steps(groups, plan.steps, "both", convolutions)
+    for _ in range(plan.steps):
+        pictures, states, captions = _draw(world, rng)
         views = random_views(pictures, rng)
         with torch.autocast("cpu", torch.bfloat16):
-            x = model.image(views).float()
-        t = _encode(model, world, captions, rng)
+            raw = model.image.raw(views).float()
+        x, t = F.normalize(raw, dim=1), _encode(model, world, captions, rng)
         scale = model.scale.exp().clamp(max=100.0)
-        loss = contrastive_loss(x, t, torch.from_numpy(states_of(states, captions)), scale)
-        units = F.normalize(model.prototypes, dim=1)
-        parts = [attribute_loss(x, units, model.sharpness, model.bias, torch.from_numpy(states)), text_loss(t, units, captions)]
-        total = loss + plan.attribute_weight * parts[0] + plan.text_weight * parts[1]
-        _step(total, model, optimiser, schedule)
-        if step % 25 == 24:
-            print(
-                f"step {step + 1} loss {loss.item():.3f} attributes {parts[0].item():.3f} text {parts[1].item():.3f}"
-                f" scale {scale.item():.1f} {(time.monotonic() - start) / (step + 1):.2f} s/step",
-                flush=True,
-            )
+        table, truth = torch.from_numpy(states_of(states, captions)), torch.from_numpy(states)
+        steps.take(
+            contrast=contrastive_loss(x, t, table, scale),
+            attributes=plan.attribute_weight * attribute_loss(raw, model.directions, model.bias, truth),
+            text=plan.text_weight * text_loss(t, model.directions, captions),
+        )
 
 
 def train(plan: Plan, world: World) -> Model:
-    """One run: the sentences alone, then both."""
-    torch.manual_seed(plan.seed)
+    """One run: the sentences, then both."""
     torch.set_num_threads(plan.threads)
-    rng = np.random.default_rng(plan.seed)
-    image = ImageTower().to(memory_format=torch.channels_last)
-    text = TextTower(world.split_words.tokenizer.get_vocab_size())
-    prototypes = torch.nn.Parameter(F.normalize(torch.randn(len(COLUMNS), DIM), dim=1))
-    sharpness = torch.nn.Parameter(torch.full((len(COLUMNS),), float(np.log(40.0))))
-    bias = torch.nn.Parameter(torch.full((len(COLUMNS),), -3.0))
-    model = Model(image, text, prototypes, torch.nn.Parameter(torch.tensor(float(np.log(25.0)))), sharpness, bias)
-    train_text(model, plan, world, rng)
-    train_both(model, plan, world, rng)
+    model = new_model(plan, world.split_words.tokenizer.get_vocab_size())
+    train_text(model, plan, world)
+    train_both(model, plan, world)
     return model
 
 
@@ -231,8 +256,9 @@ def _plan() -> Plan:
             parser.add_argument(f"--{name}", nargs="*", default=value)
         else:
             parser.add_argument(f"--{name}", type=type(value), default=value)
-    given = vars(parser.parse_args())
-    return Plan(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+    given: dict[str, Any] = vars(parser.parse_args())
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    return Plan(**settings)
 
 
 def main() -> None:
@@ -242,11 +268,14 @@ def main() -> None:
     model = train(plan, world)
     folder = WORK / plan.name
     folder.mkdir(parents=True, exist_ok=True)
-    state = {"image": model.image.state_dict(), "text": model.text.state_dict(), "scale": model.scale.detach()}
-    torch.save(state, folder / "towers.pt")
+    torch.save(model.state(), folder / "towers.pt")
     world.split_words.tokenizer.save(str(folder / "tokenizer.json"))
     figures = measure_towers(model.image, model.text, world.split_words.tokenizer, plan, DATA)
-    result = {"plan": asdict(plan), "scale": float(model.scale.detach().exp().clamp(max=100.0)), "figures": figures}
+    result = {
+        "plan": asdict(plan),
+        "scale": float((model.scale.detach().exp() / SHARE).clamp(max=100.0)),
+        "figures": figures,
+    }
     (folder / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=1))
 

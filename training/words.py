@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final
@@ -13,11 +14,14 @@ __all__ = ["CONTEXT", "SplitWords", "build_tokenizer"]
 
 CONTEXT: Final = 64
 SPECIAL: Final = ("[PAD]", "[UNK]")
-ENDINGS: Final = (
-    "s es d ed ing ingly y ly ish like er est ness al ular ulated ulation r ity ies ied ier ic n en less ful ous ment"
-    " ate ated ates ating ation ative or able t ty lobed lobulated shaped coloured colored tinted nuclear nucleate"
-    " nucleated granular vacuolated blue violet purple red pink grey gray"
-).split()
+ENDINGS: Final = tuple(
+    re.findall(
+        "[a-z]+",
+        "s es d ed ing ingly y ly ish like er est ness al ular ulated ulation r ity ies ied ier ic n en less ful ous "
+        "ment ate ated ates ating ation ative or able t ty lobed lobulated shaped coloured colored tinted nuclear "
+        "nucleate nucleated granular vacuolated blue violet purple red pink grey gray ",
+    )
+)
 
 
 def build_tokenizer(texts: Iterable[str]) -> Tokenizer:
@@ -25,7 +29,6 @@ def build_tokenizer(texts: Iterable[str]) -> Tokenizer:
 
     A word that is neither known nor a known word with a known ending becomes [UNK].
     """
-    tokenizer = Tokenizer(models.WordPiece({}, unk_token="[UNK]"))
     normalizer = normalizers.Sequence(
         [
             normalizers.NFKD(),
@@ -34,16 +37,14 @@ def build_tokenizer(texts: Iterable[str]) -> Tokenizer:
             normalizers.Replace(Regex("['’`]s?\\b"), ""),
         ]
     )
-    splitter = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(r"\[unk\]|[a-z]+|[0-9]+"), "removed", invert=True)]
-    )
+    splitter = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(r"\[unk\]|[a-z]+|[0-9]+"), "removed", invert=True)])
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
     counts.pop("[unk]", None)
     words = sorted(counts)
     vocabulary = [*SPECIAL, *words, *(f"##{ending}" for ending in sorted(set(ENDINGS)))]
-    tokenizer = Tokenizer(models.WordPiece({w: k for k, w in enumerate(vocabulary)}, unk_token="[UNK]"))
+    tokenizer = Tokenizer(models.WordPiece({w: k for k, w in enumerate(vocabulary)}, unk_token=SPECIAL[1]))
     tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = splitter
     return tokenizer

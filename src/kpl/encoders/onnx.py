@@ -44,7 +44,7 @@ class OnnxEncoder:
             self._tokenizer = Tokenizer.from_buffer(contents[_TOKENIZER])
         except Exception as error:
             raise EncoderError(f"encoder {card.name!r}: its files cannot be loaded ({error})") from error
-        self._unknown = self._tokenizer.token_to_id("[UNK]")
+        self._unknown = int(self._tokenizer.token_to_id("[UNK]") or 0)
         self._card = card
 
     @property
@@ -118,7 +118,11 @@ class OnnxEncoder:
     def unknown_words(self, sentence: str) -> list[str]:
         """List the words of a sentence that the tokenizer does not know, each once, as they are written."""
         encoding = self._tokenizer.encode(sentence)
-        words = [sentence[a:b] for token, (a, b) in zip(encoding.ids, encoding.offsets, strict=True) if token == self._unknown]
+        words = [
+            sentence[a:b]
+            for token, (a, b) in zip(encoding.ids, encoding.offsets, strict=True)
+            if token == self._unknown
+        ]
         return list(dict.fromkeys(word for word in words if _WORD.fullmatch(word)))
 
 

@@ -32,7 +32,7 @@ def resize(picture: NDArray[np.uint8], card: EncoderCard) -> NDArray[np.uint8]:
     """
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or 0 in picture.shape:
         raise InputError(
-            f"an encoder reads pictures of shape (height, width, 3) and type uint8: got {picture.shape} {picture.dtype}; "
+            f"an encoder reads pictures (height, width, 3) of type uint8: got {picture.shape} {picture.dtype}; "
             "decode the file with kpl.decode"
         )
     size = card.image_size
@@ -58,7 +58,7 @@ def prepare(pictures: Sequence[NDArray[np.uint8]], card: EncoderCard) -> NDArray
         InputError: something is not a picture of three channels.
     """
     batch = np.stack([resize(picture, card) for picture in pictures]).astype(np.float32)
-    scale = 1 / (255 * np.array(card.std, dtype=np.float32))
-    batch *= scale
-    batch -= np.array(card.mean, dtype=np.float32) / np.array(card.std, dtype=np.float32)
+    mean, std = np.array(card.mean, dtype=np.float32), np.array(card.std, dtype=np.float32)
+    batch /= 255 * std
+    batch -= mean / std
     return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))

@@ -1,0 +1,172 @@
+"""What the embedded encoder `mini` does on real pictures of stained blood cells, and what it does not.
+
+    python benchmarks/mini.py --json benchmarks/results/mini.json
+
+Labels serve only to score. The linear probe, which is trained on labelled pictures, is there as a yardstick.
+The spread over training seeds and the controls are read from what `training/train.py` wrote (training/results).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common import SHARED, parser, print_table, save
+from kpl.encoders import Encoder, load_encoder
+from kpl.evaluation import bootstrap_intervals
+from kpl.images import decode
+from kpl.knowledge import KnowledgeBase, load_knowledge
+from kpl.methods import make_method
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "training"))
+
+from captions import load_bank  # noqa: E402 - training/ is no package
+from labels import KINDS  # noqa: E402
+from wordings import descriptions  # noqa: E402
+
+Floats = NDArray[np.float32]
+BANKS = ("textbook", "bench", "annotator")
+
+
+def read(folder: Path, encoder: Encoder) -> tuple[Floats, NDArray[np.intp], float]:
+    """Features (n, d) and kinds (n,) of a folder of one folder a kind, and pictures per second from file to feature."""
+    paths = [(path, k) for k, kind in enumerate(KINDS) for path in sorted((folder / kind).glob("*.jpg"))]
+    encoder.encode_images([decode(paths[0][0])])
+    start = time.perf_counter()
+    rows = [encoder.encode_images([decode(p) for p, _ in paths[i : i + 64]]) for i in range(0, len(paths), 64)]
+    pace = len(paths) / (time.perf_counter() - start)
+    return np.concatenate(rows), np.array([k for _, k in paths]), pace
+
+
+def scored(truth: NDArray[np.intp], said: NDArray[np.intp]) -> dict[str, Any]:
+    """Accuracy and its bootstrap interval."""
+    interval = bootstrap_intervals(truth, said)["accuracy"]
+    return {"accuracy": float((truth == said).mean()), "interval": interval}
+
+
+def by_method(
+    name: str, images: Floats, truth: NDArray[np.intp], texts: Sequence[Floats], keys: Sequence[int]
+) -> dict[str, Any]:
+    """Score a method; `keys` says which kind each class of the knowledge is (-1: none of the eight)."""
+    said = make_method(name).fit(images, texts).predict(images)
+    return scored(truth, np.asarray(keys)[said])
+
+
+def knowledge_texts(base: KnowledgeBase, encoder: Encoder, *, ten: bool) -> tuple[list[Floats], list[int]]:
+    """Features of every prompt, class by class, and the kind that each class is."""
+    place = {base.resolve("immature granulocyte" if kind == "ig" else kind): k for k, kind in enumerate(KINDS)}
+    keys = [place.get(c, -1) for c in range(len(base.classes))]
+    chosen = [c for c in range(len(base.classes)) if ten or keys[c] >= 0]
+    prompts = base.prompts()
+    return [encoder.encode_texts(prompts[c]) for c in chosen], [keys[c] for c in chosen]
+
+
+def invented_names(images: Floats, truth: NDArray[np.intp], encoder: Encoder) -> list[float]:
+    """The 2.5 % and 97.5 % quantiles of accuracy with invented words in place of the names (ties broken at random)."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(200):
+        names = [" ".join("".join(rng.choice(list("bdfgklmnprstvz"), 2)) + "o" + "".join(rng.choice(list("aeiurnt"), 4))
+                          for _ in range(rng.integers(1, 4))) for _ in KINDS]  # fmt: skip
+        found.append(names_accuracy(images, truth, encoder.encode_texts([f"a photo of a {n}." for n in names]), rng))
+    return [float(q) for q in np.quantile(found, [0.025, 0.975])]
+
+
+def names_accuracy(images: Floats, truth: NDArray[np.intp], texts: Floats, rng: np.random.Generator) -> float:
+    """Accuracy of the nearest text; names that read the same share their pictures at random."""
+    scores = images @ texts.T
+    return float((np.argmax(scores + 1e-6 * rng.random(scores.shape), axis=1) == truth).mean())
+
+
+def probe(x: Floats, y: NDArray[np.intp], tests: Floats, truth: NDArray[np.intp]) -> dict[str, Any]:
+    """Ridge regression onto the labels of the training pictures; the ridge is chosen on a fifth of those."""
+
+    def fit(rows: NDArray[np.bool_], ridge: float) -> NDArray[np.float64]:
+        design = np.c_[x[rows], np.ones(rows.sum())].astype(np.float64)
+        target = np.eye(len(KINDS))[y[rows]]
+        return np.asarray(np.linalg.solve(design.T @ design + ridge * np.eye(design.shape[1]), design.T @ target))
+
+    def say(rows: Floats, weights: NDArray[np.float64]) -> NDArray[np.intp]:
+        return np.asarray(np.argmax(np.c_[rows, np.ones(len(rows))] @ weights, axis=1))
+
+    fifth = np.arange(len(x)) % 5 == 0
+    ridges = [0.001, 0.01, 0.1, 1.0]
+    best = max(ridges, key=lambda ridge: float((say(x[fifth], fit(~fifth, ridge)) == y[fifth]).mean()))
+    return scored(truth, say(tests, fit(np.ones(len(x), dtype=bool), best)))
+
+
+def training_runs() -> dict[str, Any]:
+    """What the training runs wrote: seeds, controls, left-out kinds."""
+    folder = ROOT / "training" / "results"
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))["figures"] for path in sorted(folder.glob("*.json"))
+    }
+
+
+def main() -> None:
+    """Print the figures of the shipped weights."""
+    options = parser(__doc__ or "")
+    options.add_argument("--pictures", type=Path, default=SHARED / "images" / "pbc_blood_cells")
+    args = options.parse_args()
+    encoder = load_encoder("mini")
+    x, truth, pace = read(args.pictures / "test", encoder)
+    train, kinds, _ = read(args.pictures / "train", encoder)
+    figures: dict[str, Any] = {"pictures": len(x), "pictures_per_second": pace}
+    shipped = load_knowledge("blood-cells")
+    second = load_knowledge(ROOT / "benchmarks" / "knowledge" / "blood-cells-second-author.yaml")
+    names = encoder.encode_texts(shipped.name_prompts())
+    eight = [shipped.resolve("immature granulocyte" if kind == "ig" else kind) for kind in KINDS]
+    figures["names_only"] = {
+        "accuracy": names_accuracy(x, truth, names[np.array(eight)], np.random.default_rng(1)),
+        "invented_words_band": invented_names(x, truth, encoder),
+    }
+    bank = load_bank(BANKS, held_out=True)
+    texts = descriptions(bank, np.random.default_rng(1), 20)
+    held = [encoder.encode_texts([s.replace("[UNK]", KINDS[c]) for s in texts[c]]) for c in range(len(KINDS))]
+    figures["linear_probe"] = probe(train, kinds, x, truth)
+    for label, source, keys in [
+        ("held_out_wordings", held, list(range(len(KINDS)))),
+        ("shipped_knowledge_8", *knowledge_texts(shipped, encoder, ten=False)),
+        ("shipped_knowledge_10", *knowledge_texts(shipped, encoder, ten=True)),
+        ("second_author_8", *knowledge_texts(second, encoder, ten=False)),
+        ("second_author_10", *knowledge_texts(second, encoder, ten=True)),
+    ]:
+        figures[label] = {m: by_method(m, x, truth, source, keys) for m in ("cupl", "text", "kpl")}
+    figures["training_runs"] = training_runs()
+    report(figures)
+    save(args.json, figures)
+
+
+def report(figures: dict[str, Any]) -> None:
+    """Print the tables."""
+
+    def cell(figure: dict[str, Any]) -> str:
+        low, high = figure["interval"]
+        return f"{100 * figure['accuracy']:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+
+    names = figures["names_only"]
+    low, high = names["invented_words_band"]
+    rows = [
+        [key.replace("_", " "), *(cell(value[m]) for m in ("cupl", "text", "kpl"))]
+        for key, value in figures.items()
+        if isinstance(value, dict) and "kpl" in value
+    ]
+    header = ["descriptions", "cupl", "text", "kpl"]
+    print_table(f"Accuracy on {figures['pictures']} held-out pictures, percent (95 % interval)", header, rows)
+    print(f"\nclass names only {100 * names['accuracy']:.1f}; invented words {100 * low:.1f} to {100 * high:.1f}")
+    print(f"linear probe of the same features {cell(figures['linear_probe'])}")
+    print(f"{figures['pictures_per_second']:.0f} pictures a second, from JPEG file to feature")
+    for name, run in figures["training_runs"].items():
+        print(f"training run {name}: {json.dumps(run)}")
+
+
+if __name__ == "__main__":
+    main()
