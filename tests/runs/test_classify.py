@@ -140,6 +140,7 @@ def test_features_give_what_pictures_give(job):
     before = list(job.encoder.image_batches)
     result = job.run(folder, out=job.folder / "again")
     assert result.n == 10
+    assert result.embed_seconds is None, "there is no pace to tell of"
     assert job.encoder.image_batches == before, "no picture is embedded again"
     kept = {name: data for name, data in tree(job.out).items() if not name.startswith("features/")}
     assert kept == {name: data for name, data in tree(job.folder / "again").items() if not name.startswith("features/")}

@@ -87,8 +87,12 @@ def print_result(result: RunResult) -> None:
         bar = "█" * round(20 * count / top)
         table.add_row(Text(key), str(count), f"{count / result.n:.1%}", Text(bar, style="cyan"))
     console.print(table)
-    rate = result.n / result.embed_seconds if result.embed_seconds > 0 else float("inf")
-    console.print(f"{result.seconds:.1f} s; pictures read and embedded at {rate:.0f} a second", highlight=False)
+    pace = (
+        f"; pictures read and embedded at {result.n / result.embed_seconds:.0f} a second"
+        if result.embed_seconds
+        else ""
+    )
+    console.print(f"{result.seconds:.1f} s{pace}", highlight=False)
     if result.set_aside:
         console.print(f"{len(result.set_aside)} set aside, listed in run.json:", style="yellow", highlight=False)
         for item in result.set_aside[:_SHOWN]:

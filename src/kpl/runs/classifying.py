@@ -59,7 +59,8 @@ class RunResult:
         counts: class key to number of pictures.
         set_aside: files without a prediction, with reasons.
         warnings: what to know before believing it.
-        seconds: from start to end; `embed_seconds` of these for reading and embedding pictures.
+        seconds: from start to end; `embed_seconds` of these for reading and embedding pictures, None if the
+            features were there already.
     """
 
     out: Path
@@ -69,7 +70,7 @@ class RunResult:
     set_aside: tuple[SetAside, ...]
     warnings: tuple[str, ...]
     seconds: float
-    embed_seconds: float
+    embed_seconds: float | None
 
     @property
     def n(self) -> int:
@@ -115,6 +116,7 @@ def classify(
         raise InputError("method 'names' reads no descriptions: there is no evidence by sentence to explain")
     tell = progress or _silent
     with new_run_folder(Path(out), overwrite=overwrite) as work:
+        began = time.perf_counter()
         features = source.features(coder, work / FEATURES_FOLDER, lambda done, total: tell("pictures", done, total))
         embedded = time.perf_counter()
         job = _Job(work, base, coder, chosen, features)
@@ -122,7 +124,7 @@ def classify(
         counts = dict(zip(job.keys, np.bincount(winners, minlength=len(job.keys)).tolist(), strict=True))
         job.write_summary(counts, warnings, source.other_files)
         seconds = time.perf_counter() - started
-        _write_log(work, {"embed": embedded - started, "all": seconds})
+        _write_log(work, {"embed": embedded - began, "all": seconds})
     return RunResult(
         out=Path(out),
         method=chosen.name,
@@ -131,7 +133,7 @@ def classify(
         set_aside=features.set_aside,
         warnings=tuple(warnings),
         seconds=seconds,
-        embed_seconds=embedded - started,
+        embed_seconds=None if source.folder else embedded - began,
     )
 
 
