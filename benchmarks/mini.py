@@ -33,7 +33,7 @@ from labels import KINDS  # noqa: E402
 from wordings import descriptions  # noqa: E402
 
 Floats = NDArray[np.float32]
-BANKS = ("textbook", "bench", "annotator")
+BANKS = ("textbook", "bench", "annotator", "atlas")
 
 
 def read(folder: Path, encoder: Encoder) -> tuple[Floats, NDArray[np.intp], float]:

@@ -160,10 +160,10 @@ def write_caption(
     return Caption(text, tuple(claims))
 
 
-def compose(typical: dict[str, str], bank: Bank, rng: np.random.Generator, most: int = 3) -> str:
-    """A description of one to `most` of the typical attributes ("a b" means either), in the wordings of the bank."""
+def compose(typical: dict[str, str], bank: Bank, rng: np.random.Generator, least: int = 2, most: int = 4) -> str:
+    """A description of `least` to `most` of the typical attributes ("a b" means either), in the wordings of the bank."""
     names = [n for n, values in typical.items() if any(bank.phrases.get((n, v)) for v in values.split())]
-    count = int(rng.integers(1, most + 1))
+    count = int(rng.integers(least, most + 1))
     pieces = []
     for k in rng.permutation(len(names))[:count]:
         values = [v for v in typical[names[k]].split() if bank.phrases.get((names[k], v))]

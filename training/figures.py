@@ -37,7 +37,7 @@ def encode_pictures(tower: ImageTower, pictures: list[NDArray[np.uint8]]) -> Flo
             for p in pictures[start : start + 100]
         ]
         x = standardise(torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 255)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad():
             rows.append(tower(x.contiguous(memory_format=torch.channels_last)).float().numpy())
     return np.concatenate(rows)
 
@@ -97,7 +97,7 @@ def measure_towers(image: ImageTower, text: TextTower, tokenizer: Tokenizer, pla
         "held_out_wordings": _by_wording(tests, truth, text, tokenizer, bank, everything),
         "linear_probe": _ridge_probe(x, kinds, tests, truth),
     }
-    for name in sorted({"textbook", "bench", "annotator"} - set(plan.banks)):
+    for name in sorted({"textbook", "bench", "annotator", "atlas"} - set(plan.banks)):
         stranger = load_bank([name], held_out=False)
         result[f"stranger_{name}"] = _by_wording(tests, truth, text, tokenizer, stranger, everything)
     if plan.left_out:

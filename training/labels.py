@@ -50,7 +50,8 @@ _KNOWN: Final[dict[str, Truth]] = {
     "ig": {
         "nucleus": ("single", ""),
         "chromatin": ("open", "clumped"),
-        "granules": ("purple fine", "dark"),
+        "granules": ("purple", "fine dark"),
+        "vacuoles": ("absent", "present"),
     },
     "lymphocyte": {
         "nucleus": ("single", ""),
@@ -65,7 +66,7 @@ _KNOWN: Final[dict[str, Truth]] = {
         "chromatin": ("open", ""),
         "nucleoli": ("absent", "present"),
         "cytoplasm_tone": ("grey", "blue"),
-        "granules": ("fine", "none purple"),
+        "granules": ("fine", "none"),
     },
     "neutrophil": {
         "chromatin": ("clumped", "dense"),
@@ -163,7 +164,8 @@ def _kind_and_measure(kind: str, m: Mapping[str, float]) -> Truth:
         round_ = m["nucleus_roundness"] > 0.82
         return {"nucleus_form": ("round", "oval indented") if round_ else ("oval round", "indented")}
     if kind == "ig":
-        return {"nucleus_form": _single_form(m)}
+        holds, may = _single_form(m)
+        return {"nucleus_form": (holds, may.replace("folded", ""))}
     if kind == "monocyte":
         holds, may = _single_form(m)
         # Folds do not show in an outline: they hold for whatever is not plainly round.
@@ -181,8 +183,8 @@ def _colour(kind: str, m: Mapping[str, float]) -> Truth:
         return {"cytoplasm_tone": ("blue grey", "purple red") if blue > 0.8 else ("grey red", "pink purple blue")}
     if kind == "ig":
         if blue is None or 0.66 < blue < 0.74:
-            return {"cytoplasm_tone": ("", "blue grey pink purple")}
-        return {"cytoplasm_tone": ("blue", "grey purple") if blue > 0.7 else ("pink", "purple grey blue")}
+            return {"cytoplasm_tone": ("", "blue pink purple")}
+        return {"cytoplasm_tone": ("blue", "purple pink") if blue > 0.7 else ("pink", "purple blue")}
     return {}
 
 

@@ -30,7 +30,7 @@ from views import random_views
 from words import SplitWords, build_tokenizer
 
 DATA = Path(__file__).parents[1] / "../shared/data/images/pbc_blood_cells"
-BANK_NAMES = ("textbook", "bench", "annotator")
+BANK_NAMES = ("textbook", "bench", "annotator", "atlas")
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Plan:
     name: str = "seed0"
     seed: int = 0
     text_steps: int = 400
-    steps: int = 1000
+    steps: int = 1500
     batch: int = 64
-    real_share: float = 0.4
+    real_share: float = 0.45
     edited_share: float = 0.2
     rate: float = 2.5e-3
     conv_rate: float = 0.02

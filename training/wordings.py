@@ -67,6 +67,6 @@ TYPICAL: Final[dict[str, dict[str, str]]] = {
 PROMPT: Final = "a photo of a [UNK], which has {}"
 
 
-def descriptions(bank: Bank, rng: np.random.Generator, each: int, most: int = 3) -> list[list[str]]:
+def descriptions(bank: Bank, rng: np.random.Generator, each: int) -> list[list[str]]:
     """`each` composed descriptions of every kind."""
-    return [[PROMPT.format(compose(TYPICAL[kind], bank, rng, most)) for _ in range(each)] for kind in KINDS]
+    return [[PROMPT.format(compose(TYPICAL[kind], bank, rng)) for _ in range(each)] for kind in KINDS]

@@ -11,7 +11,7 @@ from labels import COLUMNS, KINDS, columns_of, real_truth, rendered_truth, to_ro
 from wordings import TYPICAL, descriptions
 from words import CONTEXT, build_tokenizer
 
-BANKS = ("textbook", "bench", "annotator")
+BANKS = ("textbook", "bench", "annotator", "atlas")
 TRAINED = load_bank(BANKS, held_out=False)
 KEPT = load_bank(BANKS, held_out=True)
 
@@ -85,7 +85,7 @@ def test_descriptions_say_what_is_typical_in_wordings_kept_out() -> None:
     texts = descriptions(KEPT, np.random.default_rng(0), 5)
     assert len(texts) == len(KINDS)
     kept = {t for phrases in KEPT.phrases.values() for t in phrases}
-    sentence = compose(TYPICAL["platelet"], KEPT, np.random.default_rng(0), most=1)
+    sentence = compose(TYPICAL["platelet"], KEPT, np.random.default_rng(0), 1, 1)
     assert sentence in kept
     tokenizer = build_tokenizer(TRAINED.texts())
     assert max(len(tokenizer.encode(s).ids) for group in texts for s in group) <= CONTEXT
