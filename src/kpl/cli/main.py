@@ -59,7 +59,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a bar or an emoji that the terminal's encoding lacks stops nothing
     try:
-        app()
+        app(prog_name="kpl")
     except KplError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:
