@@ -18,7 +18,6 @@ from labels import COLUMNS, columns_of
 __all__ = [
     "BANKS",
     "FORBIDDEN",
-
     "Bank",
     "Caption",
     "compose",
@@ -161,7 +160,7 @@ def write_caption(
 
 
 def compose(typical: dict[str, str], bank: Bank, rng: np.random.Generator, least: int = 2, most: int = 4) -> str:
-    """A description of `least` to `most` of the typical attributes ("a b" means either), in the wordings of the bank."""
+    """A description of `least` to `most` typical attributes ("a b" means either), in the wordings of the bank."""
     names = [n for n, values in typical.items() if any(bank.phrases.get((n, v)) for v in values.split())]
     count = int(rng.integers(least, most + 1))
     pieces = []
