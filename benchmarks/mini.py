@@ -33,6 +33,7 @@ from labels import KINDS  # noqa: E402
 from wordings import descriptions  # noqa: E402
 
 Floats = NDArray[np.float32]
+METHODS = ("cupl", "text", "kpl-official", "kpl")
 BANKS = ("textbook", "bench", "annotator", "atlas")
 
 
@@ -46,27 +47,44 @@ def read(folder: Path, encoder: Encoder) -> tuple[Floats, NDArray[np.intp], floa
     return np.concatenate(rows), np.array([k for _, k in paths]), pace
 
 
-def scored(truth: NDArray[np.intp], said: NDArray[np.intp]) -> dict[str, Any]:
-    """Accuracy and its bootstrap interval."""
-    interval = bootstrap_intervals(truth, said)["accuracy"]
+def scored(truth: NDArray[np.intp], said: NDArray[np.intp], draws: int = 1) -> dict[str, Any]:
+    """Accuracy and its bootstrap interval over pictures; `truth` and `said` may hold several draws in a row."""
+    pictures = [str(k) for k in range(len(truth) // draws)] * draws
+    interval = bootstrap_intervals(truth, said, groups=pictures)["accuracy"]
     return {"accuracy": float((truth == said).mean()), "interval": interval}
 
 
-def by_method(
-    name: str, images: Floats, truth: NDArray[np.intp], texts: Sequence[Floats], keys: Sequence[int]
-) -> dict[str, Any]:
-    """Score a method; `keys` says which kind each class of the knowledge is (-1: none of the eight)."""
-    said = make_method(name).fit(images, texts).predict(images)
-    return scored(truth, np.asarray(keys)[said])
+Classes = tuple[list[Floats], list[int]]
+"""Features of the descriptions, class by class, and which kind each class is (8: none of the eight)."""
 
 
-def knowledge_texts(base: KnowledgeBase, encoder: Encoder, *, ten: bool) -> tuple[list[Floats], list[int]]:
+def by_method(images: Floats, truth: NDArray[np.intp], draws: Sequence[Classes]) -> dict[str, Any]:
+    """Score the methods on one or several draws of descriptions."""
+    figures = {}
+    for name in METHODS:
+        said = [np.asarray(keys)[make_method(name).fit(images, texts).predict(images)] for texts, keys in draws]
+        figures[name] = scored(np.tile(truth, len(draws)), np.concatenate(said), len(draws))
+    return figures
+
+
+def knowledge_texts(base: KnowledgeBase, encoder: Encoder, *, ten: bool) -> Classes:
     """Features of every prompt, class by class, and the kind that each class is."""
     place = {base.resolve("immature granulocyte" if kind == "ig" else kind): k for k, kind in enumerate(KINDS)}
-    keys = [place.get(c, -1) for c in range(len(base.classes))]
-    chosen = [c for c in range(len(base.classes)) if ten or keys[c] >= 0]
+    keys = [place.get(c, len(KINDS)) for c in range(len(base.classes))]
+    chosen = [c for c in range(len(base.classes)) if ten or keys[c] < len(KINDS)]
     prompts = base.prompts()
     return [encoder.encode_texts(prompts[c]) for c in chosen], [keys[c] for c in chosen]
+
+
+def held_out_texts(encoder: Encoder) -> list[Classes]:
+    """Five draws of twenty descriptions a kind, composed of wordings that training never saw."""
+    bank = load_bank(BANKS, held_out=True)
+    draws = []
+    for seed in range(5):
+        texts = descriptions(bank, np.random.default_rng([seed, 1]), 20)
+        named = [[s.replace("[UNK]", KINDS[c]) for s in texts[c]] for c in range(len(KINDS))]
+        draws.append(([encoder.encode_texts(t) for t in named], list(range(len(KINDS)))))
+    return draws
 
 
 def invented_names(images: Floats, truth: NDArray[np.intp], encoder: Encoder) -> list[float]:
@@ -128,18 +146,16 @@ def main() -> None:
         "accuracy": names_accuracy(x, truth, names[np.array(eight)], np.random.default_rng(1)),
         "invented_words_band": invented_names(x, truth, encoder),
     }
-    bank = load_bank(BANKS, held_out=True)
-    texts = descriptions(bank, np.random.default_rng(1), 20)
-    held = [encoder.encode_texts([s.replace("[UNK]", KINDS[c]) for s in texts[c]]) for c in range(len(KINDS))]
     figures["linear_probe"] = probe(train, kinds, x, truth)
-    for label, source, keys in [
-        ("held_out_wordings", held, list(range(len(KINDS)))),
-        ("shipped_knowledge_8", *knowledge_texts(shipped, encoder, ten=False)),
-        ("shipped_knowledge_10", *knowledge_texts(shipped, encoder, ten=True)),
-        ("second_author_8", *knowledge_texts(second, encoder, ten=False)),
-        ("second_author_10", *knowledge_texts(second, encoder, ten=True)),
-    ]:
-        figures[label] = {m: by_method(m, x, truth, source, keys) for m in ("cupl", "text", "kpl")}
+    sources = {
+        "held_out_wordings": held_out_texts(encoder),
+        "shipped_knowledge_8": [knowledge_texts(shipped, encoder, ten=False)],
+        "shipped_knowledge_10": [knowledge_texts(shipped, encoder, ten=True)],
+        "second_author_8": [knowledge_texts(second, encoder, ten=False)],
+        "second_author_10": [knowledge_texts(second, encoder, ten=True)],
+    }
+    for label, draws in sources.items():
+        figures[label] = by_method(x, truth, draws)
     figures["training_runs"] = training_runs()
     report(figures)
     save(args.json, figures)
@@ -155,11 +171,11 @@ def report(figures: dict[str, Any]) -> None:
     names = figures["names_only"]
     low, high = names["invented_words_band"]
     rows = [
-        [key.replace("_", " "), *(cell(value[m]) for m in ("cupl", "text", "kpl"))]
+        [key.replace("_", " "), *(cell(value[m]) for m in METHODS)]
         for key, value in figures.items()
         if isinstance(value, dict) and "kpl" in value
     ]
-    header = ["descriptions", "cupl", "text", "kpl"]
+    header = ["descriptions", *METHODS]
     print_table(f"Accuracy on {figures['pictures']} held-out pictures, percent (95 % interval)", header, rows)
     print(f"\nclass names only {100 * names['accuracy']:.1f}; invented words {100 * low:.1f} to {100 * high:.1f}")
     print(f"linear probe of the same features {cell(figures['linear_probe'])}")

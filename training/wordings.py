@@ -36,6 +36,8 @@ TYPICAL: Final[dict[str, dict[str, str]]] = {
         "chromatin": "open",
         "granules": "purple",
         "nucleus_place": "eccentric",
+        "shape": "round",
+        "cytoplasm_tone": "blue pink",
     },
     "lymphocyte": {
         "size": "small",
@@ -54,6 +56,7 @@ TYPICAL: Final[dict[str, dict[str, str]]] = {
         "cytoplasm_tone": "grey",
         "cytoplasm_amount": "abundant",
         "vacuoles": "present",
+        "granules": "fine",
     },
     "neutrophil": {
         "nucleus": "multilobed",
