@@ -31,7 +31,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax
@@ -123,8 +122,7 @@ def _round(sums: ClassSums, anchors: Floats, moments: ImageMoments, settings: An
     within = total - (cross + cross.T) / n + (means.T * (sums.mass / n)) @ means
     ridge = settings.ridge * max(float(np.trace(total)), LEAST_VARIANCE) / np.sqrt(n)
     within[np.diag_indices_from(within)] += ridge
-    factor = cho_factor(within, lower=True, overwrite_a=True)
-    precision = cho_solve(factor, np.eye(len(within)))
+    precision = np.linalg.inv(within)
     tiny = np.finfo(np.float64).tiny
     return _Round(means, means @ precision, precision, mass, np.log(np.maximum(sums.mass / n, tiny)))
 
