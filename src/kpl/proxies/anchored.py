@@ -122,7 +122,7 @@ def _round(sums: ClassSums, anchors: Floats, moments: ImageMoments, settings: An
     within = total - (cross + cross.T) / n + (means.T * (sums.mass / n)) @ means
     ridge = settings.ridge * max(float(np.trace(total)), LEAST_VARIANCE) / np.sqrt(n)
     within[np.diag_indices_from(within)] += ridge
-    precision = np.linalg.inv(within)
+    precision: Floats = np.asarray(np.linalg.inv(within), dtype=np.float64)
     tiny = np.finfo(np.float64).tiny
     return _Round(means, means @ precision, precision, mass, np.log(np.maximum(sums.mass / n, tiny)))
 
