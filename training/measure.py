@@ -6,7 +6,6 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
-from typing import Any
 
 from export import load_towers
 from figures import measure_towers
