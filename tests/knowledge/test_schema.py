@@ -148,3 +148,30 @@ def test_schema_admits_a_sentence_as_text_or_mapping():
     assert len(items["anyOf"]) == 2
     assert schema["additionalProperties"] is False
     assert ">>>" not in str(schema)
+
+
+def with_absent(*absent):
+    descriptions = ["a round outline", "no corner", "Smooth"]
+    disc = {"key": "disc", "descriptions": descriptions, "absent": list(absent)}
+    return base(classes=[disc, {"key": "box", "descriptions": ["four corners"]}])
+
+
+def test_what_is_absent_is_stated_or_negated():
+    template = "a photo of a disc, which has "
+    negated = [template + text for text in ("no round outline", "corner", "no Smooth")]
+    assert with_absent().absent_prompts() == [negated, ["a photo of a box, which has no four corners"]]
+    assert with_absent("straight sides").absent_prompts()[0] == [template + "straight sides"]
+    stated = ["edges", "corners", "rough"]
+    assert with_absent(*stated).absent_prompts()[0] == [template + text for text in stated]
+    with pytest.raises(ValidationError, match="2 absent sentences for 3 descriptions"):
+        with_absent("one", "two")
+
+
+def test_absent_sentences_survive_writing_and_count_in_the_hash_only_when_stated(tmp_path):
+    stated = with_absent("straight sides")
+    for name in ("a.yaml", "a.json"):
+        room.write_knowledge(stated, tmp_path / name)
+        assert room.load_knowledge(tmp_path / name) == stated
+    assert stated.content_hash() != with_absent().content_hash()
+    # What a file without the key hashed to before the key existed.
+    assert base().content_hash() == "06b2f4075881173859be722b292bf3805de3281ea411b5a9e2722eaece8901ca"

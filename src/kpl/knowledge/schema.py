@@ -114,6 +114,11 @@ class KnowledgeClass(_Part):
     descriptions: tuple[
         Annotated[Description, BeforeValidator(_wrap_sentence, json_schema_input_type=str | Description)], ...
     ] = Field(description="How the class looks: at least one sentence, each once.", json_schema_extra={"minItems": 1})
+    absent: tuple[Annotated[str, AfterValidator(_check_sentence)], ...] = Field(
+        default=(),
+        description="What is seen when the class is not there, for classes that may occur together: one sentence for "
+        "each description in its order, or one against all; left out, each description is negated.",
+    )
 
     @field_validator("name", mode="before")
     @classmethod
@@ -132,6 +137,17 @@ class KnowledgeClass(_Part):
                 message = f"repeats description {first + 1} ({_short(description.text)}): remove one of the two"
                 raise _problem("repeated_sentence", message, number)
         return descriptions
+
+    @field_validator("absent")
+    @classmethod
+    def _check_absent(cls, absent: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        wanted = len(info.data.get("descriptions", ()))
+        if wanted and len(absent) not in (0, 1, wanted):
+            message = (
+                f"{len(absent)} absent sentences for {wanted} descriptions: write one for each, one for all, or none"
+            )
+            raise _problem("absent_pairs", message)
+        return absent
 
 
 class Task(_Part):
@@ -204,6 +220,21 @@ class KnowledgeBase(_Part):
             for entry in self.classes
         ]
 
+    def absent_prompts(self) -> list[list[str]]:
+        """Fill the template with what is seen when a class is not there: the other half of `prompts`, one list a class.
+
+        A class that states `absent` sentences has those: one for each description, or one against all. Otherwise each
+        description is negated: "round nucleus" to "no round nucleus", and "no nucleus" to "nucleus".
+        """
+        template = self.task.template
+        return [
+            [
+                template.format(**{"class": entry.name, "description": text})
+                for text in entry.absent or [_negated(d.text) for d in entry.descriptions]
+            ]
+            for entry in self.classes
+        ]
+
     def name_prompts(self) -> list[str]:
         """Fill the template cut after the class name, one prompt a class: what an encoder knows from names alone.
 
@@ -244,6 +275,9 @@ class KnowledgeBase(_Part):
         Layout, comments, YAML or JSON, and the title of the task do not count.
         """
         content = self.model_dump(mode="json", include={"task": {"modality", "template"}, "classes": True})
+        for entry in content["classes"]:
+            if not entry["absent"]:  # what is not said does not count
+                del entry["absent"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @cached_property
@@ -277,6 +311,14 @@ def _fill_provenance(classes: tuple[KnowledgeClass, ...], default: Provenance | 
         )
         for entry in classes
     )
+
+
+def _negated(text: str) -> str:
+    """Turn a description around: an article gives way to "no", and "no" or "without" goes."""
+    first, _, rest = text.partition(" ")
+    if rest and first.lower() in ("no", "without"):
+        return rest
+    return f"no {rest if rest and first.lower() in ('a', 'an', 'the') else text}"
 
 
 def _short(text: str, width: int = 50) -> str:

@@ -47,6 +47,7 @@ def _document(kb: KnowledgeBase) -> dict[str, Any]:
             "name": entry.name,
             **({"aliases": list(entry.aliases)} if entry.aliases else {}),
             "descriptions": [_entry(description, kb.provenance) for description in entry.descriptions],
+            **({"absent": list(entry.absent)} if entry.absent else {}),
         }
         for entry in kb.classes
     ]

@@ -5,6 +5,7 @@ Arrays in, arrays out. What is learnt from images is always a sum over images (`
 
 from kpl.proxies.anchored import AnchoredSettings, learn_anchored
 from kpl.proxies.official import official_proxies
+from kpl.proxies.presence import presence_probabilities
 from kpl.proxies.retrieval import TextProxies, image_scores, retrieve
 from kpl.proxies.ridge import LinearScores, closed_proxies, ridge_discriminant
 from kpl.proxies.sums import ClassSums, ImageMoments, ImageSums, sum_images
@@ -23,6 +24,7 @@ __all__ = [
     "image_scores",
     "learn_anchored",
     "official_proxies",
+    "presence_probabilities",
     "retrieve",
     "ridge_discriminant",
     "sinkhorn",

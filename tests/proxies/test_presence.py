@@ -1,0 +1,63 @@
+"""Presence of each class on its own: an independent computation, properties, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kpl.errors import FeaturesError, InputError
+from kpl.proxies import presence_probabilities
+from kpl.proxies.arrays import softmax, unit_rows
+
+
+def rows(rng, *shape):
+    return unit_rows(rng.normal(size=shape))
+
+
+@given(st.integers(0, 100), st.floats(0.005, 2))
+def test_it_is_the_geometric_mean_of_two_way_softmaxes(seed, temperature):
+    rng = np.random.default_rng(seed)
+    images, present, absent = rows(rng, 5, 4), [rows(rng, 3, 4), rows(rng, 1, 4)], [rows(rng, 3, 4), rows(rng, 1, 4)]
+    found = presence_probabilities(images, present, absent, temperature=temperature)
+    for i in range(5):
+        for c in range(2):
+            pairs = [
+                softmax(np.array([[images[i] @ p, images[i] @ a]]) / temperature)[0, 0]
+                for p, a in zip(present[c], absent[c], strict=True)
+            ]
+            assert found[i, c] == pytest.approx(np.prod(pairs) ** (1 / len(pairs)), rel=1e-9)
+    assert ((found >= 0) & (found <= 1)).all()
+
+
+def test_classes_do_not_depend_on_each_other_nor_images_on_chunks():
+    rng = np.random.default_rng(0)
+    images, present, absent = rows(rng, 9, 6), [rows(rng, 2, 6) for _ in "abc"], [rows(rng, 2, 6) for _ in "abc"]
+    whole = presence_probabilities(images, present, absent)
+    part = presence_probabilities([images[:4], images[4:]], present[1:], absent[1:])
+    assert part == pytest.approx(whole[:, 1:])
+
+
+def test_one_absent_sentence_stands_against_all():
+    rng = np.random.default_rng(1)
+    images, present, single = rows(rng, 4, 5), [rows(rng, 3, 5), rows(rng, 2, 5)], rows(rng, 1, 5)
+    once = presence_probabilities(images, present, [single, single])
+    assert (once == presence_probabilities(images, present, [np.repeat(single, 3, 0), np.repeat(single, 2, 0)])).all()
+
+
+def test_swapping_a_single_pair_gives_the_other_probability():
+    rng = np.random.default_rng(2)
+    images, a, b = rows(rng, 6, 5), [rows(rng, 1, 5), rows(rng, 1, 5)], [rows(rng, 1, 5), rows(rng, 1, 5)]
+    assert presence_probabilities(images, a, b) + presence_probabilities(images, b, a) == pytest.approx(1)
+
+
+def test_what_makes_no_pairs_is_refused():
+    rng = np.random.default_rng(3)
+    images, three, two = rows(rng, 4, 5), rows(rng, 3, 5), rows(rng, 2, 5)
+    with pytest.raises(FeaturesError, match="class 1 has 3 present and 2 absent"):
+        presence_probabilities(images, [three, three], [three, two])
+    with pytest.raises(FeaturesError, match="3 classes have present sentences, 2 absent"):
+        presence_probabilities(images, [three] * 3, [three] * 2)
+    with pytest.raises(InputError, match="temperature"):
+        presence_probabilities(images, [three] * 2, [three] * 2, temperature=0)
