@@ -33,7 +33,7 @@ class FakeEncoder:
             "limits": "knows nothing",
             "licence": "Apache-2.0",
             "modalities": (),
-            "loader": "fake",
+            "loader": "onnx",
             "files": {"fake.bin": "0" * 64},
             "dim": 49,
             "context_length": 77,

@@ -85,15 +85,16 @@ def load_towers(folder: Path) -> tuple[ImageTower, TextTower, Tokenizer, float]:
 
 
 def export(folder: Path, target: Path) -> None:
-    """Write image.onnx, text.onnx, tokenizer.json and card.json of a run to `target`."""
+    """Write card.json of a run to `target` and image.onnx, text.onnx and tokenizer.json to its folder `weights`."""
     image, text, tokenizer, scale = load_towers(folder)
-    target.mkdir(parents=True, exist_ok=True)
+    weights = target / "weights"
+    weights.mkdir(parents=True, exist_ok=True)
     fuse(image)
-    _export(image, (torch.zeros(2, 3, FIELD, FIELD),), ["image"], target / "image.onnx")
+    _export(image, (torch.zeros(2, 3, FIELD, FIELD),), ["image"], weights / "image.onnx")
     ids = torch.ones(2, 7, dtype=torch.int64)
-    _export(text, (ids, torch.ones_like(ids)), ["ids", "mask"], target / "text.onnx")
-    tokenizer.save(str(target / "tokenizer.json"), pretty=False)
-    files = ("image.onnx", "text.onnx", "tokenizer.json")
+    _export(text, (ids, torch.ones_like(ids)), ["ids", "mask"], weights / "text.onnx")
+    tokenizer.save(str(weights / "tokenizer.json"), pretty=False)
+    files = ("weights/image.onnx", "weights/text.onnx", "weights/tokenizer.json")
     card = json.loads(CARD.read_text(encoding="utf-8")) | {
         "files": {name: hashlib.sha256((target / name).read_bytes()).hexdigest() for name in files},
         "dim": DIM,

@@ -21,12 +21,14 @@ def list_encoders() -> None:
 
       kpl encoders list
     """
-    from kpl.encoders import encoder_names, load_card
+    from kpl.encoders import catalogue, encoder_names, load_card
+    from kpl.encoders.registry import parse_spec
 
-    table = Table("encoder", "what it is", "reads", "licence")
+    table = Table("encoder", "what it is", "reads", "licence", "here")
     for name in encoder_names():
-        card = load_card(name)
-        table.add_row(name, card.title, ", ".join(card.modalities[:3]) or "any", card.licence)
+        here = parse_spec(name).folder is not None
+        card = load_card(name) if here else catalogue()[name]
+        table.add_row(name, card.title, ", ".join(card.modalities[:3]) or "any", card.licence, "yes" if here else "no")
     Console().print(table)
 
 

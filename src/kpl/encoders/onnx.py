@@ -15,11 +15,28 @@ from kpl.encoders.preprocess import prepare
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError, InputError
 
-__all__ = ["OnnxEncoder"]
+__all__ = ["OnnxEncoder", "load"]
 
-_IMAGES, _TEXTS, _TOKENIZER = "image.onnx", "text.onnx", "tokenizer.json"
+_IMAGES, _TEXTS, _TOKENIZER = "weights/image.onnx", "weights/text.onnx", "weights/tokenizer.json"
 _BATCH: Final = 32
 _WORD: Final = re.compile(r"[^\W\d_]+")
+
+
+def load(
+    folder: Path,
+    card: EncoderCard,
+    *,
+    device: str | None = None,
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
+) -> OnnxEncoder:
+    """Load an encoder of two ONNX towers; the last three arguments have no meaning here.
+
+    Raises:
+        EncoderError: a file is missing, does not have the hash of the card, or cannot be read.
+    """
+    del device, allow_pickle, trust_remote_code
+    return OnnxEncoder(folder, card)
 
 
 class OnnxEncoder:

@@ -3,50 +3,113 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, runtime_checkable
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Encoder", "EncoderCard"]
+__all__ = ["CatalogueEntry", "Encoder", "EncoderCard", "HubSource"]
+
+LoaderName = Literal["onnx", "openclip", "transformers"]
 
 
-class EncoderCard(BaseModel):
-    """What an encoder says of itself: what shapes its features, and what to know before trusting it."""
+class HubSource(BaseModel):
+    """One repository of a model hub that an encoder is made of, and the folder of the encoder that holds its files."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hub_id: str
+    """ORGANISATION/NAME."""
+    revision: str = ""
+    """The commit that was fetched, 40 hexadecimal digits; empty until then, never written from memory."""
+    folder: Literal["weights", "text"] = "weights"
+    """`weights` for the model's own files; `text` for a second repository with the text tower's configuration and
+    tokenizer."""
+
+
+class _Known(BaseModel):
+    """What can be said of an encoder before any file of it is there."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     title: str
     intended_use: str
-    limits: str
+    limits: str = ""
     licence: str
-    modalities: tuple[str, ...]
+    gate: str = ""
+    """What the hub asks for before it hands the files out, in one sentence; empty when nothing."""
+    modalities: tuple[str, ...] = ()
     """Kinds of pictures it was made for; empty when it was made for any."""
-    loader: str
+    loader: LoaderName
     """Which of the loaders reads its files."""
+    sources: tuple[HubSource, ...] = ()
+    """Where its files come from; empty for a folder of one's own."""
+    remote_code: bool = False
+    """It cannot be loaded without running Python code that lies beside its weights."""
+    activation: Literal["", "gelu", "quick_gelu"] = ""
+    """The activation its weights were trained with, where that is known; a configuration that says otherwise is
+    refused."""
+    head: Literal["softmax", "sigmoid"]
+    """What turns logits into probabilities in its training."""
+    traps: tuple[str, ...] = ()
+    """What has gone wrong for others, one sentence each."""
+
+
+class CatalogueEntry(_Known):
+    """An encoder that KPL knows by name, before any of its files is there: `encoders/catalogue/*.yaml`.
+
+    What its files say wins over `context_length` and `image_size` here; a difference between them is refused, because
+    then the files are not those of this model.
+    """
+
+    context_length: int = Field(default=0, ge=0)
+    """Tokens of a sentence that are read; 0 when not known."""
+    image_size: int = Field(default=0, ge=0)
+    """Pixels, both sides; 0 when not known."""
+    megabytes: int = Field(default=0, ge=0)
+    """About how much is fetched; 0 when not known."""
+    architecture: str = ""
+    """OpenCLIP's name of the architecture, for weights that come without a configuration of their own."""
+    tag: str = ""
+    """OpenCLIP's name of the weights."""
+
+
+class EncoderCard(_Known):
+    """What an encoder says of itself: what shapes its features, and what to know before trusting it."""
+
     files: Mapping[str, str]
-    """Name of each file it is made of, with its SHA-256."""
+    """Path in the encoder's folder of each file it is made of, with its SHA-256."""
 
     dim: int = Field(gt=0)
     """Columns of a feature."""
     context_length: int = Field(gt=0)
     """Tokens of a sentence that are read, special tokens included."""
+    padding: Literal["longest", "max_length"] = "longest"
+    """Sentences are padded to the longest of a batch, or always to `context_length`."""
     image_size: int = Field(gt=0)
     """Pixels, both sides, of the picture that the image tower reads."""
-    resize: Literal["squash", "shortest"]
-    """Both sides to `image_size`, or the shorter side, keeping the proportions."""
-    crop: Literal["none", "center"] = "none"
-    interpolation: Literal["bicubic", "bilinear"]
+    resize: Literal["squash", "shortest", "longest"]
+    """Both sides to `resize_to`; or the shorter, or the longer side, keeping the proportions."""
+    resize_to: int = Field(default=0, ge=0)
+    """Pixels of that side; 0 for `image_size`."""
+    crop: Literal["none", "center", "center_round"] = "none"
+    """Take the middle of `image_size`, padded with `fill` where the picture is smaller; when one row or column is left
+    over `center` starts at the floor of the middle and `center_round` at the nearest even number to it."""
+    fill: int = Field(default=0, ge=0, le=255)
+    """Grey of the padding."""
+    interpolation: Literal["bicubic", "bilinear", "nearest", "lanczos", "box", "hamming"]
+    """Pillow's filter."""
     mean: tuple[float, float, float]
     """Of red, green and blue in 0..1, subtracted."""
-    std: tuple[float, float, float]
+    std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
     """Of red, green and blue in 0..1, divided by."""
 
-    head: Literal["softmax", "sigmoid"]
     logit_scale: float = Field(gt=0)
     logit_bias: float = 0.0
+    tolerance: float = Field(default=1e-4, gt=0)
+    """Largest difference in any column from the golden vectors that counts as equal."""
 
     training_data: str = ""
     recipe: str = ""

@@ -1,43 +1,147 @@
-"""The encoders by name. Each is a folder with a card; the card names the loader that reads the other files."""
+"""One function that loads any encoder, and the grammar of what it is asked for.
+
+Loading never touches the network: what is not here is refused with the command that fetches it.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from kpl.encoders.protocol import Encoder, EncoderCard
-from kpl.errors import EncoderError, UnknownNameError
+from kpl.encoders.catalogue import catalogue
+from kpl.encoders.protocol import CatalogueEntry, Encoder, EncoderCard, HubSource
+from kpl.encoders.store import kept, kept_folder
+from kpl.errors import EncoderError, InputError, UnknownNameError
 
-__all__ = ["encoder_names", "load_card", "load_encoder"]
+__all__ = ["Spec", "encoder_names", "load_card", "load_encoder", "parse_spec"]
 
 _SHIPPED: Final = Path(__file__).parent
+_PART: Final = r"[\w.-]+"
+_LOADERS: Final = {"onnx": "onnx", "openclip": "openclip", "transformers": "transformers"}
+"""Loader to its module, which has `load(folder, card, ...)` and `describe(folder, entry)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What was asked for.
+
+    Attributes:
+        name: the encoder's name, and that of its folder in the store.
+        entry: what is known of it without its files; None for a shipped encoder or a folder.
+        folder: where its files are, if they are here; a `.kplenc` file counts as a folder.
+    """
+
+    name: str
+    entry: CatalogueEntry | None = None
+    folder: Path | None = None
+
+
+def parse_spec(spec: str) -> Spec:
+    """Read what names an encoder.
+
+    Args:
+        spec: a name of `encoder_names`; `openclip:ARCHITECTURE/TAG`; `openclip:hf-hub:ORG/NAME`; `hf:ORG/NAME`; or
+            the path of a folder or of a `.kplenc` file.
+
+    Raises:
+        UnknownNameError: none of these.
+
+    Example:
+        >>> parse_spec("openclip:ViT-L-14-336/openai").name
+        'openai-clip-l-14-336'
+        >>> parse_spec("hf:someone/some-clip").name
+        'hf--someone--some-clip'
+    """
+    if (_SHIPPED / spec / "card.json").is_file() and re.fullmatch(_PART, spec):
+        return Spec(spec, folder=_SHIPPED / spec)
+    if spec in catalogue():
+        return _kept(catalogue()[spec])
+    if ":" in spec and (entry := _entry(spec)):
+        return _kept(entry)
+    if re.fullmatch(_PART, spec) and (kept_folder(spec) / "card.json").is_file():
+        return Spec(spec, folder=kept_folder(spec))
+    path = Path(spec).expanduser()
+    if path.exists():
+        return Spec(path.resolve().name.removesuffix(".kplenc"), folder=path)
+    if "/" in spec or "\\" in spec or spec.endswith(".kplenc"):
+        raise EncoderError(
+            f"no folder and no file {spec!r}: an encoder is a name of `kpl encoders list`, openclip:ARCHITECTURE/TAG, "
+            "hf:ORG/NAME, or the path of a folder or .kplenc file that is there"
+        )
+    raise UnknownNameError("encoder", spec, encoder_names())
+
+
+def _kept(entry: CatalogueEntry) -> Spec:
+    folder = kept_folder(entry.name)
+    return Spec(entry.name, entry, folder if (folder / "card.json").is_file() else None)
+
+
+def _entry(spec: str) -> CatalogueEntry | None:
+    """The entry of a prefixed spec: that of the catalogue if it is the same model, else one made of the spec."""
+    hub = re.fullmatch(rf"(openclip:hf-hub|hf):({_PART}/{_PART})", spec)
+    built_in = re.fullmatch(rf"openclip:({_PART})/({_PART})", spec)
+    loader = "openclip" if spec.startswith("openclip:") else "transformers"
+    for entry in catalogue().values():
+        same_hub = hub and entry.sources and entry.sources[0].hub_id.lower() == hub[2].lower()
+        same_tag = built_in and (entry.architecture, entry.tag) == (built_in[1], built_in[2])
+        if entry.loader == loader and (same_hub or same_tag):
+            return entry
+    if not (hub or built_in):
+        return None
+    return CatalogueEntry(
+        name=re.sub(r"[:/]", "--", spec),
+        title=spec,
+        intended_use="unknown to KPL: read the model's own card",
+        licence="unknown to KPL: read the model's own card",
+        loader="openclip" if loader == "openclip" else "transformers",
+        sources=(HubSource(hub_id=hub[2]),) if hub else (),
+        architecture=built_in[1] if built_in else "",
+        tag=built_in[2] if built_in else "",
+        head="softmax",
+    )
 
 
 def encoder_names() -> list[str]:
-    """The encoders that can be loaded here, sorted.
+    """The encoders that are known by name, sorted: shipped, in the catalogue, or kept by the user.
 
     Example:
-        >>> encoder_names()
-        ['mini']
+        >>> {"mini", "biomedclip"} <= set(encoder_names())
+        True
     """
-    return sorted(path.parent.name for path in _SHIPPED.glob("*/card.json"))
+    shipped = {path.parent.name for path in _SHIPPED.glob("*/card.json")}
+    return sorted(shipped | set(catalogue()) | set(kept()))
 
 
-def load_card(name: str) -> EncoderCard:
-    """The card of an encoder, without loading its weights.
+def load_card(spec: str, *, allow_pickle: bool = False) -> EncoderCard:
+    """The card of an encoder whose files are here, without loading its weights.
+
+    Of a model's own folder, which has no card, one is made from the model's files.
 
     Raises:
         UnknownNameError: no encoder has that name.
-        EncoderError: the card cannot be read.
+        EncoderError: its files are not here, or the card cannot be read or made.
 
     Example:
         >>> load_card("mini").dim
         128
     """
-    if name not in (known := encoder_names()):
-        raise UnknownNameError("encoder", name, known)
-    return _read_card(_SHIPPED / name)
+    return _located(spec, allow_pickle=allow_pickle)[1]
+
+
+def _located(spec: str, *, allow_pickle: bool) -> tuple[Path, EncoderCard]:
+    del allow_pickle  # no card is made of a pickle yet
+    found = parse_spec(spec)
+    if found.folder is None:
+        raise EncoderError(f"encoder {spec!r} is known but its files are not here: kpl encoders pull {spec}")
+    if (found.folder / "card.json").is_file():
+        return found.folder, _read_card(found.folder)
+    if not found.folder.is_dir():
+        raise InputError(f"{str(found.folder)!r} is neither an encoder's folder nor a .kplenc file")
+    raise EncoderError(f"{found.folder}: no card.json")
 
 
 def _read_card(folder: Path) -> EncoderCard:
@@ -45,32 +149,32 @@ def _read_card(folder: Path) -> EncoderCard:
     try:
         return EncoderCard.model_validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise EncoderError(f"{path}: not a readable encoder card ({reason}); install the package again") from error
+        reason = " ".join(str(error).split())[:200]
+        raise EncoderError(f"{path}: not a readable encoder card ({reason}); install or pull it again") from error
 
 
-def load_encoder(name: str) -> Encoder:
-    """Load an encoder by name; its files are checked against the hashes of its card.
+def load_encoder(
+    spec: str, *, device: str | None = None, allow_pickle: bool = False, trust_remote_code: bool = False
+) -> Encoder:
+    """Load an encoder; its files are checked against the hashes of its card. No network is used.
+
+    Args:
+        spec: see `parse_spec`.
+        device: of torch, such as "cpu" or "cuda:0"; None takes a graphics card if there is one. ONNX runs on the
+            processor.
+        allow_pickle: read weights that are only there as a pickle, with torch's restricted reader.
+        trust_remote_code: run the Python code that some models bring beside their weights.
 
     Raises:
         UnknownNameError: no encoder has that name.
-        EncoderError: a file is missing, damaged or of a kind that no loader reads.
+        MissingExtraError: its loader needs libraries that are not installed.
+        EncoderError: a file is missing, damaged, or of a kind that no loader reads.
 
     Example:
         >>> mini = load_encoder("mini")
         >>> mini.encode_texts(["a large cell with a folded nucleus"]).shape
         (1, 128)
     """
-    card = load_card(name)
-    if card.loader not in _LOADERS:
-        raise EncoderError(f"encoder {name!r}: no loader {card.loader!r}; known: {', '.join(sorted(_LOADERS))}")
-    return _LOADERS[card.loader](_SHIPPED / name, card)
-
-
-def _onnx(folder: Path, card: EncoderCard) -> Encoder:
-    from kpl.encoders.onnx import OnnxEncoder
-
-    return OnnxEncoder(folder, card)
-
-
-_LOADERS: Final[dict[str, Callable[[Path, EncoderCard], Encoder]]] = {"onnx": _onnx}
+    folder, card = _located(spec, allow_pickle=allow_pickle)
+    load: Callable[..., Encoder] = import_module(f"kpl.encoders.{_LOADERS[card.loader]}").load
+    return load(folder, card, device=device, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
