@@ -10,7 +10,7 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from towers import INNER, SHARE, ImageTower, TextTower
 from views import random_views
 from words import SplitWords, build_tokenizer
 
-DATA = Path(__file__).parents[1] / "../shared/data/images/pbc_blood_cells"
+DATA: Final = Path(__file__).parents[1] / "../shared/data/images/pbc_blood_cells"
 BANK_NAMES = ("textbook", "bench", "annotator", "atlas")
 
 

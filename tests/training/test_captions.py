@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from captions import FORBIDDEN, Caption, compose, is_held_out, load_bank, states_of, write_caption
 from kpl.rendered import ATTRIBUTES, random_spec
 from labels import COLUMNS, KINDS, columns_of, real_truth, rendered_truth, to_row
-from wordings import TYPICAL, descriptions
+from wordings import TYPICAL, descriptions, typical_of
 from words import CONTEXT, build_tokenizer
 
 BANKS = ("textbook", "bench", "annotator", "atlas")
@@ -89,3 +89,14 @@ def test_descriptions_say_what_is_typical_in_wordings_kept_out() -> None:
     assert sentence in kept
     tokenizer = build_tokenizer(TRAINED.texts())
     assert max(len(tokenizer.encode(s).ids) for group in texts for s in group) <= CONTEXT
+
+
+def test_a_value_is_typical_when_most_pictures_of_the_kind_have_it_and_most_others_do_not() -> None:
+    kinds = np.repeat(np.arange(len(KINDS)), 4)
+    states = np.zeros((len(kinds), len(COLUMNS)), dtype=np.int8)
+    states[:, COLUMNS["pallor", "absent"]] = 1
+    states[:2, COLUMNS["size", "large"]] = 1
+    states[4, COLUMNS["size", "tiny"]] = 1
+    found = typical_of(states, kinds)
+    assert found[KINDS[0]] == {"size": "large"}
+    assert not any(found[kind] for kind in KINDS[1:])
