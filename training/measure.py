@@ -9,8 +9,8 @@ from typing import Any
 
 from export import load_towers
 from figures import measure_towers
-from pools import WORK
-from train import DATA, Plan
+from pools import DATA, WORK
+from train import Plan
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -17,9 +17,10 @@ from edits import Sample, edited, load_sample, red_cell
 from kpl.rendered import TRAINING_WORLD, draw_cell, random_spec
 from labels import KINDS, real_truth, rendered_truth, to_row
 
-__all__ = ["WORK", "Pool", "edited_pool", "load_pictures", "real_pool", "rendered_pool", "validation_rows"]
+__all__ = ["DATA", "WORK", "Pool", "edited_pool", "load_pictures", "real_pool", "rendered_pool", "validation_rows"]
 
 WORK: Final = Path(__file__).parent / "work"
+DATA: Final = Path(__file__).parents[1] / "../shared/data/images/pbc_blood_cells"
 SIDE: Final = 144
 _SPARSE: Final = ("platelet", "lymphocyte", "erythroblast")
 

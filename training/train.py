@@ -9,8 +9,7 @@ import argparse
 import json
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,12 +23,11 @@ from figures import measure_towers
 from labels import COLUMNS, KINDS
 from loss import attribute_loss, contrastive_loss, text_loss
 from optim import Muon
-from pools import WORK, Pool, edited_pool, real_pool, rendered_pool, validation_rows
+from pools import DATA, WORK, Pool, edited_pool, real_pool, rendered_pool, validation_rows
 from towers import INNER, SHARE, ImageTower, TextTower
 from views import random_views
 from words import SplitWords, build_tokenizer
 
-DATA: Final = Path(__file__).parents[1] / "../shared/data/images/pbc_blood_cells"
 BANK_NAMES = ("textbook", "bench", "annotator", "atlas")
 
 

@@ -113,7 +113,6 @@ def typical_of(states: NDArray[np.int8], kinds: NDArray[np.int64]) -> dict[str, 
 
 
 if __name__ == "__main__":
-    from pools import load_pictures, real_pool
-    from train import DATA
+    from pools import DATA, load_pictures, real_pool
 
     pp(typical_of(real_pool(DATA / "train").states, load_pictures(DATA / "train")[1]), width=110)
