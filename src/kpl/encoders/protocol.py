@@ -56,6 +56,11 @@ class _Known(BaseModel):
     traps: tuple[str, ...] = ()
     """What has gone wrong for others, one sentence each."""
 
+    @property
+    def terms(self) -> str:
+        """Licence and gate in one sentence."""
+        return f"licence: {self.licence}" + (f"; {self.gate[0].lower()}{self.gate[1:]}" if self.gate else "")
+
 
 class CatalogueEntry(_Known):
     """An encoder that KPL knows by name, before any of its files is there: `encoders/catalogue/*.yaml`.

@@ -12,10 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+from kpl.encoders.bundles import unpacked
 from kpl.encoders.catalogue import catalogue
 from kpl.encoders.protocol import CatalogueEntry, Encoder, EncoderCard, HubSource
-from kpl.encoders.store import kept, kept_folder
-from kpl.errors import EncoderError, InputError, UnknownNameError
+from kpl.encoders.store import kept, kept_folder, read_card
+from kpl.errors import EncoderError, UnknownNameError
 
 __all__ = ["Spec", "encoder_names", "load_card", "load_encoder", "parse_spec"]
 
@@ -136,21 +137,12 @@ def _located(spec: str, *, allow_pickle: bool) -> tuple[Path, EncoderCard]:
     del allow_pickle  # no card is made of a pickle yet
     found = parse_spec(spec)
     if found.folder is None:
-        raise EncoderError(f"encoder {spec!r} is known but its files are not here: kpl encoders pull {spec}")
-    if (found.folder / "card.json").is_file():
-        return found.folder, _read_card(found.folder)
-    if not found.folder.is_dir():
-        raise InputError(f"{str(found.folder)!r} is neither an encoder's folder nor a .kplenc file")
-    raise EncoderError(f"{found.folder}: no card.json")
-
-
-def _read_card(folder: Path) -> EncoderCard:
-    path = folder / "card.json"
-    try:
-        return EncoderCard.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise EncoderError(f"{path}: not a readable encoder card ({reason}); install or pull it again") from error
+        terms = f" ({found.entry.terms})" if found.entry else ""
+        raise EncoderError(f"encoder {spec!r} is known but its files are not here: kpl encoders pull {spec}{terms}")
+    folder = unpacked(found.folder)
+    if (folder / "card.json").is_file():
+        return folder, read_card(folder)
+    raise EncoderError(f"{folder}: no card.json")
 
 
 def load_encoder(

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["home", "kept", "kept_folder"]
+from kpl.encoders.protocol import EncoderCard
+from kpl.errors import EncoderError, OutputError
+
+__all__ = ["home", "kept", "kept_folder", "new_folder", "read_card"]
 
 
 def home() -> Path:
@@ -28,3 +34,39 @@ def kept_folder(name: str) -> Path:
 def kept() -> dict[str, Path]:
     """Every encoder that is kept: name to folder, sorted by name."""
     return {path.parent.name: path.parent for path in sorted((home() / "encoders").glob("*/card.json"))}
+
+
+def read_card(folder: Path) -> EncoderCard:
+    """The card in an encoder's folder.
+
+    Raises:
+        EncoderError: it cannot be read.
+    """
+    path = folder / "card.json"
+    try:
+        return EncoderCard.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise EncoderError(f"{path}: not a readable encoder card ({reason}); install or pull it again") from error
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Build a folder beside its place and put it there when all went well, in place of one that is there.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    work = target.with_name(f".{target.name}.partial")
+    try:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {str(target.parent)!r} ({error.strerror}): set KPL_HOME") from error
+    try:
+        yield work
+        if target.exists():
+            shutil.rmtree(target)
+        work.rename(target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
