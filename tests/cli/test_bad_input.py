@@ -58,9 +58,9 @@ def test_the_same_fault_in_json(quick, features, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-k", "blood-cels"], "did you mean 'blood-cells'? Known: blood-cells"),
-        (["-k", "{knowledge}", "--encoder", "mni"], "unknown encoder 'mni': did you mean 'mini'? Known: mini"),
-        (["-k", "{knowledge}", "--method", "KLP"], "unknown method 'KLP': did you mean 'kpl'? Known: cupl, "),
+        (["-k", "blood-cels"], "did you mean 'blood-cells'? Known: "),
+        (["-k", "{knowledge}", "--encoder", "mni"], "unknown encoder 'mni': did you mean 'mini'? Known: "),
+        (["-k", "{knowledge}", "--method", "KLP"], "unknown method 'KLP': did you mean 'kpl'? Known: "),
     ],
 )
 def test_unknown_names_suggest_the_nearest(kpl, features, knowledge, tmp_path, arguments, words):
@@ -219,3 +219,16 @@ def test_a_wrong_command_line_is_exit_code_two(quick, tmp_path, arguments):
     assert "Usage: kpl" in told.err
     assert "Traceback" not in told.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_word_is_not_the_current_folder(quick, knowledge):
+    assert "name at least one" in quick("classify", "", "-k", knowledge, "--out", "run").error
+    assert "name at least one" in quick("embed", "", "--out", "features").error
+
+
+def test_features_that_were_not_finished_say_so(quick, features, knowledge, tmp_path):
+    half = tmp_path / "half"
+    half.mkdir()
+    for path in Path(features).glob("images-*"):
+        shutil.copy(path, half)
+    assert "no finished feature folder" in quick("classify", half, "-k", knowledge, "--out", "run").error

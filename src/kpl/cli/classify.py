@@ -28,7 +28,7 @@ class _Retrieval(StrEnum):
 
 def classify(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files, or one feature folder.")
+        list[str], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files, or one feature folder.")
     ],
     knowledge: Annotated[str, typer.Option("--knowledge", "-k", help="A .yaml or .json file, or a shipped pack.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The run folder to make.")],

@@ -19,7 +19,7 @@ class _Stored(StrEnum):
 
 
 def embed(
-    inputs: Annotated[list[Path], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The feature folder to make, or to go on with.")],
     encoder: Annotated[str, typer.Option(help="Encoder by name: see `kpl encoders list`.")] = "mini",
     dtype: Annotated[_Stored, typer.Option(help="How features are stored.")] = _Stored.float32,

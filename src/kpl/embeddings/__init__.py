@@ -4,7 +4,7 @@ from kpl.embeddings.bundle import FeatureBundle, is_bundle, open_bundle
 from kpl.embeddings.embedding import Progress, embed_pictures
 from kpl.embeddings.encoding import embed_texts, encoder_identity
 from kpl.embeddings.files import sha256_of_file, write_atomically
-from kpl.embeddings.folder import FeatureFolder, is_feature_folder, open_features
+from kpl.embeddings.folder import FeatureFolder, is_feature_folder, is_unfinished_folder, open_features
 from kpl.embeddings.rows import CHUNK_ROWS, FeatureRows, unit_rows
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "encoder_identity",
     "is_bundle",
     "is_feature_folder",
+    "is_unfinished_folder",
     "open_bundle",
     "open_features",
     "sha256_of_file",

@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path
 
 from kpl.embeddings.files import sha256_of_file
-from kpl.embeddings.layout import INDEX_NAME, EmbeddedPicture, Index, Shard, read_model
+from kpl.embeddings.layout import INDEX_NAME, EmbeddedPicture, Index, Shard, is_own_file, read_model
 from kpl.embeddings.rows import FeatureRows
 from kpl.errors import FeaturesError
 from kpl.images import SetAside
 
-__all__ = ["FeatureFolder", "is_feature_folder", "open_features"]
+__all__ = ["FeatureFolder", "is_feature_folder", "is_unfinished_folder", "open_features"]
 
 
 class FeatureFolder(FeatureRows):
@@ -90,6 +90,12 @@ def is_feature_folder(path: str | Path) -> bool:
     """Say whether a folder looks like a finished feature folder, without reading it."""
     # A folder of pictures may have an index.json of its own.
     return (Path(path) / INDEX_NAME).is_file() and any(Path(path).glob("images-*.json"))
+
+
+def is_unfinished_folder(path: str | Path) -> bool:
+    """Say whether a folder holds features that a stopped `kpl embed` left, without reading it."""
+    path = Path(path)
+    return not (path / INDEX_NAME).exists() and any(is_own_file(p.name) for p in path.glob("images-*.npy*"))
 
 
 def _verify(path: Path, expected: str) -> None:

@@ -39,9 +39,10 @@ def find_pictures(paths: str | Path | Iterable[str | Path]) -> Found:
     Raises:
         InputError: a path does not exist, or there is no picture to read.
     """
-    roots = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
-    if not roots:
-        raise InputError("no folder or file was given: name at least one")
+    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not given or "" in given:
+        raise InputError("no folder or file was given: name at least one (the current folder is '.')")
+    roots = [Path(path) for path in given]
     for root in roots:
         if not root.exists():
             raise InputError(f"no such folder or file: {str(root)!r}. Check the spelling and the current folder")

@@ -23,6 +23,7 @@ from kpl.embeddings import (
     embed_texts,
     encoder_identity,
     is_feature_folder,
+    is_unfinished_folder,
     open_features,
 )
 from kpl.embeddings.layout import INDEX_NAME
@@ -150,8 +151,8 @@ class _Source:
 
     @classmethod
     def of(cls, inputs: str | Path | Sequence[str | Path]) -> _Source:
-        paths = tuple(Path(p) for p in ([inputs] if isinstance(inputs, str | Path) else inputs))
-        if len(paths) == 1 and is_feature_folder(paths[0]):
+        paths = (inputs,) if isinstance(inputs, str | Path) else tuple(inputs)
+        if len(paths) == 1 and (is_feature_folder(paths[0]) or is_unfinished_folder(paths[0])):
             return cls(folder=open_features(paths[0]))
         if any(is_feature_folder(path) for path in paths):
             raise InputError("a feature folder cannot be mixed with other inputs: classify it alone")
