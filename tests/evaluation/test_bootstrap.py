@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -45,7 +47,7 @@ def test_a_weight_is_the_image_repeated(table):
     for name, metric in (("accuracy", accuracy), ("balanced_accuracy", balanced_accuracy), ("macro_f1", macro_f1)):
         expected = [metric(truth[again], predictions[again]), metric(truth, predictions)]
         assert found[name] == pytest.approx(expected)
-    areas = Ranks(truth, scores).auroc(weights)
+    areas = Ranks(truth, scores).scores(weights)["auroc"]
     assert areas == pytest.approx([auroc(truth[again], scores[again]), auroc(truth, scores)], nan_ok=True)
 
 
@@ -157,3 +159,30 @@ def test_settings_without_meaning_are_refused(settings_, part):
 def test_one_group_an_image():
     with pytest.raises(LabelsError, match="2 groups for 3 images"):
         next(resamples(3, ["a", "b"]))
+
+
+def test_the_p_value_is_that_of_mcnemar_and_of_swapping():
+    truth = np.zeros(40, dtype=int)
+    better, worse = truth.copy(), truth.copy()
+    better[:4], worse[4:18] = 1, 1  # 14 images speak for the first, 4 for the second
+    exact = 2 * sum(math.comb(18, k) for k in range(5)) / 2**18
+    assert paired_difference(truth, better, worse).p_value == pytest.approx(exact)
+    # The same with each image twice in one group: the test by draws finds the same.
+    twice = [np.repeat(values, 2) for values in (truth, better, worse)]
+    groups = [str(at // 2) for at in range(80)]
+    many = Resampling(replicates=20_000)
+    assert paired_difference(*twice, groups=groups, resampling=many).p_value == pytest.approx(exact, abs=0.005)
+    assert paired_difference(*twice).p_value < exact / 10  # who forgets the groups is too sure
+    assert paired_difference(truth, better, better).p_value == 1
+    assert paired_difference(*twice, groups=groups, resampling=Resampling(replicates=0)).p_value is None
+
+
+def test_equal_methods_are_told_apart_as_often_as_the_level_says():
+    rng = np.random.default_rng(0)
+    truth = np.zeros(200, dtype=int)
+    few = Resampling(replicates=19)
+    values = [
+        paired_difference(truth, rng.integers(2, size=200), rng.integers(2, size=200), resampling=few).p_value
+        for _ in range(300)
+    ]
+    assert np.mean(np.array(values) < 0.05) < 0.08

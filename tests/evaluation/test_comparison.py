@@ -37,7 +37,7 @@ def test_the_json_is_method_then_metric(results):
     truth, methods = results
     table = compare(truth, methods, n_classes=4, reference="cupl", resampling=FEW)
     found = json.loads(json.dumps(table.to_json(), allow_nan=False))
-    assert list(found) == ["cupl", "kpl", "names", "majority"]
+    assert list(found) == ["cupl", "kpl", "names", "majority", "chance"]
     for row in found.values():
         assert set(METRICS) | {"intervals", "n"} <= set(row)
         assert 0 <= row["accuracy"] <= 1
@@ -55,7 +55,13 @@ def test_the_json_is_method_then_metric(results):
         "from": "cupl",
         "accuracy": expected.accuracy,
         "interval": list(expected.interval),
+        "p_value": expected.p_value,
+        "p_holm": expected.p_value,  # the larger of the two p-values, so nothing is added
     }
+    other = found["names"]["difference"]
+    assert other["p_holm"] == min(2 * other["p_value"], expected.p_value)
+    assert found["chance"]["accuracy"] == found["chance"]["balanced_accuracy"] == 0.25
+    assert (found["chance"]["auroc"], found["chance"]["kappa"], found["chance"]["brier"]) == (0.5, 0, 0.75)
 
 
 def test_without_a_reference_nothing_is_paired(results):
@@ -102,3 +108,35 @@ def test_what_cannot_be_compared_is_refused(results):
         evaluate_predictions(truth[1:], *methods["kpl"])
     with pytest.raises(LabelsError, match="1 groups for 120 images"):
         evaluate_predictions(truth, *methods["kpl"], groups=["a"])
+    with pytest.raises(LabelsError, match="'chance'"):
+        compare(truth, {"chance": methods["kpl"]}, n_classes=4)
+    with pytest.raises(LabelsError, match="3 subgroups for 120 images"):
+        compare(truth, methods, n_classes=4, subgroups={"site": ["a"] * 3})
+
+
+def test_each_subgroup_is_scored_as_if_alone(results):
+    truth, methods = results
+    hidden = np.where(np.arange(120) % 10 == 0, -1, truth)
+    sites = [None if at % 7 == 0 else "AB"[at % 2] for at in range(120)]
+    groups = [str(at // 2) for at in range(120)]
+    table = compare(hidden, methods, n_classes=4, subgroups={"site": sites}, groups=groups, resampling=FEW)
+    found = table.to_json()["kpl"]["subgroups"]["site"]
+    assert list(found) == ["A", "B"]
+    rows = np.array([site == "B" and hidden[at] >= 0 for at, site in enumerate(sites)])
+    alone = evaluate_predictions(
+        truth[rows],
+        methods["kpl"].predictions[rows],
+        methods["kpl"].probabilities[rows],
+        groups=[group for group, kept in zip(groups, rows, strict=True) if kept],
+        resampling=FEW,
+    )
+    assert found["B"] == alone.to_json()
+
+
+def test_grades_have_weighted_kappas(results):
+    truth, methods = results
+    table = compare(truth, methods, n_classes=4, ordered=True, resampling=FEW)
+    assert table.scores["kpl"].kappa_quadratic > table.scores["kpl"].kappa_linear > table.scores["cupl"].kappa_linear
+    assert table.scores["kpl"].intervals["kappa_linear"] is not None
+    assert table.majority.kappa_quadratic == pytest.approx(0)
+    assert compare(truth, methods, n_classes=4, resampling=FEW).scores["kpl"].kappa_linear is None

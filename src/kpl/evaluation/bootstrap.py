@@ -7,16 +7,28 @@ alone, so that two methods scored on the same images are scored on the same resa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import bdtr
 
 from kpl.errors import LabelsError
-from kpl.evaluation.metrics import METRICS, check_predictions, check_probabilities
-from kpl.evaluation.weighted import Confusion, FloatArray, IntArray, Ranks
+from kpl.evaluation.metrics import METRICS, Measure, check_predictions
+from kpl.evaluation.weighted import FloatArray, IntArray
 
-__all__ = ["Difference", "Groups", "Interval", "Resampling", "bootstrap_intervals", "paired_difference", "resamples"]
+__all__ = [
+    "Difference",
+    "Groups",
+    "Interval",
+    "Resampling",
+    "bootstrap_intervals",
+    "intervals_of",
+    "paired_difference",
+    "resamples",
+]
 
 Interval = tuple[float, float]
 Groups = Sequence[str | None]
@@ -58,6 +70,10 @@ class Difference:
     accuracy: float
     interval: Interval | None
     """(low, high); None where there is nothing to resample."""
+    p_value: float | None = None
+    """Two-sided, of no difference; None where there is nothing to resample."""
+    p_holm: float | None = None
+    """Adjusted for the number of methods compared; None outside `compare`."""
 
 
 def resamples(n: int, groups: Groups | None = None, resampling: Resampling = _USUAL) -> Iterator[IntArray]:
@@ -93,11 +109,13 @@ def bootstrap_intervals(
     *,
     groups: Groups | None = None,
     resampling: Resampling = _USUAL,
+    ordered: bool = False,
 ) -> dict[str, Interval | None]:
     """Percentile intervals {metric: (low, high)} of all `METRICS`, truth (n,), predictions (n,), probabilities (n, C).
 
     A replicate without some class leaves that class out, as the metrics do. None stands for an interval that does not
-    exist: AUROC without probabilities or with a single class, and any metric with a single unit to resample.
+    exist: AUROC without probabilities or with a single class, the weighted kappas unless the classes are `ordered`,
+    and any metric with a single unit to resample.
 
     Raises:
         LabelsError: arrays that do not fit each other.
@@ -107,19 +125,27 @@ def bootstrap_intervals(
         >>> intervals["accuracy"], intervals["auroc"]
         ((0.25, 1.0), None)
     """
-    truth, predictions = check_predictions(truth, predictions)
-    confusion = Confusion(truth, predictions)
-    ranks = None if probabilities is None else Ranks(truth, check_probabilities(truth, probabilities))
-    found: dict[str, list[FloatArray]] = {metric: [] for metric in METRICS}
-    for weights in resamples(len(truth), groups, resampling):
-        scores = confusion.scores(weights)
-        if ranks is not None:
-            scores["auroc"] = ranks.auroc(weights)
-        for metric, values in scores.items():
-            found[metric].append(values)
-    if _is_single_unit(len(truth), groups):
-        return dict.fromkeys(METRICS)
-    return {metric: _percentiles(values, resampling.level) for metric, values in found.items()}
+    measure = Measure(truth, predictions, probabilities, ordered=ordered)
+    return {**dict.fromkeys(METRICS), **intervals_of(measure.scores, len(truth), groups, resampling)}
+
+
+def intervals_of(
+    scores: Callable[[IntArray], Mapping[str, FloatArray]],
+    n: int,
+    groups: Groups | None = None,
+    resampling: Resampling = _USUAL,
+) -> dict[str, Interval | None]:
+    """Percentile intervals of whatever `scores` says under weights (n, b): name to (b,), NaN where undefined.
+
+    None stands for an interval that does not exist: a single unit to resample, or no replicate that defines it.
+    """
+    found: dict[str, list[FloatArray]] = {}
+    for weights in resamples(n, groups, resampling):
+        for name, values in scores(weights).items():
+            found.setdefault(name, []).append(values)
+    if _is_single_unit(n, groups):
+        return dict.fromkeys(found)
+    return {name: _percentiles(values, resampling.level) for name, values in found.items()}
 
 
 def paired_difference(
@@ -132,20 +158,45 @@ def paired_difference(
 ) -> Difference:
     """Accuracy of `predictions` minus that of `reference`, both (n,), with a percentile interval over common resamples.
 
+    The p-value is that of swapping the two methods on each unit with probability one half. With images as units that
+    is McNemar's exact test, the binomial of the images on which just one of the two is right (McNemar 1947); with
+    groups, whole groups are swapped, in `resampling.replicates` draws.
+
     Raises:
         LabelsError: arrays that do not fit each other.
 
     Example:
         >>> truth = np.array([0, 1, 0, 1])
         >>> paired_difference(truth, truth, 1 - truth)
-        Difference(accuracy=1.0, interval=(1.0, 1.0))
+        Difference(accuracy=1.0, interval=(1.0, 1.0), p_value=0.125, p_holm=None)
     """
     truth, predictions = check_predictions(truth, predictions)
     _, reference = check_predictions(truth, reference)
     gain = (predictions == truth).astype(np.int64) - (reference == truth)
     values = [gain @ weights / weights.sum(axis=0) for weights in resamples(len(truth), groups, resampling)]
     single = _is_single_unit(len(truth), groups)
-    return Difference(float(gain.mean()), None if single else _percentiles(values, resampling.level))
+    if single:
+        return Difference(float(gain.mean()), None)
+    by_unit = np.bincount(_units(len(truth), groups), weights=gain)
+    return Difference(float(gain.mean()), _percentiles(values, resampling.level), _p_of_swaps(by_unit, resampling))
+
+
+def _p_of_swaps(by_unit: NDArray[Any], resampling: Resampling) -> float | None:
+    """Two-sided p-value of the sum when the sign of each unit is a coin's; (units,) gains."""
+    moving = by_unit[by_unit != 0]
+    if np.all(np.abs(moving) <= 1):
+        if not moving.size:
+            return 1.0
+        # 2 P(X <= fewer), X binomial
+        return float(min(1.0, 2 * bdtr(min((moving > 0).sum(), (moving < 0).sum()), len(moving), 0.5)))
+    if not resampling.replicates:
+        return None
+    rng = np.random.default_rng([resampling.seed, 1])  # not the stream of the resamples
+    as_far, observed = 1, abs(moving.sum())  # what was observed is one of the swaps
+    for start in range(0, resampling.replicates, 256):
+        signs = rng.integers(2, size=(min(256, resampling.replicates - start), len(moving))) * 2 - 1
+        as_far += int((np.abs(signs @ moving) >= observed - 1e-9).sum())
+    return as_far / (resampling.replicates + 1)
 
 
 def _units(n: int, groups: Groups | None) -> IntArray:

@@ -1,9 +1,9 @@
-"""Methods side by side on the same images: scores, intervals, and the majority rate beside them."""
+"""Methods side by side on the same images: scores, intervals, and the majority and chance rates beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,13 +18,16 @@ from kpl.evaluation.bootstrap import (
     bootstrap_intervals,
     paired_difference,
 )
-from kpl.evaluation.metrics import METRICS, accuracy, auroc, balanced_accuracy, chance_rate, macro_f1
+from kpl.evaluation.details import Details, OperatingRule, describe
+from kpl.evaluation.metrics import METRICS, Measure, chance_rate
 from kpl.evaluation.weighted import FloatArray, IntArray
 
-__all__ = ["MAJORITY", "Predicted", "Scores", "Table", "compare", "evaluate_predictions"]
+__all__ = ["CHANCE", "MAJORITY", "Predicted", "Scores", "Table", "compare", "evaluate_predictions"]
 
 MAJORITY = "majority"
 """The row of always answering the most frequent true class. No method may have this name."""
+CHANCE = "chance"
+"""The row of guessing evenly among all classes. No method may have this name."""
 
 _USUAL = Resampling()
 
@@ -38,14 +41,25 @@ class Predicted(NamedTuple):
 
 @dataclass(frozen=True)
 class Scores:
-    """How good one method is on n labelled images; each figure a share, with its interval in `intervals`."""
+    """How good one method is on n labelled images; a figure that does not exist is None, see `METRICS`.
+
+    Rankings (AUROC, average precision) need probabilities and two classes in the labels; Brier score, NLL and the
+    calibration errors need probabilities that sum to one; the weighted kappas need ordered classes.
+    """
 
     n: int
     accuracy: float
     balanced_accuracy: float
-    macro_f1: float
-    auroc: float | None
-    """None without probabilities, or when only one class occurs."""
+    macro_f1: float | None = None
+    auroc: float | None = None
+    average_precision: float | None = None
+    kappa: float | None = None
+    kappa_linear: float | None = None
+    kappa_quadratic: float | None = None
+    brier: float | None = None
+    nll: float | None = None
+    ece: float | None = None
+    classwise_ece: float | None = None
     intervals: Mapping[str, Interval | None] = field(default_factory=dict)
     """Metric to (low, high); None where there is nothing to resample."""
 
@@ -67,18 +81,38 @@ class Table:
     reference: str | None = None
     differences: Mapping[str, Difference] = field(default_factory=dict)
     """Method to its accuracy minus the reference's; empty without a reference."""
+    details: Mapping[str, Details] = field(default_factory=dict)
+    """Method to what it did class by class; empty unless class keys were given."""
+    subgroups: Mapping[str, Mapping[str, Mapping[str, Scores]]] = field(default_factory=dict)
+    """Method to column to value to the scores among those images."""
+
+    @property
+    def guessing(self) -> Scores:
+        """The row of guessing evenly: what is expected of it, without intervals."""
+        row = Scores(self.majority.n, self.chance, self.chance, auroc=0.5, kappa=0.0)
+        n_classes = 1 / self.chance
+        return replace(row, brier=1 - self.chance, nll=float(np.log(n_classes)))
 
     def to_json(self) -> dict[str, dict[str, Any]]:
-        """Return {method: {"accuracy": ..., "intervals": {...}}, ..., "majority": {...}}, ready for `json.dump`.
+        """Return {method: {"accuracy": ..., "intervals": {...}}, ..., "majority": ..., "chance": ...} for `json.dump`.
 
         With a reference, every other method also has
-        "difference": {"from": reference, "accuracy": ..., "interval": [low, high]}.
+        "difference": {"from": reference, "accuracy": ..., "interval": [low, high], "p_value": ..., "p_holm": ...};
+        with class keys "per_class", "confusion", "reliability" and "coverage_risk"; with subgroups
+        "subgroups": {column: {value: scores}}.
         """
         rows = {name: scores.to_json() for name, scores in self.scores.items()}
         for name, difference in self.differences.items():
             interval = None if difference.interval is None else list(difference.interval)
-            rows[name]["difference"] = {"from": self.reference, "accuracy": difference.accuracy, "interval": interval}
-        return {**rows, MAJORITY: self.majority.to_json()}
+            rows[name]["difference"] = {"from": self.reference, **vars(difference), "interval": interval}
+        for name, details in self.details.items():
+            rows[name].update(details.to_json())
+        for name, columns in self.subgroups.items():
+            rows[name]["subgroups"] = {
+                column: {value: scores.to_json() for value, scores in values.items()}
+                for column, values in columns.items()
+            }
+        return {**rows, MAJORITY: self.majority.to_json(), CHANCE: self.guessing.to_json()}
 
 
 def evaluate_predictions(
@@ -88,10 +122,12 @@ def evaluate_predictions(
     *,
     groups: Groups | None = None,
     resampling: Resampling = _USUAL,
+    ordered: bool = False,
 ) -> Scores:
     """Score one method: truth (n,) with -1 for unlabelled images, predictions (n,), probabilities (n, C).
 
-    Unlabelled images are left out. Intervals are bootstrapped over images, or over `groups` (n,) if given.
+    Unlabelled images are left out. Intervals are bootstrapped over images, or over `groups` (n,) if given. Classes that
+    are `ordered`, such as grades, have weighted kappas.
 
     Raises:
         LabelsError: no image is labelled, or the arrays do not fit each other.
@@ -102,7 +138,7 @@ def evaluate_predictions(
         (2, 0.5, None)
     """
     sample = _Sample.of(truth, groups)
-    return sample.score(sample.keep(Predicted(predictions, probabilities)), resampling)
+    return sample.score(sample.keep(Predicted(predictions, probabilities)), resampling, ordered=ordered)
 
 
 def compare(
@@ -113,14 +149,30 @@ def compare(
     groups: Groups | None = None,
     reference: str | None = None,
     resampling: Resampling = _USUAL,
+    ordered: bool = False,
+    classes: Sequence[str] | None = None,
+    rule: OperatingRule | None = None,
+    subgroups: Mapping[str, Sequence[str | None]] | None = None,
 ) -> Table:
-    """Score methods on the same images and the same resamples, with the majority row beside them.
+    """Score methods on the same images and the same resamples, with the majority and chance rows beside them.
 
     Shapes as in `evaluate_predictions`; `n_classes` counts the classes a method chose from, absent ones too.
-    With a `reference` method, every other method's accuracy is also compared with it, image by image.
+
+    Args:
+        truth: (n,), -1 for unlabelled images.
+        results: what each method said.
+        n_classes: C.
+        groups: (n,) what is resampled as a whole.
+        reference: with it, every other method's accuracy is also compared with its, image by image; the p-values are
+            also adjusted for the number of methods (Holm 1979).
+        resampling: of all intervals.
+        ordered: the classes are grades in their order.
+        classes: C keys; with them the table has the details of each method.
+        rule: choose an operating point for each class.
+        subgroups: column to (n,) values, None where there is none; the methods are also scored within each value.
 
     Raises:
-        LabelsError: no image is labelled, arrays that do not fit, or a method called "majority".
+        LabelsError: no image is labelled, arrays that do not fit, or a method called "majority" or "chance".
         UnknownNameError: the reference is not among the methods.
 
     Example:
@@ -129,32 +181,35 @@ def compare(
         >>> table.to_json()["kpl"]["accuracy"], table.majority.balanced_accuracy
         (1.0, 0.5)
     """
-    if MAJORITY in results:
-        raise LabelsError(f"a method is called {MAJORITY!r}, which is the row of the majority rate: rename the method")
+    for row in (MAJORITY, CHANCE):
+        if row in results:
+            raise LabelsError(f"a method is called {row!r}, which is the row of the {row} rate: rename the method")
     if reference is not None and reference not in results:
         raise UnknownNameError("reference method", reference, results)
     sample = _Sample.of(truth, groups)
     kept = {name: sample.keep(result) for name, result in results.items()}
     always = np.full(len(sample.truth), np.bincount(sample.truth).argmax())
-    differences = {}
-    if reference is not None:
-        differences = {
-            name: paired_difference(
-                sample.truth,
-                result.predictions,
-                kept[reference].predictions,
-                groups=sample.groups,
-                resampling=resampling,
-            )
-            for name, result in kept.items()
-            if name != reference
-        }
     return Table(
-        scores={name: sample.score(result, resampling) for name, result in kept.items()},
-        majority=sample.score(Predicted(always), resampling),
+        scores={name: sample.score(result, resampling, ordered=ordered) for name, result in kept.items()},
+        majority=sample.score(Predicted(always), resampling, ordered=ordered),
         chance=chance_rate(n_classes),
         reference=reference,
-        differences=differences,
+        differences=sample.differences(kept, reference, resampling) if reference is not None else {},
+        details={
+            name: describe(sample.truth, *result, classes, groups=sample.groups, resampling=resampling, rule=rule)
+            for name, result in kept.items()
+        }
+        if classes is not None
+        else {},
+        subgroups={
+            name: {
+                column: sample.within(result, values, resampling, ordered=ordered)
+                for column, values in subgroups.items()
+            }
+            for name, result in kept.items()
+        }
+        if subgroups
+        else {},
     )
 
 
@@ -191,16 +246,46 @@ class _Sample:
             None if probabilities is None else np.asarray(probabilities)[self.rows],
         )
 
-    def score(self, result: Predicted, resampling: Resampling) -> Scores:
-        predictions, probabilities = result
-        area = float("nan") if probabilities is None else auroc(self.truth, probabilities)
-        return Scores(
-            n=len(self.truth),
-            accuracy=accuracy(self.truth, predictions),
-            balanced_accuracy=balanced_accuracy(self.truth, predictions),
-            macro_f1=macro_f1(self.truth, predictions),
-            auroc=None if np.isnan(area) else area,
-            intervals=bootstrap_intervals(
-                self.truth, predictions, probabilities, groups=self.groups, resampling=resampling
-            ),
-        )
+    def score(self, result: Predicted, resampling: Resampling, *, ordered: bool = False) -> Scores:
+        measure = Measure(self.truth, *result, ordered=ordered)
+        found = measure.scores(np.ones((len(self.truth), 1), dtype=np.int64))
+        figures = {name: None if np.isnan(value[0]) else float(value[0]) for name, value in found.items()}
+        intervals = bootstrap_intervals(self.truth, *result, groups=self.groups, resampling=resampling, ordered=ordered)
+        return Scores(n=len(self.truth), intervals=intervals, **figures)  # type: ignore[arg-type]  # by METRICS' names
+
+    def differences(
+        self, kept: Mapping[str, Predicted], reference: str, resampling: Resampling
+    ) -> dict[str, Difference]:
+        """Compare every other method with the reference, and adjust the p-values for their number."""
+        found = {
+            name: paired_difference(
+                self.truth,
+                result.predictions,
+                kept[reference].predictions,
+                groups=self.groups,
+                resampling=resampling,
+            )
+            for name, result in kept.items()
+            if name != reference
+        }
+        known = sorted((d.p_value, name) for name, d in found.items() if d.p_value is not None)
+        largest = 0.0
+        for place, (p_value, name) in enumerate(known):
+            largest = max(largest, min(1.0, p_value * (len(known) - place)))
+            found[name] = replace(found[name], p_holm=largest)
+        return found
+
+    def within(
+        self, result: Predicted, values: Sequence[str | None], resampling: Resampling, *, ordered: bool
+    ) -> dict[str, Scores]:
+        """Score the labelled images of each value by themselves; `values` has one for every image."""
+        if len(values) != len(self.rows):
+            raise LabelsError(f"{len(values)} subgroups for {len(self.rows)} images: give one an image, or None")
+        column = [values[row] for row in np.flatnonzero(self.rows).tolist()]
+        found = {}
+        for value in sorted({value for value in column if value is not None}):
+            inside = np.array([each == value for each in column])
+            groups = self.groups and [self.groups[row] for row in np.flatnonzero(inside).tolist()]
+            part = _Sample(inside, self.truth[inside], groups)
+            found[value] = part.score(part.keep(result), resampling, ordered=ordered)
+        return found

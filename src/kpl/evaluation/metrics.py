@@ -6,25 +6,80 @@ one column a class (any score that grows with the class will do: only its order 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from kpl.errors import LabelsError
+from kpl.evaluation.trust import Trust, is_distribution
 from kpl.evaluation.weighted import Confusion, FloatArray, IntArray, Ranks
 
 __all__ = [
     "METRICS",
+    "Measure",
     "accuracy",
     "auroc",
+    "average_precision",
     "balanced_accuracy",
+    "brier_score",
+    "calibration_error",
     "chance_rate",
     "check_predictions",
     "check_probabilities",
+    "cohen_kappa",
     "macro_f1",
     "majority_rate",
+    "negative_log_likelihood",
 ]
 
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
-"""The metrics that every method is scored by, in the order of tables."""
+METRICS = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "auroc",
+    "average_precision",
+    "kappa",
+    "kappa_linear",
+    "kappa_quadratic",
+    "brier",
+    "nll",
+    "ece",
+    "classwise_ece",
+)
+"""The metrics that every method is scored by, in the order of tables. The two weighted kappas need ordered classes."""
+
+
+class Measure:
+    """All metrics of one method on the same images: sorted once, scored under any weights.
+
+    The metrics of rankings need probabilities, and those of trust need rows that sum to one; what cannot be had is
+    missing from the scores.
+    """
+
+    def __init__(
+        self,
+        truth: IntArray,
+        predictions: IntArray,
+        probabilities: FloatArray | None = None,
+        *,
+        ordered: bool = False,
+    ) -> None:
+        """Check and sort: truth (n,), predictions (n,), probabilities (n, C).
+
+        Raises:
+            LabelsError: arrays that do not fit each other.
+        """
+        truth, predictions = check_predictions(truth, predictions)
+        self._parts: list[Confusion | Ranks | Trust] = [Confusion(truth, predictions, ordered=ordered)]
+        if probabilities is not None:
+            probabilities = check_probabilities(truth, probabilities)
+            self._parts.append(Ranks(truth, probabilities))
+            if predictions.max() < probabilities.shape[1] and is_distribution(probabilities):
+                self._parts.append(Trust(truth, predictions, probabilities))
+
+    def scores(self, weights: IntArray) -> dict[str, FloatArray]:
+        """Score each column of `weights` (n, b): metric to (b,), NaN where it is not defined."""
+        return {name: values for part in self._parts for name, values in part.scores(weights).items()}
 
 
 def accuracy(truth: IntArray, predictions: IntArray) -> float:
@@ -83,7 +138,86 @@ def auroc(truth: IntArray, probabilities: FloatArray) -> float:
     """
     truth = _class_indices("truth", truth)
     probabilities = check_probabilities(truth, probabilities)
-    return float(Ranks(truth, probabilities).auroc(_ones(truth))[0])
+    return float(Ranks(truth, probabilities).scores(_ones(truth))["auroc"][0])
+
+
+def average_precision(truth: IntArray, probabilities: FloatArray) -> float:
+    """Mean over the classes in the truth of the average precision of the class against the rest.
+
+    The sum over thresholds of precision times the gain in recall, without interpolation; images of equal score share a
+    threshold. Classes absent from the truth are left out; NaN when only one class occurs.
+
+    Raises:
+        LabelsError: as `auroc`.
+
+    Example:
+        >>> average_precision(np.array([0, 1, 1]), np.array([[0.6, 0.4], [0.5, 0.5], [0.1, 0.9]]))
+        1.0
+    """
+    truth = _class_indices("truth", truth)
+    probabilities = check_probabilities(truth, probabilities)
+    return float(Ranks(truth, probabilities).scores(_ones(truth))["average_precision"][0])
+
+
+def cohen_kappa(truth: IntArray, predictions: IntArray, weights: Literal["linear", "quadratic"] | None = None) -> float:
+    """Cohen's kappa: agreement beyond chance, 1 at best; weighted by the distance between grades if asked.
+
+    NaN when chance could not disagree: one and the same class throughout both.
+
+    Raises:
+        LabelsError: as `accuracy`.
+
+    Example:
+        >>> cohen_kappa(np.array([0, 1, 2, 2]), np.array([0, 1, 2, 1]))
+        0.6363636363636364
+        >>> cohen_kappa(np.array([0, 1, 2, 2]), np.array([0, 1, 2, 1]), "quadratic")
+        0.8
+    """
+    name = f"kappa_{weights}" if weights else "kappa"
+    scores = Measure(truth, predictions, ordered=True).scores(_ones(truth))
+    return float(scores[name][0])
+
+
+def brier_score(truth: IntArray, probabilities: FloatArray) -> float:
+    """Mean over images of the squared distance between probabilities and truth, summed over classes; 0 to 2.
+
+    Raises:
+        LabelsError: as `auroc`, or rows that do not sum to one.
+
+    Example:
+        >>> brier_score(np.array([0, 1]), np.array([[1.0, 0.0], [0.5, 0.5]]))
+        0.25
+    """
+    return _trust("brier", truth, probabilities)
+
+
+def negative_log_likelihood(truth: IntArray, probabilities: FloatArray) -> float:
+    """Mean over images of -log of the true class's probability, which counts as 5e-7 at least.
+
+    Raises:
+        LabelsError: as `brier_score`.
+
+    Example:
+        >>> round(negative_log_likelihood(np.array([0, 1]), np.array([[1.0, 0.0], [0.5, 0.5]])), 4)
+        0.3466
+    """
+    return _trust("nll", truth, probabilities)
+
+
+def calibration_error(truth: IntArray, probabilities: FloatArray, *, classwise: bool = False) -> float:
+    """Expected calibration error in 15 bins of equal width: of the largest probability, or of each class's own.
+
+    The share-weighted mean of |accuracy - confidence| over bins; `classwise` does so for each class's probability and
+    averages the classes.
+
+    Raises:
+        LabelsError: as `brier_score`.
+
+    Example:
+        >>> round(calibration_error(np.array([0, 1]), np.array([[0.8, 0.2], [0.8, 0.2]])), 6)
+        0.3
+    """
+    return _trust("classwise_ece" if classwise else "ece", truth, probabilities)
 
 
 def majority_rate(truth: IntArray) -> float:
@@ -156,6 +290,14 @@ def check_probabilities(truth: IntArray, probabilities: FloatArray) -> FloatArra
 def _score(metric: str, truth: IntArray, predictions: IntArray) -> float:
     truth, predictions = check_predictions(truth, predictions)
     return float(Confusion(truth, predictions).scores(_ones(truth))[metric][0])
+
+
+def _trust(metric: str, truth: IntArray, probabilities: FloatArray) -> float:
+    truth = _class_indices("truth", truth)
+    probabilities = check_probabilities(truth, probabilities)
+    if not is_distribution(probabilities):
+        raise LabelsError("the probabilities of an image must be at least 0 and sum to 1: divide each row by its sum")
+    return float(Trust(truth, probabilities.argmax(axis=1), probabilities).scores(_ones(truth))[metric][0])
 
 
 def _ones(truth: IntArray) -> IntArray:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Confusion", "FloatArray", "IntArray", "Ranks"]
+__all__ = ["ClassCounts", "Confusion", "FloatArray", "IntArray", "OneRanking", "Ranks"]
 
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.floating[Any]]
@@ -36,12 +36,47 @@ class _SumByClass:
 class Confusion:
     """What the confusion matrix says under weights, from its diagonal and its two margins.
 
-    The full matrix would be C x C for each replicate; these metrics need only 3 C numbers of it.
+    The full matrix would be C x C for each replicate; these metrics need only 3 C numbers of it, and the weighted
+    kappas the mean distance between truth and prediction.
     """
 
-    def __init__(self, truth: IntArray, predictions: IntArray) -> None:
-        """Sort (n,) truth and predictions, both class indices."""
+    def __init__(self, truth: IntArray, predictions: IntArray, *, ordered: bool = False) -> None:
+        """Sort (n,) truth and predictions, both class indices; `ordered` classes have weighted kappas too."""
         n_classes = int(max(truth.max(), predictions.max())) + 1
+        rows = np.arange(len(truth))
+        right = rows[truth == predictions]
+        self._hits = _SumByClass(right, truth[right], n_classes)
+        self._truths = _SumByClass(rows, truth, n_classes)
+        self._chosen = _SumByClass(rows, predictions, n_classes)
+        steps = np.abs(truth.astype(np.int64) - predictions)
+        between = np.abs(np.subtract.outer(np.arange(n_classes), np.arange(n_classes)))
+        self._distances = (
+            {"kappa_linear": (steps, between), "kappa_quadratic": (steps**2, between**2)} if ordered else {}
+        )
+
+    def scores(self, weights: IntArray) -> dict[str, FloatArray]:
+        """Score each column of `weights` (n, b): accuracy, balanced accuracy, macro F1 and the kappas, each (b,)."""
+        hits, truths, chosen = self._hits(weights), self._truths(weights), self._chosen(weights)
+        total = truths.sum(axis=0)
+        right = hits.sum(axis=0)
+        by_chance = np.einsum("cb,cb->b", truths.astype(np.float64), chosen)
+        found = {
+            "accuracy": right / total,
+            "balanced_accuracy": _mean_of_ratios(hits, truths),
+            "macro_f1": _mean_of_ratios(2 * hits, truths + chosen),
+            "kappa": _kappa(total - right, total**2 - by_chance, total),
+        }
+        for name, (steps, between) in self._distances.items():
+            expected = np.einsum("cb,cb->b", truths.astype(np.float64), between.astype(np.float64) @ chosen)
+            found[name] = _kappa(steps @ weights, expected, total)
+        return found
+
+
+class ClassCounts:
+    """Each class against the rest by the predictions, under weights (n, b)."""
+
+    def __init__(self, truth: IntArray, predictions: IntArray, n_classes: int) -> None:
+        """Sort (n,) truth and predictions, class indices below `n_classes`."""
         rows = np.arange(len(truth))
         right = rows[truth == predictions]
         self._hits = _SumByClass(right, truth[right], n_classes)
@@ -49,42 +84,91 @@ class Confusion:
         self._chosen = _SumByClass(rows, predictions, n_classes)
 
     def scores(self, weights: IntArray) -> dict[str, FloatArray]:
-        """Score each column of `weights` (n, b): accuracy, balanced accuracy and macro F1, each (b,)."""
+        """Return sensitivity, specificity, precision and F1, each (C, b), NaN where nothing is divided by."""
         hits, truths, chosen = self._hits(weights), self._truths(weights), self._chosen(weights)
+        rest = weights.sum(axis=0) - truths
+        parts = {
+            "sensitivity": (hits, truths),
+            "specificity": (rest - chosen + hits, rest),
+            "precision": (hits, chosen),
+            "f1": (2 * hits, truths + chosen),
+        }
         return {
-            "accuracy": hits.sum(axis=0) / truths.sum(axis=0),
-            "balanced_accuracy": _mean_of_ratios(hits, truths),
-            "macro_f1": _mean_of_ratios(2 * hits, truths + chosen),
+            name: np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
+            for name, (above, below) in parts.items()
         }
 
 
 class Ranks:
-    """One-vs-rest AUROC under weights (n, b), ties counted one half, from one sort a class."""
+    """One-vs-rest AUROC and average precision under weights (n, b), from one sort a class.
+
+    Ties count one half in the AUROC, and as one threshold in the average precision.
+    """
 
     def __init__(self, truth: IntArray, probabilities: FloatArray) -> None:
         """Sort (n, C) probabilities by class."""
-        self._classes = []
-        for k in np.unique(truth):
-            scores = probabilities[:, k]
-            positives, negatives = np.flatnonzero(truth == k), np.flatnonzero(truth != k)
-            negatives = negatives[np.argsort(scores[negatives], kind="stable")]
-            lower = np.searchsorted(scores[negatives], scores[positives], side="left")
-            upper = np.searchsorted(scores[negatives], scores[positives], side="right")
-            self._classes.append((positives, negatives, lower, upper))
+        self._classes = [OneRanking(truth == k, probabilities[:, k]) for k in np.unique(truth)]
 
-    def auroc(self, weights: IntArray) -> FloatArray:
+    def scores(self, weights: IntArray) -> dict[str, FloatArray]:
         """Average the classes that have a positive and a negative in the column; (b,), NaN where none has."""
-        areas = np.zeros(weights.shape[1])
+        sums = {"auroc": np.zeros(weights.shape[1]), "average_precision": np.zeros(weights.shape[1])}
         defined = np.zeros(weights.shape[1])
-        for positives, negatives, lower, upper in self._classes:
-            below = np.zeros((len(negatives) + 1, weights.shape[1]), dtype=weights.dtype)
-            np.cumsum(weights[negatives], axis=0, out=below[1:])
-            drawn = weights[positives]
-            won_twice = np.einsum("ib,ib->b", drawn, below[lower] + below[upper])
-            pairs = drawn.sum(axis=0) * below[-1]
-            areas += np.divide(won_twice / 2, pairs, out=np.zeros_like(areas), where=pairs > 0)
-            defined += pairs > 0
-        return np.divide(areas, defined, out=np.full_like(areas, np.nan), where=defined > 0)
+        for ranking in self._classes:
+            area, precision = ranking(weights)
+            both = ~np.isnan(area)
+            sums["auroc"] += np.where(both, area, 0)
+            sums["average_precision"] += np.where(both, precision, 0)
+            defined += both
+        return {
+            name: np.divide(total, defined, out=np.full_like(total, np.nan), where=defined > 0)
+            for name, total in sums.items()
+        }
+
+
+class OneRanking:
+    """AUROC and average precision of one class against the rest under weights (n, b)."""
+
+    def __init__(self, positive: NDArray[np.bool_], scores: FloatArray) -> None:
+        """Sort (n,) scores; `positive` says which images are of the class."""
+        order = np.argsort(scores, kind="stable")
+        up = scores[order]
+        self._negatives = order[~positive[order]]
+        self._positives = order[positive[order]]
+        above, below = up[positive[order]], up[~positive[order]]
+        self._lower = np.searchsorted(below, above, side="left")
+        self._upper = np.searchsorted(below, above, side="right")
+        self._level = np.searchsorted(above, above, side="left")
+
+    def __call__(self, weights: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return AUROC and average precision of each column; NaN without a positive or without a negative."""
+        drawn = weights[self._positives]
+        below = _running_sum(weights[self._negatives])
+        own = _running_sum(drawn)
+        n_positive, n_negative = own[-1], below[-1]
+        defined = (n_positive > 0) & (n_negative > 0)
+        lower = below[self._lower]
+        won_twice = np.einsum("ib,ib->b", drawn, lower + below[self._upper])
+        pairs = n_positive * n_negative
+        area = np.divide(won_twice / 2, pairs, out=np.full(len(pairs), np.nan), where=defined)
+        # At the threshold of each positive: the positives from there on, and all images from there on.
+        found = n_positive - own[self._level]
+        chosen = found + (n_negative - lower)
+        share = np.divide(found, chosen, out=np.zeros(found.shape), where=chosen > 0)
+        precision = np.einsum("ib,ib->b", drawn, share)
+        return area, np.divide(precision, n_positive, out=np.full(len(pairs), np.nan), where=defined)
+
+
+def _running_sum(weights: IntArray) -> IntArray:
+    """Sum the rows before each, (m, b) to (m + 1, b)."""
+    sums = np.zeros((len(weights) + 1, weights.shape[1]), dtype=weights.dtype)
+    np.cumsum(weights, axis=0, out=sums[1:])
+    return sums
+
+
+def _kappa(disagreement: FloatArray | IntArray, expected: FloatArray, total: IntArray) -> FloatArray:
+    """Return 1 - observed / expected disagreement (Cohen 1960, 1968); NaN where chance could not disagree."""
+    ratio = np.divide(disagreement * total, expected, out=np.full(len(total), np.nan), where=expected > 0)
+    return np.asarray(1 - ratio)
 
 
 def _mean_of_ratios(above: IntArray, below: IntArray) -> FloatArray:
