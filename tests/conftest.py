@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib.util
+import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +14,18 @@ from PIL import Image
 from kpl.encoders.protocol import EncoderCard
 
 SHARED = Path(__file__).parents[1] / "../shared/data"
+
+
+EXTRAS = ("torch", "open_clip", "transformers")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test of the marker `torch` where the extras are absent; fail it where they are meant to be there."""
+    if not any(item.iter_markers("torch")):
+        return
+    if missing := [name for name in EXTRAS if importlib.util.find_spec(name) is None]:
+        reason = f"not installed: {', '.join(missing)}; pip install 'knowledge-proxy-learning[openclip,transformers]'"
+        (pytest.fail if os.environ.get("KPL_REQUIRE_EXTRAS") == "1" else pytest.skip)(reason)
 
 
 @pytest.fixture(scope="session")
