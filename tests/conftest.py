@@ -3,7 +3,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if missing := [name for name in EXTRAS if importlib.util.find_spec(name) is None]:
         reason = f"not installed: {', '.join(missing)}; pip install 'knowledge-proxy-learning[openclip,transformers]'"
         (pytest.fail if os.environ.get("KPL_REQUIRE_EXTRAS") == "1" else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kpl_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What KPL keeps for the user lies in a temporary folder, for the commands that tests start too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KPL_HOME", str(home := tmp_path_factory.mktemp("kpl-home")))
+        yield home
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from kpl.embeddings.encoding import embed_texts, encoder_identity
 from kpl.embeddings.files import sha256_of_file, write_atomically
 from kpl.embeddings.folder import FeatureFolder, is_feature_folder, is_unfinished_folder, open_features
 from kpl.embeddings.rows import CHUNK_ROWS, FeatureRows, unit_rows
+from kpl.embeddings.text_cache import TextCache
 
 __all__ = [
     "CHUNK_ROWS",
@@ -13,6 +14,7 @@ __all__ = [
     "FeatureFolder",
     "FeatureRows",
     "Progress",
+    "TextCache",
     "embed_pictures",
     "embed_texts",
     "encoder_identity",

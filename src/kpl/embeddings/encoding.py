@@ -11,12 +11,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kpl.embeddings.text_cache import TextCache
 from kpl.encoders.protocol import Encoder
 from kpl.errors import EncoderError, InputError
 
 __all__ = ["EmbedSettings", "embed_texts", "encode_pictures", "encoder_identity"]
 
-_SHAPING_FIELDS = {"name", "files", "dim", "image_size", "resize", "crop", "interpolation", "mean", "std"}
+_SHAPING_FIELDS = {"name", "files", "dim", "padding", "image_size", "resize", "resize_to", "crop", "fill"} | {
+    "interpolation",
+    "mean",
+    "std",
+}
 _UNIT_TOLERANCE = 1e-3
 
 
@@ -65,12 +70,18 @@ def encode_pictures(pictures: Sequence[NDArray[np.uint8]], encoder: Encoder) -> 
     return _checked(encoder.encode_images(pictures), len(pictures), encoder)
 
 
-def embed_texts(prompts: Sequence[Sequence[str]], encoder: Encoder) -> list[NDArray[np.float32]]:
-    """Encode the sentences of every class, all in one call.
+def embed_texts(
+    prompts: Sequence[Sequence[str]], encoder: Encoder, *, cache: TextCache | None = None
+) -> list[NDArray[np.float32]]:
+    """Encode the sentences of every class.
+
+    A sentence is encoded once and alone, so that its features do not depend, by a rounding, on the other sentences.
 
     Args:
         prompts: one list of sentences a class, as `KnowledgeBase.prompts()` gives them.
         encoder: gives (m, d) unit rows.
+        cache: where features are looked up and kept; they come out the same without it. It is used only with an
+            encoder that says, in an attribute `numerics`, what beside its identity its features depend on.
 
     Returns:
         One (m_c, d) float32 array of unit rows a class.
@@ -86,9 +97,17 @@ def embed_texts(prompts: Sequence[Sequence[str]], encoder: Encoder) -> list[NDAr
             raise InputError(
                 f"class {place} of {len(prompts)} has no sentence to encode: give it at least one description"
             )
-    flat = [sentence for sentences in prompts for sentence in sentences]
-    features = _checked(encoder.encode_texts(flat), len(flat), encoder)
-    return np.split(features, np.cumsum([len(sentences) for sentences in prompts])[:-1])
+    wanted = list(dict.fromkeys(sentence for sentences in prompts for sentence in sentences))
+    numerics = getattr(encoder, "numerics", None)
+    keys = {sentence: f"{encoder_identity(encoder)}\n{numerics}\n{sentence}" for sentence in wanted}
+    usable = cache if numerics else None
+    held = usable.get(list(keys.values()), dim=encoder.card.dim) if usable else {}
+    rows = {sentence: held[key] for sentence, key in keys.items() if key in held}
+    fresh = {s: _checked(encoder.encode_texts([s]), 1, encoder)[0] for s in wanted if s not in rows}
+    if usable:
+        usable.put({keys[sentence]: row for sentence, row in fresh.items()})
+    rows |= fresh
+    return [np.stack([rows[sentence] for sentence in sentences]) for sentences in prompts]
 
 
 def _checked(features: NDArray[np.float32], count: int, encoder: Encoder) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from kpl.embeddings import (
     FeatureFolder,
+    TextCache,
     embed_pictures,
     embed_texts,
     encoder_identity,
@@ -210,8 +211,9 @@ class _Job:
 
     def run(self, tell: Progress, *, with_evidence: bool) -> tuple[NDArray[np.intp], list[str]]:
         """Embed the texts, learn, write predictions and evidence; return the winners (n,) and the warnings."""
-        descriptions = embed_texts(self.knowledge.prompts(), self.encoder)
-        names = embed_texts([[prompt] for prompt in self.knowledge.name_prompts()], self.encoder)
+        cache = TextCache()
+        descriptions = embed_texts(self.knowledge.prompts(), self.encoder, cache=cache)
+        names = embed_texts([[prompt] for prompt in self.knowledge.name_prompts()], self.encoder, cache=cache)
         read = names if self.method.reads == "names" else descriptions
         self.method.fit(self.features, read)
         ids = self.features.ids
