@@ -46,7 +46,7 @@ def embed_pictures(
     encoder: Encoder,
     out: str | Path,
     *,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     shard_size: int = 1024,
     dtype: Literal["float32", "float16"] = "float32",
     set_aside: Sequence[SetAside] = (),
@@ -63,7 +63,7 @@ def embed_pictures(
         records: the pictures, ids all different.
         encoder: turns pictures into (n, d) unit rows.
         out: folder to write.
-        batch_size: pictures the encoder gets at once, at most.
+        batch_size: pictures the encoder gets at once, at most; None takes the encoder's own `call_size`, else 32.
         shard_size: pictures a shard; an interruption costs at most the work on one shard.
         dtype: how features are stored.
         set_aside: files that were set aside before, to be listed in the folder with the others.
@@ -81,6 +81,7 @@ def embed_pictures(
     """
     records = list(records)
     _check_records(records)
+    batch_size = getattr(encoder, "call_size", 32) if batch_size is None else batch_size
     if min(batch_size, shard_size, workers or 1) < 1:
         raise InputError("batch_size, shard_size and workers must be at least 1")
     settings = EmbedSettings(dtype, _SHRINK_FACTOR * encoder.card.image_size)

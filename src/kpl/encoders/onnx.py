@@ -1,12 +1,18 @@
-"""Two ONNX towers and a `tokenizers` file: the loader of `mini`."""
+"""Two ONNX towers and a `tokenizers` file, without torch: the loader of `mini` and of exported encoders.
+
+Pictures are prepared and encoded in small batches, one a core, each on a single thread: nothing waits for a slower
+thread within an operator, and results do not depend on the number of cores.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +20,15 @@ from numpy.typing import NDArray
 from kpl.encoders.preprocess import prepare
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError, InputError
+from kpl.images import ordered_map
 
 __all__ = ["OnnxEncoder", "load"]
 
 _IMAGES, _TEXTS, _TOKENIZER = "weights/image.onnx", "weights/text.onnx", "weights/tokenizer.json"
-_BATCH: Final = 32
+_BATCH: Final = 8  # a core's share at a time: enough to fill a core, small enough to stay in its cache
+_CALL: Final = 64
+Item = TypeVar("Item")
+_UNKNOWN: Final = ("[UNK]", "<unk>")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 
 
@@ -42,7 +52,12 @@ def load(
 class OnnxEncoder:
     """An encoder of two ONNX towers in a folder, run on the processor.
 
-    The image tower reads `image` (n, 3, s, s) and the text tower `ids` and `mask` (n, length); each gives `rows`.
+    The image tower reads `image` (n, 3, s, s) and the text tower `ids` and `mask` (n, length), or the first of these
+    alone; each gives `rows`.
+
+    Attributes:
+        call_size: pictures worth handing over in one call
+        numerics: what features depend on beside the encoder's identity
 
     Raises:
         EncoderError: a file is missing, does not have the hash of the card, or cannot be read.
@@ -52,17 +67,24 @@ class OnnxEncoder:
         import onnxruntime as ort
         from tokenizers import Tokenizer
 
-        contents = _read_checked(folder, card, (_IMAGES, _TEXTS, _TOKENIZER))
+        for name in [_IMAGES, _TEXTS, _TOKENIZER, *(name for name in card.files if name.endswith(".onnx.data"))]:
+            _check(folder, card, name)
         options = ort.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = 1
         try:
-            self._images = ort.InferenceSession(contents[_IMAGES], options, providers=["CPUExecutionProvider"])
-            self._texts = ort.InferenceSession(contents[_TEXTS], options, providers=["CPUExecutionProvider"])
-            self._tokenizer = Tokenizer.from_buffer(contents[_TOKENIZER])
+            # By path and not from bytes: weights that lie beside a graph of more than 2 GB are found, and mapped.
+            self._images = ort.InferenceSession(folder / _IMAGES, options, providers=["CPUExecutionProvider"])
+            self._texts = ort.InferenceSession(folder / _TEXTS, options, providers=["CPUExecutionProvider"])
+            self._tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
         except Exception as error:
             raise EncoderError(f"encoder {card.name!r}: its files cannot be loaded ({error})") from error
-        self._unknown = int(self._tokenizer.token_to_id("[UNK]") or 0)
+        self._text_inputs = {entry.name for entry in self._texts.get_inputs()}
+        self._unknown = next(filter(None, map(self._tokenizer.token_to_id, _UNKNOWN)), None)
         self._card = card
+        self._threads = available_cores()
+        self.call_size = max(_CALL, 4 * _BATCH * self._threads)
+        self.numerics = f"onnxruntime {ort.__version__}, {platform.machine()}"
 
     @property
     def card(self) -> EncoderCard:
@@ -90,11 +112,7 @@ class OnnxEncoder:
         Raises:
             InputError: something is not a picture of three channels.
         """
-        starts = range(0, len(pictures), _BATCH)
-        return self._rows(
-            self._images.run(["rows"], {"image": prepare(pictures[start : start + _BATCH], self._card)})[0]
-            for start in starts
-        )
+        return self._rows(pictures, lambda part: self._images.run(["rows"], {"image": prepare(part, self._card)})[0])
 
     def encode_texts(self, sentences: Sequence[str]) -> NDArray[np.float32]:
         """Encode sentences into (m, d) unit rows.
@@ -102,35 +120,43 @@ class OnnxEncoder:
         Raises:
             InputError: a sentence has more tokens than `context_length`; nothing is cut.
         """
-        starts = range(0, len(sentences), _BATCH)
-        return self._rows(
-            self._texts.run(["rows"], self._tokens(sentences[start : start + _BATCH]))[0] for start in starts
-        )
+        return self._rows(sentences, lambda part: self._texts.run(["rows"], self._tokens(part))[0])
 
-    def _rows(self, parts: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    def _rows(
+        self, items: Sequence[Item], tower: Callable[[Sequence[Item]], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        batches = [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]
+        if len(batches) > 1 < self._threads:
+            parts = list(ordered_map(tower, batches, workers=self._threads, look_ahead=self._threads))
+        else:
+            parts = [tower(batch) for batch in batches]
         rows = np.concatenate([np.empty((0, self._card.dim), dtype=np.float32), *parts])
         return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
     def _tokens(self, sentences: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-        """Token ids and mask, both (n, length). A sentence without any word is one unknown word."""
-        rows = [encoding.ids or [self._unknown] for encoding in self._tokenizer.encode_batch(list(sentences))]
-        length = max(map(len, rows))
+        """Token ids and mask, both (n, length), padded as the tokenizer's file says, else with zeros.
+
+        A sentence without any token is one unknown word.
+        """
+        encodings = self._tokenizer.encode_batch(list(sentences))
+        length = max(1, *(len(encoding.ids) for encoding in encodings))
         if length > self.context_length:
-            worst = sentences[int(np.argmax([len(row) for row in rows]))]
+            worst = sentences[int(np.argmax([len(encoding.ids) for encoding in encodings]))]
             raise InputError(
                 f"a sentence of {length} tokens is too long for {self._card.name!r}, which reads "
                 f"{self.context_length}: shorten {worst[:60]!r}"
             )
-        ids = np.zeros((len(rows), length), dtype=np.int64)
+        ids = np.zeros((len(encodings), length), dtype=np.int64)
         mask = np.zeros_like(ids)
-        for k, row in enumerate(rows):
+        for k, encoding in enumerate(encodings):
+            row, read = (encoding.ids, encoding.attention_mask) if encoding.ids else ([self._unknown or 0], [1])
             ids[k, : len(row)] = row
-            mask[k, : len(row)] = 1
-        return {"ids": ids, "mask": mask}
+            mask[k, : len(row)] = read
+        return {name: array for name, array in (("ids", ids), ("mask", mask)) if name in self._text_inputs}
 
     def count_tokens(self, sentence: str) -> int:
         """Count the tokens of a sentence as the encoder reads it."""
-        return max(1, len(self._tokenizer.encode(sentence).ids))
+        return max(1, sum(self._tokenizer.encode(sentence).attention_mask))
 
     def unknown_words(self, sentence: str) -> list[str]:
         """List the words of a sentence that the tokenizer does not know, each once, as they are written."""
@@ -138,26 +164,28 @@ class OnnxEncoder:
         words = [
             sentence[a:b]
             for token, (a, b) in zip(encoding.ids, encoding.offsets, strict=True)
-            if token == self._unknown
+            if token == self._unknown  # byte-level tokenizers have none: they spell every word
         ]
         return list(dict.fromkeys(word for word in words if _WORD.fullmatch(word)))
 
 
-def _read_checked(folder: Path, card: EncoderCard, needed: Sequence[str]) -> dict[str, Any]:
-    """The bytes of every file of the card, after checking its hash."""
-    contents: dict[str, Any] = {}
-    for name in needed:
-        path = folder / name
-        if name not in card.files:
-            raise EncoderError(f"encoder {card.name!r}: its card names no file {name!r}")
-        try:
-            contents[name] = path.read_bytes()
-        except OSError as error:
-            raise EncoderError(f"encoder {card.name!r}: cannot read {path} ({error.strerror})") from error
-        found = hashlib.sha256(contents[name]).hexdigest()
-        if found != card.files[name]:
-            raise EncoderError(
-                f"encoder {card.name!r}: {path} has hash {found[:12]}, its card says {card.files[name][:12]}; "
-                "the file is damaged or was exchanged: install the package again"
-            )
-    return contents
+def available_cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check(folder: Path, card: EncoderCard, name: str) -> None:
+    """Compare a file's hash with the card's."""
+    path = folder / name
+    if name not in card.files:
+        raise EncoderError(f"encoder {card.name!r}: its card names no file {name!r}")
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise EncoderError(f"encoder {card.name!r}: cannot read {path} ({error.strerror})") from error
+    if found != card.files[name]:
+        raise EncoderError(
+            f"encoder {card.name!r}: {path} has hash {found[:12]}, its card says {card.files[name][:12]}; "
+            "the file is damaged or was exchanged: install the package again"
+        )
