@@ -109,7 +109,40 @@ def mini(found: dict[str, Any]) -> str:
         "| descriptions | averaged | KPL |\n|---|---|---|\n" + "\n".join(rows) + "\n\n"
         f"Class names only: {100 * names['accuracy']:.1f}, inside the band of invented words ({100 * low:.1f} to\n"
         f"{100 * high:.1f}). A linear probe of the same features, which needs labels: {cell(found['linear_probe'])}.\n"
+        f"{_training_runs(found['training_runs'])}"
     )
+
+
+def _training_runs(runs: dict[str, Any]) -> str:
+    """The spread over seeds, the controls, and kinds that training never saw."""
+
+    def share(run: str, figure: str = "held_out_wordings") -> float:
+        return 100 * float(runs[run][figure]["twenty_sentences"])
+
+    seeds = [run for run in runs if run.startswith("seed")]
+    left_out = [run for run in runs if run.startswith("left-out")]
+    two, eight = ([share(run, f"left_out_{way}_way") for run in left_out] for way in ("two", "eight"))
+    by_other = {name: [100 * runs[run]["second_author"][name] for run in seeds] for name in ("names", "cupl", "kpl")}
+    names, averaged, own = (_spread(by_other[name]) for name in ("names", "cupl", "kpl"))
+    kept = _spread([share(run) for run in seeds])
+    pairs = ", ".join(run.removeprefix("left-out-").replace("-", "/") for run in left_out)
+    return (
+        f"Over {len(seeds)} training seeds: names {names}, wordings kept out\n"
+        f"{kept}, the second author's sentences {averaged} averaged and\n"
+        f"{own} with KPL. Controls: invented words in every caption {share('invented-words'):.1f} (so\n"
+        "accuracy on kinds that were seen proves no knowledge; wordings kept out and other people's sentences do),\n"
+        f"captions of other pictures {share('shuffled-captions'):.1f}. Two kinds left out of training in turn\n"
+        f"({pairs}):\n"
+        f"told apart from each other in {_list(two)} %, found among all eight in {_list(eight)} %.\n"
+    )
+
+
+def _spread(values: list[float]) -> str:
+    return f"{min(values):.1f} to {max(values):.1f}"
+
+
+def _list(values: list[float]) -> str:
+    return ", ".join(f"{value:.0f}" for value in values)
 
 
 PARTS = {"mini": mini, "regimes": regimes, "fidelity": fidelity, "speed": speed, "streaming": streaming}

@@ -13,6 +13,8 @@ from tokenizers import Tokenizer
 
 from captions import Bank, load_bank
 from controls import invented_bank
+from kpl.knowledge import load_knowledge
+from kpl.methods import make_method
 from labels import KINDS
 from pools import load_pictures, validation_rows
 from towers import ImageTower, TextTower
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["encode_pictures", "encode_sentences", "measure_towers"]
 
 Floats = NDArray[np.float32]
+SECOND_AUTHOR = Path(__file__).parents[1] / "benchmarks/knowledge/blood-cells-second-author.yaml"
 
 
 def encode_pictures(tower: ImageTower, pictures: list[NDArray[np.uint8]]) -> Floats:
@@ -73,6 +76,19 @@ def _by_wording(
     return {"one_sentence": float(np.mean(single)), "twenty_sentences": float(np.mean(many))}
 
 
+def _second_author(x: Floats, truth: NDArray[np.int64], tower: TextTower, tokenizer: Tokenizer) -> dict[str, float]:
+    """Accuracy with somebody else's descriptions of the eight kinds, and with their bare names."""
+    base = load_knowledge(SECOND_AUTHOR)
+    found_at = [base.resolve("immature granulocyte" if kind == "ig" else kind) for kind in KINDS]
+    places = [c for c in found_at if c is not None]
+    prompts, names = base.prompts(), base.name_prompts()
+    texts = [encode_sentences(tower, tokenizer, prompts[c]) for c in places]
+    found = {name: float((make_method(name).fit(x, texts).predict(x) == truth).mean()) for name in ("cupl", "kpl")}
+    scores = x @ encode_sentences(tower, tokenizer, [names[c] for c in places]).T
+    scores += 1e-6 * np.random.default_rng(0).random(scores.shape)  # names that read the same share at random
+    return {"names": float((scores.argmax(axis=1) == truth).mean()), **found}
+
+
 def _ridge_probe(x: Floats, y: NDArray[np.int64], tests: Floats, truth: NDArray[np.int64]) -> float:
     design = np.c_[x, np.ones(len(x))].astype(np.float64)
     weights = np.linalg.solve(design.T @ design + 0.1 * np.eye(design.shape[1]), design.T @ np.eye(len(KINDS))[y])
@@ -95,6 +111,7 @@ def measure_towers(image: ImageTower, text: TextTower, tokenizer: Tokenizer, pla
         bank = invented_bank(load_bank(plan.banks, held_out=False), held_out=True)
     result: dict[str, Any] = {
         "held_out_wordings": _by_wording(tests, truth, text, tokenizer, bank, everything),
+        "second_author": _second_author(tests, truth, text, tokenizer),
         "linear_probe": _ridge_probe(x, kinds, tests, truth),
     }
     for name in sorted({"textbook", "bench", "annotator", "atlas"} - set(plan.banks)):
