@@ -1,0 +1,174 @@
+"""The shipped packs: whole, balanced, visible, positive, each sentence once, and found by the names of their data."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+
+import pytest
+
+from kpl.knowledge import check_tokens, find_doubts, load_knowledge, pack_names
+from kpl.knowledge.folding import fold_sentence
+
+MEDICAL = {
+    "blood-cells": 10,
+    "brain-mri": 4,
+    "breast-ultrasound": 3,
+    "chest-covid": 4,
+    "chest-pneumonia": 2,
+    "chest-tuberculosis": 2,
+    "diabetic-retinopathy": 5,
+    "gastrointestinal-endoscopy": 8,
+    "malaria-cells": 2,
+    "retina-diseases": 4,
+    "retinal-oct": 4,
+    "skin-lesions": 7,
+}
+DESCRIBED = [*MEDICAL]
+
+NEGATION = re.compile(
+    r"\b(no|not|none|never|neither|nor|without|lack(s|ing)?|absen(t|ce)|hardly|scarcely|devoid|missing|free (of|from)|cannot|nothing"
+    r"|fails?|\w+-free|\w+n't|rather than|instead of|excludes?)\b"
+)
+UNSEEN = re.compile(
+    r"\b(symptoms?|patients?|pains?|painful|cough\w*|fever|prognos\w*|treat\w*|therap\w*|years?|aged?|elderly|child\w*"
+    r"|risks?|caus\w+|due to|diagnos\w*|suggest\w*|indicat\w*|infections?|histor\w*|surviv\w*|mortal\w*|percent\w*"
+    r"|commonly|typical\w*|often|usually|frequent\w*|rare\w*|consistent with|sign of|characteristic\w*)\b"
+)
+SENTENCE = re.compile(r"[a-z][A-Za-z ,'/-]*[A-Za-z]")
+FILLERS = frozenset("a an and as at by for from in into its of on one or over that the to two with".split())
+
+
+@pytest.fixture(scope="module")
+def packs():
+    return {name: load_knowledge(name) for name in DESCRIBED}
+
+
+def sentences(kb):
+    return [(entry, description.text) for entry in kb.classes for description in entry.descriptions]
+
+
+def faulty(kb, is_fault):
+    return [f"{entry.key}: {text}" for entry, text in sentences(kb) if is_fault(entry, text)]
+
+
+def stems(text):
+    """The words that carry the meaning, cut to five letters, so that 'lobe' and 'lobes' count as one."""
+    return frozenset(word[:5].rstrip("s") for word in re.findall(r"[a-z]+", text.lower()) if word not in FILLERS)
+
+
+@pytest.mark.parametrize("name", MEDICAL)
+def test_medical_packs_describe_each_class_with_25_sentences(packs, name):
+    assert len(packs[name].classes) == MEDICAL[name]
+    assert min(len(entry.descriptions) for entry in packs[name].classes) >= 25
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_counts_are_balanced(packs, name):
+    counts = [len(entry.descriptions) for entry in packs[name].classes]
+    mean = sum(counts) / len(counts)
+    assert 0.8 * mean <= min(counts) <= max(counts) <= 1.2 * mean
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_modality_and_provenance_are_stated(packs, name):
+    kb = packs[name]
+    assert kb.task.modality
+    assert {d.provenance for entry in kb.classes for d in entry.descriptions} == {kb.provenance}
+    assert kb.provenance.author == "KPL authors"
+    assert kb.provenance.written
+    assert kb.provenance.source == "general knowledge, unverified"
+    assert kb.provenance.reviewed_by is None
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_sentences_go_on_from_the_template(packs, name):
+    assert not faulty(packs[name], lambda _, text: not SENTENCE.fullmatch(text))
+    assert not faulty(packs[name], lambda _, text: not 4 <= len(text.split()) <= 25)
+    assert not find_doubts(packs[name])
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_prompts_fit_the_shortest_encoder(packs, name):
+    """A bound on CLIP's and SigLIP's tokens: a medical word splits into pieces of three letters or more."""
+    check_tokens(packs[name], lambda prompt: 2 + sum(-(-len(w) // 5) for w in re.findall(r"\w+|[^\w ]", prompt)), 64)
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_sentences_say_what_is_seen(packs, name):
+    assert not faulty(packs[name], lambda _, text: NEGATION.search(text.lower()))
+    assert not faulty(packs[name], lambda _, text: UNSEEN.search(text.lower()))
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_sentences_name_no_other_class(packs, name):
+    names = {
+        entry.key: [
+            re.compile(rf"\b{re.escape(each.replace('_', ' ').lower())}s?\b")
+            for each in (entry.key, entry.name, *entry.aliases)
+            if len(each) > 2
+        ]
+        for entry in packs[name].classes
+    }
+
+    def names_another(entry, text):
+        others = (pattern for key in names if key != entry.key for pattern in names[key])
+        return any(pattern.search(text.lower()) for pattern in others)
+
+    assert not faulty(packs[name], names_another)
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_no_sentence_says_what_another_says(packs, name):
+    listed = sentences(packs[name])
+    assert len({fold_sentence(text) for _, text in listed}) == len(listed)
+    words = [stems(text) for _, text in listed]
+    near = [
+        (listed[i][1], listed[j][1])
+        for i, j in combinations(range(len(listed)), 2)
+        if len(words[i] & words[j]) >= 0.7 * len(words[i] | words[j])
+    ]
+    assert not near
+
+
+FOLDERS = {
+    "chest-tuberculosis": "Tuberculosis Normal 1 0",
+    "chest-pneumonia": "NORMAL PNEUMONIA",
+    "chest-covid": "COVID|Lung_Opacity|Normal|Viral Pneumonia",
+    "malaria-cells": "Parasitized Uninfected",
+    "diabetic-retinopathy": "0 1 2 3 4",
+    "retina-diseases": "1_normal 2_cataract 2_glaucoma diabetic_retinopathy",
+    "brain-mri": "glioma meningioma notumor pituitary glioma_tumor meningioma_tumor no_tumor pituitary_tumor",
+    "breast-ultrasound": "benign malignant normal",
+    "skin-lesions": "akiec bcc bkl df mel nv vasc",
+    "gastrointestinal-endoscopy": "dyed-lifted-polyps dyed-resection-margins esophagitis normal-cecum normal-pylorus "
+    "normal-z-line polyps ulcerative-colitis",
+    "retinal-oct": "CNV DME DRUSEN NORMAL",
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_data_sets_own_folder_names_are_classes(packs, name):
+    folders = FOLDERS[name].split("|" if "|" in FOLDERS[name] else " ")
+    found = {packs[name].resolve(folder) for folder in folders}
+    assert found == set(range(len(packs[name].classes)))
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("pbc_blood_cells/train", "blood-cells"),
+        ("chest_xray_pneumonia", "chest-pneumonia"),
+        ("malaria_cells", "malaria-cells"),
+        ("breast_ultrasound", "breast-ultrasound"),
+        ("idrid_retinopathy", "diabetic-retinopathy"),
+    ],
+)
+def test_folders_of_real_pictures_are_classes(shared, packs, folder, name):
+    found = [packs[name].resolve(each.name) for each in (shared / "images" / folder).iterdir() if each.is_dir()]
+    assert None not in found
+    assert len(set(found)) == len(found) > 1
+
+
+def test_every_pack_is_tested_here():
+    assert set(DESCRIBED) == set(pack_names())
