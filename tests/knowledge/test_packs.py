@@ -17,8 +17,12 @@ MEDICAL = {
     "chest-covid": 4,
     "chest-pneumonia": 2,
     "chest-tuberculosis": 2,
+    "colorectal-histology": 8,
     "diabetic-retinopathy": 5,
     "gastrointestinal-endoscopy": 8,
+    "kidney-ct": 4,
+    "knee-osteoarthritis": 5,
+    "lung-colon-histology": 5,
     "malaria-cells": 2,
     "retina-diseases": 4,
     "retinal-oct": 4,
@@ -33,7 +37,7 @@ NEGATION = re.compile(
 UNSEEN = re.compile(
     r"\b(symptoms?|patients?|pains?|painful|cough\w*|fever|prognos\w*|treat\w*|therap\w*|years?|aged?|elderly|child\w*"
     r"|risks?|caus\w+|due to|diagnos\w*|suggest\w*|indicat\w*|infections?|histor\w*|surviv\w*|mortal\w*|percent\w*"
-    r"|commonly|typical\w*|often|usually|frequent\w*|rare\w*|consistent with|sign of|characteristic\w*)\b"
+    r"|rarely|commonly|typical\w*|often|usually|frequent\w*|consistent with|sign of|characteristic\w*)\b"
 )
 SENTENCE = re.compile(r"[a-z][A-Za-z ,'/-]*[A-Za-z]")
 FILLERS = frozenset("a an and as at by for from in into its of on one or over that the to two with".split())
@@ -144,6 +148,10 @@ FOLDERS = {
     "gastrointestinal-endoscopy": "dyed-lifted-polyps dyed-resection-margins esophagitis normal-cecum normal-pylorus "
     "normal-z-line polyps ulcerative-colitis",
     "retinal-oct": "CNV DME DRUSEN NORMAL",
+    "colorectal-histology": "01_TUMOR 02_STROMA 03_COMPLEX 04_LYMPHO 05_DEBRIS 06_MUCOSA 07_ADIPOSE 08_EMPTY",
+    "lung-colon-histology": "colon_aca colon_n lung_aca lung_n lung_scc",
+    "knee-osteoarthritis": "0 1 2 3 4",
+    "kidney-ct": "Cyst Normal Stone Tumor",
 }
 
 
