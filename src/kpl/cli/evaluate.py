@@ -12,14 +12,32 @@ from rich.table import Table
 from rich.text import Text
 
 from kpl.cli.progress import stages
+from kpl.errors import LabelsError
 
 if TYPE_CHECKING:
-    from kpl.evaluation import Scores
+    from collections.abc import Sequence
+
+    from kpl.evaluation import OperatingRule, Scores
+    from kpl.evaluation import Table as ScoreTable
     from kpl.runs import Evaluation
 
 __all__ = ["evaluate", "print_evaluation"]
 
-_COLUMNS = (("accuracy", "accuracy"), ("balanced_accuracy", "balanced"), ("macro_f1", "macro F1"), ("auroc", "AUROC"))
+_COLUMNS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced",
+    "macro_f1": "macro F1",
+    "auroc": "AUROC",
+    "average_precision": "AP",
+    "kappa": "kappa",
+    "kappa_linear": "linear",
+    "kappa_quadratic": "quadratic",
+    "brier": "Brier",
+    "nll": "NLL",
+    "ece": "ECE",
+    "classwise_ece": "class ECE",
+}
+_FIRST = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 _WITH_INTERVAL = ("accuracy", "balanced_accuracy")  # as much as 80 columns hold; --json has them all
 
 
@@ -29,9 +47,22 @@ def evaluate(
         Path | None, typer.Option(help="CSV with image,label[,group]; or a folder whose sub-folders are the classes.")
     ] = None,
     methods: Annotated[
-        str | None, typer.Option(help="Comma-separated names. Default: names,cupl,text,inmap,kpl-official,kpl.")
+        str | None,
+        typer.Option(help="Comma-separated names, or 'all'. Default: names,cupl,text,inmap,kpl-official,kpl."),
     ] = None,
-    json_out: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Compare the others with this method. Default: the run's own, else kpl.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Columns of the labels, such as site: score each value apart.")] = None,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Also print each class by itself.")] = False,
+    at: Annotated[
+        str | None, typer.Option(help="Operating point of each class: sensitivity=0.95, or specificity=0.9.")
+    ] = None,
+    ordered: Annotated[
+        bool, typer.Option("--ordered", help="The classes are grades in the knowledge's order: weighted kappas too.")
+    ] = False,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Also write all figures to this file.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Also draw them: a .svg, .png or .pdf file.")] = None,
     replicates: Annotated[int, typer.Option(min=0, help="Bootstrap replicates of the 95 % intervals.")] = 2000,
     ignore_unknown: Annotated[
         bool, typer.Option("--ignore-unknown", help="Leave out images whose label is no class of the knowledge.")
@@ -43,52 +74,160 @@ def evaluate(
 
       kpl evaluate run/ --labels labels.csv
 
-      kpl evaluate run/ --labels SCANS/ --methods cupl,kpl --json scores.json
+      kpl evaluate run/ --labels labels.csv --by site --per-class --at sensitivity=0.95
 
-      kpl evaluate bundle/ --json scores.json
+      kpl evaluate bundle/ --methods all --json scores.json --figure scores.svg
     """
     from kpl.embeddings import write_atomically
+    from kpl.evaluation import check_figure, draw_table
     from kpl.runs import EVALUATED
     from kpl.runs import evaluate as run_evaluate
 
-    chosen = [name.strip() for name in methods.split(",") if name.strip()] if methods else list(EVALUATED)
+    if figure is not None:
+        check_figure(figure)
+    rule = None if at is None else _rule(at)
+    chosen = _listed(methods) if methods else list(EVALUATED)
     with stages() as progress:
         result = run_evaluate(
             target,
             labels=labels,
-            methods=chosen,
+            methods="all" if chosen == ["all"] else chosen,
             replicates=replicates,
             ignore_unknown=ignore_unknown,
+            against=against,
+            by=_listed(by or ""),
+            ordered=ordered,
+            rule=rule,
             progress=progress,
         )
     print_evaluation(result)
+    console = Console()
+    if per_class or rule:
+        _print_classes(console, result.table)
+    _print_subgroups(console, result.table)
     if json_out is not None:
         write_atomically(json_out, (json.dumps(result.table.to_json(), indent=2) + "\n").encode())
         typer.echo(f"Figures written to {json_out}")
+    if figure is not None:
+        write_atomically(figure, draw_table(result.table, figure.suffix))
+        typer.echo(f"Drawn in {figure}")
 
 
 def print_evaluation(result: Evaluation) -> None:
-    """Print the table of methods, the majority and chance rates, and what was left out."""
+    """Print the methods with the majority and chance rows, how they compare, and what was left out."""
     console = Console()
-    any_row = result.table.majority
-    table = Table("method", title=f"{any_row.n} labelled images (95 % interval)", title_justify="left")
-    for _, title in _COLUMNS:
-        table.add_column(title, justify="right")
-    for name, scores in result.table.scores.items():
-        table.add_row(name, *(_cell(scores, metric) for metric, _ in _COLUMNS))
-    table.add_section()
-    table.add_row("majority", *(_cell(any_row, metric) for metric, _ in _COLUMNS), style="dim")
-    console.print(table)
-    console.print(f"Guessing evenly: {result.table.chance:.1%}", highlight=False)
+    table = result.table
+    title = f"{table.majority.n} labelled images (95 % interval)"
+    _print_scores(console, title, table, _FIRST)
+    rest = [
+        metric
+        for metric in _COLUMNS
+        if metric not in _FIRST and any(getattr(scores, metric) is not None for scores in table.scores.values())
+    ]
+    _print_scores(console, "Agreement, and whether the probabilities can be believed", table, rest)
+    if table.differences:
+        rows = Table(
+            "method",
+            "accuracy",
+            "95 % interval",
+            "p",
+            "p (Holm)",
+            title=f"Less {table.reference}",
+            title_justify="left",
+        )
+        for name, difference in table.differences.items():
+            interval = "-" if not difference.interval else "{:+.3f} to {:+.3f}".format(*difference.interval)
+            p_values = (_p_value(difference.p_value), _p_value(difference.p_holm))
+            rows.add_row(name, f"{difference.accuracy:+.3f}", interval, *p_values)
+        console.print(rows)
+    console.print(f"Guessing evenly: {table.chance:.1%}", highlight=False)
     for notice in result.notices:
         console.print(Text(f"Note: {notice}", style="yellow"), soft_wrap=True)
     for name in result.left_out:
         console.print(f"Note: {name} was left out: the source has no class-name prompt", style="yellow")
 
 
+def _print_scores(console: Console, title: str, table: ScoreTable, metrics: Sequence[str]) -> None:
+    shown = Table("method", title=title, title_justify="left")
+    for metric in metrics:
+        shown.add_column(_COLUMNS[metric], justify="right")
+    for name, scores in table.scores.items():
+        shown.add_row(name, *(_cell(scores, metric) for metric in metrics))
+    shown.add_section()
+    for name, scores in (("majority", table.majority), ("chance", table.guessing)):
+        shown.add_row(name, *(_cell(scores, metric) for metric in metrics), style="dim")
+    console.print(shown)
+
+
+def _print_classes(console: Console, table: ScoreTable) -> None:
+    """Print the classes of the method that the others are compared with, else of the first."""
+    name = table.reference or next(iter(table.scores))
+    shown = Table("class", title=f"Each class against the rest, by {name}", title_justify="left")
+    pointed = any(entry.operating for entry in table.details[name].classes.values())
+    for column in ("n", "sensitivity", "specificity", "precision", "F1", "AUROC", "AP"):
+        shown.add_column(column, justify="right")
+    for column in ("threshold", "sens.", "spec.") if pointed else ():
+        shown.add_column(column, justify="right")
+    for key, entry in table.details[name].classes.items():
+        point = entry.operating or (None, None, None)
+        shown.add_row(
+            Text(key),
+            str(entry.n),
+            _number(entry.sensitivity, entry.intervals.get("sensitivity")),
+            _number(entry.specificity, entry.intervals.get("specificity")),
+            *(_number(value) for value in (entry.precision, entry.f1, entry.auroc, entry.average_precision)),
+            *((_number(value) for value in point) if pointed else ()),
+        )
+    console.print(shown)
+    if pointed:
+        console.print("Thresholds were chosen on these very labels: on new pictures they do a little worse.")
+
+
+def _print_subgroups(console: Console, table: ScoreTable) -> None:
+    name = table.reference or next(iter(table.scores))
+    for column, values in table.subgroups.get(name, {}).items():
+        shown = Table(title=Text(f"By {column}, {name}"), title_justify="left")
+        shown.add_column(Text(column))
+        for heading in ("n", *(_COLUMNS[metric] for metric in _FIRST)):
+            shown.add_column(heading, justify="right")
+        for value, scores in values.items():
+            shown.add_row(Text(value), str(scores.n), *(_cell(scores, metric) for metric in _FIRST))
+        console.print(shown)
+
+
+def _rule(text: str) -> OperatingRule:
+    from kpl.evaluation import OperatingRule
+
+    reach, _, value = text.partition("=")
+    try:
+        share = float(value)
+    except ValueError:
+        share = float("nan")
+    if reach == "sensitivity" and 0 < share <= 1:
+        return OperatingRule("sensitivity", share)
+    if reach == "specificity" and 0 < share <= 1:
+        return OperatingRule("specificity", share)
+    raise LabelsError(
+        f"--at {text!r} is no operating point: write sensitivity=0.95 or specificity=0.9, a share up to 1"
+    )
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def _cell(scores: Scores, metric: str) -> str:
     value = getattr(scores, metric)
+    return _number(value, scores.intervals.get(metric) if metric in _WITH_INTERVAL else None)
+
+
+def _number(value: float | None, interval: tuple[float, float] | None = None) -> str:
     if value is None:
         return "-"
-    interval = scores.intervals.get(metric) if metric in _WITH_INTERVAL else None
     return f"{value:.3f}" + (f" ({interval[0]:.3f}-{interval[1]:.3f})" if interval else "")
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -11,6 +11,7 @@ from kpl.evaluation.details import (
     describe,
     operating_point,
 )
+from kpl.evaluation.figures import FIGURE_SUFFIXES, check_figure, draw_table
 from kpl.evaluation.labels import Truth, read_labels
 from kpl.evaluation.metrics import (
     METRICS,
@@ -30,6 +31,7 @@ from kpl.evaluation.trust import ReliabilityBin, coverage_risk, reliability
 
 __all__ = [
     "CHANCE",
+    "FIGURE_SUFFIXES",
     "MAJORITY",
     "METRICS",
     "ClassScores",
@@ -51,11 +53,13 @@ __all__ = [
     "brier_score",
     "calibration_error",
     "chance_rate",
+    "check_figure",
     "cohen_kappa",
     "compare",
     "confusion_matrix",
     "coverage_risk",
     "describe",
+    "draw_table",
     "evaluate_predictions",
     "macro_f1",
     "majority_rate",

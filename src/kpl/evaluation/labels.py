@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,8 @@ class Truth:
     """Class names that the knowledge does not have, with the number of images left out for each."""
     notices: tuple[str, ...] = ()
     """What the user should be told, one sentence each."""
+    columns: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    """Further columns that were asked for, (n,) each; None where the labels say nothing."""
 
 
 def read_labels(
@@ -45,6 +47,7 @@ def read_labels(
     knowledge: KnowledgeBase | Sequence[str],
     *,
     ignore_unknown: bool = False,
+    columns: Sequence[str] = (),
 ) -> Truth:
     """Read the true classes of a run's images.
 
@@ -54,6 +57,7 @@ def read_labels(
         ids: (n,) the images of the run.
         knowledge: what resolves class names: a knowledge base (key, name or alias), or a plain list of C class names.
         ignore_unknown: leave images of classes that the knowledge does not have out of the score, instead of refusing.
+        columns: further columns of a CSV file to read, such as a site or a scanner.
 
     Raises:
         LabelsError: no label is for an image of the run, an image has two labels, a class is unknown, or the source
@@ -61,9 +65,11 @@ def read_labels(
     """
     classes = _Classes(knowledge)
     if not isinstance(source, str | Path):
+        if columns:
+            raise LabelsError(f"an array of class indices has no column {columns[0]!r}: give the labels as a CSV file")
         labels = _check_array(source, len(ids), len(classes.names))
         return _finish(labels, None, unused=0, ignored={}, notices=[])
-    rows = read_rows(Path(source))
+    rows = read_rows(Path(source), columns)
     places, exactly = match_names([row.image for row in rows], ids)
     matched = _one_each(rows, places)
     if not matched:
@@ -84,13 +90,18 @@ def read_labels(
     notices = (
         [] if exactly else ["images were matched by the end of their path, since no label names one as the run does"]
     )
-    return _finish(
+    truth = _finish(
         labels,
         tuple(groups) if any(group is not None for group in groups) else None,
         unused=sum(place is None for place in places),
         ignored=dict(unknown.most_common()),
         notices=notices,
     )
+    further = {
+        column: tuple(matched[place].more[at] if place in matched else None for place in range(len(ids)))
+        for at, column in enumerate(columns)
+    }
+    return replace(truth, columns=further)
 
 
 class _Classes:
@@ -134,10 +145,11 @@ def _one_each(rows: Sequence[LabelRow], places: Sequence[int | None]) -> dict[in
         if place is None:
             continue
         first = matched.setdefault(place, row)
-        if (fold_name(first.label), first.group) != (fold_name(row.label), row.group):
+        if (fold_name(first.label), first.group, first.more) != (fold_name(row.label), row.group, row.more):
+            and_more = f", {first.more} and {row.more}" if row.more else ""
             raise LabelsError(
                 f"{row.image!r} is labelled twice, as {first.label!r} (group {first.group!r}) and as {row.label!r} "
-                f"(group {row.group!r}): keep one of the two"
+                f"(group {row.group!r}){and_more}: keep one of the two"
             )
     return matched
 

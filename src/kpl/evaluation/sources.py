@@ -6,13 +6,13 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from kpl.errors import InputError, LabelsError
 from kpl.images import find_pictures
 from kpl.knowledge.folding import fold_name
 
-__all__ = ["LabelRow", "read_folder", "read_rows", "read_table"]
+__all__ = ["LabelRow", "headers", "place_of", "read_folder", "read_rows", "read_table", "read_text", "records"]
 
 _DELIMITERS = ",;\t|"
 _COLUMNS = {
@@ -29,19 +29,23 @@ class LabelRow(NamedTuple):
     image: str
     label: str
     group: str | None = None
+    more: tuple[str | None, ...] = ()
+    """Cells of the further columns that were asked for; None where a cell is empty."""
 
 
-def read_rows(source: Path) -> list[LabelRow]:
-    """Read a folder or a table, whichever `source` is.
+def read_rows(source: Path, columns: Sequence[str] = ()) -> list[LabelRow]:
+    """Read a folder or a table, whichever `source` is; of a table also the named further columns.
 
     Raises:
-        LabelsError: it does not exist, or holds no labels that can be read.
+        LabelsError: it does not exist, holds no labels that can be read, or has no such column.
     """
     if source.is_dir():
+        if columns:
+            raise LabelsError(f"a folder of class folders has no column {columns[0]!r}: give the labels as a CSV file")
         return read_folder(source)
     if not source.is_file():
         raise LabelsError(f"no such labels: {str(source)!r}. Give a CSV file, or a folder with one sub-folder a class")
-    return read_table(source)
+    return read_table(source, columns)
 
 
 def read_folder(root: Path) -> list[LabelRow]:
@@ -65,8 +69,10 @@ def read_folder(root: Path) -> list[LabelRow]:
     return rows
 
 
-def read_table(path: Path) -> list[LabelRow]:
+def read_table(path: Path, columns: Sequence[str] = ()) -> list[LabelRow]:
     """Read a delimited text file with a header: a column for the image, one for the label, perhaps one for the group.
+
+    `columns` names further ones to read.
 
     The columns are called image, file, filename or path; label or class; group or patient.
     The delimiter (comma, semicolon, tab or bar) is the one that makes such a header of the first line.
@@ -74,46 +80,63 @@ def read_table(path: Path) -> list[LabelRow]:
     Raises:
         LabelsError: the file cannot be read, has no such header, or a line does not fit it; names the line.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            text = file.read()
-    except OSError as error:
-        raise LabelsError(f"cannot read {path.name!r}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise LabelsError(f"{path.name!r} is not a UTF-8 text ({error.reason}): save it as CSV in UTF-8") from error
-    delimiter, columns, width = _find_header(text, path.name)
+    text = read_text(path)
+    delimiter, header = _find_header(text, path.name)
+    width = len(header)
+    image_at, label_at, group_at = (_place(header, _COLUMNS[kind]) for kind in ("image", "label", "group"))
+    further = [_further(header, column, path.name) for column in columns]
     rows: list[LabelRow] = []
-    for line, cells in list(_records(text, delimiter, path.name))[1:]:
+    for line, cells in list(records(text, delimiter, path.name))[1:]:
         if len(cells) != width:
             raise LabelsError(
                 f"{path.name!r}, line {line}: {len(cells)} cells where the header has {width}; "
                 f"put a name that holds {delimiter!r} in double quotes"
             )
-        image, label, group = (cells[at] if at is not None else "" for at in columns)
+        image, label, group = (cells[at] if at is not None else "" for at in (image_at, label_at, group_at))
         if not image:
             raise LabelsError(f"{path.name!r}, line {line}: no image named; fill the cell or remove the line")
-        rows.append(LabelRow(image, label.strip(), group.strip() or None))
+        more = tuple(cells[at].strip() or None for at in further)
+        rows.append(LabelRow(image, label.strip(), group.strip() or None, more))
     if not rows:
         raise LabelsError(f"{path.name!r} has a header and no labels: write one line an image")
     return rows
 
 
-def _find_header(text: str, name: str) -> tuple[str, tuple[int, int, int | None], int]:
-    """Return the delimiter, the places of image, label and group, and the number of columns."""
+def read_text(path: Path) -> str:
+    """Read a text file as it is, its line ends included.
+
+    Raises:
+        LabelsError: the file cannot be read, or is not UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return file.read()
+    except OSError as error:
+        raise LabelsError(f"cannot read {path.name!r}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise LabelsError(f"{path.name!r} is not a UTF-8 text ({error.reason}): save it as CSV in UTF-8") from error
+
+
+def headers(text: str, name: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each delimiter with the folded titles that it makes of the first line; those that fail are left out."""
     for delimiter in _DELIMITERS:
         try:
-            header = next(_records(text, delimiter, name), (0, []))[1]
+            header = next(records(text, delimiter, name), (0, []))[1]
         except LabelsError:
             continue
-        titles = [fold_name(title) for title in header]
-        image, label, group = (_place(titles, _COLUMNS[kind]) for kind in ("image", "label", "group"))
-        if image is None or label is None:
+        yield delimiter, [fold_name(title) for title in header]
+
+
+def _find_header(text: str, name: str) -> tuple[str, list[str]]:
+    """Return the delimiter and the titles of the columns."""
+    for delimiter, titles in headers(text, name):
+        if any(_place(titles, _COLUMNS[kind]) is None for kind in ("image", "label")):
             continue
         if _OF_PREDICTIONS.issubset(titles):
             raise LabelsError(
                 f"{name!r} holds predictions, not labels (it has columns confidence and margin): give the true labels"
             )
-        return delimiter, (image, label, group), len(header)
+        return delimiter, titles
     first = text.partition("\n")[0].strip()
     raise LabelsError(
         f"{name!r} has no header that names the columns image and label: its first line is {first[:80]!r}. "
@@ -121,11 +144,23 @@ def _find_header(text: str, name: str) -> tuple[str, tuple[int, int, int | None]
     )
 
 
+def _further(titles: Sequence[str], column: str, name: str) -> int:
+    at = _place(titles, [fold_name(column)])
+    if at is None:
+        raise LabelsError(f"{name!r} has no column {column!r}: it has {', '.join(titles)}")
+    return at
+
+
+def place_of(titles: Sequence[str], kind: Literal["image", "label", "group"]) -> int | None:
+    """Return the place of the column of that kind among folded titles."""
+    return _place(titles, _COLUMNS[kind])
+
+
 def _place(titles: Sequence[str], wanted: Sequence[str]) -> int | None:
     return next((titles.index(title) for title in wanted if title in titles), None)
 
 
-def _records(text: str, delimiter: str, name: str) -> Iterator[tuple[int, list[str]]]:
+def records(text: str, delimiter: str, name: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, cells) of every line that is not empty."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:

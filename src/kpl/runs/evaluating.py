@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings import FeatureRows, is_bundle, open_bundle
-from kpl.errors import FeaturesError, InputError, LabelsError
-from kpl.evaluation import Predicted, Resampling, Table, compare, read_labels
-from kpl.methods import make_method
+from kpl.errors import FeaturesError, InputError, LabelsError, UnknownNameError
+from kpl.evaluation import OperatingRule, Predicted, Resampling, Table, compare, read_labels
+from kpl.methods import METHODS, Method, make_method
 from kpl.runs.folder import is_run, open_run
 from kpl.runs.predictions import read_predictions
 
@@ -27,7 +28,7 @@ class Evaluation:
     """Methods side by side on the same images.
 
     Attributes:
-        table: scores with intervals, and the majority row.
+        table: scores with intervals, details of each method, and the majority and chance rows.
         notices: what was left out of the scoring, in plain words.
         left_out: methods that the source has no text for.
     """
@@ -44,9 +45,11 @@ class _Scored:
     features: FeatureRows
     descriptions: Sequence[NDArray[np.float32]]
     names: Sequence[NDArray[np.float32]] | None
+    classes: Sequence[str]
     truth: NDArray[np.int64]
-    groups: tuple[str | None, ...] | None
-    notices: tuple[str, ...]
+    groups: tuple[str | None, ...] | None = None
+    columns: Mapping[str, tuple[str | None, ...]] | None = None
+    notices: tuple[str, ...] = ()
     temperature: float | None = None
     done: dict[str, Predicted] | None = None
 
@@ -55,9 +58,13 @@ def evaluate(
     target: str | Path,
     *,
     labels: str | Path | None = None,
-    methods: Sequence[str] = EVALUATED,
+    methods: Sequence[str] | Literal["all"] = EVALUATED,
     replicates: int = 2000,
     ignore_unknown: bool = False,
+    against: str | None = None,
+    by: Sequence[str] = (),
+    ordered: bool = False,
+    rule: OperatingRule | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Evaluation:
     """Score methods on the images of a run or a feature bundle.
@@ -65,23 +72,57 @@ def evaluate(
     Args:
         target: a run folder of `kpl classify`, or a feature bundle.
         labels: a CSV with image and label, or a folder whose sub-folders are the classes; a bundle brings its own.
-        methods: registry names. The run's own method is scored by its `predictions.csv`.
+        methods: registry names, or "all"; of these, one that cannot be used here is left out and said. The run's own
+            method is scored by its `predictions.csv`.
         replicates: bootstrap replicates of the intervals.
         ignore_unknown: leave images out whose label is no class of the knowledge, instead of refusing.
+        against: compare every other method with this one; None takes the run's own, else `kpl` if it is scored.
+        by: columns of the labels whose values are scored apart.
+        ordered: the classes are grades in the order of the knowledge.
+        rule: choose an operating point for each class.
         progress: told "methods", how many are done, and how many there are.
 
     Raises:
         LabelsError, FeaturesError, UnknownNameError: what cannot be used.
     """
-    fresh = [make_method(name) for name in methods]  # an unknown name is refused before anything is read
+    every = methods == "all"
+    # an unknown name is refused before anything is read
+    fresh = [make_method(name) for name in (METHODS if every else methods)]
     if not fresh:
         raise InputError(f"no method to score: name at least one of {', '.join(EVALUATED)}")
-    scored = _of_bundle(Path(target), labels) if is_bundle(target) else _of_run(Path(target), labels, ignore_unknown)
+    if against is not None and against not in [method.name for method in fresh]:
+        raise UnknownNameError("method to compare with", against, [method.name for method in fresh])
+    scored = (
+        _of_bundle(Path(target), labels, by) if is_bundle(target) else _of_run(Path(target), labels, ignore_unknown, by)
+    )
+    results, left_out, notices = _learn(fresh, scored, every=bool(every), tell=progress or _silent)
+    table = compare(
+        scored.truth,
+        results,
+        n_classes=len(scored.classes),
+        groups=scored.groups,
+        reference=_reference(against, scored, results),
+        resampling=Resampling(replicates),
+        ordered=ordered,
+        classes=scored.classes,
+        rule=rule,
+        subgroups=scored.columns,
+    )
+    return Evaluation(table, (*scored.notices, *notices), tuple(left_out))
+
+
+def _silent(*_: object) -> None:
+    """Report progress to nobody."""
+
+
+def _learn(
+    fresh: Sequence[Method], scored: _Scored, *, every: bool, tell: Callable[[str, int, int], None]
+) -> tuple[dict[str, Predicted], list[str], list[str]]:
+    """Fit the methods; return what they say, which have no text here, and why others were left out."""
     results: dict[str, Predicted] = {}
-    left_out = []
+    left_out, notices = [], []
     for number, method in enumerate(fresh):
-        if progress:
-            progress("methods", number, len(fresh))
+        tell("methods", number, len(fresh))
         if scored.done and method.name in scored.done:
             results[method.name] = scored.done[method.name]
             continue
@@ -91,23 +132,29 @@ def evaluate(
             continue
         if scored.temperature is not None:
             method.temperature = scored.temperature
-        method.fit(scored.features, texts)
+        try:
+            method.fit(scored.features, texts)
+        except InputError as error:
+            if not every:
+                raise
+            notices.append(f"{method.name} was left out: {error}")
+            continue
         results[method.name] = Predicted(method.predict(scored.features), method.predict_proba(scored.features))
-    if progress:
-        progress("methods", len(fresh), len(fresh))
-    table = compare(
-        scored.truth,
-        results,
-        n_classes=len(scored.descriptions),
-        groups=scored.groups,
-        resampling=Resampling(replicates),
-    )
-    return Evaluation(table, scored.notices, tuple(left_out))
+    tell("methods", len(fresh), len(fresh))
+    return results, left_out, notices
 
 
-def _of_bundle(path: Path, labels: str | Path | None) -> _Scored:
+def _reference(against: str | None, scored: _Scored, results: Mapping[str, Predicted]) -> str | None:
+    """Name the method that the others are compared with, among those that were scored."""
+    own = next(iter(scored.done or ()), None)
+    return next((name for name in (against, own, "kpl") if name is not None and name in results), None)
+
+
+def _of_bundle(path: Path, labels: str | Path | None, by: Sequence[str]) -> _Scored:
     if labels is not None:
         raise LabelsError("a feature bundle brings its own labels.npy: leave --labels out")
+    if by:
+        raise LabelsError(f"a feature bundle has no column {by[0]!r} to score by: leave it out")
     bundle = open_bundle(path)
     if bundle.labels is None:
         raise LabelsError(f"{str(path)!r} has no labels.npy, and without labels there is nothing to score")
@@ -115,10 +162,16 @@ def _of_bundle(path: Path, labels: str | Path | None) -> _Scored:
     if bundle.templates and all(len(rows) == len(bundle.templates) for rows in bundle.descriptions):
         plainest = min(bundle.templates, key=lambda t: (t != _PLAIN_TEMPLATE, len(t), t))
         names = [rows[bundle.templates.index(plainest)][None] for rows in bundle.descriptions]
-    return _Scored(bundle.images, bundle.descriptions, names, bundle.labels, None, ())
+    return _Scored(
+        features=bundle.images,
+        descriptions=bundle.descriptions,
+        names=names,
+        classes=bundle.classes,
+        truth=bundle.labels,
+    )
 
 
-def _of_run(path: Path, labels: str | Path | None, ignore_unknown: bool) -> _Scored:
+def _of_run(path: Path, labels: str | Path | None, ignore_unknown: bool, by: Sequence[str]) -> _Scored:
     if not is_run(path):
         raise FeaturesError(f"{str(path)!r} is neither a run of `kpl classify` nor a feature bundle: give one of these")
     if labels is None:
@@ -128,14 +181,16 @@ def _of_run(path: Path, labels: str | Path | None, ignore_unknown: bool) -> _Sco
     ids, winners, probabilities = read_predictions(run.predictions_file, keys)
     if tuple(ids) != run.features.ids:
         raise FeaturesError(f"{str(path)!r}: predictions and features are of different pictures: classify again")
-    truth = read_labels(labels, ids, run.knowledge, ignore_unknown=ignore_unknown)
+    truth = read_labels(labels, ids, run.knowledge, ignore_unknown=ignore_unknown, columns=by)
     plan = run.summary["plan"]
     return _Scored(
         features=run.features,
         descriptions=run.descriptions,
         names=[row[None] for row in run.names],
+        classes=keys,
         truth=truth.labels,
         groups=truth.groups,
+        columns=truth.columns,
         notices=truth.notices,
         temperature=float(plan["settings"]["temperature"]),
         done={str(plan["method"]): Predicted(winners, probabilities)},

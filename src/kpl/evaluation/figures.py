@@ -1,0 +1,136 @@
+"""A table as a figure: accuracy by method, the confusion matrix, reliability, and what abstaining would save."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kpl.errors import MissingExtraError, OutputError
+from kpl.evaluation.comparison import Table
+
+__all__ = ["FIGURE_SUFFIXES", "check_figure", "draw_table"]
+
+FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
+_NAMED_CLASSES = 30
+_CURVES = 6
+_BLUE, _GREY = "#1f5fa8", "#8a8a8a"
+
+
+def check_figure(path: Path) -> None:
+    """Refuse a figure that could not be drawn, before anything is computed for it.
+
+    Raises:
+        OutputError: the suffix is no kind of figure.
+        MissingExtraError: matplotlib is not installed.
+    """
+    if path.suffix.lower() not in FIGURE_SUFFIXES:
+        raise OutputError(f"{path}: a figure ends in {', '.join(FIGURE_SUFFIXES)}, not {path.suffix!r}: choose one")
+    try:
+        import matplotlib as _  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("drawing a figure", "report") from error
+
+
+def draw_table(table: Table, suffix: str, *, focus: str | None = None) -> bytes:
+    """Draw a table with its details; return the file's content.
+
+    Args:
+        table: made by `compare` with class keys.
+        suffix: the kind of file, see `FIGURE_SUFFIXES`.
+        focus: the method of the confusion matrix and of the reliability; None takes the reference, else the best.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    check_figure(Path(f"figure{suffix}"))
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    focus = focus or table.reference or max(table.scores, key=lambda name: table.scores[name].accuracy)
+    with rc_context({"svg.hashsalt": "kpl", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(10.5, 8), layout="constrained")
+        (first, second), (third, fourth) = figure.subplots(2, 2)
+        _accuracies(first, table)
+        _confusion(second, table, focus)
+        _reliability(third, table, focus)
+        _coverage(fourth, table, focus)
+        buffer = io.BytesIO()
+        # no date: the same table gives the same bytes
+        dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix.lower())
+        figure.savefig(buffer, format=suffix.lower().removeprefix("."), dpi=150, metadata=dated)
+    return buffer.getvalue()
+
+
+def _accuracies(axes: Any, table: Table) -> None:  # noqa: ANN401 - matplotlib is not there where types are checked
+    names = list(table.scores)[::-1]
+    for place, name in enumerate(names):
+        scores = table.scores[name]
+        colour = _BLUE if name == table.reference else _GREY
+        if pair := scores.intervals.get("accuracy"):
+            axes.plot(pair, [place, place], color=colour, linewidth=2)
+        axes.plot(scores.accuracy, place, "o", color=colour, markersize=4)
+    axes.axvline(table.majority.accuracy, color=_GREY, linestyle="--", linewidth=1, label="majority")
+    axes.axvline(table.chance, color=_GREY, linestyle=":", linewidth=1, label="chance")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="accuracy", title=f"Accuracy on {table.majority.n} images, with intervals")
+    axes.legend(frameon=False, loc="best")
+
+
+def _confusion(axes: Any, table: Table, focus: str) -> None:  # noqa: ANN401 - the same
+    details = table.details.get(focus)
+    if details is None or details.confusion is None:
+        _nothing(axes, f"Confusion matrix of {focus}", "not drawn for this many classes")
+        return
+    counts = details.confusion
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="predicted", ylabel="true", title=f"Confusion matrix of {focus}, shares of the true class")
+    keys = list(details.classes)
+    if len(keys) <= _NAMED_CLASSES:
+        axes.set_xticks(range(len(keys)), keys, rotation=60, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(keys)), keys)
+    if len(keys) <= _NAMED_CLASSES // 2:
+        for row, column in np.argwhere(counts).tolist():
+            ink = "white" if shares[row, column] > 0.6 else "black"
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=ink, fontsize=6)
+
+
+def _reliability(axes: Any, table: Table, focus: str) -> None:  # noqa: ANN401 - the same
+    details = table.details.get(focus)
+    if details is None or not details.reliability:
+        _nothing(axes, f"Reliability of {focus}", "no probabilities that sum to one")
+        return
+    axes.plot([0, 1], [0, 1], color=_GREY, linestyle=":", linewidth=1)
+    confidence, accuracy = ([getattr(b, side) for b in details.reliability] for side in ("confidence", "accuracy"))
+    sizes = [10 + 300 * b.share for b in details.reliability]
+    axes.plot(confidence, accuracy, color=_BLUE, linewidth=1)
+    axes.scatter(confidence, accuracy, s=sizes, color=_BLUE, alpha=0.5, linewidths=0)
+    ece = table.scores[focus].ece
+    told = "" if ece is None else f", ECE {ece:.3f}"
+    axes.set(
+        xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy", title=f"Reliability of {focus}{told}"
+    )
+
+
+def _coverage(axes: Any, table: Table, focus: str) -> None:  # noqa: ANN401 - the same
+    drawn = [name for name, details in table.details.items() if details.coverage]
+    if not drawn:
+        _nothing(axes, "Coverage and risk", "no probabilities that sum to one")
+        return
+    best = sorted(drawn, key=lambda name: (name != focus, table.details[name].area_under_risk))[:_CURVES]
+    for name in best:
+        details = table.details[name]
+        axes.plot(details.coverage, details.risk, linewidth=2 if name == focus else 1, label=name)
+    axes.set(xlim=(0, 1.02), xlabel="share of images answered", ylabel="error rate among them")
+    axes.set_ylim(bottom=0)
+    axes.set_title("Answering only the most confident images")
+    axes.legend(frameon=False, loc="best")
+
+
+def _nothing(axes: Any, title: str, why: str) -> None:  # noqa: ANN401 - the same
+    axes.set_axis_off()
+    axes.set_title(title)
+    axes.text(0.5, 0.5, why, ha="center", va="center", color=_GREY)
