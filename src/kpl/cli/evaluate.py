@@ -132,7 +132,7 @@ def print_evaluation(result: Evaluation) -> None:
             "95 % interval",
             "p",
             "p (Holm)",
-            title=f"Less {table.reference}",
+            title=f"Accuracy less that of {table.reference}",
             title_justify="left",
         )
         for name, difference in table.differences.items():
@@ -162,25 +162,27 @@ def _print_scores(console: Console, title: str, table: ScoreTable, metrics: Sequ
 def _print_classes(console: Console, table: ScoreTable) -> None:
     """Print the classes of the method that the others are compared with, else of the first."""
     name = table.reference or next(iter(table.scores))
+    entries = table.details[name].classes
     shown = Table("class", title=f"Each class against the rest, by {name}", title_justify="left")
-    pointed = any(entry.operating for entry in table.details[name].classes.values())
-    for column in ("n", "sensitivity", "specificity", "precision", "F1", "AUROC", "AP"):
+    for column in ("n", "sensitivity", "specificity", "F1", "AUROC", "AP"):
         shown.add_column(column, justify="right")
-    for column in ("threshold", "sens.", "spec.") if pointed else ():
-        shown.add_column(column, justify="right")
-    for key, entry in table.details[name].classes.items():
-        point = entry.operating or (None, None, None)
+    for key, entry in entries.items():
         shown.add_row(
             Text(key),
             str(entry.n),
             _number(entry.sensitivity, entry.intervals.get("sensitivity")),
-            _number(entry.specificity, entry.intervals.get("specificity")),
-            *(_number(value) for value in (entry.precision, entry.f1, entry.auroc, entry.average_precision)),
-            *((_number(value) for value in point) if pointed else ()),
+            *(_number(value) for value in (entry.specificity, entry.f1, entry.auroc, entry.average_precision)),
         )
     console.print(shown)
-    if pointed:
-        console.print("Thresholds were chosen on these very labels: on new pictures they do a little worse.")
+    if not any(entry.operating for entry in entries.values()):
+        return
+    shown = Table("class", title=f"Operating points of {name}", title_justify="left")
+    for column in ("threshold", "sensitivity", "specificity"):
+        shown.add_column(column, justify="right")
+    for key, entry in entries.items():
+        shown.add_row(Text(key), *(_number(value) for value in entry.operating or (None, None, None)))
+    console.print(shown)
+    console.print("Thresholds chosen on these very labels: new pictures will do a little worse.", soft_wrap=True)
 
 
 def _print_subgroups(console: Console, table: ScoreTable) -> None:
