@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Self, TypeVar
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.errors import NotFittedError
+from kpl.errors import FeaturesError, InputError, NotFittedError
+from kpl.methods.saving import Arrays, flatten, restore
 from kpl.proxies.arrays import Descriptions, Floats, Images, check_positive, checked_descriptions, chunks, softmax
 from kpl.proxies.retrieval import TextProxies, retrieve
 from kpl.proxies.sums import ImageMoments, sum_images
@@ -41,6 +42,7 @@ class Method(ABC):
     temperature: float = 0.01
     text_: TextProxies = field(init=False, repr=False)
     descriptions_: list[Floats] = field(init=False, repr=False)
+    moments_: ImageMoments = field(init=False, repr=False)
     fitted_: bool = field(default=False, init=False, repr=False)
 
     def fit(self, images: Images, descriptions: Descriptions) -> Self:
@@ -63,8 +65,54 @@ class Method(ABC):
         self.descriptions_ = checked_descriptions(descriptions, len(moments.mean))
         self.text_ = retrieve(moments.mean, self.descriptions_, self.k)
         self._learn(images, moments)
+        self.moments_ = moments
         self.fitted_ = True
         return self
+
+    def update(self, images: Images) -> bool:
+        """Learn from more images without those that were learnt from before; the text proxies stay as they are.
+
+        Returns:
+            Whether the result is that of a fit on all images at once, up to rounding. If not, it is approximate: the
+            text proxies of all images would be others, or what was made of the earlier images would be.
+
+        Raises:
+            NotFittedError: before `fit`.
+            FeaturesError: as in `fit`, or images of another dimension.
+            InputError: the method cannot learn from images one after the other.
+        """
+        self._check_fitted()
+        more = sum_images(images)
+        if len(more.mean) != len(self.moments_.mean):
+            raise FeaturesError(f"images must be (n, {len(self.moments_.mean)}), got d = {len(more.mean)}")
+        moments = self.moments_.merged(more)
+        exact = self._add(images, moments, retrieve(moments.mean, self.descriptions_, self.k))
+        self.moments_ = moments
+        return exact
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return all that was learnt as named arrays: with the settings they make the fitted method again.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        self._check_fitted()
+        learnt = (f.name for f in fields(self) if not f.init and f.name != "fitted_")
+        return dict(pair for name in learnt for pair in flatten(name, getattr(self, name)))
+
+    @classmethod
+    def from_state(cls, state: Arrays, **settings: Any) -> Self:  # noqa: ANN401 - each method has its own settings
+        """Return the fitted method that had this state and these settings; it predicts the same, bit for bit.
+
+        Raises:
+            KeyError: an array of the state is missing.
+        """
+        made, hints = cls(**settings), get_type_hints(cls)
+        for f in fields(cls):
+            if not f.init and f.name != "fitted_":
+                setattr(made, f.name, restore(f.name, hints[f.name], state))
+        made.fitted_ = True
+        return made
 
     def predict(self, images: Images) -> NDArray[np.intp]:
         """Return the class index of each image, (n,).
@@ -84,15 +132,28 @@ class Method(ABC):
         return self._each(images, self._scores)
 
     def _each(self, images: Images, work: Callable[[Floats], NDArray[_Scalar]]) -> NDArray[_Scalar]:
-        if not self.fitted_:
-            raise NotFittedError(
-                f"{type(self).__name__} has not learnt anything yet: call fit(images, descriptions) first"
-            )
+        self._check_fitted()
         dim = self.text_.proxies.shape[1]
         return np.concatenate([work(chunk) for chunk in chunks(images, dim)])
 
     def _learn(self, images: Images, moments: ImageMoments) -> None:  # noqa: B027 - optional on purpose
         """Learn what goes beyond the text proxies; a purely textual method needs nothing more."""
+
+    def _add(self, images: Images, moments: ImageMoments, text: TextProxies) -> bool:
+        """Learn from more images, and say whether that is exact; see `update`.
+
+        Args:
+            moments: of all images, the earlier ones and these.
+            text: the text proxies that a fit on all images would have.
+        """
+        del images, moments, text
+        raise InputError(f"method {self.name!r} cannot learn from images one after the other: fit anew on all of them")
+
+    def _check_fitted(self) -> None:
+        if not self.fitted_:
+            raise NotFittedError(
+                f"{type(self).__name__} has not learnt anything yet: call fit(images, descriptions) first"
+            )
 
     @abstractmethod
     def _scores(self, chunk: Floats) -> Floats:

@@ -8,10 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from kpl.methods.contract import Method
-from kpl.proxies.anchored import AnchoredSettings, learn_anchored
-from kpl.proxies.arrays import Floats, Images, softmax
-from kpl.proxies.ridge import LinearScores, closed_proxies
-from kpl.proxies.sums import ImageMoments
+from kpl.proxies.anchored import AnchoredSettings, anchored_sums, solve_anchored
+from kpl.proxies.arrays import Floats, Images, chunks, softmax
+from kpl.proxies.retrieval import TextProxies
+from kpl.proxies.ridge import LinearScores, loop_ridge, ridge_discriminant, text_class_means
+from kpl.proxies.sums import ClassSums, ImageMoments
 
 __all__ = ["KPL", "ClosedKPL"]
 
@@ -49,10 +50,24 @@ class KPL(Method):
     rounds: int = AnchoredSettings.rounds
     model_: LinearScores = field(init=False, repr=False)
     prior_: Floats = field(init=False, repr=False)
+    sums_: ClassSums = field(init=False, repr=False)
 
     def _learn(self, images: Images, moments: ImageMoments) -> None:
-        settings = AnchoredSettings(self.temperature, self.text_weight, self.anchor_images, self.ridge, self.rounds)
-        self.model_, self.prior_ = learn_anchored(images, self.text_.proxies, moments, settings)
+        self.sums_ = anchored_sums(images, self.text_.proxies, moments, self._settings())
+        self.model_, self.prior_ = solve_anchored(self.sums_, self.text_.proxies, moments, self._settings())
+
+    def _add(self, images: Images, moments: ImageMoments, text: TextProxies) -> bool:
+        # One round more, in which the earlier images keep the responsibilities that they had in the last.
+        for chunk in chunks(images):
+            cosines = chunk @ self.text_.proxies.T
+            self.sums_.update(
+                chunk, softmax(cosines / self.temperature) if self.rounds == 1 else softmax(self.model_(chunk))
+            )
+        self.model_, self.prior_ = solve_anchored(self.sums_, self.text_.proxies, moments, self._settings())
+        return self.rounds == 1 and text.same_choice(self.text_)
+
+    def _settings(self) -> AnchoredSettings:
+        return AnchoredSettings(self.temperature, self.text_weight, self.anchor_images, self.ridge, self.rounds)
 
     def _scores(self, chunk: Floats) -> Floats:
         return self.model_(chunk)
@@ -76,16 +91,20 @@ class ClosedKPL(Method):
     ridge: float | None = None
     intercept: bool = False
     model_: LinearScores = field(init=False, repr=False)
+    sums_: ClassSums = field(init=False, repr=False)
 
     def _learn(self, images: Images, moments: ImageMoments) -> None:
-        self.model_ = closed_proxies(
-            images,
-            self.text_.proxies,
-            text_temperature=self.temperature,
-            ridge=self.ridge,
-            intercept=self.intercept,
-            moments=moments,
-        )
+        self.sums_ = text_class_means(images, self.text_.proxies, self.temperature)
+        self._solve(moments)
+
+    def _add(self, images: Images, moments: ImageMoments, text: TextProxies) -> bool:
+        self.sums_.merge(text_class_means(images, self.text_.proxies, self.temperature))
+        self._solve(moments)
+        return text.same_choice(self.text_)
+
+    def _solve(self, moments: ImageMoments) -> None:
+        ridge = loop_ridge(moments) if self.ridge is None else self.ridge
+        self.model_ = ridge_discriminant(moments.gram, self.sums_.finish(), ridge, intercept=self.intercept)
 
     def _scores(self, chunk: Floats) -> Floats:
         return np.asarray(self.model_(chunk))

@@ -10,7 +10,7 @@ import numpy as np
 from kpl.errors import InputError
 from kpl.methods.contract import Method, Reading
 from kpl.proxies.arrays import Floats, Images
-from kpl.proxies.retrieval import image_scores
+from kpl.proxies.retrieval import TextProxies, image_scores
 from kpl.proxies.sums import ImageMoments
 
 __all__ = ["ClassNames", "CuPL", "TextProxy"]
@@ -30,6 +30,11 @@ class CuPL(Method):
 
     name: ClassVar[str] = "cupl"
     summary: ClassVar[str] = "all descriptions averaged"
+
+    def _add(self, images: Images, moments: ImageMoments, text: TextProxies) -> bool:
+        del images, moments
+        self.text_ = text  # all that it learns from images is which descriptions to take
+        return True
 
     def _scores(self, chunk: Floats) -> Floats:
         return np.asarray(chunk @ self.text_.proxies.T)

@@ -37,7 +37,7 @@ from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax
 from kpl.proxies.ridge import LinearScores, text_class_means
 from kpl.proxies.sums import ClassSums, ImageMoments
 
-__all__ = ["AnchoredSettings", "learn_anchored"]
+__all__ = ["AnchoredSettings", "anchored_sums", "learn_anchored", "solve_anchored"]
 
 #: Unit rows whose total variance is below this differ by float16 rounding alone; the ridge never rests on less.
 LEAST_VARIANCE = 1e-6
@@ -99,20 +99,32 @@ def learn_anchored(
     Returns:
         Scores of unit image features: natural-log odds up to a constant per image; and the class prior (C,).
     """
-    anchors = text_proxies - text_proxies.mean(axis=0)
+    return solve_anchored(anchored_sums(images, text_proxies, moments, settings), text_proxies, moments, settings)
+
+
+def anchored_sums(images: Images, text_proxies: Floats, moments: ImageMoments, settings: AnchoredSettings) -> ClassSums:
+    """Return the soft class sums of the last round; arguments as in `learn_anchored`."""
     sums = text_class_means(images, text_proxies, settings.temperature)
-    current = _round(sums, anchors, moments, settings)
     for _ in range(settings.rounds - 1):
+        current = _round(sums, text_proxies, moments, settings)
         sums = ClassSums(*text_proxies.shape)
         for chunk in chunks(images, text_proxies.shape[1]):
             sums.update(chunk, _responsibilities(chunk, text_proxies, current, moments.mean, settings))
-        current = _round(sums, anchors, moments, settings)
+    return sums
+
+
+def solve_anchored(
+    sums: ClassSums, text_proxies: Floats, moments: ImageMoments, settings: AnchoredSettings
+) -> tuple[LinearScores, Floats]:
+    """Return what the sums of the last round come to: the linear scores and the class prior (C,)."""
+    current = _round(sums, text_proxies, moments, settings)
     offsets = current.log_prior - 0.5 * current.norms - current.directions @ moments.mean
     proxies = current.directions + (settings.text_weight / settings.temperature) * text_proxies
     return LinearScores(proxies, offsets), np.exp(current.log_prior)
 
 
-def _round(sums: ClassSums, anchors: Floats, moments: ImageMoments, settings: AnchoredSettings) -> _Round:
+def _round(sums: ClassSums, text_proxies: Floats, moments: ImageMoments, settings: AnchoredSettings) -> _Round:
+    anchors = text_proxies - text_proxies.mean(axis=0)
     n, kappa = moments.count, settings.anchor_images
     weighted = sums.weighted - sums.mass[:, None] * moments.mean  # centred on the mean image
     mass = sums.mass + kappa

@@ -32,6 +32,10 @@ class TextProxies:
     chosen: tuple[NDArray[np.intp], ...]
     relevance: tuple[Floats, ...]
 
+    def same_choice(self, other: TextProxies) -> bool:
+        """Say whether the same descriptions were retrieved, in whatever order: then the text proxies are the same."""
+        return all(set(a.tolist()) == set(b.tolist()) for a, b in zip(self.chosen, other.chosen, strict=True))
+
 
 def best_k(scores: Floats, k: int | None) -> NDArray[np.intp]:
     """Return the indices of the k largest scores, best first, ties in order; all of them if k is None or too large.

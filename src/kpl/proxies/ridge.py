@@ -16,7 +16,7 @@ from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax
 from kpl.proxies.sums import ClassSums, ImageMoments, sum_images
 
-__all__ = ["LinearScores", "closed_proxies", "ridge_discriminant", "text_class_means"]
+__all__ = ["LinearScores", "closed_proxies", "loop_ridge", "ridge_discriminant", "text_class_means"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,11 @@ def closed_proxies(
         moments: those of `images` if known already, which saves a pass.
     """
     moments = moments or sum_images(images)
-    if ridge is None:
-        ridge = image_temperature * float(np.linalg.norm(moments.mean))
-    means = text_class_means(images, text_proxies, text_temperature).finish()
-    return ridge_discriminant(moments.gram, means, ridge, intercept=intercept, log_prior=log_prior)
+    sums = text_class_means(images, text_proxies, text_temperature)
+    ridge = loop_ridge(moments, image_temperature) if ridge is None else ridge
+    return ridge_discriminant(moments.gram, sums.finish(), ridge, intercept=intercept, log_prior=log_prior)
+
+
+def loop_ridge(moments: ImageMoments, image_temperature: float = 0.04) -> float:
+    """Return the ridge that the published loop amounts to: image_temperature x ||mean image||."""
+    return image_temperature * float(np.linalg.norm(moments.mean))

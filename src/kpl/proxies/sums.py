@@ -71,6 +71,17 @@ class ImageMoments:
     mean: Floats
     gram: Floats
 
+    def merged(self, other: ImageMoments) -> ImageMoments:
+        """Return the moments of these images and others together, up to rounding those of the whole.
+
+        Example:
+            >>> ImageMoments(1, np.zeros(1), np.zeros((1, 1))).merged(ImageMoments(3, np.ones(1), np.ones((1, 1)))).mean
+            array([0.75])
+        """
+        count = self.count + other.count
+        own, theirs = self.count / count, other.count / count
+        return ImageMoments(count, own * self.mean + theirs * other.mean, own * self.gram + theirs * other.gram)
+
     @property
     def covariance(self) -> Floats:
         """The covariance (d, d), with divisor n."""

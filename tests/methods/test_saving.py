@@ -1,0 +1,157 @@
+"""What a method learnt survives being written down, bit for bit; and more images can be learnt from later."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kpl.errors import FeaturesError, InputError, NotFittedError
+from kpl.methods import METHODS, make_method
+from kpl.methods.saving import flatten, restore
+
+from .cases import EVERY, FEW, planted, quick
+
+INDUCTIVE = [name for name in EVERY if "Transductive" not in [kind.__name__ for kind in METHODS[name].__mro__]]
+GROWING = [name for name in INDUCTIVE if METHODS[name]._add is not METHODS["inmap"]._add]
+
+
+def settings_of(model):
+    return {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.init}
+
+
+def copy_of(model):
+    return type(model).from_state(model.state(), **settings_of(model))
+
+
+@pytest.mark.parametrize("name", INDUCTIVE)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_restored_method_predicts_the_same_bits(name, seed):
+    images, descriptions, _ = planted(seed)
+    new, _, _ = planted(seed + 50)
+    model = quick(name, **({"k": 3} if seed else {})).fit(images, descriptions)
+    copy = copy_of(model)
+    assert settings_of(copy) == settings_of(model)
+    for rows in (images, new, new[:1]):
+        assert copy.scores(rows).tobytes() == model.scores(rows).tobytes()
+        assert copy.predict_proba(rows).tobytes() == model.predict_proba(rows).tobytes()
+    assert {key: array.tobytes() for key, array in copy.state().items()} == {
+        key: array.tobytes() for key, array in model.state().items()
+    }
+
+
+@pytest.mark.parametrize("name", INDUCTIVE)
+def test_the_state_is_named_arrays_and_nothing_else(name):
+    images, descriptions, _ = planted(0)
+    for key, array in quick(name).fit(images, descriptions).state().items():
+        assert key.split(".")[0].endswith("_")
+        assert isinstance(array, np.ndarray)
+        assert array.dtype.kind in "fiub"
+        assert array.flags.c_contiguous
+
+
+@pytest.mark.parametrize("name", INDUCTIVE)
+def test_there_is_no_state_before_fit_and_no_method_of_half_a_state(name):
+    with pytest.raises(NotFittedError):
+        make_method(name).state()
+    images, descriptions, _ = planted(0)
+    model = quick(name).fit(images, descriptions)
+    state = model.state()
+    state.pop("text_.proxies")
+    with pytest.raises(KeyError):
+        type(model).from_state(state, **settings_of(model))
+
+
+@pytest.mark.parametrize("name", sorted(set(EVERY) - set(INDUCTIVE)))
+def test_a_method_of_the_batch_at_hand_has_no_state(name):
+    images, descriptions, _ = planted(0)
+    with pytest.raises(InputError, match=f"method '{name}' judges a batch as a whole"):
+        quick(name).fit(images, descriptions).state()
+
+
+def test_what_is_no_array_is_refused_by_name():
+    with pytest.raises(TypeError, match=r"rows_\.1 holds str"):
+        dict(flatten("rows_", [1.0, "two"]))
+
+
+@dataclasses.dataclass
+class _Learnt:
+    count: int
+    share: float
+    rows: tuple[np.ndarray, ...]
+    rest: np.ndarray | None
+
+
+@pytest.mark.parametrize("rest", [None, np.arange(3)])
+def test_numbers_sequences_and_what_may_be_none_come_back(rest):
+    arrays = dict(flatten("x_", _Learnt(3, 0.25, (np.eye(2), np.ones(1)), rest)))
+    found = restore("x_", _Learnt, arrays)
+    assert (found.count, found.share, type(found.count)) == (3, 0.25, int)
+    assert [rows.tolist() for rows in found.rows] == [[[1, 0], [0, 1]], [1]]
+    np.testing.assert_equal(found.rest, rest)
+
+
+# More images, later
+
+
+@pytest.mark.parametrize("name", ["names", "cupl", "text", "kpl-closed", "kpl"])
+@settings(**FEW)
+@given(st.integers(0, 100), st.integers(1, 89))
+def test_an_exact_update_is_the_fit_on_all_images(name, seed, cut):
+    images, descriptions, _ = planted(seed)
+    one_round = {"rounds": 1} if name == "kpl" else {}
+    model = make_method(name, temperature=0.05, **one_round).fit(images[:cut], descriptions)
+    whole = make_method(name, temperature=0.05, **one_round).fit(images, descriptions)
+    assert model.update(images[cut:])  # each class has fewer descriptions than k: the text proxies stay
+    np.testing.assert_allclose(model.scores(images), whole.scores(images), rtol=1e-6, atol=1e-8)
+    assert model.moments_.count == len(images)
+
+
+def test_an_update_knows_when_it_is_approximate():
+    images, descriptions, _ = planted(3)
+    assert not make_method("kpl").fit(images[:40], descriptions).update(images[40:])
+    exact = []
+    for seed in range(10):
+        images, descriptions, _ = planted(seed)
+        model = make_method("kpl-closed", k=2).fit(images[:5], descriptions)
+        before = model.text_
+        whole = make_method("kpl-closed", k=2).fit(images, descriptions)
+        exact.append(model.update(images[5:]))
+        assert model.text_ is before
+        assert exact[-1] == model.text_.same_choice(whole.text_)
+        assert exact[-1] == np.allclose(model.scores(images), whole.scores(images), rtol=1e-6, atol=1e-8)
+    assert set(exact) == {True, False}
+
+
+def test_retrieval_follows_the_images_when_nothing_else_is_learnt():
+    images, descriptions, _ = planted(4)
+    model = make_method("text", k=2).fit(images[:5], descriptions)
+    assert model.update(images[5:])
+    np.testing.assert_allclose(
+        model.scores(images), make_method("text", k=2).fit(images, descriptions).scores(images), rtol=1e-12
+    )
+
+
+def test_an_approximate_update_moves_towards_the_full_fit():
+    near, far = [], []
+    for seed in range(8):
+        images, descriptions, _ = planted(seed, n=200)
+        whole = make_method("kpl").fit(images, descriptions).predict_proba(images)
+        model = make_method("kpl").fit(images[:60], descriptions)
+        far.append(np.abs(model.predict_proba(images) - whole).mean())
+        model.update(images[60:])
+        near.append(np.abs(model.predict_proba(images) - whole).mean())
+    assert np.mean(near) < np.mean(far)
+
+
+def test_what_cannot_be_learnt_from_is_refused():
+    images, descriptions, _ = planted(5)
+    with pytest.raises(NotFittedError):
+        make_method("kpl").update(images)
+    with pytest.raises(FeaturesError, match=r"images must be \(n, 16\), got d = 7"):
+        make_method("kpl").fit(images, descriptions).update(images[:, :7])
+    with pytest.raises(InputError, match="method 'inmap' cannot learn from images one after the other"):
+        quick("inmap").fit(images, descriptions).update(images)
