@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -51,7 +52,9 @@ def test_schema_is_json():
 
 
 def test_packs_lists_the_shipped_ones():
-    assert "blood-cells" in run("packs")
+    told = run("packs")
+    assert re.search(r"blood-cells .* 10 .* 262 ", told)
+    assert re.search(r"food-101 .* 101 .* names only", told)
 
 
 def test_show_prints_prompts_as_they_are(tidy):
@@ -62,6 +65,13 @@ def test_show_prints_prompts_as_they_are(tidy):
     assert "buffy" not in run("show", "blood-cells", "neutrophils")
     with pytest.raises(UnknownNameError, match="did you mean 'disc'"):
         run("show", tidy, "disk")
+
+
+def test_a_list_of_names_can_be_seen_checked_and_copied(tmp_path):
+    assert "a photo of apple pie." in run("show", "food-101", "apple_pie")
+    assert "1 to look at" in run("check", "food-101")
+    run("convert", "food-101", tmp_path / "mine.yaml")
+    assert load_knowledge(tmp_path / "mine.yaml") == load_knowledge("food-101")
 
 
 def test_check_counts(tidy, plain):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import combinations
 
 import pytest
 
-from kpl.knowledge import check_tokens, find_doubts, load_knowledge, pack_names
+from kpl.errors import KnowledgeError
+from kpl.knowledge import check_tokens, find_doubts, load_knowledge, pack_names, read_pack_head
 from kpl.knowledge.folding import fold_sentence
+from kpl.knowledge.packs import read_pack
 
 MEDICAL = {
     "blood-cells": 10,
@@ -28,6 +31,7 @@ MEDICAL = {
     "retinal-oct": 4,
     "skin-lesions": 7,
 }
+NAMES_ONLY = {"cub-200": 200, "food-101": 101, "imagenet-1k": 1000, "places365": 365}
 DESCRIBED = [*MEDICAL]
 
 NEGATION = re.compile(
@@ -45,7 +49,7 @@ FILLERS = frozenset(re.findall(r"\w+", "a an and as at by for from in into its o
 
 @pytest.fixture(scope="module")
 def packs():
-    return {name: load_knowledge(name) for name in DESCRIBED}
+    return {name: load_knowledge(name) for name in (*DESCRIBED, *NAMES_ONLY)}
 
 
 def sentences(kb):
@@ -179,4 +183,55 @@ def test_folders_of_real_pictures_are_classes(shared, packs, folder, name):
 
 
 def test_every_pack_is_tested_here():
-    assert set(DESCRIBED) == set(pack_names())
+    assert {*DESCRIBED, *NAMES_ONLY} == set(pack_names())
+
+
+@pytest.mark.parametrize("name", pack_names())
+def test_the_head_of_a_pack_tells_what_loading_it_would(packs, name):
+    head, kb = read_pack_head(name), packs[name]
+    assert (head.name, head.task) == (name, kb.task)
+    assert head.classes == len(kb.classes)
+    assert head.descriptions == sum(len(entry.descriptions) for entry in kb.classes)
+
+
+# ------------------------------------------------------------------------------------------------ lists of class names
+
+
+@pytest.mark.parametrize("name", NAMES_ONLY)
+def test_a_list_of_names_loads_and_says_how_descriptions_are_written(packs, name):
+    kb = packs[name]
+    assert kb.names_only
+    assert len(kb.name_prompts()) == NAMES_ONLY[name]
+    for use in (kb.prompts, kb.absent_prompts):
+        with pytest.raises(KnowledgeError, match=r"class names and no descriptions: .*'kpl knowledge write FILE"):
+            use()
+    assert f"kpl knowledge write my-{name}.yaml" in read_pack(name).decode().partition("kpl_knowledge")[0]
+    assert "write" in find_doubts(kb)[0].reason
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "index"),
+    [
+        ("food-101", "apple_pie", 0),
+        ("food-101", "waffles", 100),
+        ("imagenet-1k", "n01440764", 0),
+        ("imagenet-1k", "n04008634", 744),
+        ("imagenet-1k", "n04355933", 836),
+        ("imagenet-1k", "n15075141", 999),
+        ("cub-200", "001.Black_footed_Albatross", 0),
+        ("cub-200", "200.Common_Yellowthroat", 199),
+        ("places365", "/a/apartment_building/outdoor", 8),
+        ("places365", "apartment_building-outdoor", 8),
+        ("places365", "zen_garden", 364),
+    ],
+)
+def test_names_stand_where_the_data_set_has_them(packs, name, label, index):
+    assert packs[name].resolve(label) == index
+
+
+def test_the_names_given_are_those_of_the_shared_lists(shared, packs):
+    foods = json.loads((shared / "knowledge/food101.json").read_text())
+    assert [entry.key for entry in packs["food-101"].classes] == list(foods)
+    images = json.loads((shared / "knowledge/imagenet1k.json").read_text())
+    names = [entry.key for entry in packs["imagenet-1k"].classes]
+    assert [name for name in names if name not in ("projectile", "sunglass")] == list(images)

@@ -22,6 +22,7 @@ from kpl.knowledge import (
     load_knowledge,
     load_tidied,
     pack_names,
+    read_pack_head,
     write_knowledge,
 )
 
@@ -47,7 +48,7 @@ def schema() -> None:
 
 @app.command()
 def packs() -> None:
-    """List the knowledge bases that come with KPL.
+    """List the knowledge bases that come with KPL; "names only" marks a list of classes to write descriptions for.
 
     Example:
 
@@ -55,9 +56,9 @@ def packs() -> None:
     """
     table = Table("pack", "modality", "classes", "descriptions")
     for name in pack_names():
-        kb = load_knowledge(name)
-        sentences = sum(len(entry.descriptions) for entry in kb.classes)
-        table.add_row(name, Text(kb.task.modality or "unknown"), str(len(kb.classes)), str(sentences))
+        head = read_pack_head(name)
+        sentences = str(head.descriptions or "names only")
+        table.add_row(name, Text(head.task.modality or "unknown"), str(head.classes), sentences)
     Console().print(table)
 
 
@@ -68,7 +69,7 @@ def show(
         str | None, typer.Argument(metavar="[CLASS]", help="Only this class: key, name, alias.")
     ] = None,
 ) -> None:
-    """Print the prompts of a knowledge base, exactly as an encoder reads them.
+    """Print the prompts of a knowledge base, exactly as an encoder reads them; of a list of names, those of the names.
 
     Examples:
 
@@ -83,7 +84,7 @@ def show(
         if number is None:
             raise UnknownNameError("class", class_name, [entry.key for entry in kb.classes])
         chosen = range(number, number + 1)
-    prompts = kb.prompts()
+    prompts = [[name] for name in kb.name_prompts()] if kb.names_only else kb.prompts()
     _say(f"{kb.task.name} · {kb.task.modality or 'modality unknown'} · content {kb.content_hash()[:12]}")
     for number in chosen:
         entry = kb.classes[number]

@@ -1,7 +1,7 @@
 """The knowledge base: what KPL is told about the classes, read from a file that people edit, and checked."""
 
 from kpl.knowledge.lint import Doubt, check_tokens, count_prompt_tokens, find_doubts, fits_modality
-from kpl.knowledge.packs import pack_names
+from kpl.knowledge.packs import PackHead, pack_names, read_pack_head
 from kpl.knowledge.reading import load_knowledge, load_tidied
 from kpl.knowledge.schema import DEFAULT_TEMPLATE, Description, KnowledgeBase, KnowledgeClass, Provenance, Task
 from kpl.knowledge.shapes import Tidied
@@ -13,6 +13,7 @@ __all__ = [
     "Doubt",
     "KnowledgeBase",
     "KnowledgeClass",
+    "PackHead",
     "Provenance",
     "Task",
     "Tidied",
@@ -23,5 +24,6 @@ __all__ = [
     "load_knowledge",
     "load_tidied",
     "pack_names",
+    "read_pack_head",
     "write_knowledge",
 ]

@@ -86,6 +86,8 @@ _WHOLE = re.compile(r"^[A-Z].*\.$")
 
 def find_doubts(kb: KnowledgeBase) -> list[Doubt]:
     """List what a person should look at: refusals, damaged beginnings, sentences two classes share, the template."""
+    if kb.names_only:
+        return [Doubt(None, None, "class names and no descriptions: write them with 'kpl knowledge write'")]
     doubts = []
     owners: dict[str, str] = {}
     whole = total = 0

@@ -73,8 +73,6 @@ def _problem(detail: Any, place: Place) -> str:  # noqa: ANN401 - pydantic's Err
         case "extra_forbidden":
             return _unknown_key(place)
         case "missing":
-            if place[-1] == "descriptions":
-                return "no descriptions: write at least one under 'descriptions:'"
             return "is missing: add it"
         case "string_type" | "string_unicode":
             if value is None:

@@ -31,7 +31,7 @@ DEFAULT_TEMPLATE = "a photo of a {class}, which has {description}"
 _PLACEHOLDERS = ("class", "description")
 
 
-def _problem(kind: str, message: str, *at: int) -> PydanticCustomError:
+def _problem(kind: str, message: str, *at: int | str) -> PydanticCustomError:
     """Build an error whose context says which item of a list is meant, so that the reader can find its line."""
     return PydanticCustomError(kind, "{problem}", {"problem": message, "at": at})
 
@@ -113,7 +113,10 @@ class KnowledgeClass(_Part):
     aliases: tuple[Label, ...] = Field(default=(), description="Other names by which labels may call the class.")
     descriptions: tuple[
         Annotated[Description, BeforeValidator(_wrap_sentence, json_schema_input_type=str | Description)], ...
-    ] = Field(description="How the class looks: at least one sentence, each once.", json_schema_extra={"minItems": 1})
+    ] = Field(
+        default=(),
+        description="How the class looks, each sentence once. At least one, unless no class has any: a list of names.",
+    )
     absent: tuple[Annotated[str, AfterValidator(_check_sentence)], ...] = Field(
         default=(),
         description="What is seen when the class is not there, for classes that may occur together: one sentence for "
@@ -128,8 +131,6 @@ class KnowledgeClass(_Part):
     @field_validator("descriptions")
     @classmethod
     def _check_descriptions(cls, descriptions: tuple[Description, ...]) -> tuple[Description, ...]:
-        if not descriptions:
-            raise _problem("no_descriptions", "no descriptions: write at least one")
         seen: dict[str, int] = {}
         for number, description in enumerate(descriptions):
             first = seen.setdefault(fold_sentence(description.text), number)
@@ -210,10 +211,23 @@ class KnowledgeBase(_Part):
                 first = taken.setdefault(fold_name(name), number)
                 if first != number:
                     raise _problem("name_taken", _describe_clash(kind, name, first, classes[first]), number)
+        bare = [number for number, entry in enumerate(classes) if not entry.descriptions]
+        if 0 < len(bare) < len(classes):
+            raise _problem("no_descriptions", "no descriptions: write at least one", bare[0], "descriptions")
         return _fill_provenance(classes, info.data.get("provenance"))
 
+    @property
+    def names_only(self) -> bool:
+        """Whether this is a list of class names whose descriptions are still to be written."""
+        return not self.classes[0].descriptions
+
     def prompts(self) -> list[list[str]]:
-        """Fill the template: one list a class, one prompt a description, both in the order of the file."""
+        """Fill the template: one list a class, one prompt a description, both in the order of the file.
+
+        Raises:
+            KnowledgeError: a list of names only; tells the command that writes descriptions.
+        """
+        self._require_descriptions()
         template = self.task.template
         return [
             [template.format(**{"class": entry.name, "description": d.text}) for d in entry.descriptions]
@@ -225,7 +239,11 @@ class KnowledgeBase(_Part):
 
         A class that states `absent` sentences has those: one for each description, or one against all. Otherwise each
         description is negated: "round nucleus" to "no round nucleus", and "no nucleus" to "nucleus".
+
+        Raises:
+            KnowledgeError: a list of names only, as in `prompts`.
         """
+        self._require_descriptions()
         template = self.task.template
         return [
             [
@@ -279,6 +297,13 @@ class KnowledgeBase(_Part):
             if not entry["absent"]:  # what is not said does not count
                 del entry["absent"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def _require_descriptions(self) -> None:
+        if self.names_only:
+            raise KnowledgeError(
+                f"{self.task.name}: {len(self.classes)} class names and no descriptions: copy it to a file with "
+                "'kpl knowledge convert' and write them with 'kpl knowledge write FILE --llm URL --model NAME'"
+            )
 
     @cached_property
     def _indices(self) -> dict[str, int]:

@@ -46,7 +46,7 @@ def _document(kb: KnowledgeBase) -> dict[str, Any]:
             "key": entry.key,
             "name": entry.name,
             **({"aliases": list(entry.aliases)} if entry.aliases else {}),
-            "descriptions": [_entry(description, kb.provenance) for description in entry.descriptions],
+            **({} if kb.names_only else {"descriptions": [_entry(each, kb.provenance) for each in entry.descriptions]}),
             **({"absent": list(entry.absent)} if entry.absent else {}),
         }
         for entry in kb.classes
