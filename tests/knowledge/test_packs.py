@@ -32,7 +32,7 @@ MEDICAL = {
     "skin-lesions": 7,
 }
 NAMES_ONLY = {"cub-200": 200, "food-101": 101, "imagenet-1k": 1000, "places365": 365}
-DESCRIBED = [*MEDICAL]
+DESCRIBED = [*MEDICAL, "oxford-pets"]
 
 NEGATION = re.compile(
     r"\b(no|not|none|never|neither|nor|without|lack(s|ing)?|absen(t|ce)|hardly|scarcely|devoid|missing"
@@ -156,6 +156,11 @@ FOLDERS = {
     "lung-colon-histology": "colon_aca colon_n lung_aca lung_n lung_scc",
     "knee-osteoarthritis": "0 1 2 3 4",
     "kidney-ct": "Cyst Normal Stone Tumor",
+    "oxford-pets": "Abyssinian american_bulldog american_pit_bull_terrier basset_hound beagle Bengal Birman Bombay boxer "
+    "British_Shorthair chihuahua Egyptian_Mau english_cocker_spaniel english_setter german_shorthaired great_pyrenees "
+    "havanese japanese_chin keeshond leonberger Maine_Coon miniature_pinscher newfoundland Persian pomeranian pug Ragdoll "
+    "Russian_Blue saint_bernard samoyed scottish_terrier shiba_inu Siamese Sphynx staffordshire_bull_terrier "
+    "wheaten_terrier yorkshire_terrier",
 }
 
 
