@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
@@ -156,11 +157,11 @@ FOLDERS = {
     "lung-colon-histology": "colon_aca colon_n lung_aca lung_n lung_scc",
     "knee-osteoarthritis": "0 1 2 3 4",
     "kidney-ct": "Cyst Normal Stone Tumor",
-    "oxford-pets": "Abyssinian american_bulldog american_pit_bull_terrier basset_hound beagle Bengal Birman Bombay boxer "
-    "British_Shorthair chihuahua Egyptian_Mau english_cocker_spaniel english_setter german_shorthaired great_pyrenees "
-    "havanese japanese_chin keeshond leonberger Maine_Coon miniature_pinscher newfoundland Persian pomeranian pug Ragdoll "
-    "Russian_Blue saint_bernard samoyed scottish_terrier shiba_inu Siamese Sphynx staffordshire_bull_terrier "
-    "wheaten_terrier yorkshire_terrier",
+    "oxford-pets": "Abyssinian american_bulldog american_pit_bull_terrier basset_hound beagle Bengal Birman Bombay "
+    "boxer British_Shorthair chihuahua Egyptian_Mau english_cocker_spaniel english_setter german_shorthaired "
+    "great_pyrenees havanese japanese_chin keeshond leonberger Maine_Coon miniature_pinscher newfoundland Persian "
+    "pomeranian pug Ragdoll Russian_Blue saint_bernard samoyed scottish_terrier shiba_inu Siamese Sphynx "
+    "staffordshire_bull_terrier wheaten_terrier yorkshire_terrier",
 }
 
 
@@ -240,3 +241,11 @@ def test_the_names_given_are_those_of_the_shared_lists(shared, packs):
     images = json.loads((shared / "knowledge/imagenet1k.json").read_text())
     names = [entry.key for entry in packs["imagenet-1k"].classes]
     assert [name for name in names if name not in ("projectile", "sunglass")] == list(images)
+
+
+@pytest.mark.parametrize("name", pack_names())
+def test_the_page_of_packs_lists_each_with_its_classes(packs, name):
+    page = (Path(__file__).parents[2] / "docs" / "packs.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+    assert row.split("|")[2].strip().startswith(f"{len(packs[name].classes)}")
+    assert "No clinician has reviewed" in page
