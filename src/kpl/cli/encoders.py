@@ -1,45 +1,166 @@
-"""`kpl encoders`: what can read pictures and sentences here."""
+"""`kpl encoders`: what can read pictures and sentences here, and how to get more."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from kpl.cli.progress import stages
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="List encoders, read their cards.")
+app = typer.Typer(no_args_is_help=True, help="List encoders, get them, carry them, check them.")
+
+Spec = Annotated[
+    str,
+    typer.Argument(
+        metavar="ENCODER",
+        help="A name of `kpl encoders list`, openclip:ARCHITECTURE/TAG, hf:ORG/NAME, or a folder or .kplenc file.",
+    ),
+]
+RemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run Python code that lies beside the weights. Read it first.")
+]
 
 
 @app.command("list")
 def list_encoders() -> None:
-    """List the encoders by name.
+    """List the encoders by name: what each was made for, its terms, its size, and whether it is here.
 
     Example:
 
       kpl encoders list
     """
-    from kpl.encoders import catalogue, encoder_names, load_card
-    from kpl.encoders.registry import parse_spec
+    from kpl.encoders import catalogue, encoder_names, load_card, parse_spec
 
-    table = Table("encoder", "what it is", "reads", "licence", "here")
+    table = Table("encoder", "what it is", "licence", box=None, header_style="bold", pad_edge=False)
+    for title in ("MB", "pixels", "tokens"):
+        table.add_column(title, justify="right")
+    table.add_column("loader")
+    table.add_column("here")
     for name in encoder_names():
         here = parse_spec(name).folder is not None
-        card = load_card(name) if here else catalogue()[name]
-        table.add_row(name, card.title, ", ".join(card.modalities[:3]) or "any", card.licence, "yes" if here else "no")
-    Console().print(table)
+        entry = catalogue().get(name)
+        card = load_card(name) if here else None
+        told = card or entry
+        assert told is not None  # noqa: S101 - a name is in the catalogue, or has files
+        numbers = (entry.megabytes if entry else 0, told.image_size, told.context_length)
+        table.add_row(
+            name,
+            Text(told.title),
+            Text(told.licence + (", gated" if told.gate else "")),
+            *(str(number) if number else "-" for number in numbers),
+            told.loader,
+            "yes" if here else "",
+        )
+    console = Console()
+    console.print(table)
+    console.print("\nMore about one: kpl encoders show NAME. Get one: kpl encoders pull NAME", highlight=False)
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="An encoder's name: see `kpl encoders list`.")]) -> None:
-    """Print an encoder's card: what it is for, what it was made of, what it cannot do.
+def show(name: Spec) -> None:
+    """Print what is known of an encoder: what it is for, its terms, its traps, and with its files here the whole card.
 
-    Example:
+    Examples:
 
       kpl encoders show mini
-    """
-    from kpl.encoders import load_card
 
-    Console().print_json(load_card(name).model_dump_json())
+      kpl encoders show medsiglip-448
+    """
+    from kpl.encoders import load_card, parse_spec
+
+    found = parse_spec(name)
+    told = found.entry if found.folder is None and found.entry else load_card(name)
+    Console().print_json(told.model_dump_json())
+
+
+@app.command()
+def pull(
+    name: Spec,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of its repository. Default: the newest.")
+    ] = None,
+    allow_pickle: Annotated[
+        bool,
+        typer.Option("--allow-pickle", help="Take weights that are only there as a pickle; kept as safetensors."),
+    ] = False,
+    trust_remote_code: RemoteCode = False,
+) -> None:
+    """Get an encoder from the hub, check it, and keep it: later commands take it by name, without the network.
+
+    HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured. A bundle is kept the same way.
+
+    Examples:
+
+      kpl encoders pull biomedclip --allow-pickle
+
+      kpl encoders pull hf:google/medsiglip-448
+
+      kpl encoders pull openclip:ViT-L-14-336/openai
+
+      kpl encoders pull ./biomedclip.kplenc
+    """
+    from kpl.encoders import pull as get
+
+    with stages(in_bytes=True) as progress:
+        card = get(
+            name,
+            revision=revision,
+            allow_pickle=allow_pickle,
+            trust_remote_code=trust_remote_code,
+            progress=progress,
+            announce=typer.echo,
+        )
+    for source in card.sources:
+        typer.echo(f"{source.hub_id} at {source.revision}")
+    typer.echo(f"Kept as {card.name!r}: {card.dim} features, {card.image_size} pixels, {card.context_length} tokens.")
+    typer.echo(f"Use it: kpl classify SCANS/ --knowledge my-classes.yaml --encoder {card.name} --out run/")
+
+
+@app.command()
+def bundle(
+    name: Spec,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new file ending in .kplenc, or a new folder.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
+) -> None:
+    """Put all that an encoder needs into one artefact, with hashes, licence texts and golden vectors.
+
+    Examples:
+
+      kpl encoders bundle biomedclip -o biomedclip.kplenc
+
+      kpl encoders bundle biomedclip -o biomedclip-folder
+    """
+    from kpl.encoders import load_card, parse_spec, unpacked, write_bundle
+
+    load_card(name)  # what is not here is refused with the command that gets it
+    folder = parse_spec(name).folder
+    with stages(in_bytes=True) as progress:
+        size = write_bundle(unpacked(Path(folder or name)), out, overwrite=overwrite, progress=progress)
+    typer.echo(f"{size / 1e6:.0f} MB in {out}. On the other machine: kpl encoders check {out}")
+
+
+@app.command()
+def check(name: Spec, trust_remote_code: RemoteCode = False) -> None:
+    """Load an encoder with the network forbidden, test it, and compare it with its hashes and golden vectors.
+
+    Examples:
+
+      kpl encoders check ./biomedclip.kplenc
+
+      kpl encoders check ./my-model-folder
+    """
+    from kpl.encoders import check_encoder
+
+    with stages(in_bytes=True) as progress:
+        found = check_encoder(name, trust_remote_code=trust_remote_code, progress=progress)
+    typer.echo(f"{found.card.title}. {found.card.terms[0].upper()}{found.card.terms[1:]}.")
+    typer.echo(f"Hashes: {found.sums or len(found.card.files)} files are what they were.")
+    typer.echo("Self-test: passed, with the network forbidden.")
+    typer.echo(f"Golden vectors: {'equal' if found.golden else 'none beside it; only pulled encoders have them'}.")

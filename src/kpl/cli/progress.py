@@ -6,19 +6,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 __all__ = ["stages"]
 
 
 @contextmanager
-def stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function (stage, done, total) that draws a bar for each stage it hears of."""
+def stages(*, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function (stage, done, total) that draws a bar for each stage it hears of; `in_bytes` writes MB."""
     console = Console(stderr=True)
     if not console.is_interactive:  # rich would leave an empty line in a log
         yield lambda _stage, _done, _total: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn() if in_bytes else MofNCompleteColumn(), TimeRemainingColumn())
     bars = Progress(*columns, console=console, transient=True)
     tasks: dict[str, TaskID] = {}
 

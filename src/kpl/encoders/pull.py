@@ -1,0 +1,215 @@
+"""Get an encoder: fetch the repositories it is made of, describe it, make its golden vectors, test it, keep it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from kpl.encoders.bundles import check_sums, unpacked
+from kpl.encoders.catalogue import catalogue
+from kpl.encoders.hub import Listing, Progress, fetch, list_files
+from kpl.encoders.protocol import CatalogueEntry, EncoderCard, HubSource
+from kpl.encoders.registry import load_encoder, parse_spec
+from kpl.encoders.store import kept_folder, new_folder, read_card
+from kpl.encoders.weights import as_safetensors, choose_weights
+from kpl.errors import EncoderError, InputError, MissingExtraError
+
+__all__ = ["pull"]
+
+_CARD: Final = "card.json"
+_WORDS: Final = ("*.json", "*.txt", "*.model", "*.jinja", "LICEN[CS]E*", "NOTICE*", "README*")
+"""Configuration, tokenizer, preprocessing and licence: everything but weights."""
+_LIBRARY: Final = {"openclip": "open_clip", "transformers": "transformers"}
+"""Loader, which is also its extra's name, to the library that it needs."""
+
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What the user allowed, and whom to tell."""
+
+    allow_pickle: bool
+    trust_remote_code: bool
+    progress: Progress | None
+    announce: Announce
+
+
+def pull(
+    spec: str,
+    *,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
+    progress: Progress | None = None,
+    announce: Announce = lambda _: None,
+) -> EncoderCard:
+    """Get an encoder and keep it under its name, with the commits it came from, its hashes and golden vectors.
+
+    Args:
+        spec: as for `load_encoder`. A bundle or an encoder's folder is copied; anything else comes from the hub.
+        revision: branch, tag or commit of the main repository; None for the newest.
+        allow_pickle: accept weights that are only there as a pickle. They are read once, with torch's restricted
+            reader, and kept as safetensors.
+        trust_remote_code: fetch and run the Python code that some models bring beside their weights.
+        progress: told what is being done, how much of it is done, and how much there is.
+        announce: told licence and gate in one sentence, before anything is fetched.
+
+    Raises:
+        UnknownNameError: no encoder has that name.
+        MissingExtraError: the libraries that describe and test it are not installed.
+        EncoderError: it cannot be fetched, or is not what it should be. Nothing is kept then.
+    """
+    found = parse_spec(spec)
+    choice = _Choice(allow_pickle, trust_remote_code, progress, announce)
+    if found.entry is None:
+        if found.folder is not None and found.folder.parent == Path(__file__).parent:
+            raise InputError(f"encoder {spec!r} comes with the package: there is nothing to pull")
+        return _keep_bundle(found.name, found.folder or Path(spec), choice)
+    entry = found.entry
+    if entry.remote_code and not trust_remote_code:
+        raise EncoderError(
+            f"encoder {spec!r} runs Python code from its own repository {entry.sources[0].hub_id} with all your rights: "
+            "read that code first, then pass --trust-remote-code"
+        )
+    announce(f"{entry.title}. {entry.terms[0].upper()}{entry.terms[1:]}.")
+    main = entry.sources[0] if entry.sources else _built_in(entry)
+    known = [source.hub_id for other in catalogue().values() for source in other.sources]
+    listing = list_files(main.hub_id, revision=revision or main.revision or None, known=known)
+    with new_folder(kept_folder(entry.name)) as work:
+        if _CARD in listing.files:
+            sources = _fetch_encoder(listing, work, choice)
+            entry_card = read_card(work).model_copy(update={"name": entry.name, "sources": sources})
+            _write_card(work, entry_card)
+        else:
+            _make_encoder(entry, listing, work, choice)
+        card = _tested(work, choice)
+    return card
+
+
+def _keep_bundle(name: str, path: Path, choice: _Choice) -> EncoderCard:
+    """Keep a copy of a bundle or of an encoder's folder."""
+    folder = unpacked(path, progress=choice.progress)
+    if not (folder / _CARD).is_file():
+        raise InputError(
+            f"{str(path)!r} is a folder of one's own: nothing needs to be pulled, name it with --encoder as it is"
+        )
+    card = read_card(folder)
+    choice.announce(f"{card.title}. {card.terms[0].upper()}{card.terms[1:]}.")
+    check_sums(folder, progress=choice.progress)
+    with new_folder(kept_folder(card.name)) as work:
+        shutil.copytree(folder, work, dirs_exist_ok=True)
+        _tested(work, choice)
+    return card
+
+
+def _built_in(entry: CatalogueEntry) -> HubSource:
+    """The repository of a model that OpenCLIP knows by architecture and tag."""
+    _need_library(entry)
+    from open_clip.pretrained import get_pretrained_cfg, list_pretrained
+
+    wanted = f"{entry.architecture}/{entry.tag}"
+    told = get_pretrained_cfg(entry.architecture, entry.tag) or {}
+    if not told:
+        near = difflib.get_close_matches(wanted, [f"{name}/{tag}" for name, tag in list_pretrained()], 3, 0.3)
+        raise EncoderError(f"OpenCLIP knows no weights {wanted!r}: the nearest are {', '.join(near)}")
+    hub_id = "/".join(str(told.get("hf_hub") or "").split("/")[:2])
+    if not hub_id:
+        raise EncoderError(
+            f"OpenCLIP has {wanted!r} only as a pickle at {told.get('url')}, in no repository with a configuration and "
+            "hashes: choose weights that are on the hub, or bring a folder of your own"
+        )
+    return HubSource(hub_id=hub_id)
+
+
+def _need_library(entry: CatalogueEntry) -> None:
+    library = _LIBRARY.get(entry.loader)
+    if library and find_spec(library) is None:
+        raise MissingExtraError(f"encoder {entry.name!r}", entry.loader)
+
+
+def _fetch_encoder(listing: Listing, work: Path, choice: _Choice) -> tuple[HubSource, ...]:
+    """Fetch a repository that is an encoder's folder already, card and golden vectors included."""
+    wanted = [name for name in listing.files if not name.startswith(".")]
+    snapshot = fetch(listing, wanted, progress=choice.progress)
+    for name in wanted:
+        _place(snapshot.folder / name, work / name)
+    return (HubSource(hub_id=listing.hub_id, revision=listing.revision),)
+
+
+def _make_encoder(entry: CatalogueEntry, listing: Listing, work: Path, choice: _Choice) -> None:
+    """Fetch a model as its authors published it, describe it, and make its golden vectors."""
+    _need_library(entry)
+    weights = choose_weights(listing.hub_id, list(listing.files), entry.loader, allow_pickle=choice.allow_pickle)
+    sources = [_place_all(listing, "weights", [*_words(listing, choice), *weights], work, choice)]
+    named = [source.hub_id for source in entry.sources[1:]]
+    for hub_id, only in _text_repositories(work / "weights", listing.hub_id, named):
+        text = list_files(hub_id)
+        words = [name for name in _words(text, choice) if fnmatch(name, only)]
+        sources.append(_place_all(text, "text", words, work, choice))
+    as_safetensors(work / "weights", weights)
+    entry = entry.model_copy(update={"sources": tuple(sources)})
+    if choice.progress:
+        choice.progress("describing and testing", 0, 1)
+    card = import_module(f"kpl.encoders.{entry.loader}").describe(work, entry)
+    _write_card(work, card)
+    from kpl.encoders.golden import make_golden
+
+    make_golden(work, card, trust_remote_code=choice.trust_remote_code)
+
+
+def _words(listing: Listing, choice: _Choice) -> list[str]:
+    """Everything at the top of a repository but weights; code only if it is trusted."""
+    patterns = (*_WORDS, *(("*.py",) if choice.trust_remote_code else ()))
+    return [name for name in listing.files if "/" not in name and any(fnmatch(name, p) for p in patterns)]
+
+
+def _place_all(listing: Listing, folder: str, names: Sequence[str], work: Path, choice: _Choice) -> HubSource:
+    snapshot = fetch(listing, names, progress=choice.progress)
+    for name in names:
+        if not (work / folder / name).exists():
+            _place(snapshot.folder / name, work / folder / name)
+    return HubSource.model_validate({"hub_id": listing.hub_id, "revision": listing.revision, "folder": folder})
+
+
+def _place(source: Path, target: Path) -> None:
+    """Put a file of the hub's cache into the encoder's folder without a second copy where the disk allows it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(source, target)
+
+
+def _text_repositories(weights: Path, own: str, named: Sequence[str]) -> list[tuple[str, str]]:
+    """The repositories that a text tower needs too, each with a pattern for the files that are taken from it."""
+    config = weights / "open_clip_config.json"
+    told: dict[str, Any] = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    tower = told.get("model_cfg", {}).get("text_cfg", {})
+    model, tokenizer = tower.get("hf_model_name"), tower.get("hf_tokenizer_name")
+    both = [(model, "*" if tokenizer in (None, model) else "config.json"), (tokenizer, "*")]
+    found = dict([(hub_id, "*") for hub_id in reversed(named)] + both[::-1])
+    return [(hub_id, only) for hub_id, only in reversed(found.items()) if hub_id and hub_id != own]
+
+
+def _write_card(work: Path, card: EncoderCard) -> None:
+    (work / _CARD).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def _tested(work: Path, choice: _Choice) -> EncoderCard:
+    """Load what is about to be kept as a user would, and test it."""
+    from kpl.encoders.selftest import check_golden, self_test
+
+    encoder = load_encoder(str(work), device="cpu", trust_remote_code=choice.trust_remote_code)
+    self_test(encoder)
+    check_golden(encoder, work)
+    return encoder.card

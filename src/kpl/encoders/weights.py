@@ -1,0 +1,85 @@
+"""Which of a repository's files are its weights, and pickles made into safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, Final
+
+from kpl.errors import EncoderError
+
+__all__ = ["as_safetensors", "choose_weights"]
+
+_SAFE: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "openclip": (("open_clip_model.safetensors",), ("open_clip_pytorch_model.safetensors",)),
+    "transformers": (("model.safetensors",), ("model.safetensors.index.json", "model-*-of-*.safetensors")),
+    "onnx": (("image.onnx", "text.onnx", "tokenizer.json"),),
+}
+_PICKLED: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "openclip": (("open_clip_pytorch_model.bin",),),
+    "transformers": (("pytorch_model.bin",), ("pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")),
+    "onnx": (),
+}
+_OTHERS: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
+_NAMES: Final = {"openclip": "open_clip_model.safetensors", "transformers": "model.safetensors"}
+
+
+def choose_weights(hub_id: str, names: Sequence[str], loader: str, *, allow_pickle: bool) -> list[str]:
+    """Choose the files that hold the weights: safetensors or ONNX, and a pickle only when that is allowed.
+
+    Raises:
+        EncoderError: there are none, or only pickles.
+
+    Example:
+        >>> choose_weights("a/b", ["model.safetensors", "pytorch_model.bin"], "transformers", allow_pickle=True)
+        ['model.safetensors']
+    """
+    for patterns in _SAFE[loader] + (_PICKLED[loader] if allow_pickle else ()):
+        chosen = [[name for name in names if fnmatch(name, pattern)] for pattern in patterns]
+        if all(chosen):
+            return sorted(sum(chosen, []))
+    wanted = ", ".join(patterns[0] for patterns in _SAFE[loader])
+    others = [name for name in names if any(fnmatch(name, pattern) for pattern in _OTHERS)]
+    if any(fnmatch(name, patterns[0]) for patterns in _PICKLED[loader] for name in names):
+        raise EncoderError(
+            f"{hub_id} has its weights only as a pickle ({', '.join(others[:3])}), a format that can run code when it is "
+            "read: --allow-pickle reads it once with torch's restricted reader and keeps safetensors"
+        )
+    raise EncoderError(
+        f"{hub_id} has no weights that the loader {loader!r} reads: none of {wanted}"
+        + (f", only {', '.join(others[:3])}" if others else "")
+        + "; another loader may: hf:ORG/NAME for transformers, openclip:hf-hub:ORG/NAME for OpenCLIP"
+    )
+
+
+def as_safetensors(folder: Path, names: Sequence[str]) -> None:
+    """Replace pickled weights in a folder by one safetensors file; other weights stay as they are.
+
+    Raises:
+        EncoderError: a file is no pickle of tensors alone.
+    """
+    pickles = [name for name in names if name.endswith(".bin")]
+    if not pickles:
+        return
+    import torch
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Any] = {}
+    for name in pickles:
+        try:
+            told = torch.load(folder / name, map_location="cpu", weights_only=True)
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0][:120]
+            raise EncoderError(
+                f"{name} holds more than tensors, so it is not read ({reason}): ask its authors for safetensors"
+            ) from error
+        tensors.update(told.get("state_dict", told))
+    prefix = "module." if all(key.startswith("module.") for key in tensors) else ""
+    # a tensor that two names share is written twice: the format has no sharing
+    plain = {key.removeprefix(prefix): t.clone().contiguous() for key, t in tensors.items() if torch.is_tensor(t)}
+    loader = "openclip" if any(name.startswith("open_clip") for name in pickles) else "transformers"
+    save_file(plain, folder / _NAMES[loader], metadata={"format": "pt"})
+    for path in (*(folder / name for name in names), folder / "pytorch_model.bin.index.json"):
+        path.unlink(missing_ok=True)
+
