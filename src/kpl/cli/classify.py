@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kpl.cli.encoders import ENCODER_HELP
 from kpl.cli.progress import stages
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def classify(
     knowledge: Annotated[str, typer.Option("--knowledge", "-k", help="A .yaml or .json file, or a shipped pack.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The run folder to make.")],
     encoder: Annotated[
-        str | None, typer.Option(help="Encoder by name. Default: the features' own, else 'mini'.")
+        str | None,
+        typer.Option(help=f"{ENCODER_HELP} Default: the features' own, else 'mini'."),
     ] = None,
     method: Annotated[str, typer.Option(help="Method by name: see `kpl methods list`.")] = "kpl",
     per_class: Annotated[
@@ -55,6 +57,8 @@ def classify(
       kpl classify SCANS/ --knowledge my-classes.yaml --out run/
 
       kpl classify SCANS/ --knowledge blood-cells --encoder mini --explain --out run/
+
+      kpl classify SCANS/ --knowledge my-classes.yaml --encoder biomedclip --out run/
 
       kpl classify features/ --knowledge blood-cells --out run/
     """

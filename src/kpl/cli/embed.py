@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from kpl.cli.encoders import ENCODER_HELP
 from kpl.cli.progress import stages
 
 __all__ = ["embed"]
@@ -21,7 +22,10 @@ class _Stored(StrEnum):
 def embed(
     inputs: Annotated[list[str], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The feature folder to make, or to go on with.")],
-    encoder: Annotated[str, typer.Option(help="Encoder by name: see `kpl encoders list`.")] = "mini",
+    encoder: Annotated[
+        str,
+        typer.Option(help=ENCODER_HELP),
+    ] = "mini",
     dtype: Annotated[_Stored, typer.Option(help="How features are stored.")] = _Stored.float32,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace features of other pictures there.")] = False,
 ) -> None:

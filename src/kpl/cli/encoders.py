@@ -12,17 +12,13 @@ from rich.text import Text
 
 from kpl.cli.progress import stages
 
-__all__ = ["app"]
+__all__ = ["ENCODER_HELP", "app"]
+
+ENCODER_HELP = "Name of `kpl encoders list`, openclip:ARCHITECTURE/TAG, hf:ORG/NAME, or a folder or .kplenc file."
 
 app = typer.Typer(no_args_is_help=True, help="List encoders, get them, carry them, check them.")
 
-Spec = Annotated[
-    str,
-    typer.Argument(
-        metavar="ENCODER",
-        help="A name of `kpl encoders list`, openclip:ARCHITECTURE/TAG, hf:ORG/NAME, or a folder or .kplenc file.",
-    ),
-]
+Spec = Annotated[str, typer.Argument(metavar="ENCODER", help=ENCODER_HELP)]
 RemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code that lies beside the weights. Read it first.")
 ]
@@ -38,29 +34,21 @@ def list_encoders() -> None:
     """
     from kpl.encoders import catalogue, encoder_names, load_card, parse_spec
 
-    table = Table("encoder", "what it is", "licence", box=None, header_style="bold", pad_edge=False)
-    for title in ("MB", "pixels", "tokens"):
-        table.add_column(title, justify="right")
-    table.add_column("loader")
-    table.add_column("here")
+    table = Table.grid(padding=(0, 2))
     for name in encoder_names():
         here = parse_spec(name).folder is not None
-        entry = catalogue().get(name)
-        card = load_card(name) if here else None
-        told = card or entry
-        assert told is not None  # noqa: S101 - a name is in the catalogue, or has files
-        numbers = (entry.megabytes if entry else 0, told.image_size, told.context_length)
-        table.add_row(
-            name,
-            Text(told.title),
-            Text(told.licence + (", gated" if told.gate else "")),
-            *(str(number) if number else "-" for number in numbers),
-            told.loader,
-            "yes" if here else "",
-        )
-    console = Console()
-    console.print(table)
-    console.print("\nMore about one: kpl encoders show NAME. Get one: kpl encoders pull NAME", highlight=False)
+        told = load_card(name) if here else catalogue()[name]
+        megabytes = catalogue()[name].megabytes if name in catalogue() else 0
+        facts = [
+            *([f"{megabytes} MB"] if megabytes else []),
+            *([f"{told.image_size} pixels"] if told.image_size else []),
+            *([f"{told.context_length} tokens"] if told.context_length else []),
+            f"loader {told.loader}",
+            "here" if here else f"get it: kpl encoders pull {name}",
+        ]
+        about = Text.assemble(told.title, "\n", (f"{told.terms}\n{', '.join(facts)}", "dim"))
+        table.add_row(Text(name, style="bold green" if here else "bold"), about)
+    Console().print(table)
 
 
 @app.command()

@@ -26,7 +26,8 @@ def stages(*, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], None
     if not console.is_interactive:  # rich would leave an empty line in a log
         yield lambda _stage, _done, _total: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn() if in_bytes else MofNCompleteColumn(), TimeRemainingColumn())
+    amount = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
     bars = Progress(*columns, console=console, transient=True)
     tasks: dict[str, TaskID] = {}
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 from kpl.encoders.bundles import check_sums, unpacked
 from kpl.encoders.catalogue import catalogue
+from kpl.encoders.checking import passes_tests
 from kpl.encoders.hub import Listing, Progress, fetch, list_files
 from kpl.encoders.protocol import CatalogueEntry, EncoderCard, HubSource
 from kpl.encoders.registry import load_encoder, parse_spec
@@ -74,17 +74,17 @@ def pull(
     if found.entry is None:
         if found.folder is not None and found.folder.parent == Path(__file__).parent:
             raise InputError(f"encoder {spec!r} comes with the package: there is nothing to pull")
-        return _keep_bundle(found.name, found.folder or Path(spec), choice)
+        return _keep_bundle(found.folder or Path(spec), choice)
     entry = found.entry
     if entry.remote_code and not trust_remote_code:
         raise EncoderError(
-            f"encoder {spec!r} runs Python code from its own repository {entry.sources[0].hub_id} with all your rights: "
-            "read that code first, then pass --trust-remote-code"
+            f"encoder {spec!r} runs Python code of its repository {entry.sources[0].hub_id} with all your rights: read "
+            "that code first, then say --trust-remote-code"
         )
     announce(f"{entry.title}. {entry.terms[0].upper()}{entry.terms[1:]}.")
-    main = entry.sources[0] if entry.sources else _built_in(entry)
+    hub_id = entry.sources[0].hub_id if entry.sources else _built_in(entry)[0]
     known = [source.hub_id for other in catalogue().values() for source in other.sources]
-    listing = list_files(main.hub_id, revision=revision or main.revision or None, known=known)
+    listing = list_files(hub_id, revision=revision, known=known)
     with new_folder(kept_folder(entry.name)) as work:
         if _CARD in listing.files:
             sources = _fetch_encoder(listing, work, choice)
@@ -92,11 +92,10 @@ def pull(
             _write_card(work, entry_card)
         else:
             _make_encoder(entry, listing, work, choice)
-        card = _tested(work, choice)
-    return card
+        return _tested(work, choice)
 
 
-def _keep_bundle(name: str, path: Path, choice: _Choice) -> EncoderCard:
+def _keep_bundle(path: Path, choice: _Choice) -> EncoderCard:
     """Keep a copy of a bundle or of an encoder's folder."""
     folder = unpacked(path, progress=choice.progress)
     if not (folder / _CARD).is_file():
@@ -112,23 +111,18 @@ def _keep_bundle(name: str, path: Path, choice: _Choice) -> EncoderCard:
     return card
 
 
-def _built_in(entry: CatalogueEntry) -> HubSource:
-    """The repository of a model that OpenCLIP knows by architecture and tag."""
-    _need_library(entry)
-    from open_clip.pretrained import get_pretrained_cfg, list_pretrained
+def _built_in(entry: CatalogueEntry) -> tuple[str, dict[str, Any]]:
+    """Hub id and configuration of weights that OpenCLIP knows by architecture and tag."""
+    found: tuple[str, dict[str, Any]] = import_module("kpl.encoders.openclip").built_in(entry.architecture, entry.tag)
+    return found
 
-    wanted = f"{entry.architecture}/{entry.tag}"
-    told = get_pretrained_cfg(entry.architecture, entry.tag) or {}
-    if not told:
-        near = difflib.get_close_matches(wanted, [f"{name}/{tag}" for name, tag in list_pretrained()], 3, 0.3)
-        raise EncoderError(f"OpenCLIP knows no weights {wanted!r}: the nearest are {', '.join(near)}")
-    hub_id = "/".join(str(told.get("hf_hub") or "").split("/")[:2])
-    if not hub_id:
-        raise EncoderError(
-            f"OpenCLIP has {wanted!r} only as a pickle at {told.get('url')}, in no repository with a configuration and "
-            "hashes: choose weights that are on the hub, or bring a folder of your own"
-        )
-    return HubSource(hub_id=hub_id)
+
+def _text_repositories(entry: CatalogueEntry, weights: Path) -> list[str]:
+    """The repositories that a text tower needs too: those of the entry, and the one that the model's own files name."""
+    named = [source.hub_id for source in entry.sources[1:]]
+    if entry.loader == "openclip" and not named:
+        named = [import_module("kpl.encoders.openclip").second_repository(weights)]
+    return [hub_id for hub_id in named if hub_id]
 
 
 def _need_library(entry: CatalogueEntry) -> None:
@@ -151,20 +145,19 @@ def _make_encoder(entry: CatalogueEntry, listing: Listing, work: Path, choice: _
     _need_library(entry)
     weights = choose_weights(listing.hub_id, list(listing.files), entry.loader, allow_pickle=choice.allow_pickle)
     sources = [_place_all(listing, "weights", [*_words(listing, choice), *weights], work, choice)]
-    named = [source.hub_id for source in entry.sources[1:]]
-    for hub_id, only in _text_repositories(work / "weights", listing.hub_id, named):
+    if entry.loader == "openclip" and entry.architecture and "open_clip_config.json" not in listing.files:
+        config = json.dumps(_built_in(entry)[1], indent=2)
+        (work / "weights" / "open_clip_config.json").write_text(config + "\n", encoding="utf-8")
+    for hub_id in _text_repositories(entry, work / "weights"):
         text = list_files(hub_id)
-        words = [name for name in _words(text, choice) if fnmatch(name, only)]
-        sources.append(_place_all(text, "text", words, work, choice))
+        sources.append(_place_all(text, "text", _words(text, choice), work, choice))
     as_safetensors(work / "weights", weights)
     entry = entry.model_copy(update={"sources": tuple(sources)})
     if choice.progress:
         choice.progress("describing and testing", 0, 1)
     card = import_module(f"kpl.encoders.{entry.loader}").describe(work, entry)
     _write_card(work, card)
-    from kpl.encoders.golden import make_golden
-
-    make_golden(work, card, trust_remote_code=choice.trust_remote_code)
+    import_module("kpl.encoders.golden").make_golden(work, card, trust_remote_code=choice.trust_remote_code)
 
 
 def _words(listing: Listing, choice: _Choice) -> list[str]:
@@ -190,26 +183,12 @@ def _place(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _text_repositories(weights: Path, own: str, named: Sequence[str]) -> list[tuple[str, str]]:
-    """The repositories that a text tower needs too, each with a pattern for the files that are taken from it."""
-    config = weights / "open_clip_config.json"
-    told: dict[str, Any] = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
-    tower = told.get("model_cfg", {}).get("text_cfg", {})
-    model, tokenizer = tower.get("hf_model_name"), tower.get("hf_tokenizer_name")
-    both = [(model, "*" if tokenizer in (None, model) else "config.json"), (tokenizer, "*")]
-    found = dict([(hub_id, "*") for hub_id in reversed(named)] + both[::-1])
-    return [(hub_id, only) for hub_id, only in reversed(found.items()) if hub_id and hub_id != own]
-
-
 def _write_card(work: Path, card: EncoderCard) -> None:
     (work / _CARD).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def _tested(work: Path, choice: _Choice) -> EncoderCard:
     """Load what is about to be kept as a user would, and test it."""
-    from kpl.encoders.selftest import check_golden, self_test
-
     encoder = load_encoder(str(work), device="cpu", trust_remote_code=choice.trust_remote_code)
-    self_test(encoder)
-    check_golden(encoder, work)
+    passes_tests(encoder, work)
     return encoder.card

@@ -38,13 +38,13 @@ def choose_weights(hub_id: str, names: Sequence[str], loader: str, *, allow_pick
     for patterns in _SAFE[loader] + (_PICKLED[loader] if allow_pickle else ()):
         chosen = [[name for name in names if fnmatch(name, pattern)] for pattern in patterns]
         if all(chosen):
-            return sorted(sum(chosen, []))
+            return sorted(name for part in chosen for name in part)
     wanted = ", ".join(patterns[0] for patterns in _SAFE[loader])
     others = [name for name in names if any(fnmatch(name, pattern) for pattern in _OTHERS)]
     if any(fnmatch(name, patterns[0]) for patterns in _PICKLED[loader] for name in names):
         raise EncoderError(
-            f"{hub_id} has its weights only as a pickle ({', '.join(others[:3])}), a format that can run code when it is "
-            "read: --allow-pickle reads it once with torch's restricted reader and keeps safetensors"
+            f"{hub_id} has its weights only as a pickle ({', '.join(others[:3])}), a format that can run code when "
+            "it is read: --allow-pickle reads it once with torch's restricted reader and keeps safetensors"
         )
     raise EncoderError(
         f"{hub_id} has no weights that the loader {loader!r} reads: none of {wanted}"
@@ -82,4 +82,3 @@ def as_safetensors(folder: Path, names: Sequence[str]) -> None:
     save_file(plain, folder / _NAMES[loader], metadata={"format": "pt"})
     for path in (*(folder / name for name in names), folder / "pytorch_model.bin.index.json"):
         path.unlink(missing_ok=True)
-

@@ -258,6 +258,7 @@ class _Job:
                 "name": card.name,
                 "intended_use": card.intended_use,
                 "licence": card.licence,
+                "sources": [{"hub_id": source.hub_id, "revision": source.revision} for source in card.sources],
                 "files": dict(card.files),
             },
             "knowledge": {

@@ -1,0 +1,153 @@
+"""An encoder in one artefact: made, carried, checked and used with the network forbidden, by the real command."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from kpl.encoders import registry
+
+MINI = Path(registry.__file__).parent / "mini"
+
+NO_SOCKETS = """\
+import socket, sys
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.bind"):
+        sys.stderr.write(f"the network was asked for: {event} {arguments}\\n")
+        raise RuntimeError("no network here")
+sys.addaudithook(refuse)
+"""
+
+
+@pytest.fixture
+def apart(tmp_path, monkeypatch) -> Path:
+    """A home of its own, and a Python that ends every attempt to reach the network with an error that is seen."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(NO_SOCKETS)
+    monkeypatch.setenv("KPL_HOME", str(tmp_path / "kpl"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    return tmp_path
+
+
+@pytest.fixture
+def bundle(kpl, apart) -> Path:
+    assert "4 MB in cells.kplenc" in kpl("encoders", "bundle", "mini", "--out", "cells.kplenc").plain
+    return apart / "cells.kplenc"
+
+
+def no_network(apart: Path) -> dict[str, str]:
+    import os
+
+    return {"PYTHONPATH": os.pathsep.join([str(apart / "site"), *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+def test_the_guard_of_these_tests_works(apart):
+    script = "import socket; socket.create_connection(('127.0.0.1', 9))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=no_network(apart), capture_output=True, text=True, check=False
+    )
+    assert "the network was asked for" in done.stderr
+
+
+def test_a_bundle_works_elsewhere_without_network(kpl, bundle, apart, cells, knowledge):
+    """Only the one file is carried: another folder, another home, an empty cache, no network."""
+    there = apart / "elsewhere"
+    there.mkdir()
+    shutil.move(bundle, there / "carried.kplenc")
+    env = no_network(apart) | {"KPL_HOME": str(there / "kpl"), "HF_HOME": str(there / "hf")}
+    told = kpl("encoders", "check", "./carried.kplenc", cwd=there, env=env).plain
+    assert "with the network forbidden" in told
+    command = ("classify", cells, "-k", knowledge, "--out", "run")
+    assert "12 pictures" in kpl(*command, "--encoder", "./carried.kplenc", cwd=there, env=env).plain
+    kpl("classify", cells, "-k", knowledge, "--out", "usual", "--encoder", "mini").plain  # noqa: B018 - must go well
+    assert (there / "run" / "predictions.csv").read_bytes() == (apart / "usual" / "predictions.csv").read_bytes()
+    assert not (there / "hf").exists()
+
+
+def test_a_folder_does_as_well_and_sha256sum_reads_its_list(kpl, apart):
+    assert "On the other machine" in kpl("encoders", "bundle", "mini", "-o", "folder").plain
+    assert "Hashes: " in kpl("encoders", "check", "./folder", env=no_network(apart)).plain
+    if shutil.which("sha256sum"):
+        subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=apart / "folder", check=True)
+
+
+def test_a_bundle_is_kept_under_its_name(kpl, bundle, apart):
+    told = kpl("encoders", "pull", "./cells.kplenc", env=no_network(apart)).plain
+    assert "Kept as 'mini'" in told
+    assert (apart / "kpl" / "encoders" / "mini" / "card.json").is_file()
+
+
+def test_the_same_encoder_gives_the_same_bytes(kpl, bundle, apart):
+    assert kpl("encoders", "bundle", "mini", "--out", "again.kplenc").code == 0
+    assert (apart / "again.kplenc").read_bytes() == bundle.read_bytes()
+    with zipfile.ZipFile(bundle) as file:
+        assert {entry.compress_type for entry in file.infolist()} == {zipfile.ZIP_STORED}
+
+
+def test_what_is_there_is_not_replaced(kpl, bundle, apart):
+    (apart / "thesis").mkdir()
+    assert "exists: give another --out; it is no bundle" in kpl("encoders", "bundle", "mini", "-o", "thesis").error
+    error = kpl("encoders", "bundle", "mini", "-o", "cells.kplenc").error
+    assert error == "'cells.kplenc' exists: give another --out; replace that bundle with --overwrite"
+    assert kpl("encoders", "bundle", "mini", "-o", "cells.kplenc", "--overwrite").code == 0
+    assert "kpl encoders pull biomedclip" in kpl("encoders", "bundle", "biomedclip", "-o", "b.kplenc").error
+
+
+def damage(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def test_damaged_bundles_are_refused(kpl, bundle, apart):
+    damage(bundle, 2_000_000)
+    error = kpl("encoders", "check", "./cells.kplenc").error
+    assert "cells.kplenc" in error
+    assert "copy" in error
+    bundle.write_bytes(bundle.read_bytes()[:-100])
+    assert "no bundle, or a damaged one" in kpl("encoders", "check", "./cells.kplenc").error
+    assert not [path for path in (apart / "kpl").rglob("*") if path.is_file()]
+
+
+def test_a_damaged_folder_is_refused(kpl, apart):
+    assert kpl("encoders", "bundle", "mini", "-o", "folder").code == 0
+    image = next((apart / "folder").rglob("image.onnx"))
+    damage(image, 1000)
+    assert "image.onnx has hash" in kpl("encoders", "check", "./folder").error
+    image.unlink()
+    assert "is missing from the bundle" in kpl("encoders", "check", "./folder").error
+
+
+def test_a_truncated_model_whose_hash_is_right_is_refused(kpl, apart):
+    """A file that was cut before the card was written: only the runtime can tell."""
+    import hashlib
+
+    shutil.copytree(MINI, apart / "mine")
+    image = next((apart / "mine").rglob("image.onnx"))
+    image.write_bytes(image.read_bytes()[:100_000])
+    card = json.loads((apart / "mine" / "card.json").read_text())
+    card["files"][image.relative_to(apart / "mine").as_posix()] = hashlib.sha256(image.read_bytes()).hexdigest()
+    (apart / "mine" / "card.json").write_text(json.dumps(card))
+    assert "cannot be loaded" in kpl("encoders", "check", "./mine").error
+
+
+def test_other_folders_and_files_are_refused(kpl, apart, cells):
+    (apart / "notes.kplenc").write_text("my notes")
+    assert "no bundle" in kpl("encoders", "check", "./notes.kplenc").error
+    assert "card.json" in kpl("encoders", "check", cells).error
+    assert "no folder and no file" in kpl("encoders", "check", "./nowhere.kplenc").error
+
+
+def test_a_description_beyond_the_context_is_named_with_its_tokens(kpl, bundle, apart, cells, knowledge):
+    base = json.loads(knowledge.read_text())
+    base["classes"][2]["descriptions"] = ["a body " * 100]
+    (apart / "long.json").write_text(json.dumps(base))
+    error = kpl("classify", cells, "-k", "long.json", "--encoder", "./cells.kplenc", "-o", "run").error
+    for word in ("platelet", "200", "64", "tokens"):
+        assert word in error
