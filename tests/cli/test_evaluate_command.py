@@ -119,3 +119,15 @@ def test_what_is_asked_wrongly_is_said_in_a_line(quick, finished, table, options
 def test_columns_need_a_table(quick, finished, cells, bundle):
     assert "has no column 'site'" in quick("evaluate", finished, "--labels", cells, "--by", "site").error
     assert "has no column 'site'" in quick("evaluate", bundle, "--by", "site").error
+
+
+def test_a_run_is_calibrated_and_the_file_applied(kpl, finished, features, knowledge, table, tmp_path):
+    told = kpl("calibrate", finished, "--labels", table(), "--out", "c.json").plain
+    for words in ("12 labelled pictures", "as it was", "calibrated", "Chosen:", "Written to c.json"):
+        assert words in told
+    again = ("classify", features, "-k", knowledge, "--calibration", "c.json")
+    told = kpl(*again, "--coverage", 0.5, "-o", "calibrated").plain
+    assert "6 of 12 left without a label" in told
+    assert "the calibration is for method kpl, not for cupl" in kpl(*again, "--method", "cupl", "-o", "other").error
+    few = table(lambda lines: lines[:5])
+    assert "5 labelled images are too few" in kpl("calibrate", finished, "--labels", few).error

@@ -96,7 +96,7 @@ STAGES = {
     "writing evidence": at(classifying, "write_evidence"),
     "texts": at(classifying, "save_texts"),
     "knowledge": at(classifying, "write_knowledge"),
-    "summary": at(classifying, "asdict"),
+    "summary": at(classifying, "Plan"),
     "log": at(classifying, "_write_log"),
     "the last rename": lambda _job, patch, error: moves_fail(patch, error, 1),
 }

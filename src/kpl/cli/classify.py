@@ -48,6 +48,15 @@ def classify(
     explain: Annotated[
         bool, typer.Option("--explain", help="Also write evidence.csv: sentences for and against each prediction.")
     ] = False,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Apply a file of `kpl calibrate`, made for this encoder, knowledge and method.")
+    ] = None,
+    abstain_below: Annotated[
+        float | None, typer.Option("--abstain-below", help="No label for pictures of lower confidence, 0 to 1.")
+    ] = None,
+    coverage: Annotated[
+        float | None, typer.Option(help="Label only this share of the pictures, the most confident: 0.8 for 80 %.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")] = False,
 ) -> None:
     """Classify pictures without labels.
@@ -73,6 +82,9 @@ def classify(
             method=method,
             settings={"k": per_class, "retrieval": retrieval and retrieval.value},
             with_evidence=explain,
+            calibration=calibration,
+            abstain_below=abstain_below,
+            coverage=coverage,
             overwrite=overwrite,
             progress=progress,
         )
@@ -86,11 +98,13 @@ def print_result(result: RunResult) -> None:
     table.add_column("pictures", justify="right")
     table.add_column("share", justify="right")
     table.add_column("")
-    top = max(result.counts.values())
+    top = max(*result.counts.values(), 1)
     for key, count in result.counts.items():
         bar = "█" * round(20 * count / top)
         table.add_row(Text(key), str(count), f"{count / result.n:.1%}", Text(bar, style="cyan"))
     console.print(table)
+    if result.abstained:
+        console.print(f"{result.abstained} of {result.n} left without a label", highlight=False)
     pace = (
         f"; pictures read and embedded at {result.n / result.embed_seconds:.0f} a second"
         if result.embed_seconds

@@ -1,7 +1,17 @@
 """How good predictions are, and how sure that is: labels, metrics, bootstrap intervals, methods side by side."""
 
 from kpl.evaluation.bootstrap import Difference, Resampling, bootstrap_intervals, paired_difference
-from kpl.evaluation.comparison import CHANCE, MAJORITY, Predicted, Scores, Table, compare, evaluate_predictions
+from kpl.evaluation.calibrating import Calibration, CalibrationReport, calibrate_by_labels, fit_calibration
+from kpl.evaluation.comparison import (
+    CHANCE,
+    MAJORITY,
+    Answered,
+    Predicted,
+    Scores,
+    Table,
+    compare,
+    evaluate_predictions,
+)
 from kpl.evaluation.details import (
     ClassScores,
     Details,
@@ -34,6 +44,9 @@ __all__ = [
     "FIGURE_SUFFIXES",
     "MAJORITY",
     "METRICS",
+    "Answered",
+    "Calibration",
+    "CalibrationReport",
     "ClassScores",
     "Details",
     "Difference",
@@ -51,6 +64,7 @@ __all__ = [
     "balanced_accuracy",
     "bootstrap_intervals",
     "brier_score",
+    "calibrate_by_labels",
     "calibration_error",
     "chance_rate",
     "check_figure",
@@ -61,6 +75,7 @@ __all__ = [
     "describe",
     "draw_table",
     "evaluate_predictions",
+    "fit_calibration",
     "macro_f1",
     "majority_rate",
     "negative_log_likelihood",

@@ -28,6 +28,7 @@ __all__ = [
     "intervals_of",
     "paired_difference",
     "resamples",
+    "units_of",
 ]
 
 Interval = tuple[float, float]
@@ -89,7 +90,7 @@ def resamples(n: int, groups: Groups | None = None, resampling: Resampling = _US
         >>> bool((first[0] == first[1]).all())
         True
     """
-    units = _units(n, groups)
+    units = units_of(n, groups)
     n_units = int(units.max()) + 1
     rng = np.random.default_rng(resampling.seed)
     width = max(1, _BLOCK // n)
@@ -177,7 +178,7 @@ def paired_difference(
     single = _is_single_unit(len(truth), groups)
     if single:
         return Difference(float(gain.mean()), None)
-    by_unit = np.bincount(_units(len(truth), groups), weights=gain)
+    by_unit = np.bincount(units_of(len(truth), groups), weights=gain)
     return Difference(float(gain.mean()), _percentiles(values, resampling.level), _p_of_swaps(by_unit, resampling))
 
 
@@ -199,7 +200,7 @@ def _p_of_swaps(by_unit: NDArray[Any], resampling: Resampling) -> float | None:
     return as_far / (resampling.replicates + 1)
 
 
-def _units(n: int, groups: Groups | None) -> IntArray:
+def units_of(n: int, groups: Groups | None) -> IntArray:
     """Number the units that are drawn: (n,), equal for images of one group."""
     if groups is None:
         return np.arange(n)
@@ -212,7 +213,7 @@ def _units(n: int, groups: Groups | None) -> IntArray:
 
 def _is_single_unit(n: int, groups: Groups | None) -> bool:
     """Whether every resample is the sample itself, which would pass for certainty."""
-    return int(_units(n, groups).max()) == 0
+    return int(units_of(n, groups).max()) == 0
 
 
 def _percentiles(values: list[FloatArray], level: float) -> Interval | None:

@@ -22,7 +22,7 @@ from kpl.evaluation.details import Details, OperatingRule, describe
 from kpl.evaluation.metrics import METRICS, Measure, chance_rate
 from kpl.evaluation.weighted import FloatArray, IntArray
 
-__all__ = ["CHANCE", "MAJORITY", "Predicted", "Scores", "Table", "compare", "evaluate_predictions"]
+__all__ = ["CHANCE", "MAJORITY", "Answered", "Predicted", "Scores", "Table", "compare", "evaluate_predictions"]
 
 MAJORITY = "majority"
 """The row of always answering the most frequent true class. No method may have this name."""
@@ -37,6 +37,13 @@ class Predicted(NamedTuple):
 
     predictions: IntArray
     probabilities: FloatArray | None = None
+
+
+class Answered(NamedTuple):
+    """The share of labelled images that were answered, and the accuracy among them (None if there are none)."""
+
+    coverage: float
+    accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,9 @@ class Table:
     subgroups: Mapping[str, Mapping[str, Mapping[str, Scores]]] = field(default_factory=dict)
     """Method to column to value to the scores among those images."""
 
+    answered: Mapping[str, Answered] = field(default_factory=dict)
+    """Methods that abstained, and how they did on what they answered."""
+
     @property
     def guessing(self) -> Scores:
         """The row of guessing evenly: what is expected of it, without intervals."""
@@ -99,7 +109,7 @@ class Table:
         With a reference, every other method also has
         "difference": {"from": reference, "accuracy": ..., "interval": [low, high], "p_value": ..., "p_holm": ...};
         with class keys "per_class", "confusion", "reliability" and "coverage_risk"; with subgroups
-        "subgroups": {column: {value: scores}}.
+        "subgroups": {column: {value: scores}}; where a method abstained "answered": {"coverage": ..., "accuracy": ...}.
         """
         rows = {name: scores.to_json() for name, scores in self.scores.items()}
         for name, difference in self.differences.items():
@@ -112,6 +122,8 @@ class Table:
                 column: {value: scores.to_json() for value, scores in values.items()}
                 for column, values in columns.items()
             }
+        for name, answered in self.answered.items():
+            rows[name]["answered"] = answered._asdict()
         return {**rows, MAJORITY: self.majority.to_json(), CHANCE: self.guessing.to_json()}
 
 

@@ -1,5 +1,6 @@
 """The main job as library calls: classify pictures into a run folder, and score a run."""
 
+from kpl.runs.calibrating import CalibrationFile, CalibrationResult, calibrate, load_calibration
 from kpl.runs.classifying import DEFAULT_ENCODER, RunResult, classify
 from kpl.runs.evaluating import EVALUATED, Evaluation, evaluate
 from kpl.runs.folder import Run, is_run, open_run
@@ -7,11 +8,15 @@ from kpl.runs.folder import Run, is_run, open_run
 __all__ = [
     "DEFAULT_ENCODER",
     "EVALUATED",
+    "CalibrationFile",
+    "CalibrationResult",
     "Evaluation",
     "Run",
     "RunResult",
+    "calibrate",
     "classify",
     "evaluate",
     "is_run",
+    "load_calibration",
     "open_run",
 ]

@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from kpl.images import Found, SetAside, find_pictures
 from kpl.knowledge import KnowledgeBase, check_tokens, fits_modality, load_knowledge, write_knowledge
 from kpl.methods import KPL, Method, explain, make_method
 from kpl.proxies.arrays import Floats, chunks
+from kpl.runs.calibrating import load_calibration
+from kpl.runs.deciding import Deciding
 from kpl.runs.evidence import write_evidence
 from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, new_run_folder, save_texts
 from kpl.runs.plan import Plan
@@ -63,6 +65,7 @@ class RunResult:
         warnings: what to know before believing it.
         seconds: from start to end; `embed_seconds` of these for reading and embedding pictures, None if the
             features were there already.
+        abstained: pictures left without a label, which `counts` leaves out.
     """
 
     out: Path
@@ -73,11 +76,12 @@ class RunResult:
     warnings: tuple[str, ...]
     seconds: float
     embed_seconds: float | None
+    abstained: int = 0
 
     @property
     def n(self) -> int:
-        """Pictures with a prediction."""
-        return sum(self.counts.values())
+        """Pictures that were read."""
+        return sum(self.counts.values()) + self.abstained
 
 
 def classify(
@@ -89,6 +93,9 @@ def classify(
     method: str = "kpl",
     settings: dict[str, Any] | None = None,
     with_evidence: bool = False,
+    calibration: str | Path | None = None,
+    abstain_below: float | None = None,
+    coverage: float | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
@@ -103,6 +110,9 @@ def classify(
         method: a registry name.
         settings: of the method; what is left out keeps its default.
         with_evidence: write `evidence.csv` too.
+        calibration: a file of `kpl calibrate`, made for this encoder, knowledge and method.
+        abstain_below: leave pictures of lower confidence without a label.
+        coverage: label this share of the pictures, the most confident.
         overwrite: replace an earlier run in `out`.
         progress: called while pictures are embedded and evidence is gathered.
 
@@ -116,12 +126,26 @@ def classify(
     chosen = make_method(method, **{"temperature": 1.0 / coder.logit_scale, **(settings or {})})
     if with_evidence and chosen.reads == "names":
         raise InputError("method 'names' reads no descriptions: there is no evidence by sentence to explain")
+    trusted = load_calibration(calibration) if calibration is not None else None
+    deciding = Deciding(
+        calibration=trusted.for_run(
+            encoder=encoder_identity(coder),
+            knowledge=base.content_hash(),
+            method=chosen.name,
+            settings=_settings(chosen),
+            keys=[entry.key for entry in base.classes],
+        )
+        if trusted
+        else None,
+        abstain_below=abstain_below,
+        coverage=coverage,
+    )
     tell = progress or _silent
     with new_run_folder(Path(out), overwrite=overwrite) as work:
         began = time.perf_counter()
         features = source.features(coder, work / FEATURES_FOLDER, lambda done, total: tell("pictures", done, total))
         embedded = time.perf_counter()
-        job = _Job(work, base, coder, chosen, features)
+        job = _Job(work, base, coder, chosen, features, deciding, trusted.content_hash() if trusted else None)
         winners, warnings = job.run(tell, with_evidence=with_evidence)
         counts = dict(zip(job.keys, np.bincount(winners, minlength=len(job.keys)).tolist(), strict=True))
         job.write_summary(counts, warnings, source.other_files)
@@ -136,6 +160,7 @@ def classify(
         warnings=tuple(warnings),
         seconds=seconds,
         embed_seconds=None if source.folder else embedded - began,
+        abstained=features.n - sum(counts.values()),
     )
 
 
@@ -204,20 +229,23 @@ class _Job:
     encoder: Encoder
     method: Method
     features: FeatureFolder
+    deciding: Deciding
+    calibration: str | None
 
     @property
     def keys(self) -> list[str]:
         return [entry.key for entry in self.knowledge.classes]
 
     def run(self, tell: Progress, *, with_evidence: bool) -> tuple[NDArray[np.intp], list[str]]:
-        """Embed the texts, learn, write predictions and evidence; return the winners (n,) and the warnings."""
+        """Embed the texts, learn, write predictions and evidence; return the labels given and the warnings."""
         cache = TextCache()
         descriptions = embed_texts(self.knowledge.prompts(), self.encoder, cache=cache)
         names = embed_texts([[prompt] for prompt in self.knowledge.name_prompts()], self.encoder, cache=cache)
         read = names if self.method.reads == "names" else descriptions
         self.method.fit(self.features, read)
         ids = self.features.ids
-        winners = write_predictions(self.work / "predictions.csv", ids, self.keys, self._blocks())
+        answered = self.deciding.answered(self._blocks())
+        winners = write_predictions(self.work / "predictions.csv", ids, self.keys, self._blocks(), answered)
         text = np.concatenate([(c @ self.method.text_.proxies.T).argmax(axis=1) for c in chunks(self.features)])
         (self.work / "evidence.csv").unlink(missing_ok=True)  # of an interrupted run with other options
         if with_evidence:
@@ -231,28 +259,29 @@ class _Job:
         save_texts(self.work, descriptions, np.concatenate(names))
         write_knowledge(self.knowledge, self.work / KNOWLEDGE_FILE, overwrite=True)
         warnings = text_warnings(self.knowledge, self.encoder)
-        return winners, warnings + result_warnings(self.method, winners, text, self.keys)
+        warnings += result_warnings(self.method, winners, text, self.keys)
+        return winners if answered is None else winners[answered], warnings
 
     def _blocks(self) -> Iterator[Floats]:
-        for chunk in chunks(self.features):
-            yield self.method.predict_proba(chunk)
+        yield from self.deciding.calibrated(self.method.predict_proba(chunk) for chunk in chunks(self.features))
 
     def write_summary(self, counts: dict[str, int], warnings: list[str], other_files: int) -> None:
         """Write `run.json`: no time, no path, no machine, so that the same inputs give the same bytes."""
         base, index, card = self.knowledge, self.features.index, self.encoder.card
-        settings = {f.name: getattr(self.method, f.name) for f in fields(self.method) if f.init}
         plan = Plan(
             encoder=encoder_identity(self.encoder),
             knowledge=base.content_hash(),
             pictures=index.pictures_sha256,
             method=self.method.name,
-            settings=settings,
+            settings=_settings(self.method),
+            calibration=self.calibration,
+            abstain=self.deciding.asked,
         )
         sentences = [d for entry in base.classes for d in entry.descriptions]
         reviewed = sum(bool(d.provenance and d.provenance.reviewed_by) for d in sentences)
         summary = {
             "kpl_run": 1,
-            "plan": asdict(plan),
+            "plan": plan.to_json(),
             "plan_hash": plan.content_hash(),
             "encoder": {
                 "name": card.name,
@@ -269,6 +298,7 @@ class _Job:
             },
             "pictures": index.rows,
             "classes": counts,
+            **({"abstained": index.rows - sum(counts.values())} if self.deciding.asked else {}),
             "estimated_prior": dict(zip(self.keys, self.method.prior_.round(6).tolist(), strict=True))
             if isinstance(self.method, KPL)
             else None,
@@ -279,6 +309,10 @@ class _Job:
             "versions": {name: version(name) for name in ("knowledge-proxy-learning", "numpy", "scipy", "onnxruntime")},
         }
         (self.work / RUN_FILE).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _settings(method: Method) -> dict[str, Any]:
+    return {f.name: getattr(method, f.name) for f in fields(method) if f.init}
 
 
 def _write_log(work: Path, seconds: dict[str, float]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from kpl.embeddings import FeatureRows, is_bundle, open_bundle
 from kpl.errors import FeaturesError, InputError, LabelsError, UnknownNameError
-from kpl.evaluation import OperatingRule, Predicted, Resampling, Table, compare, read_labels
+from kpl.evaluation import Answered, OperatingRule, Predicted, Resampling, Table, compare, read_labels
 from kpl.methods import METHODS, Method, make_method
 from kpl.runs.folder import is_run, open_run
-from kpl.runs.predictions import read_predictions
+from kpl.runs.predictions import read_answered, read_predictions
 
 __all__ = ["EVALUATED", "Evaluation", "evaluate"]
 
@@ -52,6 +52,7 @@ class _Scored:
     notices: tuple[str, ...] = ()
     temperature: float | None = None
     done: dict[str, Predicted] | None = None
+    answered: NDArray[np.bool_] | None = None
 
 
 def evaluate(
@@ -108,6 +109,16 @@ def evaluate(
         rule=rule,
         subgroups=scored.columns,
     )
+    if scored.answered is not None:
+        name = next(iter(scored.done or ()))
+        labelled = scored.truth >= 0
+        both = scored.answered & labelled
+        right = scored.truth == (scored.done or {})[name].predictions
+        share = Answered(float(both.sum() / labelled.sum()), float(right[both].mean()) if both.any() else None)
+        told = "" if share.accuracy is None else f"; its accuracy on the others is {share.accuracy:.3f}"
+        left = int(labelled.sum() - both.sum())
+        notices.append(f"the run left {left} of {labelled.sum()} labelled images without a label{told}")
+        table = replace(table, answered={name: share} if name in results else {})
     return Evaluation(table, (*scored.notices, *notices), tuple(left_out))
 
 
@@ -194,4 +205,5 @@ def _of_run(path: Path, labels: str | Path | None, ignore_unknown: bool, by: Seq
         notices=truth.notices,
         temperature=float(plan["settings"]["temperature"]),
         done={str(plan["method"]): Predicted(winners, probabilities)},
+        answered=read_answered(run.predictions_file) if "abstain" in plan else None,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 __all__ = ["Plan"]
 
@@ -19,6 +20,9 @@ class Plan:
         pictures: hash of the pictures' ids and contents.
         method: registry name.
         settings: the method's settings, all of them.
+        calibration: content hash of the calibration that was applied, if any.
+        abstain: what was asked of abstention, if anything.
+        thresholds: of each class in a multi-label run.
     """
 
     encoder: str
@@ -26,7 +30,14 @@ class Plan:
     pictures: str
     method: str
     settings: dict[str, float | int | str | bool | None]
+    calibration: str | None = None
+    abstain: dict[str, float] | None = None
+    thresholds: dict[str, float] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is stated; what was not asked for is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def content_hash(self) -> str:
         """Return the SHA-256 of the plan (hexadecimal)."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()

@@ -18,6 +18,7 @@ _MOVED = 0.3  # share of images on which the images overrule the text, above whi
 _FEW_PER_CLASS = 5
 _COLLAPSED = 0.9
 _LISTED = 8
+_FAR_FROM_EVEN = 0.6  # of the way from even classes to a single one
 
 
 def text_warnings(knowledge: KnowledgeBase, encoder: Encoder) -> list[str]:
@@ -40,7 +41,7 @@ def text_warnings(knowledge: KnowledgeBase, encoder: Encoder) -> list[str]:
 def result_warnings(
     method: Method, winners: NDArray[np.intp], text_winners: NDArray[np.intp], classes: Sequence[str]
 ) -> list[str]:
-    """Warn of classes that read alike, too few images, images that overrule the text, and a collapsed result.
+    """Warn of classes that read alike, collapsed text, uneven classes, few images, overruled text, a collapsed result.
 
     Args:
         method: fitted.
@@ -54,6 +55,20 @@ def result_warnings(
         pairs = ", ".join(f"{classes[a]} = {classes[b]}" for a, b in alike[:3].tolist())
         found.append(f"the encoder reads {len(alike)} pairs of classes as the same ({pairs}): describe what differs")
     n, n_classes = len(winners), len(classes)
+    by_text = np.bincount(text_winners, minlength=n_classes)
+    if n > 1 and by_text.max() > _COLLAPSED * n:
+        top = classes[int(by_text.argmax())]
+        found.append(
+            f"the text alone calls {by_text.max()} of {n} pictures {top!r}: if that is not so, the descriptions do not "
+            "reach what this encoder sees"
+        )
+    prior = getattr(method, "prior_", None)
+    if prior is not None and np.abs(prior - 1 / n_classes).sum() / 2 > _FAR_FROM_EVEN * (1 - 1 / n_classes):
+        commonest = int(np.argmax(prior))
+        found.append(
+            f"the classes seem far from equally common: {classes[commonest]!r} at {prior[commonest]:.0%}, "
+            f"{int((prior < 0.1 / n_classes).sum())} of {n_classes} next to absent; if that is not so, look closely"
+        )
     if n < _FEW_PER_CLASS * n_classes:
         found.append(f"{n} pictures for {n_classes} classes is little to learn from: the result leans on the text")
     moved = float(np.mean(winners != text_winners))

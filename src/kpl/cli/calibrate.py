@@ -1,0 +1,57 @@
+"""`kpl calibrate`: a few labelled pictures make a run's probabilities ones to believe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kpl.cli.progress import stages
+
+__all__ = ["calibrate"]
+
+_TITLES = {"nll": "NLL", "ece": "ECE", "brier": "Brier", "accuracy": "accuracy"}
+
+
+def calibrate(
+    target: Annotated[Path, typer.Argument(metavar="RUN", help="A run of `kpl classify`.")],
+    labels: Annotated[
+        Path, typer.Option(help="CSV with image,label[,group] of a few pictures of the run, ten or more.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("calibration.json"),
+    ignore_unknown: Annotated[
+        bool, typer.Option("--ignore-unknown", help="Leave out pictures whose label is no class of the knowledge.")
+    ] = False,
+) -> None:
+    """Fit a temperature and a shift of the class prior to a few labels. No label reaches what a method learns.
+
+    Example:
+
+      kpl calibrate run/ --labels few.csv --out calibration.json
+
+      kpl classify SCANS/ --knowledge my-classes.yaml --calibration calibration.json --out calibrated/
+    """
+    from kpl.runs import calibrate as run_calibrate
+
+    with stages() as progress:
+        result = run_calibrate(target, labels=labels, out=out, ignore_unknown=ignore_unknown, progress=progress)
+    file, console = result.file, Console()
+    table = Table(
+        "", title=f"{file.labelled} labelled pictures, one of {file.folds} parts held out in turn", title_justify="left"
+    )
+    for title in _TITLES.values():
+        table.add_column(title, justify="right")
+    for row, figures in (("as it was", file.before), ("calibrated", file.after)):
+        table.add_row(row, *(f"{figures[name]:.3f}" for name in _TITLES))
+    console.print(table)
+    console.print(
+        f"Chosen: {file.kind}" + ("" if file.kind == "none" else f", temperature {file.temperature:.3g}"),
+        highlight=False,
+    )
+    for notice in result.notices:
+        console.print(Text(f"Note: {notice}", style="yellow"), soft_wrap=True)
+    console.print(Text(f"Written to {out}; apply it with: kpl classify ... --calibration {out}"), soft_wrap=True)

@@ -1,0 +1,140 @@
+"""Calibrate a run on a few labelled pictures, and keep the result as a file that a later run applies."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kpl.embeddings import write_atomically
+from kpl.errors import InputError, LabelsError
+from kpl.evaluation import Calibration, calibrate_by_labels, read_labels
+from kpl.methods import make_method
+from kpl.runs.folder import open_run
+
+__all__ = ["CalibrationFile", "CalibrationResult", "calibrate", "load_calibration"]
+
+
+class CalibrationFile(BaseModel):
+    """What `kpl calibrate` writes: a calibration, what it is for, and what it did to labels it was not fitted on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kpl_calibration: Literal[1] = 1
+    encoder: str
+    knowledge: str
+    method: str
+    settings: dict[str, Any]
+    kind: str
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+    bias: dict[str, float]
+    labelled: int
+    folds: int
+    before: dict[str, float]
+    after: dict[str, float]
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 (hexadecimal) of the file's content."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def for_run(
+        self, *, encoder: str, knowledge: str, method: str, settings: dict[str, Any], keys: list[str]
+    ) -> Calibration:
+        """Return the calibration for a run with this plan and these C class keys.
+
+        Raises:
+            InputError: it was made for another encoder, knowledge, method or settings.
+        """
+        wanted = {"encoder": encoder, "knowledge": knowledge, "method": method}
+        for what, value in wanted.items():
+            if (own := getattr(self, what)) != value:
+                raise InputError(
+                    f"the calibration is for {what} {own}, not for {value}: run kpl calibrate on a run of this {what}"
+                )
+        if other := sorted(name for name in settings if self.settings.get(name) != settings[name]):
+            name = other[0]
+            raise InputError(
+                f"the calibration is for {method} with {name} = {self.settings.get(name)}, not {settings[name]}: "
+                "use the same settings, or run kpl calibrate again"
+            )
+        return Calibration(self.temperature, np.array([self.bias[key] for key in keys]))
+
+
+@dataclass(frozen=True)
+class CalibrationResult:
+    """A calibration as it was written, and what the labels gave cause to say."""
+
+    file: CalibrationFile
+    notices: tuple[str, ...]
+
+
+def calibrate(
+    target: str | Path,
+    *,
+    labels: str | Path,
+    out: str | Path,
+    ignore_unknown: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> CalibrationResult:
+    """Calibrate a run's probabilities on a few labelled pictures and write the calibration.
+
+    The method learns anew from the run's features, without the labels: `predictions.csv` is rounded.
+
+    Args:
+        target: a run folder of `kpl classify`.
+        labels: as for `evaluate`; ten pictures or more.
+        out: the file to write.
+        ignore_unknown: leave pictures out whose label is no class of the knowledge.
+        progress: told "method" before and after learning.
+
+    Raises:
+        FeaturesError, LabelsError: a target or labels that cannot be used.
+        OutputError: the file cannot be written.
+    """
+    run = open_run(target)
+    if run.summary.get("multi_label"):
+        raise LabelsError("a multi-label run has no single label to calibrate on: choose its thresholds instead")
+    truth = read_labels(labels, run.features.ids, run.knowledge, ignore_unknown=ignore_unknown)
+    plan = run.summary["plan"]
+    method = make_method(plan["method"], **plan["settings"])
+    if progress:
+        progress("method", 0, 1)
+    method.fit(run.features, [row[None] for row in run.names] if method.reads == "names" else run.descriptions)
+    report = calibrate_by_labels(truth.labels, method.predict_proba(run.features), groups=truth.groups)
+    if progress:
+        progress("method", 1, 1)
+    keys = [entry.key for entry in run.knowledge.classes]
+    file = CalibrationFile(
+        encoder=plan["encoder"],
+        knowledge=plan["knowledge"],
+        method=plan["method"],
+        settings=plan["settings"],
+        kind=report.kind,
+        temperature=report.calibration.temperature,
+        bias=dict(zip(keys, report.calibration.bias.tolist(), strict=True)),
+        labelled=report.n,
+        folds=report.folds,
+        before=report.before,
+        after=report.after,
+    )
+    write_atomically(Path(out), (file.model_dump_json(indent=1) + "\n").encode())
+    return CalibrationResult(file, truth.notices)
+
+
+def load_calibration(path: str | Path) -> CalibrationFile:
+    """Read what `calibrate` wrote.
+
+    Raises:
+        InputError: the file cannot be read, or is no calibration.
+    """
+    try:
+        return CalibrationFile.model_validate_json(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read the calibration {str(path)!r}: {error.strerror}") from error
+    except ValidationError as error:
+        raise InputError(f"{str(path)!r} is no calibration of `kpl calibrate`: make it again") from error
