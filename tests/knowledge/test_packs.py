@@ -188,6 +188,39 @@ def test_folders_of_real_pictures_are_classes(shared, packs, folder, name):
     assert len(set(found)) == len(found) > 1
 
 
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("btmri", "brain-mri"),
+        ("busi", "breast-ultrasound"),
+        ("chmnist", "colorectal-histology"),
+        ("covid_19", "chest-covid"),
+        ("ctkidney", "kidney-ct"),
+        ("dermamnist", "skin-lesions"),
+        ("knee_xray", "knee-osteoarthritis"),
+        ("kvasir", "gastrointestinal-endoscopy"),
+        ("lung_colon", "lung-colon-histology"),
+        ("octmnist", "retinal-oct"),
+        ("oxford_pets", "oxford-pets"),
+        ("retina", "retina-diseases"),
+    ],
+)
+def test_classes_of_other_knowledge_for_the_same_data_are_classes(shared, packs, file, name):
+    classes = json.loads((shared / f"knowledge/{file}.json").read_text())
+    assert {packs[name].resolve(each) for each in classes} == set(range(len(packs[name].classes)))
+
+
+def test_sentences_are_not_those_of_the_shared_files(shared, packs):
+    others = {
+        fold_sentence(text)
+        for file in (shared / "knowledge").glob("*.json")
+        for texts in json.loads(file.read_text()).values()
+        for text in texts
+    }
+    own = {fold_sentence(text) for name in DESCRIBED for _, text in sentences(packs[name])}
+    assert not own & others
+
+
 def test_every_pack_is_tested_here():
     assert {*DESCRIBED, *NAMES_ONLY} == set(pack_names())
 
