@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,17 @@ from PIL import Image
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import InputError
 
-__all__ = ["prepare", "resize"]
+__all__ = ["FILTERS", "prepare", "resize"]
 
-_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+FILTERS: Final = {
+    "nearest": Image.Resampling.NEAREST,
+    "lanczos": Image.Resampling.LANCZOS,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
+}
+"""Names of a card's interpolation."""
 
 
 def resize(picture: NDArray[np.uint8], card: EncoderCard) -> NDArray[np.uint8]:
@@ -21,11 +30,11 @@ def resize(picture: NDArray[np.uint8], card: EncoderCard) -> NDArray[np.uint8]:
 
     Args:
         picture: (height, width, 3) of 0..255.
-        card: `squash` takes both sides to `image_size`; `shortest` takes the shorter side there and crops the
-            middle of the longer one if the card says so.
+        card: says how, see `EncoderCard.resize` and `EncoderCard.crop`.
 
     Returns:
-        (image_size, image_size, 3); without a crop `shortest` gives (height, width, 3) of the same proportions.
+        (image_size, image_size, 3); without a crop `shortest` and `longest` give (height, width, 3) of the same
+        proportions.
 
     Raises:
         InputError: not a picture of three channels.
@@ -35,20 +44,45 @@ def resize(picture: NDArray[np.uint8], card: EncoderCard) -> NDArray[np.uint8]:
             f"an encoder reads pictures (height, width, 3) of type uint8: got {picture.shape} {picture.dtype}; "
             "decode the file with kpl.decode"
         )
-    size = card.image_size
     image = Image.fromarray(picture)
-    width, height = image.size
-    if card.resize == "shortest":
-        short = min(width, height)
-        target = (max(size, round(width * size / short)), max(size, round(height * size / short)))
-    else:
-        target = (size, size)
+    target = _target(image.size, card)
     if image.size != target:
-        image = image.resize(target, _FILTERS[card.interpolation])
-    if card.crop == "center":
-        left, top = (target[0] - size) // 2, (target[1] - size) // 2
-        image = image.crop((left, top, left + size, top + size))
+        image = image.resize(target, FILTERS[card.interpolation])
+    if card.crop != "none" and image.size != (card.image_size, card.image_size):
+        image = _crop(image, card)
     return np.asarray(image)
+
+
+def _target(size: tuple[int, int], card: EncoderCard) -> tuple[int, int]:
+    """(width, height) after resizing."""
+    side, (width, height) = card.resize_to or card.image_size, size
+    if card.resize == "squash":
+        return side, side
+    if card.resize == "longest":  # as OpenCLIP rounds
+        ratio = max(width, height) / side
+        return max(1, round(width / ratio)), max(1, round(height / ratio))
+    if width <= height:  # as torchvision and transformers round
+        return side, int(side * height / width)
+    return int(side * width / height), side
+
+
+def _crop(image: Image.Image, card: EncoderCard) -> Image.Image:
+    """The middle of the picture, padded where it is smaller; Pillow pads a box beyond the picture with black."""
+    size = card.image_size
+    left, top = (_start(side, size, rounded=card.crop == "center_round") for side in image.size)
+    box = (left, top, left + size, top + size)
+    if min(box) >= 0 and box[2] <= image.width and box[3] <= image.height:
+        return image.crop(box)
+    canvas = Image.new("RGB", (size, size), (card.fill,) * 3)
+    canvas.paste(image, (-left, -top))
+    return canvas
+
+
+def _start(side: int, size: int, *, rounded: bool) -> int:
+    """Where the crop begins; a negative number is the width of the padding before the picture."""
+    if rounded:  # torchvision: half to even when cropping, down when padding
+        return round((side - size) / 2) if side >= size else -((size - side) // 2)
+    return (side - size) // 2  # transformers: down when cropping, up when padding
 
 
 def prepare(pictures: Sequence[NDArray[np.uint8]], card: EncoderCard) -> NDArray[np.float32]:

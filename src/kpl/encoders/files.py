@@ -1,0 +1,182 @@
+"""The files of an encoder's folder: where they are, what they are called, and which of them may be read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.encoders.protocol import EncoderCard
+from kpl.errors import EncoderError
+
+__all__ = ["check_hashes", "hash_files", "read_json", "read_tensor", "text_of", "weight_file", "weights_of"]
+
+_SAFE: Final = ".safetensors"
+_CARD_FILES: Final = ("card.json", "golden.json", "golden.safetensors", "SHA256SUMS")
+_DOCUMENTS: Final = ("LICENSE", "LICENCE", "README", "NOTICE")
+
+
+def weights_of(folder: Path) -> Path:
+    """The folder of the model's own files: `weights` if there is one, else the folder itself."""
+    return folder / "weights" if (folder / "weights").is_dir() else folder
+
+
+def text_of(folder: Path) -> Path:
+    """The folder of the text tower's configuration and tokenizer: `text` if there is one, else the weights' folder."""
+    return folder / "text" if (folder / "text").is_dir() else weights_of(folder)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read one of a model's configuration files.
+
+    Raises:
+        EncoderError: it is not there, or no JSON object.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"{path}: not a readable configuration file ({error})") from error
+    if not isinstance(found, dict):
+        raise EncoderError(f"{path}: a JSON object is needed, not a {type(found).__name__}")
+    return found
+
+
+def weight_file(folder: Path, names: Iterable[str], *, allow_pickle: bool) -> Path:
+    """Choose the file of weights: a safetensors file, else a pickle if that is allowed.
+
+    Args:
+        folder: the model's own files.
+        names: file names to look for, the best first.
+        allow_pickle: whether a pickle may be taken.
+
+    Raises:
+        EncoderError: there are no weights, or only a pickle and that is not allowed.
+    """
+    there = [folder / name for name in names if (folder / name).is_file()]
+    safe = [path for path in there if path.name.endswith((_SAFE, _SAFE + ".index.json"))]
+    if safe:
+        return safe[0]
+    if not there:
+        raise EncoderError(f"{folder}: no weights there; one of {', '.join(names)} is needed")
+    if not allow_pickle:
+        raise EncoderError(
+            f"{there[0]}: these weights are a pickle, which can run code when it is read; take a copy in safetensors, "
+            "or pass --allow-pickle to read it with torch's restricted reader"
+        )
+    return there[0]
+
+
+def read_tensor(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    """Read some tensors of a file of weights without reading the others.
+
+    Args:
+        path: a safetensors file, an index of several, or a pickle that was allowed.
+        names: of tensors; those that are not there are left out.
+
+    Raises:
+        EncoderError: the file is damaged, or holds something else than tensors.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        if path.suffix == _SAFE:
+            return _from_safetensors(path, names)
+        if path.name.endswith(".index.json"):
+            places = read_json(path).get("weight_map", {})
+            found = {name: path.parent / places[name] for name in names if name in places}
+            return {name: _from_safetensors(file, [name])[name] for name, file in found.items()}
+        return _from_pickle(path, names)
+    except (SafetensorError, OSError, KeyError) as error:
+        raise EncoderError(f"{path}: the weights cannot be read ({error}); the file is damaged: get it again") from error
+
+
+def _from_safetensors(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    """Numpy knows no bfloat16, so numbers are read as bytes of the type that the header names."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        there = set(file.keys())
+        kinds = {name: file.get_slice(name).get_dtype() for name in names if name in there}
+        plain = {name for name, kind in kinds.items() if kind != "BF16"}
+        found = {name: np.asarray(file.get_tensor(name), dtype=np.float32) for name in plain}
+    if len(found) < len(kinds):
+        from safetensors import deserialize
+
+        for name, value in deserialize(path.read_bytes()):
+            if name in kinds and name not in found:
+                high = np.frombuffer(bytes(value["data"]), dtype=np.uint16).astype(np.uint32) << 16
+                found[name] = high.view(np.float32).reshape(value["shape"])
+    return found
+
+
+def _from_pickle(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    import pickle
+
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise EncoderError(f"{path}: it holds more than tensors and is not read ({reason})") from error
+    state = state.get("state_dict", state)
+    bare = {str(name).removeprefix("module."): value for name, value in state.items()}
+    return {name: bare[name].float().numpy() for name in names if name in bare}
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """Hash every file of a model in an encoder's folder: path in it, with slashes, to SHA-256; sorted.
+
+    Left out: hidden files, the card, golden vectors, licence texts and other documents, and pickles beside safetensors.
+    """
+    found = sorted(path for part in (weights_of(folder), text_of(folder)) for path in part.rglob("*") if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path for path in found}
+    hashed = {}
+    for name, path in sorted(names.items()):
+        parts = Path(name).parts
+        if path.name in _CARD_FILES or any(part.startswith((".", "__")) for part in parts):
+            continue
+        if path.name.upper().startswith(_DOCUMENTS) or path.suffix in (".md", ".svg", ".png", ".jpg", ".ipynb"):
+            continue
+        hashed[name] = file_hash(path)
+    return hashed
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits.
+
+    Raises:
+        EncoderError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise EncoderError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def check_hashes(folder: Path, card: EncoderCard) -> None:
+    """Compare every file of the card with its hash.
+
+    Raises:
+        EncoderError: a file is missing, damaged or exchanged.
+    """
+    for name, expected in card.files.items():
+        found = file_hash(folder / name)
+        if found != expected:
+            raise EncoderError(
+                f"encoder {card.name!r}: {folder / name} has hash {found[:12]}, its card says {expected[:12]}; "
+                "the file is damaged or was exchanged: install or pull it again"
+            )
+
+
+def known_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a catalogue entry that a card takes over."""
+    own = set(EncoderCard.model_fields)
+    left = {"context_length", "image_size"}  # what the model's files say
+    return {name: value for name, value in entry.items() if name in own - left}

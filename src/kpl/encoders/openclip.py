@@ -1,0 +1,378 @@
+"""OpenCLIP models from a folder of their own files: `open_clip_config.json` and weights.
+
+A model whose text tower is of another library and lies in a second repository, such as BiomedCLIP, has that
+repository's configuration and tokenizer in `text`: the configuration is pointed there in memory, so nothing is asked of
+the network and nothing in the model's files is changed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.encoders.files import (
+    check_hashes,
+    hash_files,
+    known_fields,
+    read_json,
+    read_tensor,
+    text_of,
+    weight_file,
+    weights_of,
+)
+from kpl.encoders.protocol import CatalogueEntry, EncoderCard
+from kpl.encoders.torch_encoder import SentenceTokenizer, TorchEncoder
+from kpl.encoders.torch_runtime import TorchRuntime
+from kpl.errors import EncoderError, MissingExtraError
+
+__all__ = ["CONFIG", "built_in", "describe", "load", "open_clip_model", "second_repository"]
+
+CONFIG: Final = "open_clip_config.json"
+_WEIGHTS: Final = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pth",
+    "pytorch_model.bin",
+)
+_PADDED_VOCABULARY: Final = 512  # rows of an embedding beyond its tokenizer's vocabulary that are still plausible
+
+
+def _library() -> ModuleType:
+    try:
+        import open_clip
+    except ImportError as error:
+        raise MissingExtraError("loading an OpenCLIP model", "openclip") from error
+    module: ModuleType = open_clip
+    return module
+
+
+def built_in(architecture: str, tag: str) -> tuple[str, dict[str, Any]]:
+    """Find weights that OpenCLIP knows by architecture and tag.
+
+    Returns:
+        The hub id of the weights, and the content of their `open_clip_config.json`, where QuickGELU is as the weights
+        were trained.
+
+    Raises:
+        EncoderError: OpenCLIP knows no such architecture or tag, or the weights are on no hub.
+        MissingExtraError: OpenCLIP is not installed.
+    """
+    library = _library()
+    config = library.get_model_config(architecture)
+    if config is None:
+        raise EncoderError(f"OpenCLIP knows no architecture {architecture!r}; see open_clip.list_models()")
+    tags = library.list_pretrained_tags_by_model(architecture)
+    if tag not in tags:
+        raise EncoderError(f"OpenCLIP has no weights {tag!r} of {architecture}: it has {', '.join(tags) or 'none'}")
+    known = library.get_pretrained_cfg(architecture, tag)
+    hub_id = "/".join(str(known.get("hf_hub", "")).split("/")[:2])
+    if "/" not in hub_id:
+        raise EncoderError(f"the weights {tag!r} of {architecture} are on no hub: get their folder, and give its path")
+    keys = ("mean", "std", "interpolation", "resize_mode")
+    preprocess = {key: known[key] for key in keys if key in known}
+    return hub_id, {"model_cfg": config | {"quick_gelu": known.get("quick_gelu", False)}, "preprocess_cfg": preprocess}
+
+
+def second_repository(weights: Path) -> str:
+    """The hub id of the repository that holds the text tower's configuration and tokenizer; empty if none is needed.
+
+    Raises:
+        EncoderError: the configuration cannot be read.
+    """
+    text = _config(weights)["model_cfg"]["text_cfg"]
+    model, tokenizer = str(text.get("hf_model_name") or ""), str(text.get("hf_tokenizer_name") or "")
+    if model and not (weights / "config.json").is_file():
+        return model
+    return tokenizer if tokenizer and not _has_tokenizer(weights) else ""
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    names = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model")
+    return any((folder / name).is_file() for name in names)
+
+
+def _config(weights: Path) -> dict[str, Any]:
+    config = read_json(weights / CONFIG)
+    model = config.get("model_cfg")
+    if not isinstance(model, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= set(model):
+        raise EncoderError(f"{weights / CONFIG}: no model_cfg with embed_dim, vision_cfg and text_cfg in it")
+    return config
+
+
+def describe(folder: Path, entry: CatalogueEntry, *, allow_pickle: bool = False) -> EncoderCard:
+    """Make a card from a model's own files.
+
+    Args:
+        folder: an encoder's folder, or a folder of the model's own files.
+        entry: what is known of the model beside its files.
+        allow_pickle: read the logit scale from a pickle if there is nothing else.
+
+    Raises:
+        EncoderError: a file is missing or cannot be read, or the files are not those of the entry.
+        MissingExtraError: OpenCLIP is not installed.
+    """
+    library = _library()
+    weights = weights_of(folder)
+    config = _config(weights)
+    model, text = config["model_cfg"], config["model_cfg"]["text_cfg"]
+    prepared = library.transform.merge_preprocess_dict(library.transform.PreprocessCfg(), config.get("preprocess_cfg", {}))
+    size = _square(model["vision_cfg"].get("image_size", 224), weights)
+    file = weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle)
+    scale = _scale(file)
+    resize = str(prepared["resize_mode"])
+    quick = bool(model.get("quick_gelu", False))
+    known = known_fields(entry.model_dump())
+    return EncoderCard.model_validate(
+        known
+        | {
+            "loader": "openclip",
+            "activation": entry.activation or ("quick_gelu" if quick else "gelu"),
+            "head": "sigmoid" if "logit_bias" in scale else "softmax",
+            "files": hash_files(folder),
+            "dim": model["embed_dim"],
+            "context_length": text.get("context_length", 77),
+            "padding": "max_length",
+            "image_size": size,
+            "resize": resize,
+            "crop": "none" if resize == "squash" else "center_round",
+            "fill": prepared["fill_color"],
+            "interpolation": "bilinear" if prepared["interpolation"] == "bilinear" else "bicubic",
+            "mean": _three(prepared["mean"]),
+            "std": _three(prepared["std"]),
+            **scale,
+        }
+    )
+
+
+def _square(size: Any, where: Path) -> int:  # noqa: ANN401 - JSON
+    sides = list(size) if isinstance(size, list | tuple) else [size, size]
+    if len(set(sides)) != 1:
+        raise EncoderError(f"{where}: it reads pictures of {sides} pixels; KPL reads models of square pictures only")
+    return int(sides[0])
+
+
+def _three(values: Any) -> tuple[float, ...]:  # noqa: ANN401 - JSON
+    return tuple(values) if isinstance(values, list | tuple) else (values,) * 3
+
+
+def _scale(file: Path) -> dict[str, float]:
+    """Logit scale, and bias where there is one, from the weights."""
+    found = read_tensor(file, ("logit_scale", "logit_bias", "module.logit_scale", "module.logit_bias"))
+    numbers = {name.removeprefix("module."): float(value.reshape(-1)[0]) for name, value in found.items()}
+    if "logit_scale" not in numbers:
+        raise EncoderError(f"{file}: no logit_scale in it: these are not the weights of a model of two towers")
+    return numbers | {"logit_scale": float(np.exp(numbers["logit_scale"]))}
+
+
+def load(
+    folder: Path,
+    card: EncoderCard,
+    *,
+    device: str | None = None,
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
+) -> TorchEncoder:
+    """Load an OpenCLIP model from its folder.
+
+    Raises:
+        EncoderError: files are missing, damaged or do not fit together; the message says which.
+        MissingExtraError: OpenCLIP is not installed.
+    """
+    del trust_remote_code  # OpenCLIP runs none
+    check_hashes(folder, card)
+    model = open_clip_model(folder, card, allow_pickle=allow_pickle)
+    tokenizer = _tokenizer(folder, model, card)
+    runtime = TorchRuntime(device)
+    placed = runtime.place(model)
+    towers = (placed.encode_image, lambda tensors: placed.encode_text(tensors["text"]))
+    return TorchEncoder(card, runtime, placed, towers, tokenizer)
+
+
+def open_clip_model(folder: Path, card: EncoderCard, *, allow_pickle: bool = False) -> Any:  # noqa: ANN401 - torch
+    """Build the model through OpenCLIP's own factory, from local files, every weight in its place.
+
+    Raises:
+        EncoderError: weights and configuration do not fit together.
+    """
+    library = _library()
+    weights = weights_of(folder)
+    config = deepcopy(_config(weights)["model_cfg"])
+    _check_activation(config, card, weights)
+    text = config["text_cfg"]
+    if text.get("hf_model_name"):
+        place = text_of(folder)
+        if not (place / "config.json").is_file():
+            raise EncoderError(
+                f"encoder {card.name!r}: its text tower is {text['hf_model_name']!r} of another repository, and "
+                f"{place} has no config.json of it: pull the encoder again, or put that repository's configuration "
+                f"and tokenizer into {folder / 'text'}"
+            )
+        text["hf_model_name"] = str(place)
+    file = weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle)
+    _check_positions(file, config, weights)
+    name = f"kpl-{uuid4().hex}"
+    with _registered(library, name, config), _quiet():
+        try:
+            return library.create_model(
+                name, pretrained=str(file), pretrained_image=False, pretrained_text=False, require_pretrained=True
+            )
+        except Exception as error:
+            raise EncoderError(f"encoder {card.name!r}: {_reason(error)}") from error
+
+
+@contextmanager
+def _registered(library: ModuleType, name: str, config: dict[str, Any]) -> Iterator[None]:
+    """Make a configuration known to OpenCLIP's factory under a name of its own, for a while."""
+    configs = library.factory._MODEL_CONFIGS
+    configs[name] = config
+    try:
+        yield
+    finally:
+        del configs[name]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """OpenCLIP tells its progress to the root logger."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _reason(error: Exception) -> str:
+    """One line of what OpenCLIP or torch says about weights that do not fit."""
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    missing = next((line for line in lines if line.startswith("Missing key(s)")), "")
+    tower = "visual." if missing.count('"visual.') else ""
+    if missing and not tower and ('"text.' in missing or '"token_embedding' in missing):
+        return f"the text tower is missing from its weights, or is another one ({_short(missing)})"
+    if missing and '"visual.' in missing and '"t' not in missing.replace('"visual.', ""):
+        return f"the image tower is missing from its weights, or is another one ({_short(missing)})"
+    useful = [line for line in lines if not line.startswith("Error(s) in loading")] or [type(error).__name__]
+    return f"weights and configuration do not fit together ({_short('; '.join(useful))})"
+
+
+def _short(text: str, length: int = 200) -> str:
+    return text if len(text) <= length else f"{text[:length]} ..."
+
+
+def _check_activation(config: dict[str, Any], card: EncoderCard, where: Path) -> None:
+    """Weights trained with QuickGELU give other features with GELU, and nothing else would tell (open_clip#771)."""
+    says = "quick_gelu" if config.get("quick_gelu", False) else "gelu"
+    towers = [config["vision_cfg"].get("timm_model_name"), config["text_cfg"].get("hf_model_name")]
+    if card.activation and says != card.activation and not all(towers):
+        raise EncoderError(
+            f"encoder {card.name!r}: its weights were trained with {card.activation}, {where / CONFIG} says {says}; "
+            f"set quick_gelu to {str(card.activation == 'quick_gelu').lower()} there, or get the right configuration"
+        )
+
+
+def _check_positions(file: Path, config: dict[str, Any], where: Path) -> None:
+    """OpenCLIP stretches position embeddings that do not fit, without a word; here they are refused."""
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    found = read_tensor(file, ("visual.positional_embedding", "positional_embedding"))
+    if "visual.positional_embedding" in found and vision.get("patch_size"):
+        rows = len(found["visual.positional_embedding"])
+        side = _square(vision.get("image_size", 224), where) // int(vision["patch_size"])
+        if rows not in (side * side, side * side + 1):
+            raise EncoderError(
+                f"{file}: its image tower has {rows} positions, {CONFIG} asks for {side * side + 1}: image_size or "
+                "patch_size is not that of these weights"
+            )
+    if "positional_embedding" in found:
+        rows, length = len(found["positional_embedding"]), text.get("context_length", 77)
+        if rows != length:
+            raise EncoderError(f"{file}: its text tower reads {rows} tokens, {CONFIG} says context_length {length}")
+
+
+def _tokenizer(folder: Path, model: Any, card: EncoderCard) -> SentenceTokenizer:  # noqa: ANN401 - torch
+    library = _library()
+    weights = weights_of(folder)
+    text = _config(weights)["model_cfg"]["text_cfg"]
+    settings = dict(text.get("tokenizer_kwargs") or {})
+    if not text.get("hf_tokenizer_name"):
+        simple = library.tokenizer.SimpleTokenizer(context_length=card.context_length, **settings)
+        _check_vocabulary(simple.vocab_size, model, card)
+        return _BytePairs(simple)
+    place = text_of(folder) if _has_tokenizer(text_of(folder)) else weights
+    if not _has_tokenizer(place):
+        raise EncoderError(
+            f"encoder {card.name!r}: its tokenizer {text['hf_tokenizer_name']!r} is of another repository and not in "
+            f"{folder / 'text'}: pull the encoder again, or put that repository's tokenizer there"
+        )
+    try:
+        whole = library.tokenizer.HFTokenizer(
+            str(place), card.context_length, tokenizer_mode=text.get("tokenizer_mode"), **settings
+        )
+    except Exception as error:
+        raise EncoderError(f"encoder {card.name!r}: the tokenizer in {place} cannot be read ({error})") from error
+    inner = whole.tokenizer
+    _check_vocabulary(len(inner), model, card)
+    pad = getattr(getattr(getattr(model, "text", None), "config", None), "pad_token_id", inner.pad_token_id)
+    if inner.pad_token_id is None or pad != inner.pad_token_id:
+        raise EncoderError(
+            f"encoder {card.name!r}: the tokenizer in {place} pads with {inner.pad_token_id}, its text tower with "
+            f"{pad}: it is the tokenizer of another model"
+        )
+    if not set(inner("a").input_ids) & set(inner.all_special_ids):
+        raise EncoderError(f"encoder {card.name!r}: the tokenizer in {place} adds no special tokens to a sentence")
+    return _Wrapped(whole)
+
+
+def _check_vocabulary(tokens: int, model: Any, card: EncoderCard) -> None:  # noqa: ANN401 - torch
+    rows = int(getattr(model, "vocab_size", tokens) or tokens)
+    if not 0 <= rows - tokens < _PADDED_VOCABULARY:
+        raise EncoderError(
+            f"encoder {card.name!r}: its tokenizer has {tokens} tokens, its text tower {rows}: it is the tokenizer of "
+            "another model"
+        )
+
+
+class _BytePairs:
+    """OpenCLIP's own tokenizer, which knows every word."""
+
+    def __init__(self, simple: Any) -> None:  # noqa: ANN401 - no types
+        self._simple = simple
+
+    def count(self, sentence: str) -> int:
+        return len(self._simple.encode(sentence)) + 2  # start and end
+
+    def arrays(self, sentences: Sequence[str]) -> dict[str, NDArray[Any]]:
+        return {"text": self._simple(list(sentences)).numpy()}
+
+    def unknown(self, _sentence: str) -> list[str]:
+        return []
+
+
+class _Wrapped:
+    """A tokenizer of transformers, called as OpenCLIP calls it."""
+
+    def __init__(self, whole: Any) -> None:  # noqa: ANN401 - no types
+        self._whole = whole
+
+    def count(self, sentence: str) -> int:
+        clips = self._whole.tokenizer_mode == "clips"  # it adds three special tokens of its own
+        cleaned = self._whole.clean_fn(sentence)
+        return len(self._whole.tokenizer(cleaned, add_special_tokens=not clips).input_ids) + 3 * clips
+
+    def arrays(self, sentences: Sequence[str]) -> dict[str, NDArray[Any]]:
+        return {"text": self._whole(list(sentences)).numpy()}
+
+    def unknown(self, sentence: str) -> list[str]:
+        from kpl.encoders.transformers import unknown_words
+
+        return unknown_words(self._whole.tokenizer, sentence)
