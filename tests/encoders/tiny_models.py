@@ -88,7 +88,7 @@ def _openclip(folder: Path, config: dict[str, Any], **preprocess: Any) -> Path:
 
 
 def clip(folder: Path, **vision: Any) -> Path:
-    """A transformers CLIP: 32 pixels, 24 tokens."""
+    """A transformers CLIP: 32 pixels, 64 tokens."""
     import torch
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
 
@@ -97,7 +97,7 @@ def clip(folder: Path, **vision: Any) -> Path:
     tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     special = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     config = CLIPConfig(
-        text_config=tower | special | {"vocab_size": len(tokenizer), "max_position_embeddings": 24},
+        text_config=tower | special | {"vocab_size": len(tokenizer), "max_position_embeddings": 64},
         vision_config=tower | {"image_size": 32, "patch_size": 16} | vision,
         projection_dim=16,
     )
@@ -108,14 +108,14 @@ def clip(folder: Path, **vision: Any) -> Path:
 
 
 def siglip(folder: Path) -> Path:
-    """A transformers SigLIP: 32 pixels, 16 tokens always, sentence pieces."""
+    """A transformers SigLIP: 32 pixels, 32 tokens always, sentence pieces."""
     import torch
     from transformers import SiglipConfig, SiglipImageProcessor, SiglipModel, SiglipProcessor
 
     torch.manual_seed(0)
     tokenizer = sentence_pieces(folder)
     tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    text = {"vocab_size": len(tokenizer), "max_position_embeddings": 16, "projection_size": 32}
+    text = {"vocab_size": len(tokenizer), "max_position_embeddings": 32, "projection_size": 32}
     special = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": 1}
     config = SiglipConfig(
         text_config=tower | text | special, vision_config=tower | {"image_size": 32, "patch_size": 16}
@@ -170,12 +170,8 @@ def clip_tokenizer() -> Any:
     letters = [*LETTERS, *(letter + "</w>" for letter in LETTERS)]
     merges = [("t", "h"), ("th", "e</w>"), ("c", "e"), ("l", "l</w>"), ("ce", "ll</w>")]
     tokens = [*letters, *("".join(pair) for pair in merges), "<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(
-        vocab={token: k for k, token in enumerate(tokens)},
-        merges=merges,
-        pad_token="<|endoftext|>",
-        model_max_length=24,
-    )
+    vocabulary = {token: k for k, token in enumerate(tokens)}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, pad_token=tokens[-1], model_max_length=64)
 
 
 def bert_tokenizer() -> Any:
@@ -216,7 +212,7 @@ def sentence_pieces(folder: Path) -> Any:
         pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
         minloglevel=2,
     )  # fmt: skip
-    tokenizer = SiglipTokenizer(str(folder / "pieces.model"), model_max_length=16)
+    tokenizer = SiglipTokenizer(str(folder / "pieces.model"), model_max_length=32)
     for name in ("pieces.model", "pieces.vocab"):
         (folder / name).unlink()
     return tokenizer

@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError
 
-__all__ = ["check_hashes", "hash_files", "read_json", "read_tensor", "text_of", "weight_file", "weights_of"]
+__all__ = [
+    "check_hashes",
+    "file_hash",
+    "hash_files",
+    "known_fields",
+    "read_json",
+    "read_tensor",
+    "text_of",
+    "weight_file",
+    "weights_of",
+]
 
 _SAFE: Final = ".safetensors"
 _CARD_FILES: Final = ("card.json", "golden.json", "golden.safetensors", "SHA256SUMS")
@@ -92,7 +102,9 @@ def read_tensor(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float3
             return {name: _from_safetensors(file, [name])[name] for name, file in found.items()}
         return _from_pickle(path, names)
     except (SafetensorError, OSError, KeyError) as error:
-        raise EncoderError(f"{path}: the weights cannot be read ({error}); the file is damaged: get it again") from error
+        raise EncoderError(
+            f"{path}: the weights cannot be read ({error}); the file is damaged: get it again"
+        ) from error
 
 
 def _from_safetensors(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
@@ -104,14 +116,18 @@ def _from_safetensors(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.
         kinds = {name: file.get_slice(name).get_dtype() for name in names if name in there}
         plain = {name for name, kind in kinds.items() if kind != "BF16"}
         found = {name: np.asarray(file.get_tensor(name), dtype=np.float32) for name in plain}
-    if len(found) < len(kinds):
-        from safetensors import deserialize
+    return found | {name: _bfloat16(path, name) for name in kinds if name not in found}
 
-        for name, value in deserialize(path.read_bytes()):
-            if name in kinds and name not in found:
-                high = np.frombuffer(bytes(value["data"]), dtype=np.uint16).astype(np.uint32) << 16
-                found[name] = high.view(np.float32).reshape(value["shape"])
-    return found
+
+def _bfloat16(path: Path, name: str) -> NDArray[np.float32]:
+    """The upper halves of 32-bit floats, from where the file's header says."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        place = json.loads(file.read(length))[name]
+        start, end = place["data_offsets"]
+        file.seek(8 + length + start)
+        high = np.frombuffer(file.read(end - start), dtype="<u2").astype(np.uint32) << 16
+    return high.view(np.float32).reshape(place["shape"])
 
 
 def _from_pickle(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
@@ -132,7 +148,7 @@ def _from_pickle(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float
 def hash_files(folder: Path) -> dict[str, str]:
     """Hash every file of a model in an encoder's folder: path in it, with slashes, to SHA-256; sorted.
 
-    Left out: hidden files, the card, golden vectors, licence texts and other documents, and pickles beside safetensors.
+    Left out: hidden files, the card, golden vectors, licence texts and other documents.
     """
     found = sorted(path for part in (weights_of(folder), text_of(folder)) for path in part.rglob("*") if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in found}

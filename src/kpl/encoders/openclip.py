@@ -8,6 +8,7 @@ the network and nothing in the model's files is changed.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -126,7 +127,9 @@ def describe(folder: Path, entry: CatalogueEntry, *, allow_pickle: bool = False)
     weights = weights_of(folder)
     config = _config(weights)
     model, text = config["model_cfg"], config["model_cfg"]["text_cfg"]
-    prepared = library.transform.merge_preprocess_dict(library.transform.PreprocessCfg(), config.get("preprocess_cfg", {}))
+    prepared = library.transform.merge_preprocess_dict(
+        library.transform.PreprocessCfg(), config.get("preprocess_cfg", {})
+    )
     size = _square(model["vision_cfg"].get("image_size", 224), weights)
     file = weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle)
     scale = _scale(file)
@@ -257,11 +260,9 @@ def _reason(error: Exception) -> str:
     """One line of what OpenCLIP or torch says about weights that do not fit."""
     lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
     missing = next((line for line in lines if line.startswith("Missing key(s)")), "")
-    tower = "visual." if missing.count('"visual.') else ""
-    if missing and not tower and ('"text.' in missing or '"token_embedding' in missing):
-        return f"the text tower is missing from its weights, or is another one ({_short(missing)})"
-    if missing and '"visual.' in missing and '"t' not in missing.replace('"visual.', ""):
-        return f"the image tower is missing from its weights, or is another one ({_short(missing)})"
+    lost = {"image" if name.startswith("visual.") else "text" for name in re.findall(r'"([\w.]+)"', missing)}
+    if len(lost) == 1:
+        return f"the {lost.pop()} tower is missing from its weights, or is another one ({_short(missing)})"
     useful = [line for line in lines if not line.startswith("Error(s) in loading")] or [type(error).__name__]
     return f"weights and configuration do not fit together ({_short('; '.join(useful))})"
 
@@ -349,7 +350,8 @@ class _BytePairs:
         self._simple = simple
 
     def count(self, sentence: str) -> int:
-        return len(self._simple.encode(sentence)) + 2  # start and end
+        tokens: list[int] = self._simple.encode(sentence)
+        return len(tokens) + 2  # start and end
 
     def arrays(self, sentences: Sequence[str]) -> dict[str, NDArray[Any]]:
         return {"text": self._simple(list(sentences)).numpy()}
@@ -367,7 +369,8 @@ class _Wrapped:
     def count(self, sentence: str) -> int:
         clips = self._whole.tokenizer_mode == "clips"  # it adds three special tokens of its own
         cleaned = self._whole.clean_fn(sentence)
-        return len(self._whole.tokenizer(cleaned, add_special_tokens=not clips).input_ids) + 3 * clips
+        ids = self._whole.tokenizer(cleaned, add_special_tokens=not clips, verbose=False).input_ids
+        return sum(1 for _ in ids) + 3 * clips
 
     def arrays(self, sentences: Sequence[str]) -> dict[str, NDArray[Any]]:
         return {"text": self._whole(list(sentences)).numpy()}

@@ -14,11 +14,12 @@ from typing import Final
 
 from kpl.encoders.bundles import unpacked
 from kpl.encoders.catalogue import catalogue
-from kpl.encoders.protocol import CatalogueEntry, Encoder, EncoderCard, HubSource
+from kpl.encoders.files import weights_of
+from kpl.encoders.protocol import CatalogueEntry, Encoder, EncoderCard
 from kpl.encoders.store import kept, kept_folder, read_card
 from kpl.errors import EncoderError, UnknownNameError
 
-__all__ = ["Spec", "encoder_names", "load_card", "load_encoder", "parse_spec"]
+__all__ = ["Spec", "describe", "encoder_names", "load_card", "load_encoder", "parse_spec"]
 
 _SHIPPED: Final = Path(__file__).parent
 _PART: Final = r"[\w.-]+"
@@ -93,16 +94,13 @@ def _entry(spec: str) -> CatalogueEntry | None:
             return entry
     if not (hub or built_in):
         return None
-    return CatalogueEntry(
-        name=re.sub(r"[:/]", "--", spec),
-        title=spec,
-        intended_use="unknown to KPL: read the model's own card",
-        licence="unknown to KPL: read the model's own card",
-        loader="openclip" if loader == "openclip" else "transformers",
-        sources=(HubSource(hub_id=hub[2]),) if hub else (),
+    return _unknown_entry(
+        re.sub(r"[:/]", "--", spec),
+        spec,
+        loader,
+        sources=[{"hub_id": hub[2]}] if hub else [],
         architecture=built_in[1] if built_in else "",
         tag=built_in[2] if built_in else "",
-        head="softmax",
     )
 
 
@@ -117,7 +115,7 @@ def encoder_names() -> list[str]:
     return sorted(shipped | set(catalogue()) | set(kept()))
 
 
-def load_card(spec: str, *, allow_pickle: bool = False) -> EncoderCard:
+def load_card(spec: str, *, allow_pickle: bool = False, trust_remote_code: bool = False) -> EncoderCard:
     """The card of an encoder whose files are here, without loading its weights.
 
     Of a model's own folder, which has no card, one is made from the model's files.
@@ -130,11 +128,10 @@ def load_card(spec: str, *, allow_pickle: bool = False) -> EncoderCard:
         >>> load_card("mini").dim
         128
     """
-    return _located(spec, allow_pickle=allow_pickle)[1]
+    return _located(spec, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)[1]
 
 
-def _located(spec: str, *, allow_pickle: bool) -> tuple[Path, EncoderCard]:
-    del allow_pickle  # no card is made of a pickle yet
+def _located(spec: str, *, allow_pickle: bool, trust_remote_code: bool) -> tuple[Path, EncoderCard]:
     found = parse_spec(spec)
     if found.folder is None:
         terms = f" ({found.entry.terms})" if found.entry else ""
@@ -142,7 +139,60 @@ def _located(spec: str, *, allow_pickle: bool) -> tuple[Path, EncoderCard]:
     folder = unpacked(found.folder)
     if (folder / "card.json").is_file():
         return folder, read_card(folder)
-    raise EncoderError(f"{folder}: no card.json")
+    return folder, describe(folder, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+
+
+def describe(
+    folder: Path,
+    entry: CatalogueEntry | None = None,
+    *,
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
+) -> EncoderCard:
+    """Make a card from a model's own files, for an encoder's folder without one or for the model's folder itself.
+
+    Args:
+        folder: has `weights` and perhaps `text` in it, or the model's files themselves.
+        entry: what is known of the model; None for a model that KPL knows nothing of.
+        allow_pickle: as in `load_encoder`.
+        trust_remote_code: as in `load_encoder`.
+
+    Raises:
+        EncoderError: it is the folder of no model, or its files are not those of the entry.
+        MissingExtraError: its loader needs libraries that are not installed.
+    """
+    weights = weights_of(folder)
+    options = {"allow_pickle": allow_pickle}
+    if (weights / "open_clip_config.json").is_file():
+        loader = "openclip"
+    elif (weights / "config.json").is_file():
+        loader, options = "transformers", options | {"trust_remote_code": trust_remote_code}
+    else:
+        raise EncoderError(
+            f"{str(folder)!r} is the folder of no encoder: one with card.json, open_clip_config.json or config.json is "
+            "needed, with the model's weights beside it"
+        )
+    if entry and entry.loader != loader:
+        raise EncoderError(f"{folder}: these are files for {loader}, {entry.name!r} is a model of {entry.loader}")
+    known = entry or _unknown_entry(folder.resolve().name, f"a model of {loader}", loader)
+    card: EncoderCard = import_module(f"kpl.encoders.{_LOADERS[loader]}").describe(folder, known, **options)
+    for what in ("context_length", "image_size"):
+        expected, found = getattr(known, what), getattr(card, what)
+        if expected not in (0, found):
+            raise EncoderError(
+                f"{folder}: its {what} is {found}, that of {known.name!r} is {expected}: these are other files"
+            )
+    return card
+
+
+def _unknown_entry(name: str, title: str, loader: str, **more: object) -> CatalogueEntry:
+    """An entry for a model that is not in the catalogue."""
+    unknown = "unknown to KPL: read the model's own card"
+    return CatalogueEntry.model_validate(
+        {"name": name, "title": title, "intended_use": unknown, "licence": unknown, "loader": loader}
+        | {"head": "softmax"}
+        | more
+    )
 
 
 def load_encoder(
@@ -167,6 +217,6 @@ def load_encoder(
         >>> mini.encode_texts(["a large cell with a folded nucleus"]).shape
         (1, 128)
     """
-    folder, card = _located(spec, allow_pickle=allow_pickle)
+    folder, card = _located(spec, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
     load: Callable[..., Encoder] = import_module(f"kpl.encoders.{_LOADERS[card.loader]}").load
     return load(folder, card, device=device, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)

@@ -68,6 +68,20 @@ class TorchEncoder:
         return self.card.logit_bias
 
     @property
+    def call_size(self) -> int:
+        """Pictures worth handing over in one call."""
+        return self.runtime.call_size
+
+    @property
+    def numerics(self) -> str:
+        """What features depend on beside the encoder's identity."""
+        import torch
+
+        return (
+            f"torch {torch.__version__} {self.runtime.device.type} {'bfloat16' if self.runtime.lowered else 'float32'}"
+        )
+
+    @property
     def context_length(self) -> int:
         """Tokens of a sentence that are read."""
         return self.card.context_length
@@ -82,7 +96,9 @@ class TorchEncoder:
         if not len(pictures):
             return np.empty((0, self.card.dim), dtype=np.float32)
         return self.runtime.rows(
-            pictures, lambda part: {"image": prepare(part, self.card)}, lambda tensors: self.image_rows(tensors["image"])
+            pictures,
+            lambda part: {"image": prepare(part, self.card)},
+            lambda tensors: self.image_rows(tensors["image"]),
         )
 
     def encode_texts(self, sentences: Sequence[str]) -> NDArray[np.float32]:

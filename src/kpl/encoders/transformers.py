@@ -110,9 +110,7 @@ def tokenizer_of(weights: Path, *, trusted: bool = False) -> Any:  # noqa: ANN40
     """
     with _quiet():
         try:
-            return _library().AutoTokenizer.from_pretrained(
-                weights, local_files_only=True, trust_remote_code=trusted
-            )
+            return _library().AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=trusted)
         except ImportError as error:
             raise MissingExtraError("the tokenizer of this model", "transformers") from error
         except Exception as error:
@@ -190,10 +188,10 @@ def _preparation(processor: Any, where: Path) -> dict[str, Any]:  # noqa: ANN401
     elif size.height and size.height == size.width:
         resize, side = "squash", int(size.height)
     else:
-        raise refuse(f"size {dict(size)}")
+        raise refuse(f"size {size}")
     cropped = bool(getattr(processor, "do_center_crop", False))
-    if cropped and (not crop or crop.height != crop.width):
-        raise refuse(f"crop_size {crop and dict(crop)}")
+    if cropped and (crop is None or crop.height != crop.width):
+        raise refuse(f"crop_size {crop}")
     if resize == "shortest" and not cropped:
         raise refuse("size shortest_edge without do_center_crop: pictures that are not square")
     names = {int(value): name for name, value in FILTERS.items()}
@@ -201,7 +199,7 @@ def _preparation(processor: Any, where: Path) -> dict[str, Any]:  # noqa: ANN401
     plain = not processor.do_normalize
     mean = [0.0] * 3 if plain else [float(value) / unit for value in _three(processor.image_mean)]
     std = [1 / unit] * 3 if plain else [float(value) / unit for value in _three(processor.image_std)]
-    image_size = int(crop.height) if cropped else side
+    image_size = int(crop.height) if cropped and crop else side
     return {
         "image_size": image_size,
         "resize": resize,
@@ -292,7 +290,9 @@ def _model(weights: Path, card: EncoderCard, config: Any, *, trusted: bool) -> A
         said = "; ".join(f"{what}: {_few(names)}" for what, names in parts.items() if names)
         raise EncoderError(f"encoder {card.name!r}: weights and config.json do not fit together ({said})")
     if not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
-        raise EncoderError(f"encoder {card.name!r}: {type(model).__name__} has no get_image_features, get_text_features")
+        raise EncoderError(
+            f"encoder {card.name!r}: {type(model).__name__} has no get_image_features, get_text_features"
+        )
     return model
 
 
