@@ -367,10 +367,10 @@ class _Wrapped:
         self._whole = whole
 
     def count(self, sentence: str) -> int:
-        clips = self._whole.tokenizer_mode == "clips"  # it adds three special tokens of its own
+        clips = bool(self._whole.tokenizer_mode == "clips")  # it adds three special tokens of its own
         cleaned = self._whole.clean_fn(sentence)
         ids = self._whole.tokenizer(cleaned, add_special_tokens=not clips, verbose=False).input_ids
-        return sum(1 for _ in ids) + 3 * clips
+        return sum(1 for _ in ids) + (3 if clips else 0)
 
     def arrays(self, sentences: Sequence[str]) -> dict[str, NDArray[Any]]:
         return {"text": self._whole(list(sentences)).numpy()}
