@@ -122,12 +122,13 @@ def anchored_scores(images, texts, *, tau, weight, kappa, ridge, rounds):
             off = images - m
             within += off.T @ (p[:, c, None] * off) / n
         inverse = np.linalg.inv(within + ridge * variance / np.sqrt(n) * np.eye(d))
+        text = weight * (images - means.mean(0)) @ texts.T / tau
         scores = np.zeros(p.shape)
         for i, x in enumerate(images):
             own = np.minimum(share[i], (mass + kappa) / 2) if done < rounds else np.zeros(len(texts))
             for c, m in enumerate(means):
                 without = ((mass[c] + kappa) * m - own[c] * x) / (mass[c] + kappa - own[c])
                 fit = x @ inverse @ without - 0.5 * without @ inverse @ without
-                scores[i, c] = fit + weight * cosines[i, c] / tau + np.log(mass[c] / n)
+                scores[i, c] = fit + text[i, c] + np.log(mass[c] / n)
         p = softmax(scores)
     return scores, mass / n

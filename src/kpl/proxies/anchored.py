@@ -6,24 +6,31 @@ that few images call for stays at its anchor, so that listed findings that are n
 prior comes from the soft counts. What a text cannot know, how the images of one class really scatter, the shared
 covariance brings.
 
-Two things keep the rounds from confirming themselves:
+Three things keep the rounds from confirming themselves:
 
 * an image is never compared with a class mean that it helped to make: its own share is taken out (leave-one-out,
-  in closed form), which matters most for small folders and rare classes;
-* the text speaks in every round, at half its weight.
+  in closed form: the squared distance only grows by a factor), which matters most for small folders and rare classes;
+* the text speaks in every round, at half its weight;
+* a class whose text is close to every image, whatever it shows, is not a common class: the text's cosines are centred
+  on the mean of the class means (not on the mean image, which would take a common class for a loud text).
 
 Notation: n images x_i, C classes, P responsibilities, t_c text proxies, L = X T^T, tau the text temperature,
-M = (S_w + lambda I)^-1.
+M = (S_w + lambda I)^-1, |v|_M^2 = v^T M v.
 
     anchors     a_c = x_bar + (t_c - t_bar)
-    means       m_c = (sum_i P_ic x_i + kappa a_c) / (N_c + kappa),   N_c = sum_i P_ic
+    means       m_c = (sum_i P_ic x_i + kappa a_c) / (N_c + kappa),   N_c = sum_i P_ic,   m_bar = mean_c m_c
     covariance  S_w = sum_ic P_ic (x_i - m_c)(x_i - m_c)^T / n
-    score       x^T M m_c - 1/2 m_c^T M m_c + w L_c / tau + log(N_c / n)
-    next P      softmax of the scores with m_c replaced by (( N_c + kappa) m_c - p_ic x_i) / (N_c + kappa - p_ic),
-                p = min(softmax(L / tau), (N_c + kappa) / 2)
+    score       -1/2 |x - m_c|_M^2 + w (x - m_bar) . t_c / tau + log(N_c / n)
+    first P     softmax(L / tau)
+    next P      softmax of the scores with |x_i - m_c|_M^2 times ((N_c + kappa) / (N_c + kappa - p_ic))^2,
+                p = min(the first P, (N_c + kappa) / 2)
+
+The factor is exact: with N = N_c + kappa, the mean without a share p of the image is m' = (N m - p x) / (N - p), and
+x - m' = (x - m) N / (N - p). The rounds end early once the class sums stand still.
 
 Related: closed form of the published loop (`kpl.proxies.ridge`); text-anchored statistics (StatA, Zanella et al.,
-CVPR 2025), there with a diagonal covariance and a neighbour graph of all images at once.
+CVPR 2025), there with a diagonal covariance and a neighbour graph of all images at once; label-free debiasing of the
+text's logits (Frolic, Zhu et al., NeurIPS 2024), there before and apart from the class models.
 """
 
 from __future__ import annotations
@@ -41,6 +48,10 @@ __all__ = ["AnchoredSettings", "anchored_sums", "learn_anchored", "solve_anchore
 
 #: Unit rows whose total variance is below this differ by float16 rounding alone; the ridge never rests on less.
 LEAST_VARIANCE = 1e-6
+#: The rounds end when the class sums, in sum over classes, moved by less than this share of the number of images.
+SETTLED = 1e-4
+#: Rows of a working block: few enough that its (rows, C) arrays stay in the processor's cache.
+BLOCK_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -52,12 +63,12 @@ class AnchoredSettings:
         text_weight: w, how loud the text stays in every round.
         anchor_images: kappa, how many images an anchor weighs.
         ridge: lambda = ridge x (total variance of the images, at least 1e-6) / sqrt(n).
-        rounds: passes over the images after the first.
+        rounds: passes over the images after that of the moments, at most.
     """
 
     temperature: float = 0.01
     text_weight: float = 0.5
-    anchor_images: float = 2.0
+    anchor_images: float = 1.5
     ridge: float = 0.2
     rounds: int = 8
 
@@ -74,16 +85,12 @@ class AnchoredSettings:
 class _Round:
     """One round's class models, ready to score a chunk."""
 
-    means: Floats  # (C, d), centred on the mean image
-    directions: Floats  # (C, d), M m_c
     precision: Floats  # (d, d), M
+    directions: Floats  # (C, d), M m_c with m_c centred on the mean image
+    halves: Floats  # (C,), -1/2 m_c^T M m_c
     mass: Floats  # (C,), N_c + kappa
+    offsets: Floats  # (C,), log(N_c / n) - w m_bar . t_c / tau
     log_prior: Floats  # (C,)
-
-    @property
-    def norms(self) -> Floats:
-        """m_c^T M m_c, (C,)."""
-        return np.asarray(np.einsum("cd,cd->c", self.means, self.directions))
 
 
 def learn_anchored(
@@ -106,10 +113,14 @@ def anchored_sums(images: Images, text_proxies: Floats, moments: ImageMoments, s
     """Return the soft class sums of the last round; arguments as in `learn_anchored`."""
     sums = text_class_means(images, text_proxies, settings.temperature)
     for _ in range(settings.rounds - 1):
-        current = _round(sums, text_proxies, moments, settings)
+        current, last = _round(sums, text_proxies, moments, settings), sums.weighted
         sums = ClassSums(*text_proxies.shape)
         for chunk in chunks(images, text_proxies.shape[1]):
-            sums.update(chunk, _responsibilities(chunk, text_proxies, current, moments.mean, settings))
+            for first in range(0, len(chunk), BLOCK_ROWS):
+                block = chunk[first : first + BLOCK_ROWS]
+                sums.update(block, _responsibilities(block, text_proxies, current, moments.mean, settings))
+        if np.linalg.norm(sums.weighted - last, axis=1).sum() < SETTLED * moments.count:
+            break
     return sums
 
 
@@ -118,7 +129,7 @@ def solve_anchored(
 ) -> tuple[LinearScores, Floats]:
     """Return what the sums of the last round come to: the linear scores and the class prior (C,)."""
     current = _round(sums, text_proxies, moments, settings)
-    offsets = current.log_prior - 0.5 * current.norms - current.directions @ moments.mean
+    offsets = current.offsets + current.halves - current.directions @ moments.mean
     proxies = current.directions + (settings.text_weight / settings.temperature) * text_proxies
     return LinearScores(proxies, offsets), np.exp(current.log_prior)
 
@@ -135,21 +146,31 @@ def _round(sums: ClassSums, text_proxies: Floats, moments: ImageMoments, setting
     ridge = settings.ridge * max(float(np.trace(total)), LEAST_VARIANCE) / np.sqrt(n)
     within[np.diag_indices_from(within)] += ridge
     precision: Floats = np.asarray(np.linalg.inv(within), dtype=np.float64)
-    tiny = np.finfo(np.float64).tiny
-    return _Round(means, means @ precision, precision, mass, np.log(np.maximum(sums.mass / n, tiny)))
+    directions = means @ precision
+    halves = -0.5 * np.einsum("cd,cd->c", means, directions)
+    log_prior = np.log(np.maximum(sums.mass / n, np.finfo(np.float64).tiny))
+    centre = text_proxies @ (moments.mean + means.mean(axis=0))
+    offsets = log_prior - (settings.text_weight / settings.temperature) * centre
+    return _Round(precision, directions, halves, mass, offsets, log_prior)
 
 
 def _responsibilities(
-    chunk: Floats, text_proxies: Floats, current: _Round, mean: Floats, settings: AnchoredSettings
+    block: Floats, text_proxies: Floats, current: _Round, mean: Floats, settings: AnchoredSettings
 ) -> Floats:
-    """The next P of a chunk, each image scored against class means without its own share."""
-    text = chunk @ text_proxies.T / settings.temperature
-    centred = chunk - mean
-    fit = centred @ current.directions.T  # x^T M m_c
-    own = np.einsum("nd,nd->n", centred @ current.precision, centred)[:, None]  # x^T M x
-    share = np.minimum(softmax(text), current.mass / 2)  # never more than half of what made the mean
-    left = current.mass - share
-    kept, taken = current.mass / left, share / left
-    without = kept * fit - taken * own  # x^T M m', m' = kept m - taken x
-    norm = kept * kept * current.norms - 2 * kept * taken * fit + taken * taken * own  # m'^T M m'
-    return softmax(without - 0.5 * norm + settings.text_weight * text + current.log_prior)
+    """The next P of a block, each image scored against class means without its own share; in place where it can be."""
+    centred = block - mean
+    scores = centred @ current.directions.T
+    scores += current.halves
+    scores -= 0.5 * np.einsum("nd,nd->n", centred @ current.precision, centred)[:, None]  # -1/2 |x - m|_M^2
+    text = block @ text_proxies.T
+    text /= settings.temperature
+    share = softmax(text)
+    np.minimum(share, current.mass / 2, out=share)  # never more than half of what made the mean
+    np.subtract(current.mass, share, out=share)
+    np.divide(current.mass, share, out=share)
+    scores *= share
+    scores *= share
+    text *= settings.text_weight
+    scores += text
+    scores += current.offsets
+    return softmax(scores)
