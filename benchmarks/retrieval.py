@@ -93,7 +93,10 @@ def on_cells(folder: Path) -> dict[str, Any]:
     x, truth, _ = read(folder, encoder)
     images = unit_rows(x)
     out: dict[str, Any] = {}
-    paths = {"shipped": "blood-cells", "second author": ROOT / "benchmarks/knowledge/blood-cells-second-author.yaml"}
+    paths: dict[str, str | Path] = {
+        "shipped": "blood-cells",
+        "second author": ROOT / "benchmarks/knowledge/blood-cells-second-author.yaml",
+    }
     for author, path in paths.items():
         base = load_knowledge(path)
         rows, keys = knowledge_texts(base, encoder, ten=False)
