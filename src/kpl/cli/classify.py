@@ -12,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kpl.cli.encoders import ENCODER_HELP
+from kpl.cli.presence import classify_multi_label
 from kpl.cli.progress import stages
+from kpl.errors import InputError
 
 if TYPE_CHECKING:
     from kpl.runs import RunResult
@@ -25,6 +27,24 @@ _SHOWN = 5  # set-aside files named in the terminal; run.json has them all
 class _Retrieval(StrEnum):
     dataset = "dataset"
     image = "image"
+
+
+_Calibration = Annotated[
+    Path | None, typer.Option(help="Apply a file of `kpl calibrate`, made for this encoder, knowledge and method.")
+]
+_AbstainBelow = Annotated[
+    float | None, typer.Option("--abstain-below", help="No label for pictures of lower confidence, 0 to 1.")
+]
+_Coverage = Annotated[
+    float | None, typer.Option(help="Label only this share of the pictures, the most confident: 0.8 for 80 %.")
+]
+_MultiLabel = Annotated[
+    bool, typer.Option("--multi-label", help="Classes may occur together: each is present or not by itself.")
+]
+_Threshold = Annotated[
+    list[str] | None,
+    typer.Option(help="With --multi-label: present from this probability on, 0.5; or CLASS=0.7, again for others."),
+]
 
 
 def classify(
@@ -48,15 +68,11 @@ def classify(
     explain: Annotated[
         bool, typer.Option("--explain", help="Also write evidence.csv: sentences for and against each prediction.")
     ] = False,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Apply a file of `kpl calibrate`, made for this encoder, knowledge and method.")
-    ] = None,
-    abstain_below: Annotated[
-        float | None, typer.Option("--abstain-below", help="No label for pictures of lower confidence, 0 to 1.")
-    ] = None,
-    coverage: Annotated[
-        float | None, typer.Option(help="Label only this share of the pictures, the most confident: 0.8 for 80 %.")
-    ] = None,
+    calibration: _Calibration = None,
+    abstain_below: _AbstainBelow = None,
+    coverage: _Coverage = None,
+    multi_label: _MultiLabel = False,
+    threshold: _Threshold = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")] = False,
 ) -> None:
     """Classify pictures without labels.
@@ -70,7 +86,18 @@ def classify(
       kpl classify SCANS/ --knowledge my-classes.yaml --encoder biomedclip --out run/
 
       kpl classify features/ --knowledge blood-cells --out run/
+
+      kpl classify SCANS/ --knowledge findings.yaml --multi-label --threshold 0.6 --out run/
     """
+    if multi_label:
+        _refuse_beside_multi_label(method=method != "kpl", per_class=per_class, retrieval=retrieval, explain=explain)
+        _refuse_beside_multi_label(calibration=calibration, abstain_below=abstain_below, coverage=coverage)
+        classify_multi_label(
+            inputs, knowledge=knowledge, out=out, encoder=encoder, thresholds=threshold or [], overwrite=overwrite
+        )
+        return
+    if threshold:
+        raise InputError("--threshold goes with --multi-label: to leave uncertain pictures out, give --abstain-below")
     from kpl.runs import classify as run_classify
 
     with stages() as progress:
@@ -89,6 +116,12 @@ def classify(
             progress=progress,
         )
     print_result(result)
+
+
+def _refuse_beside_multi_label(**options: object) -> None:
+    if refused := [name for name, given in options.items() if given not in (None, False)]:
+        name = refused[0].replace("_", "-")
+        raise InputError(f"--{name} does not go with --multi-label, which learns nothing: leave it out")
 
 
 def print_result(result: RunResult) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kpl.cli.presence import evaluate_multi_label
 from kpl.cli.progress import stages
 from kpl.errors import LabelsError
 
@@ -40,27 +41,31 @@ _COLUMNS = {
 _FIRST = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 _WITH_INTERVAL = ("accuracy", "balanced_accuracy")  # as much as 80 columns hold; --json has them all
 
+_Methods = Annotated[
+    str | None, typer.Option(help="Comma-separated names, or 'all'. Default: names,cupl,text,inmap,kpl-official,kpl.")
+]
+_Against = Annotated[
+    str | None, typer.Option(help="Compare the others with this method. Default: the run's own, else kpl.")
+]
+_By = Annotated[str | None, typer.Option(help="Columns of the labels, such as site: score each value apart.")]
+_PerClass = Annotated[bool, typer.Option("--per-class", help="Also print each class by itself.")]
+_At = Annotated[str | None, typer.Option(help="Operating point of each class: sensitivity=0.95, or specificity=0.9.")]
+_Ordered = Annotated[
+    bool, typer.Option("--ordered", help="The classes are grades in the knowledge's order: weighted kappas too.")
+]
+
 
 def evaluate(
     target: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A run of `kpl classify`, or a feature bundle.")],
     labels: Annotated[
         Path | None, typer.Option(help="CSV with image,label[,group]; or a folder whose sub-folders are the classes.")
     ] = None,
-    methods: Annotated[
-        str | None,
-        typer.Option(help="Comma-separated names, or 'all'. Default: names,cupl,text,inmap,kpl-official,kpl."),
-    ] = None,
-    against: Annotated[
-        str | None, typer.Option(help="Compare the others with this method. Default: the run's own, else kpl.")
-    ] = None,
-    by: Annotated[str | None, typer.Option(help="Columns of the labels, such as site: score each value apart.")] = None,
-    per_class: Annotated[bool, typer.Option("--per-class", help="Also print each class by itself.")] = False,
-    at: Annotated[
-        str | None, typer.Option(help="Operating point of each class: sensitivity=0.95, or specificity=0.9.")
-    ] = None,
-    ordered: Annotated[
-        bool, typer.Option("--ordered", help="The classes are grades in the knowledge's order: weighted kappas too.")
-    ] = False,
+    methods: _Methods = None,
+    against: _Against = None,
+    by: _By = None,
+    per_class: _PerClass = False,
+    at: _At = None,
+    ordered: _Ordered = False,
     json_out: Annotated[Path | None, typer.Option("--json", help="Also write all figures to this file.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Also draw them: a .svg, .png or .pdf file.")] = None,
     replicates: Annotated[int, typer.Option(min=0, help="Bootstrap replicates of the 95 % intervals.")] = 2000,
@@ -80,12 +85,17 @@ def evaluate(
     """
     from kpl.embeddings import write_atomically
     from kpl.evaluation import check_figure, draw_table
-    from kpl.runs import EVALUATED
+    from kpl.runs import EVALUATED, is_multi_label
     from kpl.runs import evaluate as run_evaluate
 
     if figure is not None:
         check_figure(figure)
     rule = None if at is None else _rule(at)
+    if is_multi_label(target):
+        if methods or against or by or ordered or figure or ignore_unknown:
+            raise LabelsError("a multi-label run is scored by itself: give only --labels, --at, --json, --replicates")
+        evaluate_multi_label(target, labels, rule=rule, replicates=replicates, json_out=json_out)
+        return
     chosen = _listed(methods) if methods else list(EVALUATED)
     with stages() as progress:
         result = run_evaluate(

@@ -37,6 +37,7 @@ from kpl.evaluation.metrics import (
     majority_rate,
     negative_log_likelihood,
 )
+from kpl.evaluation.presence import PRESENCE_METRICS, PresenceLabels, PresenceTable, read_presence, score_presence
 from kpl.evaluation.trust import ReliabilityBin, coverage_risk, reliability
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "FIGURE_SUFFIXES",
     "MAJORITY",
     "METRICS",
+    "PRESENCE_METRICS",
     "Answered",
     "Calibration",
     "CalibrationReport",
@@ -53,6 +55,8 @@ __all__ = [
     "OperatingPoint",
     "OperatingRule",
     "Predicted",
+    "PresenceLabels",
+    "PresenceTable",
     "ReliabilityBin",
     "Resampling",
     "Scores",
@@ -82,5 +86,7 @@ __all__ = [
     "operating_point",
     "paired_difference",
     "read_labels",
+    "read_presence",
     "reliability",
+    "score_presence",
 ]

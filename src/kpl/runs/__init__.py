@@ -4,6 +4,7 @@ from kpl.runs.calibrating import CalibrationFile, CalibrationResult, calibrate, 
 from kpl.runs.classifying import DEFAULT_ENCODER, RunResult, classify
 from kpl.runs.evaluating import EVALUATED, Evaluation, evaluate
 from kpl.runs.folder import Run, is_run, open_run
+from kpl.runs.multilabel import PresenceResult, classify_presence, evaluate_presence, is_multi_label
 
 __all__ = [
     "DEFAULT_ENCODER",
@@ -11,11 +12,15 @@ __all__ = [
     "CalibrationFile",
     "CalibrationResult",
     "Evaluation",
+    "PresenceResult",
     "Run",
     "RunResult",
     "calibrate",
     "classify",
+    "classify_presence",
     "evaluate",
+    "evaluate_presence",
+    "is_multi_label",
     "is_run",
     "load_calibration",
     "open_run",

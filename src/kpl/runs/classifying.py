@@ -42,7 +42,7 @@ from kpl.runs.plan import Plan
 from kpl.runs.predictions import write_predictions
 from kpl.runs.warnings import result_warnings, text_warnings
 
-__all__ = ["DEFAULT_ENCODER", "Progress", "RunResult", "classify"]
+__all__ = ["DEFAULT_ENCODER", "Progress", "RunResult", "Source", "about", "checked_encoder", "classify"]
 
 DEFAULT_ENCODER = "mini"
 Progress = Callable[[str, int, int], None]
@@ -121,8 +121,8 @@ def classify(
     """
     started = time.perf_counter()
     base = knowledge if isinstance(knowledge, KnowledgeBase) else load_knowledge(knowledge)
-    source = _Source.of(inputs)
-    coder = _checked_encoder(encoder, source, base)
+    source = Source.of(inputs)
+    coder = checked_encoder(encoder, source, base)
     chosen = make_method(method, **{"temperature": 1.0 / coder.logit_scale, **(settings or {})})
     if with_evidence and chosen.reads == "names":
         raise InputError("method 'names' reads no descriptions: there is no evidence by sentence to explain")
@@ -165,18 +165,24 @@ def classify(
 
 
 @dataclass(frozen=True)
-class _Source:
-    """Where image features come from: pictures to embed, or a folder of features."""
+class Source:
+    """Where image features come from: pictures to embed, or a folder of features.
+
+    Attributes:
+        found, folder: one of the two is there.
+    """
 
     found: Found | None = None
     folder: FeatureFolder | None = None
 
     @property
     def other_files(self) -> int:
+        """Files beside the pictures that were passed over."""
         return self.found.other_files if self.found else 0
 
     @classmethod
-    def of(cls, inputs: str | Path | Sequence[str | Path]) -> _Source:
+    def of(cls, inputs: str | Path | Sequence[str | Path]) -> Source:
+        """Look at the inputs of a run; nothing is read yet."""
         paths = (inputs,) if isinstance(inputs, str | Path) else tuple(inputs)
         if len(paths) == 1 and (is_feature_folder(paths[0]) or is_unfinished_folder(paths[0])):
             return cls(folder=open_features(paths[0]))
@@ -185,6 +191,7 @@ class _Source:
         return cls(found=find_pictures(paths))
 
     def features(self, encoder: Encoder, target: Path, progress: Callable[[int, int], None]) -> FeatureFolder:
+        """Bring the features into the folder `target`: embedded, or copied."""
         if self.folder is not None:
             if target.resolve() != self.folder.path.resolve():  # the features that an interrupted run left
                 _copy_features(self.folder, target)
@@ -202,7 +209,12 @@ def _copy_features(folder: FeatureFolder, target: Path) -> None:
         shutil.copyfile(folder.path / name, target / name)
 
 
-def _checked_encoder(name: str | None, source: _Source, base: KnowledgeBase) -> Encoder:
+def checked_encoder(name: str | None, source: Source, base: KnowledgeBase) -> Encoder:
+    """Load the encoder of a run and refuse one that does not fit the features or the knowledge.
+
+    Raises:
+        EncoderError, KnowledgeError: it does not fit.
+    """
     made_with = source.folder.index.encoder_name if source.folder else None
     encoder = load_encoder(name or made_with or DEFAULT_ENCODER)
     if source.folder and source.folder.encoder != encoder_identity(encoder):
@@ -267,7 +279,7 @@ class _Job:
 
     def write_summary(self, counts: dict[str, int], warnings: list[str], other_files: int) -> None:
         """Write `run.json`: no time, no path, no machine, so that the same inputs give the same bytes."""
-        base, index, card = self.knowledge, self.features.index, self.encoder.card
+        base, index = self.knowledge, self.features.index
         plan = Plan(
             encoder=encoder_identity(self.encoder),
             knowledge=base.content_hash(),
@@ -277,25 +289,11 @@ class _Job:
             calibration=self.calibration,
             abstain=self.deciding.asked,
         )
-        sentences = [d for entry in base.classes for d in entry.descriptions]
-        reviewed = sum(bool(d.provenance and d.provenance.reviewed_by) for d in sentences)
         summary = {
             "kpl_run": 1,
             "plan": plan.to_json(),
             "plan_hash": plan.content_hash(),
-            "encoder": {
-                "name": card.name,
-                "intended_use": card.intended_use,
-                "licence": card.licence,
-                "sources": [{"hub_id": source.hub_id, "revision": source.revision} for source in card.sources],
-                "files": dict(card.files),
-            },
-            "knowledge": {
-                "name": base.task.name,
-                "modality": base.task.modality,
-                "descriptions": len(sentences),
-                "reviewed": reviewed,
-            },
+            **about(base, self.encoder),
             "pictures": index.rows,
             "classes": counts,
             **({"abstained": index.rows - sum(counts.values())} if self.deciding.asked else {}),
@@ -306,9 +304,31 @@ class _Job:
             "set_aside": [{"image": item.id, "reason": item.reason} for item in self.features.set_aside],
             "other_files": other_files,
             "warnings": warnings,
-            "versions": {name: version(name) for name in ("knowledge-proxy-learning", "numpy", "scipy", "onnxruntime")},
         }
         (self.work / RUN_FILE).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def about(base: KnowledgeBase, encoder: Encoder) -> dict[str, Any]:
+    """Say for `run.json` what encoder, knowledge and versions a run used."""
+    card = encoder.card
+    sentences = [d for entry in base.classes for d in entry.descriptions]
+    reviewed = sum(bool(d.provenance and d.provenance.reviewed_by) for d in sentences)
+    return {
+        "encoder": {
+            "name": card.name,
+            "intended_use": card.intended_use,
+            "licence": card.licence,
+            "sources": [{"hub_id": source.hub_id, "revision": source.revision} for source in card.sources],
+            "files": dict(card.files),
+        },
+        "knowledge": {
+            "name": base.task.name,
+            "modality": base.task.modality,
+            "descriptions": len(sentences),
+            "reviewed": reviewed,
+        },
+        "versions": {name: version(name) for name in ("knowledge-proxy-learning", "numpy", "scipy", "onnxruntime")},
+    }
 
 
 def _settings(method: Method) -> dict[str, Any]:

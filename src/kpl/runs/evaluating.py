@@ -188,6 +188,8 @@ def _of_run(path: Path, labels: str | Path | None, ignore_unknown: bool, by: Seq
     if labels is None:
         raise LabelsError("labels are needed to score a run: give --labels, a CSV or a folder of class folders")
     run = open_run(path)
+    if run.summary.get("multi_label"):
+        raise LabelsError(f"{str(path)!r} is a multi-label run: score it with evaluate_presence")
     keys = [entry.key for entry in run.knowledge.classes]
     ids, winners, probabilities = read_predictions(run.predictions_file, keys)
     if tuple(ids) != run.features.ids:

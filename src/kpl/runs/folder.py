@@ -1,6 +1,7 @@
 """The run folder: what `kpl classify` leaves behind, complete or not there at all.
 
-predictions.csv      image, label, confidence, margin, runner_up, one probability column per class
+predictions.csv      image, label, confidence, margin, runner_up, one probability column per class; in a multi-label run
+                     image, labels (joined by "|"), one probability column per class
 evidence.csv         with --explain: the sentences for and against each prediction
 run.json             plan, versions, content hashes, counts, what was set aside, warnings; same inputs, same bytes
 log.json             command line, times, machine: what differs from run to run

@@ -1,0 +1,127 @@
+"""The multi-label side of `kpl classify` and `kpl evaluate`: classes that are present or not by themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kpl.cli.progress import stages
+from kpl.errors import InputError, LabelsError
+
+if TYPE_CHECKING:
+    from kpl.evaluation import OperatingRule
+
+__all__ = ["classify_multi_label", "evaluate_multi_label"]
+
+_COLUMNS = {
+    "auroc": "AUROC",
+    "average_precision": "AP",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "f1": "F1",
+    "accuracy": "accuracy",
+}
+
+
+def classify_multi_label(
+    inputs: Sequence[str],
+    *,
+    knowledge: str,
+    out: Path,
+    encoder: str | None,
+    thresholds: Sequence[str],
+    overwrite: bool,
+) -> None:
+    """Run `kpl classify --multi-label` and print the classes with the pictures that have them."""
+    from kpl.runs import classify_presence
+
+    common, own = _thresholds(thresholds)
+    with stages() as progress:
+        result = classify_presence(
+            inputs,
+            knowledge=knowledge,
+            out=out,
+            encoder=encoder,
+            threshold=common,
+            thresholds=own,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    console = Console()
+    table = Table(
+        "class", title=f"{result.n} pictures, several labels each, with {result.encoder}", title_justify="left"
+    )
+    table.add_column("pictures", justify="right")
+    table.add_column("share", justify="right")
+    for key, count in result.counts.items():
+        table.add_row(Text(key), str(count), f"{count / result.n:.1%}")
+    console.print(table)
+    console.print(f"{result.empty} without any class; {result.seconds:.1f} s", highlight=False)
+    if result.set_aside:
+        console.print(f"{len(result.set_aside)} set aside, listed in run.json", style="yellow", highlight=False)
+    for warning in result.warnings:
+        console.print(Text(f"Note: {warning}", style="yellow"), soft_wrap=True)
+    console.print(Text(f"Written to {result.out}/: predictions.csv, run.json"), soft_wrap=True)
+
+
+def evaluate_multi_label(
+    target: Path, labels: Path | None, *, rule: OperatingRule | None, replicates: int, json_out: Path | None
+) -> None:
+    """Run `kpl evaluate` on a multi-label run and print each class and the mean."""
+    from kpl.embeddings import write_atomically
+    from kpl.runs import evaluate_presence
+
+    if labels is None:
+        raise LabelsError("labels are needed to score a run: give --labels, a CSV")
+    result, notices = evaluate_presence(target, labels=labels, replicates=replicates, rule=rule)
+    console = Console()
+    table = Table("class", title=f"{result.n} labelled images (95 % interval)", title_justify="left")
+    for column in ("present", *_COLUMNS.values(), *(["threshold"] if rule else [])):
+        table.add_column(column, justify="right")
+    for key, figures in result.classes.items():
+        point = result.operating.get(key)
+        chosen = ["-" if point is None else f"{point.threshold:.3f}"] if rule else []
+        cells = (_cell(figures[metric], result.intervals.get(f"{metric} {key}"), metric) for metric in _COLUMNS)
+        table.add_row(Text(key), f"{figures['positives']} of {figures['n']}", *cells, *chosen)
+    table.add_section()
+    means = (_cell(result.mean[metric], result.intervals.get(metric), metric) for metric in _COLUMNS)
+    table.add_row("mean", "", *means, *([""] if rule else []))
+    table.add_row("majority", "", "-", "-", "-", "-", "-", f"{result.majority:.3f}", style="dim")
+    table.add_row("chance", "", "0.500", f"{result.prevalence:.3f}", "-", "-", "-", "0.500", style="dim")
+    console.print(table)
+    for notice in notices:
+        console.print(Text(f"Note: {notice}", style="yellow"), soft_wrap=True)
+    if rule:
+        console.print(f"Thresholds reach a {rule.reach} of {rule.value:g} on these very labels.", highlight=False)
+    if json_out is not None:
+        write_atomically(json_out, (json.dumps(result.to_json(), indent=2) + "\n").encode())
+        typer.echo(f"Figures written to {json_out}")
+
+
+def _thresholds(given: Sequence[str]) -> tuple[float, dict[str, float]]:
+    """Read 0.6 for all classes, and CLASS=0.7 for one."""
+    common, own = 0.5, {}
+    for text in given:
+        name, named, value = text.rpartition("=")
+        try:
+            share = float(value)
+        except ValueError as error:
+            raise InputError(f"--threshold {text!r} holds no number: write 0.6, or CLASS=0.6") from error
+        if named:
+            own[name] = share
+        else:
+            common = share
+    return common, own
+
+
+def _cell(value: float | None, interval: tuple[float, float] | None, metric: str) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" + (f" ({interval[0]:.2f}-{interval[1]:.2f})" if interval and metric == "auroc" else "")

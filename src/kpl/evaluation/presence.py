@@ -1,0 +1,255 @@
+"""Scoring of classes that may occur together: each against its absence, then the mean over classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.errors import LabelsError
+from kpl.evaluation.bootstrap import Groups, Interval, Resampling, intervals_of
+from kpl.evaluation.details import OperatingPoint, OperatingRule, operating_point
+from kpl.evaluation.matching import match_names
+from kpl.evaluation.sources import headers, place_of, read_text, records
+from kpl.evaluation.weighted import FloatArray, IntArray, OneRanking
+from kpl.knowledge import KnowledgeBase
+
+__all__ = ["PRESENCE_METRICS", "PresenceLabels", "PresenceTable", "read_presence", "score_presence"]
+
+PRESENCE_METRICS = ("accuracy", "auroc", "average_precision", "sensitivity", "specificity", "f1")
+"""Of each class against its absence; the mean over classes is the run's."""
+_CELLS = {"1": 1, "yes": 1, "true": 1, "present": 1, "0": 0, "no": 0, "false": 0, "absent": 0, "": -1, "-1": -1}
+_CELLS |= {"1.0": 1, "0.0": 0, "-1.0": -1}
+
+
+@dataclass(frozen=True, eq=False)
+class PresenceLabels:
+    """Which classes each image has.
+
+    Attributes:
+        present: (n, C): 1 there, 0 not there, -1 unknown.
+        groups: (n,), or None.
+        notices: what the user should be told.
+    """
+
+    present: NDArray[np.int64]
+    groups: tuple[str | None, ...] | None
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PresenceTable:
+    """Scores of a multi-label run; a figure that does not exist is None.
+
+    Attributes:
+        n: images with a label.
+        mean: metric to its mean over the classes where it exists.
+        classes: class key to metric to figure, with "n", "positives" and "threshold".
+        intervals: of the means by metric, and of each class by "metric key".
+        operating: class key to the point that a rule chose, on the very labels it is scored on.
+        majority: accuracy of always saying what is commoner, mean over classes.
+        prevalence: mean over classes of the share present, which is the average precision of guessing.
+    """
+
+    n: int
+    mean: Mapping[str, float | None]
+    classes: Mapping[str, Mapping[str, float | None]]
+    intervals: Mapping[str, Interval | None]
+    operating: Mapping[str, OperatingPoint | None]
+    majority: float
+    prevalence: float
+
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """Return {"presence": {metric: ..., "per_class": ..., "intervals": ...}, "majority": ..., "chance": ...}."""
+
+        def pair(name: str) -> list[float] | None:
+            found = self.intervals.get(name)
+            return None if found is None else list(found)
+
+        per_class = {
+            key: {
+                **figures,
+                "intervals": {metric: pair(f"{metric} {key}") for metric in PRESENCE_METRICS},
+                "operating": point._asdict() if (point := self.operating.get(key)) else None,
+            }
+            for key, figures in self.classes.items()
+        }
+        means = {metric: pair(metric) for metric in PRESENCE_METRICS}
+        return {
+            "presence": {**self.mean, "n": self.n, "intervals": means, "per_class": per_class},
+            "majority": {"accuracy": self.majority, "auroc": None, "average_precision": None, "n": self.n},
+            "chance": {"accuracy": 0.5, "auroc": 0.5, "average_precision": self.prevalence, "n": self.n},
+        }
+
+
+def read_presence(path: Path, ids: Sequence[str], knowledge: KnowledgeBase) -> PresenceLabels:
+    """Read which classes each image of a run has, from a CSV of one of two shapes.
+
+    With a column `label`, its cell names the classes that are there, joined by "|"; an empty cell says that none is.
+    Otherwise each class has a column of its own: 1 or 0 (yes, no, true, false), empty or -1 where it is not known.
+    Images without a line are not scored.
+
+    Raises:
+        LabelsError: no such header, a class or cell that is unknown, a repeated image, or no image of the run.
+    """
+    text = read_text(path)
+    delimiter, titles, image_at, columns = _header(text, path.name, knowledge)
+    label_at = place_of(titles, "label")
+    group_at = place_of(titles, "group")
+    lines = list(records(text, delimiter, path.name))[1:]
+    if short := [line for line, cells in lines if len(cells) != len(titles)]:
+        raise LabelsError(f"{path.name!r}, line {short[0]}: not the {len(titles)} cells of the header")
+    places, exactly = match_names([cells[image_at] for _, cells in lines], ids)
+    present = np.full((len(ids), len(knowledge.classes)), -1, dtype=np.int64)
+    groups: list[str | None] = [None] * len(ids)
+    taken: set[int] = set()
+    for place, (line, cells) in zip(places, lines, strict=True):
+        if place is None:
+            continue
+        if place in taken:
+            raise LabelsError(f"{path.name!r}, line {line}: {cells[image_at]!r} is labelled twice: keep one line")
+        taken.add(place)
+        where = f"{path.name!r}, line {line}"
+        if label_at is not None:
+            present[place] = _joined(cells[label_at], knowledge, where)
+        else:
+            for at, c in columns.items():
+                present[place, c] = _cell(cells[at], titles[at], where)
+        groups[place] = (cells[group_at].strip() or None) if group_at is not None else None
+    if not (present >= 0).any():
+        raise LabelsError(f"none of the {len(lines)} lines of {path.name!r} labels one of the {len(ids)} images")
+    unknown = int((present < 0).all(axis=1).sum())
+    notices = [f"not scored, no label: {unknown} of {len(ids)} images"] if unknown else []
+    if not exactly:
+        notices.append("images were matched by the end of their path, since no label names one as the run does")
+    return PresenceLabels(present, tuple(groups) if any(groups) else None, tuple(notices))
+
+
+def _header(text: str, name: str, knowledge: KnowledgeBase) -> tuple[str, list[str], int, dict[int, int]]:
+    """Return the delimiter, the titles, the place of the image, and the class of each place that has one."""
+    for delimiter, titles in headers(text, name):
+        image_at = place_of(titles, "image")
+        columns = {at: c for at, title in enumerate(titles) if (c := knowledge.resolve(title)) is not None}
+        if image_at is not None and (columns or place_of(titles, "label") is not None):
+            return delimiter, titles, image_at, columns
+    raise LabelsError(f"{name!r} has no header with image and label, nor with image and a column a class")
+
+
+def score_presence(
+    present: IntArray,
+    probabilities: FloatArray,
+    keys: Sequence[str],
+    thresholds: FloatArray,
+    *,
+    groups: Groups | None = None,
+    resampling: Resampling | None = None,
+    rule: OperatingRule | None = None,
+) -> PresenceTable:
+    """Score presence (n, C) of 1, 0 or -1 by probabilities (n, C) at thresholds (C,); intervals over images or groups.
+
+    A class that is always or never there has no AUROC; the means leave it out where it has no figure.
+
+    Raises:
+        LabelsError: no image has a label, or arrays that do not fit.
+    """
+    if present.shape != probabilities.shape or present.shape[1] != len(keys):
+        raise LabelsError(
+            f"presence {present.shape} and probabilities {probabilities.shape} are not of the same images"
+        )
+    rows = np.flatnonzero((present >= 0).any(axis=1))
+    if not rows.size:
+        raise LabelsError(f"none of the {len(present)} images has a label: nothing to score")
+    present, probabilities = present[rows], probabilities[rows]
+    kept = groups and [groups[row] for row in rows.tolist()]
+    measures = [_Presence(present[:, c], probabilities[:, c], thresholds[c]) for c in range(len(keys))]
+
+    def scores(weights: IntArray) -> dict[str, FloatArray]:
+        found = [measure.scores(weights) for measure in measures]
+        named = {f"{m} {key}": each[m] for key, each in zip(keys, found, strict=True) for m in PRESENCE_METRICS}
+        return {m: _mean(np.stack([each[m] for each in found])) for m in PRESENCE_METRICS} | named
+
+    plain = {name: float(value[0]) for name, value in scores(np.ones((len(rows), 1), dtype=np.int64)).items()}
+    figures = {name: None if np.isnan(value) else value for name, value in plain.items()}
+    known = [present[:, c][present[:, c] >= 0] for c in range(len(keys))]
+    shares = [column.mean() for column in known if column.size]
+    return PresenceTable(
+        n=len(rows),
+        mean={metric: figures[metric] for metric in PRESENCE_METRICS},
+        classes={
+            key: {
+                "n": len(column),
+                "positives": int(column.sum()),
+                "threshold": float(least),
+                **{metric: figures[f"{metric} {key}"] for metric in PRESENCE_METRICS},
+            }
+            for key, column, least in zip(keys, known, thresholds, strict=True)
+        },
+        intervals=intervals_of(scores, len(rows), kept, resampling or Resampling()),
+        operating={
+            key: operating_point(present[sure, c] == 1, probabilities[sure, c], rule)
+            for c, key in enumerate(keys)
+            if (sure := present[:, c] >= 0).any()
+        }
+        if rule
+        else {},
+        majority=float(np.mean([max(share, 1 - share) for share in shares])),
+        prevalence=float(np.mean(shares)),
+    )
+
+
+class _Presence:
+    """One class against its absence under weights (n, b), on the images where it is known."""
+
+    def __init__(self, present: IntArray, probabilities: FloatArray, threshold: float) -> None:
+        self._known = np.flatnonzero(present >= 0)
+        self._there = present[self._known] == 1
+        self._called = probabilities[self._known] >= threshold
+        self._ranking = OneRanking(self._there, probabilities[self._known])
+
+    def scores(self, weights: IntArray) -> dict[str, FloatArray]:
+        drawn = weights[self._known]
+        there, called = self._there, self._called
+        hit, missed, false, spared = (
+            drawn[mask].sum(axis=0) for mask in (there & called, there & ~called, ~there & called, ~there & ~called)
+        )
+        area, precision = self._ranking(drawn)
+        return {
+            "accuracy": _ratio(hit + spared, drawn.sum(axis=0)),
+            "auroc": area,
+            "average_precision": precision,
+            "sensitivity": _ratio(hit, hit + missed),
+            "specificity": _ratio(spared, spared + false),
+            "f1": _ratio(2 * hit, 2 * hit + missed + false),
+        }
+
+
+def _ratio(above: IntArray | FloatArray, below: IntArray) -> FloatArray:
+    return np.asarray(np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0))
+
+
+def _mean(rows: FloatArray) -> FloatArray:
+    """Average over classes (rows) what is a number; NaN where none is."""
+    there = ~np.isnan(rows)
+    return _ratio(np.where(there, rows, 0.0).sum(axis=0), there.sum(axis=0))
+
+
+def _joined(cell: str, knowledge: KnowledgeBase, where: str) -> NDArray[np.int64]:
+    row = np.zeros(len(knowledge.classes), dtype=np.int64)
+    for name in filter(None, (part.strip() for part in cell.split("|"))):
+        number = knowledge.resolve(name)
+        if number is None:
+            known = ", ".join(entry.key for entry in knowledge.classes[:20])
+            raise LabelsError(f"{where}: {name!r} is no class of the knowledge. Known: {known}")
+        row[number] = 1
+    return row
+
+
+def _cell(cell: str, title: str, where: str) -> int:
+    value = _CELLS.get(cell.strip().lower())
+    if value is None:
+        raise LabelsError(f"{where}: {cell!r} under {title!r} is neither 1 nor 0 nor empty")
+    return value

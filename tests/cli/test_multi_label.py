@@ -1,0 +1,114 @@
+"""`kpl classify --multi-label` and its scoring, as they are typed."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from kpl.embeddings import embed_texts, open_features
+from kpl.encoders import load_encoder
+from kpl.knowledge import load_knowledge
+from kpl.proxies import presence_probabilities
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory, features, knowledge):
+    """A multi-label run, made once."""
+    from kpl.runs import classify_presence
+
+    out = tmp_path_factory.mktemp("several") / "run"
+    classify_presence(features, knowledge=knowledge, out=out, thresholds={"platelet": 0.4})
+    return out
+
+
+def rows(run):
+    with (run / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_class_is_decided_by_itself(kpl, features, knowledge, tmp_path):
+    asked = ("--multi-label", "--threshold", "0.45", "--threshold", "platelet=0.6")
+    told = kpl("classify", features, "-k", knowledge, *asked, "-o", "run").plain
+    assert "12 pictures, several labels each, with mini" in told
+    base, mini, folder = load_knowledge(knowledge), load_encoder("mini"), open_features(features)
+    expected = presence_probabilities(
+        folder,
+        embed_texts(base.prompts(), mini),
+        embed_texts(base.absent_prompts(), mini),
+        temperature=1 / mini.logit_scale,
+    )
+    found = rows(tmp_path / "run")
+    keys = [entry.key for entry in base.classes]
+    assert list(found[0]) == ["image", "labels", *(f"p_{key}" for key in keys)]
+    assert [row["image"] for row in found] == list(folder.ids)
+    for row, chances in zip(found, expected, strict=True):
+        assert [float(row[f"p_{key}"]) for key in keys] == pytest.approx(chances, abs=1e-6)
+        there = [key for key, p in zip(keys, chances, strict=True) if p >= (0.6 if key == "platelet" else 0.45)]
+        assert row["labels"] == "|".join(there)
+    summary = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert summary["multi_label"] is True
+    assert summary["plan"]["thresholds"] == {"neutrophil": 0.45, "normal_red_cell": 0.45, "platelet": 0.6}
+    assert summary["classes"]["platelet"] == sum("platelet" in row["labels"] for row in found)
+
+
+@pytest.mark.parametrize("shape", ["joined", "columns"])
+def test_a_multi_label_run_is_scored(kpl, several, tmp_path, shape):
+    names = [row["image"] for row in rows(several)]
+    lines = ["image,label,patient"] if shape == "joined" else ["image,Platelet,neutrophil,site"]
+    for at, name in enumerate(names[:-1]):
+        there = [name.split("/")[0], *(["platelet"] if at % 5 == 0 else [])]
+        flags = (int("platelet" in there), int("neutrophil" in there))
+        cells = ("|".join(sorted(set(there))), f"p{at // 2}") if shape == "joined" else (*flags, "A")
+        lines.append(",".join(map(str, (name, *cells))))
+    (tmp_path / "l.csv").write_text("\n".join(lines))
+    asked = ("--labels", "l.csv", "--json", "s.json", "--replicates", 50, "--at", "sensitivity=0.9")
+    told = kpl("evaluate", several, *asked).plain
+    assert "11 labelled images" in told
+    assert "no label: 1 of 12" in told
+    found = json.loads((tmp_path / "s.json").read_text())
+    assert list(found) == ["presence", "majority", "chance"]
+    figures = found["presence"]["per_class"]["platelet"]
+    score = np.array([float(row["p_platelet"]) for row in rows(several)])[:-1]
+    truth = np.array([name.startswith("platelet") or at % 5 == 0 for at, name in enumerate(names[:-1])])
+    assert figures["sensitivity"] == pytest.approx(np.mean(score[truth] >= 0.4))
+    assert figures["specificity"] == pytest.approx(np.mean(score[~truth] < 0.4))
+    assert (figures["positives"], figures["n"], figures["threshold"]) == (truth.sum(), 11, 0.4)
+    assert figures["operating"]["sensitivity"] >= 0.9
+    red = found["presence"]["per_class"]["normal_red_cell"]
+    assert (red["n"] == 0) == (shape == "columns")
+    assert (red["auroc"] is None) == (shape == "columns")
+    assert 0 <= found["presence"]["accuracy"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("image,label\nX,martian\n", "'martian' is no class of the knowledge"),
+        ("image,platelet\nX,maybe\n", "'maybe' under 'platelet' is neither 1 nor 0"),
+        ("image,platelet\nX,1\nX,0\n", "is labelled twice"),
+        ("image,platelet\nX\n", "line 2: not the 2 cells"),
+        ("image,size\nX,1\n", "no header with image and label"),
+        ("image,platelet\nnowhere.png,1\n", "none of the 1 lines"),
+    ],
+)
+def test_wrong_labels_are_said_in_a_line(quick, several, tmp_path, text, part):
+    (tmp_path / "l.csv").write_text(text.replace("X", rows(several)[0]["image"]))
+    assert part in quick("evaluate", several, "--labels", "l.csv").error
+
+
+def test_what_does_not_go_with_several_labels_is_refused(quick, several, features, knowledge, tmp_path):
+    assert "labels are needed" in quick("evaluate", several).error
+    assert "scored by itself" in quick("evaluate", several, "--labels", "l.csv", "--methods", "kpl").error
+    again = ("classify", features, "-k", knowledge, "-o", "new")
+    assert "--explain does not go with" in quick(*again, "--multi-label", "--explain").error
+    assert "--method does not go with" in quick(*again, "--multi-label", "--method", "text").error
+    assert "--threshold goes with --multi-label" in quick(*again, "--threshold", "0.5").error
+    assert "holds no number" in quick(*again, "--multi-label", "--threshold", "half").error
+    assert "unknown class 'cell'" in quick(*again, "--multi-label", "--threshold", "cell=0.5").error
+    assert "from 0 to 1" in quick(*again, "--multi-label", "--threshold", "2").error
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "l.csv").write_text("image,label\na,platelet\n")
+    assert "multi-label run has no single label" in quick("calibrate", several, "--labels", "l.csv").error
