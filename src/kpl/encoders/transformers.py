@@ -32,7 +32,7 @@ from kpl.encoders.torch_encoder import TorchEncoder
 from kpl.encoders.torch_runtime import ATTENTION, TorchRuntime
 from kpl.errors import EncoderError, MissingExtraError
 
-__all__ = ["describe", "load", "pooled", "processor_of", "tokenizer_of", "unknown_words"]
+__all__ = ["describe", "load", "pooled", "processor_of", "quiet", "tokenizer_of", "unknown_words"]
 
 _MODELS: Final = ("clip", "siglip", "vision-text-dual-encoder")
 _PADS_FULL: Final = ("siglip", "siglip2")  # trained on sentences padded to full length, without a mask
@@ -51,7 +51,7 @@ def _library() -> ModuleType:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bars and no advice while a model is loaded; what matters is checked and raised."""
     messages = _library().utils.logging
     level, bars = messages.get_verbosity(), messages.is_progress_bar_enabled()
@@ -79,7 +79,7 @@ def _config(weights: Path, name: str, *, trusted: bool) -> Any:  # noqa: ANN401 
         raise EncoderError(
             f"encoder {name!r}: config.json says model_type {kind!r}{naflex}; KPL loads {', '.join(_MODELS)}"
         )
-    with _quiet():
+    with quiet():
         try:
             return _library().AutoConfig.from_pretrained(weights, local_files_only=True, trust_remote_code=trusted)
         except Exception as error:
@@ -92,7 +92,7 @@ def processor_of(weights: Path, *, trusted: bool = False) -> Any:  # noqa: ANN40
     Raises:
         EncoderError: it cannot be read.
     """
-    with _quiet():
+    with quiet():
         try:
             return _library().AutoImageProcessor.from_pretrained(
                 weights, backend="pil", local_files_only=True, trust_remote_code=trusted
@@ -108,7 +108,7 @@ def tokenizer_of(weights: Path, *, trusted: bool = False) -> Any:  # noqa: ANN40
         EncoderError: it cannot be read.
         MissingExtraError: it needs sentencepiece, which is not installed.
     """
-    with _quiet():
+    with quiet():
         try:
             return _library().AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=trusted)
         except ImportError as error:
@@ -268,7 +268,7 @@ def pooled(output: Any) -> Any:  # noqa: ANN401 - torch
 def _model(weights: Path, card: EncoderCard, config: Any, *, trusted: bool) -> Any:  # noqa: ANN401 - torch
     import torch
 
-    with _quiet():
+    with quiet():
         try:
             model, told = _library().AutoModel.from_pretrained(
                 weights,

@@ -1,0 +1,122 @@
+"""Features through a library's own pipeline, as its documentation tells a user to write it: not through KPL's loaders.
+
+Golden vectors are made here, so that they catch a wrong loader and not only a change of it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from kpl.encoders.files import read_json, text_of, weights_of
+from kpl.encoders.protocol import EncoderCard
+from kpl.encoders.transformers import pooled, processor_of, quiet, tokenizer_of
+from kpl.errors import EncoderError
+
+__all__ = ["library_versions", "reference_features"]
+
+Rows = NDArray[np.float32]
+
+
+def reference_features(
+    folder: Path,
+    card: EncoderCard,
+    pictures: Sequence[NDArray[np.uint8]],
+    sentences: Sequence[str],
+    *,
+    trust_remote_code: bool = False,
+) -> tuple[Rows, Rows]:
+    """Encode pictures and sentences with the library that an encoder's files were made for, on the processor.
+
+    Args:
+        folder: the encoder's folder.
+        card: only its loader is read: how pictures and sentences are prepared is left to the library.
+        pictures: (height, width, 3) arrays of 0..255.
+        sentences: none longer than the context.
+        trust_remote_code: run the Python code that the model brings.
+
+    Returns:
+        (n, d) and (m, d) unit rows.
+
+    Raises:
+        EncoderError: there is no such library for the loader.
+    """
+    import torch
+
+    images = [Image.fromarray(picture) for picture in pictures]
+    with torch.inference_mode(), quiet():
+        if card.loader == "openclip":
+            found = _openclip(folder, images, list(sentences))
+        elif card.loader == "transformers":
+            found = _transformers(weights_of(folder), images, list(sentences), trusted=trust_remote_code)
+        else:
+            raise EncoderError(f"no library to make golden vectors of a {card.loader!r} encoder with")
+    return _unit(found[0]), _unit(found[1])
+
+
+def library_versions(card: EncoderCard) -> dict[str, str]:
+    """The versions of the libraries whose pipeline `reference_features` is."""
+    names = ["torch", "transformers", "pillow", *(["open-clip-torch"] if card.loader == "openclip" else [])]
+    return {name: version(name) for name in names}
+
+
+def _unit(rows: Any) -> Rows:  # noqa: ANN401 - torch
+    found = rows.float().numpy()
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), dtype=np.float32)
+
+
+def _openclip(folder: Path, images: list[Image.Image], sentences: list[str]) -> tuple[Any, Any]:
+    """`create_model_and_transforms` of a local folder; a second repository's tokenizer is laid beside the weights."""
+    import open_clip
+    import torch
+
+    with tempfile.TemporaryDirectory() as work:
+        place, text = Path(work), text_of(folder)
+        for path in weights_of(folder).iterdir():
+            if path.is_file():
+                _link(path, place / path.name)
+        if text != weights_of(folder):
+            config = read_json(weights_of(folder) / "open_clip_config.json")
+            config["model_cfg"]["text_cfg"]["hf_model_name"] = str(text)
+            (place / "open_clip_config.json").unlink()
+            (place / "open_clip_config.json").write_text(json.dumps(config), encoding="utf-8")
+            for path in text.iterdir():
+                if path.name != "config.json" and path.is_file():
+                    (place / path.name).unlink(missing_ok=True)
+                    _link(path, place / path.name)
+        name = f"local-dir:{place}"
+        model, _, preprocess = open_clip.create_model_and_transforms(name)
+        tokenizer = open_clip.get_tokenizer(name)
+        model.eval()
+        rows = torch.cat([model.encode_image(preprocess(image)[None]) for image in images])
+        return rows, model.encode_text(tokenizer(sentences))
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        target.symlink_to(source.resolve())
+    except OSError:  # where links need a privilege
+        shutil.copyfile(source, target)
+
+
+def _transformers(weights: Path, images: list[Image.Image], sentences: list[str], *, trusted: bool) -> tuple[Any, Any]:
+    """Processor and model; SigLIP's documentation asks for padding to full length."""
+    import torch
+    from transformers import AutoModel
+
+    model = AutoModel.from_pretrained(weights, local_files_only=True, trust_remote_code=trusted).eval().float()
+    processor, tokenizer = processor_of(weights, trusted=trusted), tokenizer_of(weights, trusted=trusted)
+    padding = "max_length" if model.config.model_type.startswith("siglip") else True
+    rows = [pooled(model.get_image_features(**processor(image, return_tensors="pt"))) for image in images]
+    return torch.cat(rows), pooled(
+        model.get_text_features(**tokenizer(sentences, padding=padding, return_tensors="pt"))
+    )
