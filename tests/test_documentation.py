@@ -1,6 +1,7 @@
 """What the pages say is so: commands, options, public names, examples."""
 
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,3 +98,9 @@ def test_the_knowledge_file_on_the_page_is_one(tmp_path):
     base = kpl.load_knowledge(file)
     assert base.prompts()[0][0] == "a photo of a neutrophil, which has " + base.classes[0].descriptions[0].text
     assert [entry.name for entry in base.classes] == ["neutrophil", "lymphocyte"]
+
+
+def test_the_table_of_encoders_is_that_of_the_catalogue():
+    written = runpy.run_path(str(PAGE.with_name("write_catalogue.py")))["page"]()
+    page = PAGE.with_name("bring-your-encoder.md").read_text(encoding="utf-8")
+    assert page == written, "write the table anew: python docs/write_catalogue.py"

@@ -155,9 +155,10 @@ def _make_encoder(entry: CatalogueEntry, listing: Listing, work: Path, choice: _
     entry = entry.model_copy(update={"sources": tuple(sources)})
     if choice.progress:
         choice.progress("describing and testing", 0, 1)
-    card = import_module(f"kpl.encoders.{entry.loader}").describe(work, entry)
+    card = import_module("kpl.encoders.registry").describe(work, entry, trust_remote_code=choice.trust_remote_code)
     _write_card(work, card)
-    import_module("kpl.encoders.golden").make_golden(work, card, trust_remote_code=choice.trust_remote_code)
+    if find_spec("kpl.encoders.golden"):
+        import_module("kpl.encoders.golden").make_golden(work, card, trust_remote_code=choice.trust_remote_code)
 
 
 def _words(listing: Listing, choice: _Choice) -> list[str]:

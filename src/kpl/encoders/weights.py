@@ -12,17 +12,16 @@ from kpl.errors import EncoderError
 __all__ = ["as_safetensors", "choose_weights"]
 
 _SAFE: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
-    "openclip": (("open_clip_model.safetensors",), ("open_clip_pytorch_model.safetensors",)),
+    "openclip": (("open_clip_model.safetensors",), ("open_clip_pytorch_model.safetensors",), ("model.safetensors",)),
     "transformers": (("model.safetensors",), ("model.safetensors.index.json", "model-*-of-*.safetensors")),
     "onnx": (("image.onnx", "text.onnx", "tokenizer.json"),),
 }
 _PICKLED: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
-    "openclip": (("open_clip_pytorch_model.bin",),),
+    "openclip": (("open_clip_pytorch_model.bin",), ("open_clip_pytorch_model.pth",), ("pytorch_model.bin",)),
     "transformers": (("pytorch_model.bin",), ("pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")),
     "onnx": (),
 }
 _OTHERS: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
-_NAMES: Final = {"openclip": "open_clip_model.safetensors", "transformers": "model.safetensors"}
 
 
 def choose_weights(hub_id: str, names: Sequence[str], loader: str, *, allow_pickle: bool) -> list[str]:
@@ -59,7 +58,7 @@ def as_safetensors(folder: Path, names: Sequence[str]) -> None:
     Raises:
         EncoderError: a file is no pickle of tensors alone.
     """
-    pickles = [name for name in names if name.endswith(".bin")]
+    pickles = [name for name in names if name.endswith((".bin", ".pth"))]
     if not pickles:
         return
     import torch
@@ -78,7 +77,7 @@ def as_safetensors(folder: Path, names: Sequence[str]) -> None:
     prefix = "module." if all(key.startswith("module.") for key in tensors) else ""
     # a tensor that two names share is written twice: the format has no sharing
     plain = {key.removeprefix(prefix): t.clone().contiguous() for key, t in tensors.items() if torch.is_tensor(t)}
-    loader = "openclip" if any(name.startswith("open_clip") for name in pickles) else "transformers"
-    save_file(plain, folder / _NAMES[loader], metadata={"format": "pt"})
+    name = "open_clip_model.safetensors" if (folder / "open_clip_config.json").is_file() else "model.safetensors"
+    save_file(plain, folder / name, metadata={"format": "pt"})
     for path in (*(folder / name for name in names), folder / "pytorch_model.bin.index.json"):
         path.unlink(missing_ok=True)
