@@ -1,4 +1,4 @@
-"""Write the table of encoders on the page `bring-your-encoder.md` from the catalogue: `python docs/write_catalogue.py`."""
+"""Write the table of encoders on the page `bring-your-encoder.md`: `python docs/write_catalogue.py`."""
 
 from __future__ import annotations
 

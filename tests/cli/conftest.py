@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.encoders.hub_server import Hub, Repository, read_tree, running_hub
 
 from kpl.cli import main
+from kpl.encoders import registry
 from kpl.rendered import cell_of_class, draw_cell
+
+MINI = Path(registry.__file__).parent / "mini"
+LAB = "lab/small-cells"
+"""Where the hub in miniature has a copy of it."""
 
 SENTENCES = {
     "neutrophil": ["a dark nucleus split into several lobes", "pale pink cytoplasm", "fine pale granules"],
@@ -158,3 +164,21 @@ def finished(features: Path, knowledge: Path, tmp_path_factory: pytest.TempPathF
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, (out, err)
     return folder / "run"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub that has `mini` as somebody would publish it; the cache and what KPL keeps lie in the test's folder."""
+    for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("KPL_HOME", str(tmp_path / "kpl"))
+    with running_hub() as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        running.repositories[LAB] = Repository(read_tree(MINI) | {"README.md": b"A small one.", ".gitattributes": b""})
+        yield running
+
+
+def kept(tmp_path: Path) -> list[str]:
+    """The files that KPL keeps."""
+    return sorted(path.name for path in (tmp_path / "kpl").rglob("*") if path.is_file())

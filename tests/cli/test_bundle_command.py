@@ -151,3 +151,11 @@ def test_a_description_beyond_the_context_is_named_with_its_tokens(kpl, bundle, 
     error = kpl("classify", cells, "-k", "long.json", "--encoder", "./cells.kplenc", "-o", "run").error
     for word in ("platelet", "200", "64", "tokens"):
         assert word in error
+
+
+def test_a_card_cannot_choose_where_it_is_kept(kpl, apart):
+    shutil.copytree(MINI, apart / "mine")
+    card = json.loads((apart / "mine" / "card.json").read_text())
+    (apart / "mine" / "card.json").write_text(json.dumps(card | {"name": "../../elsewhere"}))
+    assert "no name for an encoder's folder" in kpl("encoders", "pull", "./mine").error
+    assert not (apart / "elsewhere").exists()

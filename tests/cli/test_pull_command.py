@@ -4,33 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from tests.encoders.hub_server import STRANGER, TOKEN, Hub, Repository, read_tree, running_hub
+from tests.encoders.hub_server import STRANGER, TOKEN, Repository
 
-from kpl.encoders import registry
-
-MINI = Path(registry.__file__).parent / "mini"
-LAB = "lab/small-cells"
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch) -> Iterator[Hub]:
-    """A hub that has `mini` as somebody would publish it; the cache and what KPL keeps lie in the test's folder."""
-    for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HUGGING_FACE_HUB_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setenv("KPL_HOME", str(tmp_path / "kpl"))
-    with running_hub() as running:
-        monkeypatch.setenv("HF_ENDPOINT", running.url)
-        running.repositories[LAB] = Repository(read_tree(MINI) | {"README.md": b"A small one.", ".gitattributes": b""})
-        yield running
-
-
-def kept(tmp_path) -> list[str]:
-    return sorted(path.name for path in (tmp_path / "kpl").rglob("*") if path.is_file())
+from .conftest import LAB, kept
 
 
 def test_an_encoder_is_pulled_and_used_by_name(kpl, hub, tmp_path, cells, knowledge):
@@ -65,11 +43,13 @@ def test_a_revision_is_pinned(kpl, hub):
     assert error.startswith(f"{LAB} has no revision 'v7'")
 
 
-def test_what_was_fetched_is_not_fetched_again(kpl, hub):
+def test_what_was_fetched_is_not_fetched_again(kpl, hub, tmp_path):
     kpl("encoders", "pull", f"hf:{LAB}").plain  # noqa: B018 - checks that it went well
     first = len(hub.fetched())
     kpl("encoders", "pull", f"hf:{LAB}").plain  # noqa: B018 - the same
     assert len(hub.fetched()) == first
+    cached = next((tmp_path / "hf").rglob("card.json"))
+    assert cached.read_bytes() == hub.repositories[LAB].files["card.json"], "the cache was written to"
 
 
 def test_a_connection_that_breaks_is_taken_up_where_it_broke(kpl, hub):

@@ -6,8 +6,7 @@ import json
 import shutil
 
 import pytest
-
-from tests.cli.test_pull_command import hub, kept  # noqa: F401 - a fixture
+from tests.cli.conftest import kept
 from tests.encoders import tiny_models
 from tests.encoders.hub_server import TOKEN, Repository, read_tree
 
@@ -31,7 +30,7 @@ def models(tmp_path_factory):
 
 
 @pytest.fixture
-def published(hub, models):  # noqa: F811 - the fixture
+def published(hub, models):
     """The hub with these models; the one in the way of BiomedCLIP needs two repositories."""
     hub.repositories[BIOMED] = Repository(read_tree(models["biomed"] / "weights") | {"LICENSE": b"MIT"})
     hub.repositories[BERT] = Repository(read_tree(models["biomed"] / "text") | {"pytorch_model.bin": b"not wanted"})
@@ -47,11 +46,12 @@ def plain_knowledge(tmp_path):
         {"key": "a", "descriptions": ["a pale cell"]},
         {"key": "b", "descriptions": ["an irregular border"]},
     ]
-    path.write_text(json.dumps({"kpl_knowledge": 1, "task": {"name": "x", "template": "{description}"}, "classes": entries}))
+    task = {"name": "x", "template": "{description}"}
+    path.write_text(json.dumps({"kpl_knowledge": 1, "task": task, "classes": entries}))
     return path
 
 
-def test_two_repositories_become_one_encoder_that_works_without_network(kpl, published, tmp_path, cells, plain_knowledge):
+def test_two_repositories_become_one_encoder(kpl, published, tmp_path, cells, plain_knowledge):
     told = kpl("encoders", "pull", f"openclip:hf-hub:{BIOMED}").plain
     folder = tmp_path / "kpl" / "encoders" / "openclip--hf-hub--lab--tiny-biomed"
     for hub_id in (BIOMED, BERT):

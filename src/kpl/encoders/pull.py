@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,14 +12,15 @@ from fnmatch import fnmatch
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from kpl.encoders.bundles import check_sums, unpacked
 from kpl.encoders.catalogue import catalogue
 from kpl.encoders.checking import passes_tests
 from kpl.encoders.hub import Listing, Progress, fetch, list_files
+from kpl.encoders.openclip import built_in, second_repository
 from kpl.encoders.protocol import CatalogueEntry, EncoderCard, HubSource
-from kpl.encoders.registry import load_encoder, parse_spec
+from kpl.encoders.registry import describe, load_encoder, parse_spec
 from kpl.encoders.store import kept_folder, new_folder, read_card
 from kpl.encoders.weights import as_safetensors, choose_weights
 from kpl.errors import EncoderError, InputError, MissingExtraError
@@ -82,11 +84,11 @@ def pull(
             "that code first, then say --trust-remote-code"
         )
     announce(f"{entry.title}. {entry.terms[0].upper()}{entry.terms[1:]}.")
-    hub_id = entry.sources[0].hub_id if entry.sources else _built_in(entry)[0]
+    hub_id = entry.sources[0].hub_id if entry.sources else built_in(entry.architecture, entry.tag)[0]
     known = [source.hub_id for other in catalogue().values() for source in other.sources]
     listing = list_files(hub_id, revision=revision, known=known)
     with new_folder(kept_folder(entry.name)) as work:
-        if _CARD in listing.files:
+        if _CARD in listing.files and any(name.startswith("weights/") for name in listing.files):
             sources = _fetch_encoder(listing, work, choice)
             entry_card = read_card(work).model_copy(update={"name": entry.name, "sources": sources})
             _write_card(work, entry_card)
@@ -103,6 +105,10 @@ def _keep_bundle(path: Path, choice: _Choice) -> EncoderCard:
             f"{str(path)!r} is a folder of one's own: nothing needs to be pulled, name it with --encoder as it is"
         )
     card = read_card(folder)
+    if not re.fullmatch(r"\w[\w.-]*", card.name):
+        raise EncoderError(
+            f"{str(path)!r}: its card has the name {card.name!r}, which is no name for an encoder's folder"
+        )
     choice.announce(f"{card.title}. {card.terms[0].upper()}{card.terms[1:]}.")
     check_sums(folder, progress=choice.progress)
     with new_folder(kept_folder(card.name)) as work:
@@ -111,17 +117,11 @@ def _keep_bundle(path: Path, choice: _Choice) -> EncoderCard:
     return card
 
 
-def _built_in(entry: CatalogueEntry) -> tuple[str, dict[str, Any]]:
-    """Hub id and configuration of weights that OpenCLIP knows by architecture and tag."""
-    found: tuple[str, dict[str, Any]] = import_module("kpl.encoders.openclip").built_in(entry.architecture, entry.tag)
-    return found
-
-
 def _text_repositories(entry: CatalogueEntry, weights: Path) -> list[str]:
     """The repositories that a text tower needs too: those of the entry, and the one that the model's own files name."""
     named = [source.hub_id for source in entry.sources[1:]]
     if entry.loader == "openclip" and not named:
-        named = [import_module("kpl.encoders.openclip").second_repository(weights)]
+        named = [second_repository(weights)]
     return [hub_id for hub_id in named if hub_id]
 
 
@@ -146,7 +146,7 @@ def _make_encoder(entry: CatalogueEntry, listing: Listing, work: Path, choice: _
     weights = choose_weights(listing.hub_id, list(listing.files), entry.loader, allow_pickle=choice.allow_pickle)
     sources = [_place_all(listing, "weights", [*_words(listing, choice), *weights], work, choice)]
     if entry.loader == "openclip" and entry.architecture and "open_clip_config.json" not in listing.files:
-        config = json.dumps(_built_in(entry)[1], indent=2)
+        config = json.dumps(built_in(entry.architecture, entry.tag)[1], indent=2)
         (work / "weights" / "open_clip_config.json").write_text(config + "\n", encoding="utf-8")
     for hub_id in _text_repositories(entry, work / "weights"):
         text = list_files(hub_id)
@@ -155,7 +155,7 @@ def _make_encoder(entry: CatalogueEntry, listing: Listing, work: Path, choice: _
     entry = entry.model_copy(update={"sources": tuple(sources)})
     if choice.progress:
         choice.progress("describing and testing", 0, 1)
-    card = import_module("kpl.encoders.registry").describe(work, entry, trust_remote_code=choice.trust_remote_code)
+    card = describe(work, entry, trust_remote_code=choice.trust_remote_code)
     _write_card(work, card)
     if find_spec("kpl.encoders.golden"):
         import_module("kpl.encoders.golden").make_golden(work, card, trust_remote_code=choice.trust_remote_code)
@@ -185,6 +185,7 @@ def _place(source: Path, target: Path) -> None:
 
 
 def _write_card(work: Path, card: EncoderCard) -> None:
+    (work / _CARD).unlink(missing_ok=True)  # it may be a link to the cache, which stays as it is
     (work / _CARD).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
