@@ -135,6 +135,35 @@ def bundle(
 
 
 @app.command()
+def export(
+    name: Spec,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder for the exported encoder.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="To ONNX, the one form there is.")] = True,
+    int8: Annotated[bool, typer.Option("--int8", help="Weights in 8 bits: smaller, faster, less exact.")] = False,
+    trust_remote_code: RemoteCode = False,
+) -> None:
+    """Export both towers to ONNX: an encoder that needs no torch. Refused unless it agrees with the original.
+
+    Examples:
+
+      kpl encoders export biomedclip --onnx --out biomedclip-onnx
+
+      kpl encoders export biomedclip --onnx --int8 --out biomedclip-int8
+    """
+    from kpl.encoders import load_encoder, parse_spec, unpacked
+    from kpl.encoders.export import export_onnx
+
+    del onnx
+    encoder = load_encoder(name, device="cpu", trust_remote_code=trust_remote_code)
+    folder = parse_spec(name).folder
+    with stages() as progress:
+        made = export_onnx(encoder, out, source=folder and unpacked(folder), int8=int8, progress=progress)
+    for tower in made.parity:
+        typer.echo(str(tower))
+    typer.echo(f"Use it: kpl classify SCANS/ --knowledge my.yaml --encoder {out}")
+
+
+@app.command()
 def check(name: Spec, trust_remote_code: RemoteCode = False) -> None:
     """Load an encoder with the network forbidden, test it, and compare it with its hashes and golden vectors.
 

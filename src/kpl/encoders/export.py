@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,10 @@ from kpl.encoders.onnx import OnnxEncoder
 from kpl.encoders.onnx_graphs import quantise, save_graph
 from kpl.encoders.protocol import Encoder, EncoderCard
 from kpl.encoders.tokenizer_files import as_tokenizers
-from kpl.encoders.torch_runtime import TorchRuntime
+from kpl.encoders.torch_encoder import TorchEncoder
 from kpl.errors import EncoderError, MissingExtraError, OutputError
 
-__all__ = ["LEAST_COSINE", "OPSET", "Export", "Parity", "TorchTowers", "export_onnx"]
+__all__ = ["LEAST_COSINE", "OPSET", "Export", "Parity", "export_onnx"]
 
 OPSET: Final = 18
 """Version of the ONNX operators that exported towers use."""
@@ -46,30 +46,6 @@ SENTENCES: Final = (
     "cell",
 )
 """What parity is measured on, with words of several lengths and with what tokenizers stumble over."""
-
-
-class _Tokenizer(Protocol):
-    original: Any
-
-    def arrays(self, sentences: Sequence[str]) -> dict[str, NDArray[Any]]: ...
-
-
-class TorchTowers(Encoder, Protocol):
-    """An encoder whose towers are torch modules, as both torch loaders make it.
-
-    Attributes:
-        model: the torch module
-        image_rows: from (n, 3, image_size, image_size) pixels to (n, d) features
-        text_rows: from the tensors of `tokenizer.arrays`, by name, to (m, d) features
-        tokenizer: `arrays` makes the text tower's input; `original` is the library's own tokenizer
-        runtime: where it runs
-    """
-
-    model: Any
-    image_rows: Callable[[Any], Any]
-    text_rows: Callable[[dict[str, Any]], Any]
-    tokenizer: _Tokenizer
-    runtime: TorchRuntime
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +84,7 @@ class Export:
 
 
 def export_onnx(
-    encoder: TorchTowers,
+    encoder: Encoder,
     out: Path,
     *,
     source: Path | None = None,
@@ -130,7 +106,7 @@ def export_onnx(
             close enough, with the figure.
         OutputError: `out` exists or cannot be written.
     """
-    if not hasattr(encoder, "text_rows"):
+    if not isinstance(encoder, TorchEncoder):
         raise EncoderError("only an encoder of the loaders openclip and transformers can be exported to ONNX")
     if encoder.runtime.device.type != "cpu":
         raise EncoderError(f"an export is made on the processor, not on {encoder.runtime.device}: load with device cpu")
@@ -170,7 +146,7 @@ def _require() -> None:
         raise MissingExtraError("exporting to ONNX", "onnx-export") from error
 
 
-def _write_tokenizer(encoder: TorchTowers, path: Path) -> None:
+def _write_tokenizer(encoder: TorchEncoder, path: Path) -> None:
     """Write the tokenizer with the model's padding, and make sure that it reads sentences as the original does."""
     from tokenizers import Tokenizer
 
@@ -193,7 +169,7 @@ def _write_tokenizer(encoder: TorchTowers, path: Path) -> None:
             )
 
 
-def _read_as(encoder: TorchTowers, sentences: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any] | None]:
+def _read_as(encoder: TorchEncoder, sentences: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """The original's token ids and, if it has one, its mask."""
     arrays = encoder.tokenizer.arrays(sentences)
     masks = [array for name, array in arrays.items() if "mask" in name]
@@ -204,7 +180,7 @@ def _ids_name(arrays: dict[str, Any]) -> str:
     return next(name for name in arrays if "mask" not in name and "type" not in name)
 
 
-def _write_towers(encoder: TorchTowers, folder: Path, *, int8: bool, tell: Progress) -> None:
+def _write_towers(encoder: TorchEncoder, folder: Path, *, int8: bool, tell: Progress) -> None:
     import torch
 
     size = encoder.card.image_size
@@ -235,7 +211,7 @@ def _write_towers(encoder: TorchTowers, folder: Path, *, int8: bool, tell: Progr
     tell("export", 3, _STEPS)
 
 
-def _traced(encoder: TorchTowers, forward: Any, example: dict[str, Any], dynamic: dict[int, str]) -> Any:  # noqa: ANN401
+def _traced(encoder: TorchEncoder, forward: Any, example: dict[str, Any], dynamic: dict[int, str]) -> Any:  # noqa: ANN401
     """The ONNX graph of a tower."""
     import torch
 
@@ -271,17 +247,19 @@ def _quiet() -> Iterator[None]:
     import torch
 
     fast = torch.backends.mha.get_fastpath_enabled()
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
     try:
-        logger.setLevel(logging.ERROR)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
         torch.backends.mha.set_fastpath_enabled(False)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _take_over(source: Path, folder: Path) -> None:
@@ -290,7 +268,7 @@ def _take_over(source: Path, folder: Path) -> None:
             shutil.copyfile(path, folder / path.name)
 
 
-def _finish(encoder: TorchTowers, folder: Path, precision: str) -> tuple[Parity, ...]:
+def _finish(encoder: TorchEncoder, folder: Path, precision: str) -> tuple[Parity, ...]:
     """Write the card, load the new encoder as a user would, and measure it."""
     card = encoder.card
     changes = {
@@ -340,7 +318,7 @@ def _pictures() -> list[NDArray[np.uint8]]:
     return made
 
 
-def _sentences(encoder: TorchTowers) -> list[str]:
+def _sentences(encoder: TorchEncoder) -> list[str]:
     return [sentence for sentence in SENTENCES if encoder.count_tokens(sentence) <= encoder.context_length]
 
 

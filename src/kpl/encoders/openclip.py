@@ -347,14 +347,14 @@ class _BytePairs:
     """OpenCLIP's own tokenizer, which knows every word."""
 
     def __init__(self, simple: Any) -> None:  # noqa: ANN401 - no types
-        self._simple = simple
+        self.original = simple
 
     def count(self, sentence: str) -> int:
-        tokens: list[int] = self._simple.encode(sentence)
+        tokens: list[int] = self.original.encode(sentence)
         return len(tokens) + 2  # start and end
 
     def arrays(self, sentences: Sequence[str]) -> dict[str, NDArray[Any]]:
-        return {"text": self._simple(list(sentences)).numpy()}
+        return {"text": self.original(list(sentences)).numpy()}
 
     def unknown(self, _sentence: str) -> list[str]:
         return []
@@ -364,18 +364,18 @@ class _Wrapped:
     """A tokenizer of transformers, called as OpenCLIP calls it."""
 
     def __init__(self, whole: Any) -> None:  # noqa: ANN401 - no types
-        self._whole = whole
+        self.original = whole
 
     def count(self, sentence: str) -> int:
-        clips = bool(self._whole.tokenizer_mode == "clips")  # it adds three special tokens of its own
-        cleaned = self._whole.clean_fn(sentence)
-        ids = self._whole.tokenizer(cleaned, add_special_tokens=not clips, verbose=False).input_ids
+        clips = bool(self.original.tokenizer_mode == "clips")  # it adds three special tokens of its own
+        cleaned = self.original.clean_fn(sentence)
+        ids = self.original.tokenizer(cleaned, add_special_tokens=not clips, verbose=False).input_ids
         return sum(1 for _ in ids) + (3 if clips else 0)
 
     def arrays(self, sentences: Sequence[str]) -> dict[str, NDArray[Any]]:
-        return {"text": self._whole(list(sentences)).numpy()}
+        return {"text": self.original(list(sentences)).numpy()}
 
     def unknown(self, sentence: str) -> list[str]:
         from kpl.encoders.transformers import unknown_words
 
-        return unknown_words(self._whole.tokenizer, sentence)
+        return unknown_words(self.original.tokenizer, sentence)

@@ -17,7 +17,13 @@ __all__ = ["SentenceTokenizer", "TorchEncoder", "check_lengths"]
 
 
 class SentenceTokenizer(Protocol):
-    """Turns sentences into what a text tower reads."""
+    """Turns sentences into what a text tower reads.
+
+    Attributes:
+        original: the library's own tokenizer
+    """
+
+    original: Any
 
     def count(self, sentence: str) -> int:
         """Count the tokens of a sentence, special tokens included, nothing cut."""

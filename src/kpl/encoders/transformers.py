@@ -334,17 +334,17 @@ def _check_tokenizer(tokenizer: Any, model: Any, card: EncoderCard) -> None:  # 
 
 class _Tokens:
     def __init__(self, tokenizer: Any, card: EncoderCard) -> None:  # noqa: ANN401 - no types
-        self._tokenizer = tokenizer
+        self.original = tokenizer
         self._padding = {"padding": card.padding, "max_length": card.context_length, "truncation": False}
 
     def count(self, sentence: str) -> int:
-        return len(self._tokenizer(sentence, truncation=False, verbose=False).input_ids)
+        return len(self.original(sentence, truncation=False, verbose=False).input_ids)
 
     def arrays(self, sentences: Sequence[str]) -> dict[str, NDArray[Any]]:
-        return dict(self._tokenizer(list(sentences), return_tensors="np", **self._padding))
+        return dict(self.original(list(sentences), return_tensors="np", **self._padding))
 
     def unknown(self, sentence: str) -> list[str]:
-        return unknown_words(self._tokenizer, sentence)
+        return unknown_words(self.original, sentence)
 
 
 def unknown_words(tokenizer: Any, sentence: str) -> list[str]:  # noqa: ANN401 - no types

@@ -1,0 +1,70 @@
+"""Exporting small models of every kind, and reading them without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.encoders.tiny_models import MODELS
+
+import kpl.encoders.export as export_module
+from kpl.encoders import load_encoder
+from kpl.encoders.export import SENTENCES, Parity, export_onnx
+from kpl.errors import EncoderError, OutputError
+
+pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
+PICTURES = [np.random.default_rng(k).integers(0, 256, (40 + k, 50, 3), np.uint8) for k in range(11)]
+
+
+@pytest.mark.parametrize("kind", sorted(MODELS))
+def test_every_kind_of_model_is_the_same_without_torch(kind: str, tmp_path: Path) -> None:
+    folder = MODELS[kind](tmp_path / "model")
+    (folder / "LICENSE").write_text("terms")
+    encoder = load_encoder(str(folder), device="cpu")
+    made = export_onnx(encoder, tmp_path / "out", source=folder)
+    assert [p.tower for p in made.parity] == ["image", "text"]
+    assert all(p.least > 0.9999 for p in made.parity)
+    assert (tmp_path / "out" / "LICENSE").read_text() == "terms"
+    found = load_encoder(str(made.folder))
+    assert found.card.loader == "onnx"
+    np.testing.assert_allclose(found.encode_images(PICTURES), encoder.encode_images(PICTURES), atol=1e-5)
+    for sentence in filter(lambda s: encoder.count_tokens(s) <= encoder.context_length, SENTENCES):
+        assert found.count_tokens(sentence) == encoder.count_tokens(sentence)
+        np.testing.assert_allclose(found.encode_texts([sentence]), encoder.encode_texts([sentence]), atol=1e-5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out"]
+
+
+def test_eight_bits_by_command(tmp_path: Path) -> None:
+    folder = MODELS["clip"](tmp_path / "model")
+    command = [sys.executable, "-m", "kpl", "encoders", "export", str(folder), "--onnx", "--int8", "-o"]
+    done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "image tower, int8: mean cosine 0.99" in done.stdout
+    whole = [load_encoder(str(folder), device="cpu"), load_encoder(str(tmp_path / "out"))]
+    rows = [encoder.encode_images(PICTURES) for encoder in whole]
+    assert 0.99 < float((rows[0] * rows[1]).sum(axis=1).mean()) < 1 - 1e-7
+
+
+def test_an_export_that_is_not_close_enough_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = load_encoder(str(MODELS["clip"](tmp_path / "model")), device="cpu")
+
+    def far(tower: str, precision: str, *_: Any) -> Parity:
+        return Parity(tower, precision, 0.98, 0.9, 3)
+
+    monkeypatch.setattr(export_module, "_measure", far)
+    with pytest.raises(EncoderError, match=r"mean cosine 0\.980000.*at least 0\.9999 is needed"):
+        export_onnx(encoder, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+
+
+def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match="only an encoder of the loaders openclip and transformers"):
+        export_onnx(load_encoder("mini"), tmp_path / "out")
+    encoder = load_encoder(str(MODELS["clip"](tmp_path / "model")), device="cpu")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(OutputError, match="exists"):
+        export_onnx(encoder, tmp_path / "out")
