@@ -47,7 +47,7 @@ def test_every_option_is_explained_and_on_the_page(typed):
         assert parameter.help, f"{parameter.name} has no help"
         if parameter.param_type_name == "option":
             options.update(name for name in parameter.opts + parameter.secondary_opts if name.startswith("--"))
-    assert set(re.findall(r"^\* `[^`]*?(--[a-z-]+)", listed, flags=re.MULTILINE)) == options, MEND
+    assert set(re.findall(r"^\* `[^`]*?(--[a-z0-9-]+)", listed, flags=re.MULTILINE)) == options, MEND
 
 
 def test_every_public_name_is_on_the_page_of_the_python_interface():

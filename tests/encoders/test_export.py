@@ -40,7 +40,17 @@ def test_every_kind_of_model_is_the_same_without_torch(kind: str, tmp_path: Path
 
 def test_eight_bits_by_command(tmp_path: Path) -> None:
     folder = MODELS["clip"](tmp_path / "model")
-    command = [sys.executable, "-m", "kpl", "encoders", "export", str(folder), "--onnx", "--int8", "-o"]
+    command = [
+        sys.executable,
+        "-c",
+        "from kpl.cli import main; main()",
+        "encoders",
+        "export",
+        str(folder),
+        "--onnx",
+        "--int8",
+        "-o",
+    ]
     done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "image tower, int8: mean cosine 0.99" in done.stdout
