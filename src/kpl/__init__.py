@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kpl.knowledge import KnowledgeBase, load_knowledge
     from kpl.methods import KPL, METHODS, Method, explain, make_method
     from kpl.rendered import draw_demo
-    from kpl.runs import classify, evaluate, open_run
+    from kpl.runs import calibrate, classify, evaluate, open_run
 
 __all__ = [
     "KPL",
@@ -31,6 +31,7 @@ __all__ = [
     "KnowledgeBase",
     "KplError",
     "Method",
+    "calibrate",
     "classify",
     "compare",
     "decode",
@@ -58,7 +59,7 @@ _ROOMS = {
     "knowledge": ("KnowledgeBase", "load_knowledge"),
     "methods": ("KPL", "METHODS", "Method", "explain", "make_method"),
     "rendered": ("draw_demo",),
-    "runs": ("classify", "evaluate", "open_run"),
+    "runs": ("calibrate", "classify", "evaluate", "open_run"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 

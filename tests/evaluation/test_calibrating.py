@@ -51,6 +51,7 @@ def test_few_labels_are_never_let_run_away(seed, sharper):
     assert out.sum(axis=1) == pytest.approx(1)
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 10))
 def test_a_temperature_alone_keeps_every_answer(temperature):
     _, given_, _ = planted(n=50)

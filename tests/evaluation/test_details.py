@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
@@ -35,6 +35,7 @@ def case(seed=0, n=90):
     return truth, probabilities.argmax(axis=1), probabilities
 
 
+@settings(deadline=None)
 @given(st.integers(0, 500))
 def test_classes_and_matrix_are_those_of_scikit_learn(seed):
     truth, predictions, probabilities = case(seed)
@@ -71,6 +72,7 @@ def test_intervals_surround_and_all_goes_into_json():
     assert told["coverage_risk"]["coverage"][-1] == 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 500), st.floats(0.05, 1), st.booleans())
 def test_an_operating_point_reaches_what_it_must_and_no_better_one_does(seed, value, ties):
     rng = np.random.default_rng(seed)
@@ -111,6 +113,7 @@ def test_many_classes_have_no_matrix():
     assert confusion_matrix(truth, truth, 120).trace() == 120
 
 
+@settings(deadline=None)
 @given(st.integers(0, 500), st.booleans())
 def test_the_risk_at_a_threshold_is_the_error_of_those_answered(seed, ties):
     rng = np.random.default_rng(seed)

@@ -86,6 +86,7 @@ def test_a_resample_scores_as_scikit_learn_with_its_weights(seed, levels):
         assert {name: measure[name][column] for name in expected} == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 4))
 def test_calibration_errors_are_sums_over_bins(seed, n_classes):
     truth, predictions, probabilities = case(seed, n_classes=n_classes)

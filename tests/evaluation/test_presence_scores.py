@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
@@ -22,6 +22,7 @@ def case(seed, n=40):
     return present, np.clip(rng.random((n, 3)) * 0.7 + 0.3 * present, 0, 1)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 500))
 def test_each_class_and_the_mean_are_those_of_scikit_learn(seed):
     present, scores = case(seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kpl.errors import FeaturesError, InputError
@@ -16,6 +16,7 @@ def rows(rng, *shape):
     return unit_rows(rng.normal(size=shape))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100), st.floats(0.005, 2))
 def test_it_is_the_geometric_mean_of_two_way_softmaxes(seed, temperature):
     rng = np.random.default_rng(seed)
