@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kpl.cli.chosen import AllowPickle, TrustRemoteCode, chosen_encoder
 from kpl.cli.encoders import ENCODER_HELP
 from kpl.cli.presence import classify_multi_label
 from kpl.cli.progress import stages
@@ -73,6 +74,8 @@ def classify(
     coverage: _Coverage = None,
     multi_label: _MultiLabel = False,
     threshold: _Threshold = None,
+    allow_pickle: AllowPickle = False,
+    trust_remote_code: TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")] = False,
 ) -> None:
     """Classify pictures without labels.
@@ -89,11 +92,12 @@ def classify(
 
       kpl classify SCANS/ --knowledge findings.yaml --multi-label --threshold 0.6 --out run/
     """
+    coder = chosen_encoder(encoder, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
     if multi_label:
         _refuse_beside_multi_label(method=method != "kpl", per_class=per_class, retrieval=retrieval, explain=explain)
         _refuse_beside_multi_label(calibration=calibration, abstain_below=abstain_below, coverage=coverage)
         classify_multi_label(
-            inputs, knowledge=knowledge, out=out, encoder=encoder, thresholds=threshold or [], overwrite=overwrite
+            inputs, knowledge=knowledge, out=out, encoder=coder, thresholds=threshold or [], overwrite=overwrite
         )
         return
     if threshold:
@@ -105,7 +109,7 @@ def classify(
             inputs,
             knowledge=knowledge,
             out=out,
-            encoder=encoder,
+            encoder=coder,
             method=method,
             settings={"k": per_class, "retrieval": retrieval and retrieval.value},
             with_evidence=explain,

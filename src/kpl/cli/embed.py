@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from kpl.cli.chosen import AllowPickle, TrustRemoteCode, tell_terms
 from kpl.cli.encoders import ENCODER_HELP
 from kpl.cli.progress import stages
 
@@ -27,6 +28,8 @@ def embed(
         typer.Option(help=ENCODER_HELP),
     ] = "mini",
     dtype: Annotated[_Stored, typer.Option(help="How features are stored.")] = _Stored.float32,
+    allow_pickle: AllowPickle = False,
+    trust_remote_code: TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace features of other pictures there.")] = False,
 ) -> None:
     """Embed pictures into a feature folder. Interrupted, the same command goes on where it stopped.
@@ -42,7 +45,8 @@ def embed(
     from kpl.images import find_pictures
 
     found = find_pictures(inputs)
-    loaded = load_encoder(encoder)
+    tell_terms(encoder)
+    loaded = load_encoder(encoder, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
     with stages() as progress:
         folder = embed_pictures(
             found.pictures,

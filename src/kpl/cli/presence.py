@@ -16,6 +16,7 @@ from kpl.cli.progress import stages
 from kpl.errors import InputError, LabelsError
 
 if TYPE_CHECKING:
+    from kpl.encoders import Encoder
     from kpl.evaluation import OperatingRule
 
 __all__ = ["classify_multi_label", "evaluate_multi_label"]
@@ -35,7 +36,7 @@ def classify_multi_label(
     *,
     knowledge: str,
     out: Path,
-    encoder: str | None,
+    encoder: str | Encoder | None,
     thresholds: Sequence[str],
     overwrite: bool,
 ) -> None:

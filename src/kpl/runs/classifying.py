@@ -89,7 +89,7 @@ def classify(
     *,
     knowledge: str | Path | KnowledgeBase,
     out: str | Path,
-    encoder: str | None = None,
+    encoder: str | Encoder | None = None,
     method: str = "kpl",
     settings: dict[str, Any] | None = None,
     with_evidence: bool = False,
@@ -105,8 +105,10 @@ def classify(
         inputs: folders and files of pictures, or one feature folder of `kpl embed`.
         knowledge: a file, a shipped pack's name, or a knowledge base.
         out: the run folder to make.
-        encoder: its name; None takes the one the features were made with, else the embedded default, and then
-            knowledge of a modality that it was not made for is refused.
+        encoder: its name, or one that is loaded; None takes the one the features were made with, else the embedded
+            default, and then knowledge of a modality that it was not made for is refused. The method's temperature is
+            one over its logit scale unless `settings` say otherwise, for sigmoid heads too: their bias is the same for
+            all classes, so it does not change which of them is likeliest.
         method: a registry name.
         settings: of the method; what is left out keeps its default.
         with_evidence: write `evidence.csv` too.
@@ -209,14 +211,14 @@ def _copy_features(folder: FeatureFolder, target: Path) -> None:
         shutil.copyfile(folder.path / name, target / name)
 
 
-def checked_encoder(name: str | None, source: Source, base: KnowledgeBase) -> Encoder:
+def checked_encoder(name: str | Encoder | None, source: Source, base: KnowledgeBase) -> Encoder:
     """Load the encoder of a run and refuse one that does not fit the features or the knowledge.
 
     Raises:
         EncoderError, KnowledgeError: it does not fit.
     """
     made_with = source.folder.index.encoder_name if source.folder else None
-    encoder = load_encoder(name or made_with or DEFAULT_ENCODER)
+    encoder = name if isinstance(name, Encoder) else load_encoder(name or made_with or DEFAULT_ENCODER)
     if source.folder and source.folder.encoder != encoder_identity(encoder):
         raise EncoderError(
             f"{str(source.folder.path)!r} was made with {source.folder.encoder}, not with "

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings import TextCache, embed_texts, encoder_identity
+from kpl.encoders import Encoder
 from kpl.errors import FeaturesError, InputError, UnknownNameError
 from kpl.evaluation import OperatingRule, PresenceTable, Resampling, read_presence, score_presence
 from kpl.images import SetAside
@@ -61,7 +62,7 @@ def classify_presence(
     *,
     knowledge: str | Path | KnowledgeBase,
     out: str | Path,
-    encoder: str | None = None,
+    encoder: str | Encoder | None = None,
     threshold: float = 0.5,
     thresholds: Mapping[str, float] | None = None,
     overwrite: bool = False,
