@@ -63,7 +63,7 @@ def test_two_repositories_become_one_encoder(kpl, published, tmp_path, cells, pl
     assert kpl("encoders", "bundle", f"openclip:hf-hub:{BIOMED}", "-o", "b.kplenc").code == 0
     shutil.rmtree(tmp_path / "kpl")
     shutil.rmtree(tmp_path / "hf")
-    assert "with the network forbidden" in kpl("encoders", "check", "./b.kplenc").plain
+    assert "equal to the model's own library" in kpl("encoders", "check", "./b.kplenc").plain
     run = kpl("classify", cells, "-k", plain_knowledge, "--encoder", "./b.kplenc", "-o", "run").plain
     assert "12 pictures" in run
     told = json.loads((tmp_path / "run" / "run.json").read_text())["encoder"]["sources"]
@@ -124,13 +124,17 @@ def test_a_pickle_of_more_than_tensors_is_never_read(kpl, published, models, tmp
     assert kept(tmp_path) == []
 
 
-def test_openclips_own_tags(kpl, published, models):
-    config = {"open_clip_config.json": b"{}"}
-    published.repositories["timm/vit_base_patch32_clip_224.openai"] = Repository(config)
-    error = kpl("encoders", "pull", "openclip:ViT-B-32/openai").error
-    assert "timm/vit_base_patch32_clip_224.openai has no weights" in error
-    error = kpl("encoders", "pull", "openclip:ViT-B-32/opnai").error
-    assert "openai" in error
+def test_openclips_own_tags(quick, published):
+    published.repositories["timm/vit_base_patch32_clip_224.openai"] = Repository({"open_clip_config.json": b"{}"})
+    error = quick("encoders", "pull", "openclip:ViT-B-32/opnai").error
+    assert "OpenCLIP has no weights 'opnai' of ViT-B-32: it has openai, " in error
+
+
+def test_a_folder_of_ones_own_is_kept_bundled_and_checked(kpl, published, models, tmp_path):
+    shutil.copytree(models["clip"] / "weights", tmp_path / "my-model")
+    assert "Kept as 'my-model'" in kpl("encoders", "pull", "./my-model").plain
+    assert "MB in mine.kplenc" in kpl("encoders", "bundle", "my-model", "-o", "mine.kplenc").plain
+    assert "equal to the model's own library" in kpl("encoders", "check", "./mine.kplenc").plain
 
 
 def test_no_weights_for_that_loader(kpl, published):

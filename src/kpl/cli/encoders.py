@@ -82,7 +82,8 @@ def pull(
 ) -> None:
     """Get an encoder from the hub, check it, and keep it: later commands take it by name, without the network.
 
-    HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured. A bundle is kept the same way.
+    HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are honoured. A bundle, or a folder of your own, is kept the
+    same way.
 
     Examples:
 
@@ -180,4 +181,7 @@ def check(name: Spec, trust_remote_code: RemoteCode = False) -> None:
     typer.echo(f"{found.card.title}. {found.card.terms[0].upper()}{found.card.terms[1:]}.")
     typer.echo(f"Hashes: {found.sums or len(found.card.files)} files are what they were.")
     typer.echo("Self-test: passed, with the network forbidden.")
-    typer.echo(f"Golden vectors: {'equal' if found.golden else 'none beside it; only pulled encoders have them'}.")
+    if found.golden is None:
+        typer.echo("Golden vectors: none beside it; `kpl encoders pull` makes them.")
+    else:
+        typer.echo(f"Golden vectors: equal to the model's own library within {found.golden:.1e}.")

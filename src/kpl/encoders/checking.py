@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from kpl.encoders.bundles import check_sums, unpacked
+from kpl.encoders.golden import has_golden
 from kpl.encoders.hub import Progress
 from kpl.encoders.offline import network_forbidden
 from kpl.encoders.protocol import Encoder, EncoderCard
 from kpl.encoders.registry import load_encoder, parse_spec
+from kpl.encoders.selftest import check_golden, self_test
 from kpl.errors import EncoderError
 
 __all__ = ["Checked", "check_encoder", "passes_tests"]
@@ -23,12 +23,12 @@ class Checked:
 
     Attributes:
         sums: files that were compared with a bundle's list of hashes; 0 where there is no list.
-        golden: whether golden vectors lay beside it and were equal.
+        golden: largest difference of any column from the golden vectors; None where there are none.
     """
 
     card: EncoderCard
     sums: int
-    golden: bool
+    golden: float | None
 
 
 def check_encoder(spec: str, *, trust_remote_code: bool = False, progress: Progress | None = None) -> Checked:
@@ -54,16 +54,11 @@ def check_encoder(spec: str, *, trust_remote_code: bool = False, progress: Progr
     return Checked(encoder.card, sums, golden)
 
 
-def passes_tests(encoder: Encoder, folder: Path) -> bool:
-    """Self-test an encoder and compare it with the golden vectors in its folder; return whether there were any.
+def passes_tests(encoder: Encoder, folder: Path) -> float | None:
+    """Self-test an encoder and compare it with the golden vectors in its folder; return the largest difference.
 
     Raises:
         EncoderError: what differs.
     """
-    if find_spec("kpl.encoders.selftest"):
-        tests = import_module("kpl.encoders.selftest")
-        tests.self_test(encoder)
-        if golden := (folder / "golden.safetensors").is_file():
-            tests.check_golden(encoder, folder)
-        return golden
-    return False
+    self_test(encoder)
+    return check_golden(encoder, folder) if has_golden(folder) else None

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from typing import Final
 from kpl.encoders.bundles import check_sums, unpacked
 from kpl.encoders.catalogue import catalogue
 from kpl.encoders.checking import passes_tests
+from kpl.encoders.golden import make_golden
 from kpl.encoders.hub import Listing, Progress, fetch, list_files
 from kpl.encoders.openclip import built_in, second_repository
 from kpl.encoders.protocol import CatalogueEntry, EncoderCard, HubSource
@@ -101,9 +101,7 @@ def _keep_bundle(path: Path, choice: _Choice) -> EncoderCard:
     """Keep a copy of a bundle or of an encoder's folder."""
     folder = unpacked(path, progress=choice.progress)
     if not (folder / _CARD).is_file():
-        raise InputError(
-            f"{str(path)!r} is a folder of one's own: nothing needs to be pulled, name it with --encoder as it is"
-        )
+        return _keep_own(folder, choice)
     card = read_card(folder)
     if not re.fullmatch(r"\w[\w.-]*", card.name):
         raise EncoderError(
@@ -115,6 +113,19 @@ def _keep_bundle(path: Path, choice: _Choice) -> EncoderCard:
         shutil.copytree(folder, work, dirs_exist_ok=True)
         _tested(work, choice)
     return card
+
+
+def _keep_own(folder: Path, choice: _Choice) -> EncoderCard:
+    """Keep a copy of a folder of one's own, with a card and golden vectors made for it."""
+    name = re.sub(r"[^\w.-]+", "-", folder.resolve().name).lstrip("-.") or "own"
+    described = describe(folder, trust_remote_code=choice.trust_remote_code)
+    choice.announce(f"{described.title}. {described.terms[0].upper()}{described.terms[1:]}.")
+    with new_folder(kept_folder(name)) as work:
+        shutil.copytree(folder, work if (folder / "weights").is_dir() else work / "weights", dirs_exist_ok=True)
+        card = describe(work, trust_remote_code=choice.trust_remote_code).model_copy(update={"name": name})
+        _write_card(work, card)
+        make_golden(work, card, trust_remote_code=choice.trust_remote_code)
+        return _tested(work, choice)
 
 
 def _text_repositories(entry: CatalogueEntry, weights: Path) -> list[str]:
@@ -157,8 +168,7 @@ def _make_encoder(entry: CatalogueEntry, listing: Listing, work: Path, choice: _
         choice.progress("describing and testing", 0, 1)
     card = describe(work, entry, trust_remote_code=choice.trust_remote_code)
     _write_card(work, card)
-    if find_spec("kpl.encoders.golden"):
-        import_module("kpl.encoders.golden").make_golden(work, card, trust_remote_code=choice.trust_remote_code)
+    make_golden(work, card, trust_remote_code=choice.trust_remote_code)
 
 
 def _words(listing: Listing, choice: _Choice) -> list[str]:
