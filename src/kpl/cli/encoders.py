@@ -179,7 +179,10 @@ def check(name: Spec, trust_remote_code: RemoteCode = False) -> None:
     with stages(in_bytes=True) as progress:
         found = check_encoder(name, trust_remote_code=trust_remote_code, progress=progress)
     typer.echo(f"{found.card.title}. {found.card.terms[0].upper()}{found.card.terms[1:]}.")
-    typer.echo(f"Hashes: {found.sums or len(found.card.files)} files are what they were.")
+    if found.hashed:
+        typer.echo(f"Hashes: {found.hashed} files are what they were.")
+    else:
+        typer.echo("Hashes: none beside it; `kpl encoders pull` makes them.")
     typer.echo("Self-test: passed, with the network forbidden.")
     if found.golden is None:
         typer.echo("Golden vectors: none beside it; `kpl encoders pull` makes them.")

@@ -22,12 +22,12 @@ class Checked:
     """An encoder that passed.
 
     Attributes:
-        sums: files that were compared with a bundle's list of hashes; 0 where there is no list.
+        hashed: files that were compared with a bundle's list of hashes or those of the card; 0 where there are none.
         golden: largest difference of any column from the golden vectors; None where there are none.
     """
 
     card: EncoderCard
-    sums: int
+    hashed: int
     golden: float | None
 
 
@@ -51,7 +51,8 @@ def check_encoder(spec: str, *, trust_remote_code: bool = False, progress: Progr
         sums = check_sums(folder, progress=progress)
         encoder = load_encoder(spec, device="cpu", trust_remote_code=trust_remote_code)
         golden = passes_tests(encoder, folder)
-    return Checked(encoder.card, sums, golden)
+    hashed = sums or (len(encoder.card.files) if (folder / "card.json").is_file() else 0)
+    return Checked(encoder.card, hashed, golden)
 
 
 def passes_tests(encoder: Encoder, folder: Path) -> float | None:
