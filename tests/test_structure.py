@@ -33,6 +33,7 @@ ROOMS = (
     "embeddings",
     "proxies",
     "methods",
+    "testing",
     "evaluation",
     "runs",
     "cli",

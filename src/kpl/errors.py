@@ -11,6 +11,7 @@ Catch the first to catch them all::
     │   └── UnknownNameError  a name that no registry knows; suggests the nearest
     ├── EncoderError          an encoder that cannot be loaded, or does not fit the knowledge
     ├── MissingExtraError     an optional dependency is not installed; gives its install line
+    ├── ContractError         a method of one's own breaks the contract of methods
     ├── NotFittedError        `predict` before `fit`
     └── OutputError           an output folder that exists, a full disk, no permission
 """
@@ -21,6 +22,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "ContractError",
     "EncoderError",
     "FeaturesError",
     "InputError",
@@ -90,6 +92,10 @@ class MissingExtraError(KplError):
         super().__init__(
             f"{purpose} needs an extra that is not installed: pip install 'knowledge-proxy-learning[{extra}]'"
         )
+
+
+class ContractError(KplError):
+    """A method breaks the contract of methods: `kpl.testing` names the checks that failed and what was seen."""
 
 
 class NotFittedError(KplError):

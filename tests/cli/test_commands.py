@@ -120,7 +120,7 @@ def test_evaluate_tells_what_was_left_out(quick, tmp_path, finished, cells):
     np.save(bundle / "labels.npy", np.arange(3))
     (bundle / "bundle.json").write_text('{"classes": ["a", "b", "c"]}')
     told = quick("evaluate", "bundle", "--methods", "names,cupl", "--replicates", 0).plain
-    assert "Note: names was left out: the source has no class-name prompt" in told
+    assert "Note: names was left out: the source has no text for it" in told
     assert "brings its own" in quick("evaluate", "bundle", "--labels", "labels.csv").error
 
 

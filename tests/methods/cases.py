@@ -11,12 +11,16 @@ from kpl.methods import METHODS, make_method
 FEW = {"deadline": None, "max_examples": 20}  # a loaded machine must not fail a test
 
 EVERY = sorted(METHODS)
+# Gradient loops take a few steps, and so does what grows with the square of the number of classes.
 STEPS = {name: {"steps": 30} for name in EVERY if "steps" in {f.name for f in dataclasses.fields(METHODS[name])}}
+
+
+QUICK = {**STEPS, "em-dirichlet": {"rounds": 2, "inner_rounds": 1}}
 
 
 def quick(name, **settings):
     """The method by its registry name; gradient loops take a few steps."""
-    return make_method(name, **STEPS.get(name, {}), **settings)
+    return make_method(name, **QUICK.get(name, {}), **settings)
 
 
 def unit(rows):

@@ -154,7 +154,7 @@ def print_evaluation(result: Evaluation) -> None:
     for notice in result.notices:
         console.print(Text(f"Note: {notice}", style="yellow"), soft_wrap=True)
     for name in result.left_out:
-        console.print(f"Note: {name} was left out: the source has no class-name prompt", style="yellow")
+        console.print(f"Note: {name} was left out: the source has no text for it", style="yellow")
 
 
 def _print_scores(console: Console, title: str, table: ScoreTable, metrics: Sequence[str]) -> None:

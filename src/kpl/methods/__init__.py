@@ -1,24 +1,53 @@
 """Thin estimators over the proxies: one contract, one registry."""
 
-from kpl.methods.contract import Method
-from kpl.methods.descent import InMaP, OfficialKPL
+from kpl.methods.chils import CHiLS
+from kpl.methods.contract import Facts, Method, Reading
+from kpl.methods.cupl import CuPL
+from kpl.methods.em_dirichlet import EMDirichlet
+from kpl.methods.ensemble import PromptEnsemble
 from kpl.methods.evidence import Evidence, Sentence, explain
+from kpl.methods.frolic import Frolic
+from kpl.methods.inmap import InMaP
 from kpl.methods.kpl import KPL, ClosedKPL
+from kpl.methods.names import ClassNames
+from kpl.methods.official import OfficialKPL
+from kpl.methods.otter import OTTER
 from kpl.methods.registry import METHODS, make_method
-from kpl.methods.textual import ClassNames, CuPL, TextProxy
+from kpl.methods.stata import StatA
+from kpl.methods.text import TextProxy
+from kpl.methods.transclip import TransCLIP
+from kpl.methods.transductive import Transductive
+from kpl.methods.visdesc import VisDesc
+from kpl.methods.waffle import Waffle
+from kpl.methods.xplainer import Xplainer
+from kpl.methods.zlap import ZLaP
 
 __all__ = [
     "KPL",
     "METHODS",
+    "OTTER",
+    "CHiLS",
     "ClassNames",
     "ClosedKPL",
     "CuPL",
+    "EMDirichlet",
     "Evidence",
+    "Facts",
+    "Frolic",
     "InMaP",
     "Method",
     "OfficialKPL",
+    "PromptEnsemble",
+    "Reading",
     "Sentence",
+    "StatA",
     "TextProxy",
+    "TransCLIP",
+    "Transductive",
+    "VisDesc",
+    "Waffle",
+    "Xplainer",
+    "ZLaP",
     "explain",
     "make_method",
 ]

@@ -16,10 +16,31 @@ from kpl.proxies.arrays import Descriptions, Floats, Images, check_positive, che
 from kpl.proxies.retrieval import TextProxies, retrieve
 from kpl.proxies.sums import ImageMoments, sum_images
 
-__all__ = ["Method", "Reading"]
+__all__ = ["Facts", "Method", "Reading"]
 
-Reading = Literal["names", "descriptions"]
+Reading = Literal["names", "templates", "descriptions", "random", "subclasses", "pairs"]
+"""The texts that a method wants of each class, as the (m_c, d) rows that `fit` gets in the place of descriptions:
+
+names           one row: the class name in the plain template
+templates       the class name in many templates
+descriptions    the class's descriptions in the knowledge's template
+random          random words and characters in the place of descriptions
+subclasses      the class name first, then its subclasses
+pairs           2 m rows: m prompts that say a finding is there, then the m that say it is not
+"""
 _Scalar = TypeVar("_Scalar", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a user should know of a method: its source, what it takes for granted, what it costs, when it fails."""
+
+    source: str
+    assumes: str
+    cost: str
+    fails: str
+    configured: str = "as published"
+    """Its settings in the comparison."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -37,6 +58,7 @@ class Method(ABC):
     name: ClassVar[str]
     reads: ClassVar[Reading] = "descriptions"
     summary: ClassVar[str]
+    facts: ClassVar[Facts | None] = None
 
     k: int | None = None
     temperature: float = 0.01
@@ -62,7 +84,7 @@ class Method(ABC):
         """Do as `fit` does, with the moments of the images known already: it saves a pass when fitting again."""
         self.fitted_ = False  # until all is learnt: what a refused fit leaves behind must not predict
         check_positive(temperature=self.temperature)
-        self.descriptions_ = checked_descriptions(descriptions, len(moments.mean))
+        self.descriptions_ = self._read(checked_descriptions(descriptions, len(moments.mean)))
         self.text_ = retrieve(moments.mean, self.descriptions_, self.k)
         self._learn(images, moments)
         self.moments_ = moments
@@ -135,6 +157,16 @@ class Method(ABC):
         self._check_fitted()
         dim = self.text_.proxies.shape[1]
         return np.concatenate([work(chunk) for chunk in chunks(images, dim)])
+
+    def _read(self, texts: list[Floats]) -> list[Floats]:
+        """Keep what of the texts is no description, and return the descriptions."""
+        return texts
+
+    def texts_without(self, class_index: int, index: int) -> list[Floats]:
+        """Return the texts of a fit that leaves one description out, for `explain`."""
+        texts = list(self.descriptions_)
+        texts[class_index] = np.delete(texts[class_index], index, axis=0)
+        return texts
 
     def _learn(self, images: Images, moments: ImageMoments) -> None:  # noqa: B027 - optional on purpose
         """Learn what goes beyond the text proxies; a purely textual method needs nothing more."""

@@ -131,9 +131,7 @@ def _with_refits(
     index, full = np.arange(len(rows)), np.array([row.proxy_margin for row in rows])
     effects: dict[tuple[int, int], Floats] = {}
     for done, (c, j) in enumerate(asked, start=1):
-        without = list(method.descriptions_)
-        without[c] = np.delete(without[c], j, axis=0)
-        scores = replace(method).fit_moments(refit_on, moments, without).scores(images)
+        scores = replace(method).fit_moments(refit_on, moments, method.texts_without(c, j)).scores(images)
         effects[c, j] = full - (scores[index, winners] - scores[index, runners])
         if progress:
             progress(done, len(asked))

@@ -6,15 +6,49 @@ import dataclasses
 from typing import Any
 
 from kpl.errors import UnknownNameError
+from kpl.methods.chils import CHiLS
 from kpl.methods.contract import Method
-from kpl.methods.descent import InMaP, OfficialKPL
+from kpl.methods.cupl import CuPL
+from kpl.methods.em_dirichlet import EMDirichlet
+from kpl.methods.ensemble import PromptEnsemble
+from kpl.methods.frolic import Frolic
+from kpl.methods.inmap import InMaP
 from kpl.methods.kpl import KPL, ClosedKPL
-from kpl.methods.textual import ClassNames, CuPL, TextProxy
+from kpl.methods.names import ClassNames
+from kpl.methods.official import OfficialKPL
+from kpl.methods.otter import OTTER
+from kpl.methods.stata import StatA
+from kpl.methods.text import TextProxy
+from kpl.methods.transclip import TransCLIP
+from kpl.methods.visdesc import VisDesc
+from kpl.methods.waffle import Waffle
+from kpl.methods.xplainer import Xplainer
+from kpl.methods.zlap import ZLaP
 
 __all__ = ["METHODS", "make_method"]
 
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (ClassNames, CuPL, TextProxy, InMaP, OfficialKPL, ClosedKPL, KPL)
+    method.name: method
+    for method in (
+        ClassNames,
+        PromptEnsemble,
+        VisDesc,
+        CuPL,
+        Waffle,
+        CHiLS,
+        Xplainer,
+        TextProxy,
+        InMaP,
+        OfficialKPL,
+        ClosedKPL,
+        OTTER,
+        ZLaP,
+        TransCLIP,
+        StatA,
+        EMDirichlet,
+        Frolic,
+        KPL,
+    )
 }
 
 

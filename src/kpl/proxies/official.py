@@ -56,6 +56,18 @@ def proxy_descent(
     check_positive(image_temperature=temperature, learning_rate=learning_rate)
     images = _at_least_single(images)
     n = len(images)
+    if n + len(start) < images.shape[1]:
+        # Everything happens in the span of images and texts: fewer dimensions, the same steps.
+        basis = np.linalg.qr(np.concatenate([images, start.astype(images.dtype)]).T)[0]
+        within = proxy_descent(
+            images @ basis,
+            start.astype(images.dtype) @ basis,
+            responsibilities,
+            temperature=temperature,
+            learning_rate=learning_rate,
+            steps=steps,
+        )
+        return np.ascontiguousarray(within @ basis.T)
     target = images.T @ responsibilities.astype(images.dtype)
     proxies = np.array(start.T, dtype=images.dtype, order="C")
     previous = np.inf

@@ -14,7 +14,7 @@ import numpy as np
 from kpl.errors import FeaturesError
 from kpl.proxies.arrays import Descriptions, Floats, Images, check_positive, checked_descriptions, chunks
 
-__all__ = ["presence_blocks", "presence_probabilities"]
+__all__ = ["log_presence", "presence_blocks", "presence_probabilities"]
 
 
 def presence_probabilities(
@@ -61,5 +61,10 @@ def presence_blocks(
             )
     contrasts = [(a - b) / temperature for a, b in zip(seen, other, strict=True)]
     for chunk in chunks(images, dim):
-        # log softmax([p, a])[0] = -log(1 + exp(a - p)), without overflow
-        yield np.stack([np.exp(-np.logaddexp(0.0, -(chunk @ rows.T)).mean(axis=1)) for rows in contrasts], axis=1)
+        yield np.exp(log_presence(chunk, contrasts))
+
+
+def log_presence(chunk: Floats, contrasts: list[Floats]) -> Floats:
+    """Return the log probability of presence (n, C) from each class's (present - absent) / temperature, (m_c, d)."""
+    # log softmax([p, a])[0] = -log(1 + exp(a - p)), without overflow
+    return np.stack([-np.logaddexp(0.0, -(chunk @ rows.T)).mean(axis=1) for rows in contrasts], axis=1)

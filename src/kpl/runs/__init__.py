@@ -5,6 +5,7 @@ from kpl.runs.classifying import DEFAULT_ENCODER, RunResult, classify
 from kpl.runs.evaluating import EVALUATED, Evaluation, evaluate
 from kpl.runs.folder import Run, is_run, open_run
 from kpl.runs.multilabel import PresenceResult, classify_presence, evaluate_presence, is_multi_label
+from kpl.runs.texts import bundle_texts, wanted_prompts
 
 __all__ = [
     "DEFAULT_ENCODER",
@@ -15,6 +16,7 @@ __all__ = [
     "PresenceResult",
     "Run",
     "RunResult",
+    "bundle_texts",
     "calibrate",
     "classify",
     "classify_presence",
@@ -24,4 +26,5 @@ __all__ = [
     "is_run",
     "load_calibration",
     "open_run",
+    "wanted_prompts",
 ]

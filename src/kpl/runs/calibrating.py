@@ -16,6 +16,7 @@ from kpl.errors import InputError, LabelsError
 from kpl.evaluation import Calibration, calibrate_by_labels, read_labels
 from kpl.methods import make_method
 from kpl.runs.folder import open_run
+from kpl.runs.texts import run_texts
 
 __all__ = ["CalibrationFile", "CalibrationResult", "calibrate", "load_calibration"]
 
@@ -104,7 +105,7 @@ def calibrate(
     method = make_method(plan["method"], **plan["settings"])
     if progress:
         progress("method", 0, 1)
-    method.fit(run.features, [row[None] for row in run.names] if method.reads == "names" else run.descriptions)
+    method.fit(run.features, run_texts(method, run))
     report = calibrate_by_labels(truth.labels, method.predict_proba(run.features), groups=truth.groups)
     if progress:
         progress("method", 1, 1)

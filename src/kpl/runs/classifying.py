@@ -40,6 +40,7 @@ from kpl.runs.evidence import write_evidence
 from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, new_run_folder, save_texts
 from kpl.runs.plan import Plan
 from kpl.runs.predictions import write_predictions
+from kpl.runs.texts import wanted_prompts
 from kpl.runs.warnings import result_warnings, text_warnings
 
 __all__ = ["DEFAULT_ENCODER", "Progress", "RunResult", "Source", "about", "checked_encoder", "classify"]
@@ -126,8 +127,8 @@ def classify(
     source = Source.of(inputs)
     coder = checked_encoder(encoder, source, base)
     chosen = make_method(method, **{"temperature": 1.0 / coder.logit_scale, **(settings or {})})
-    if with_evidence and chosen.reads == "names":
-        raise InputError("method 'names' reads no descriptions: there is no evidence by sentence to explain")
+    if with_evidence and chosen.reads not in ("descriptions", "pairs"):
+        raise InputError(f"method {method!r} reads no descriptions: there is no evidence by sentence to explain")
     trusted = load_calibration(calibration) if calibration is not None else None
     deciding = Deciding(
         calibration=trusted.for_run(
@@ -255,7 +256,9 @@ class _Job:
         cache = TextCache()
         descriptions = embed_texts(self.knowledge.prompts(), self.encoder, cache=cache)
         names = embed_texts([[prompt] for prompt in self.knowledge.name_prompts()], self.encoder, cache=cache)
-        read = names if self.method.reads == "names" else descriptions
+        read = {"names": names, "descriptions": descriptions}.get(self.method.reads)
+        if read is None:
+            read = embed_texts(wanted_prompts(self.method, self.knowledge), self.encoder, cache=cache)
         self.method.fit(self.features, read)
         ids = self.features.ids
         answered = self.deciding.answered(self._blocks())

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings import FeatureRows, is_bundle, open_bundle
-from kpl.errors import FeaturesError, InputError, LabelsError, UnknownNameError
+from kpl.errors import FeaturesError, InputError, KplError, LabelsError, UnknownNameError
 from kpl.evaluation import Answered, OperatingRule, Predicted, Resampling, Table, compare, read_labels
 from kpl.methods import METHODS, Method, make_method
 from kpl.runs.folder import is_run, open_run
 from kpl.runs.predictions import read_answered, read_predictions
+from kpl.runs.texts import bundle_texts, run_texts
 
 __all__ = ["EVALUATED", "Evaluation", "evaluate"]
 
 EVALUATED = ("names", "cupl", "text", "inmap", "kpl-official", "kpl")
-_PLAIN_TEMPLATE = "a photo of a {}."
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,7 @@ class _Scored:
     """What methods are fitted on, and what they are scored against. The truth stays out of `fit`."""
 
     features: FeatureRows
-    descriptions: Sequence[NDArray[np.float32]]
-    names: Sequence[NDArray[np.float32]] | None
+    texts: Callable[[Method], Sequence[NDArray[np.floating]]]
     classes: Sequence[str]
     truth: NDArray[np.int64]
     groups: tuple[str | None, ...] | None = None
@@ -137,8 +136,9 @@ def _learn(
         if scored.done and method.name in scored.done:
             results[method.name] = scored.done[method.name]
             continue
-        texts = scored.names if method.reads == "names" else scored.descriptions
-        if texts is None:
+        try:
+            texts = scored.texts(method)
+        except KplError:  # no class names, or the run's encoder is not at hand
             left_out.append(method.name)
             continue
         if scored.temperature is not None:
@@ -169,14 +169,9 @@ def _of_bundle(path: Path, labels: str | Path | None, by: Sequence[str]) -> _Sco
     bundle = open_bundle(path)
     if bundle.labels is None:
         raise LabelsError(f"{str(path)!r} has no labels.npy, and without labels there is nothing to score")
-    names = None
-    if bundle.templates and all(len(rows) == len(bundle.templates) for rows in bundle.descriptions):
-        plainest = min(bundle.templates, key=lambda t: (t != _PLAIN_TEMPLATE, len(t), t))
-        names = [rows[bundle.templates.index(plainest)][None] for rows in bundle.descriptions]
     return _Scored(
         features=bundle.images,
-        descriptions=bundle.descriptions,
-        names=names,
+        texts=lambda method: bundle_texts(method, bundle.descriptions, bundle.templates),
         classes=bundle.classes,
         truth=bundle.labels,
     )
@@ -198,8 +193,7 @@ def _of_run(path: Path, labels: str | Path | None, ignore_unknown: bool, by: Seq
     plan = run.summary["plan"]
     return _Scored(
         features=run.features,
-        descriptions=run.descriptions,
-        names=[row[None] for row in run.names],
+        texts=lambda method: run_texts(method, run),
         classes=keys,
         truth=truth.labels,
         groups=truth.groups,

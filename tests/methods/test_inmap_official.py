@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kpl.methods import ClosedKPL, InMaP, OfficialKPL, descent
+from kpl.methods import ClosedKPL, InMaP, OfficialKPL, inmap
 from kpl.proxies.official import official_proxies, proxy_descent
 
 from .cases import Chunked, planted, unit
@@ -59,7 +59,7 @@ def test_inmap_is_the_loop_on_the_hardened_plan_of_equal_masses():
 def plans(monkeypatch):
     """The transport plans that InMaP hands on to be hardened."""
     seen = []
-    monkeypatch.setattr(descent, "harden", lambda plan, _alpha: seen.append(plan) or plan)
+    monkeypatch.setattr(inmap, "harden", lambda plan, _alpha: seen.append(plan) or plan)
     return seen
 
 

@@ -1,0 +1,59 @@
+"""Class priors: checked when given, estimated without labels when not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kpl.errors import InputError
+from kpl.proxies.arrays import Floats, softmax
+
+__all__ = ["checked_prior", "estimated_prior"]
+
+
+def checked_prior(prior: Sequence[float] | Floats, n_classes: int) -> Floats:
+    """Return a given class prior (C,) in float64, summing to exactly one. Zeros are allowed: such a class never wins.
+
+    Raises:
+        InputError: not one share a class, a share below zero or not finite, or a sum that is not one (within 1e-6).
+
+    Example:
+        >>> checked_prior([0.5, 0.5, 0.0], 3).tolist()
+        [0.5, 0.5, 0.0]
+    """
+    try:
+        shares: Floats = np.asarray(prior, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"prior must be numbers, one share a class, got {prior!r}") from None
+    if shares.shape != (n_classes,):
+        raise InputError(f"prior must have one share for each of {n_classes} classes, got shape {shares.shape}")
+    if not (np.isfinite(shares).all() and (shares >= 0).all()):
+        raise InputError(f"prior must hold shares of zero or more, got {shares.min():g} to {shares.max():g}")
+    if abs(shares.sum() - 1.0) > 1e-6:
+        raise InputError(f"prior must sum to one, got {shares.sum():g}: divide it by its sum")
+    return np.asarray(shares / shares.sum())
+
+
+def estimated_prior(log_likelihoods: Floats, *, tolerance: float = 1e-8, max_iterations: int = 1000) -> Floats:
+    """Return the class prior (C,) that maximises the likelihood of unlabelled images, by expectation-maximisation.
+
+    pi <- mean_i softmax(log p_i + log pi), from the uniform prior. Source: Saerens, Latinne, Decaestecker, Neural
+    Computation 14, 2002, with the classifier's own prior taken as uniform.
+
+    Args:
+        log_likelihoods: (n, C) log p_ic, up to a constant per row.
+
+    Example:
+        >>> estimated_prior(np.log([[0.99, 0.01], [0.99, 0.01], [0.99, 0.01], [0.01, 0.99]])).round(2).tolist()
+        [0.76, 0.24]
+    """
+    tiny = np.finfo(np.float64).tiny
+    prior = np.full(log_likelihoods.shape[1], 1.0 / log_likelihoods.shape[1])
+    for _ in range(max_iterations):
+        fresh = softmax(log_likelihoods + np.log(np.maximum(prior, tiny))).mean(axis=0)
+        moved = float(np.abs(fresh - prior).sum())
+        prior = fresh
+        if moved < tolerance:
+            break
+    return np.asarray(prior / prior.sum())
