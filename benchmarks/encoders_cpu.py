@@ -31,20 +31,15 @@ NEEDED = {"fp32": 1.3, "int8": 2.6}
 
 
 def draw(folder: Path, count: int) -> None:
-    """Draw pictures of 640 x 480 with smooth colours, blots and grain, as JPEG files."""
+    """Draw pictures of 640 x 480 with smooth colours, blots of several sizes and grain, as JPEG files."""
     folder.mkdir()
-    y, x = np.mgrid[:480, :640] / 640
     for number in range(count):
         rng = np.random.default_rng(number)
-        waves = [np.sin(a * x + b * y + c) for a, b, c in rng.uniform(-15, 15, (3, 3))]
-        picture = np.stack(waves, axis=2) / 2 + 0.5
-        for _ in range(12):
-            radius, row, column = rng.uniform(0.01, 0.1), rng.uniform(0, 0.75), rng.uniform()
-            picture -= (((x - column) ** 2 + (y - row) ** 2) < radius**2)[:, :, None] * rng.uniform(0, 0.5, 3)
-        grain = rng.normal(0, 0.03, (480, 640, 1))
-        Image.fromarray((255 * (picture + grain).clip(0, 1)).astype(np.uint8)).save(
-            folder / f"{number:04d}.jpg", quality=90
-        )
+        picture = rng.integers(-12, 12, (480, 640, 1), np.int16)
+        for side in (4, 16, 60):
+            coarse = Image.fromarray(rng.integers(0, 256, (3 * side, 4 * side, 3), np.uint8))
+            picture = picture + np.asarray(coarse.resize((640, 480), Image.Resampling.BICUBIC)) // 3
+        Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(folder / f"{number:04d}.jpg", quality=90)
 
 
 def make_models(folder: Path) -> dict[str, Any]:
