@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kpl.knowledge import KnowledgeBase, load_knowledge
     from kpl.methods import KPL, METHODS, Method, explain, make_method
     from kpl.rendered import draw_demo
-    from kpl.runs import calibrate, classify, evaluate, open_run
+    from kpl.runs import Model, calibrate, classify, evaluate, fit, load_model, open_run, update
 
 __all__ = [
     "KPL",
@@ -31,6 +31,7 @@ __all__ = [
     "KnowledgeBase",
     "KplError",
     "Method",
+    "Model",
     "calibrate",
     "classify",
     "compare",
@@ -41,13 +42,16 @@ __all__ = [
     "evaluate",
     "explain",
     "find_pictures",
+    "fit",
     "load_encoder",
     "load_knowledge",
+    "load_model",
     "make_method",
     "open_bundle",
     "open_features",
     "open_run",
     "read_labels",
+    "update",
 ]
 
 _ROOMS = {
@@ -59,7 +63,7 @@ _ROOMS = {
     "knowledge": ("KnowledgeBase", "load_knowledge"),
     "methods": ("KPL", "METHODS", "Method", "explain", "make_method"),
     "rendered": ("draw_demo",),
-    "runs": ("calibrate", "classify", "evaluate", "open_run"),
+    "runs": ("Model", "calibrate", "classify", "evaluate", "fit", "load_model", "open_run", "update"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -7,6 +7,7 @@ Catch the first to catch them all::
     │   ├── KnowledgeError    a knowledge base: names the file, the line or key, and the mend
     │   ├── PictureError      one picture cannot be read: the run sets it aside and goes on
     │   ├── FeaturesError     a feature folder, bundle or array
+    │   ├── ModelError        a saved model: damaged, of another version, encoder or knowledge; or a method without one
     │   ├── LabelsError       labels for `kpl evaluate`
     │   └── UnknownNameError  a name that no registry knows; suggests the nearest
     ├── EncoderError          an encoder that cannot be loaded, or does not fit the knowledge
@@ -30,6 +31,7 @@ __all__ = [
     "KplError",
     "LabelsError",
     "MissingExtraError",
+    "ModelError",
     "NotFittedError",
     "OutputError",
     "PictureError",
@@ -55,6 +57,10 @@ class PictureError(InputError):
 
 class FeaturesError(InputError):
     """A feature folder, a feature bundle or a feature array is not what it should be."""
+
+
+class ModelError(InputError):
+    """A saved model cannot be read, or is not one of this encoder, this knowledge or this version."""
 
 
 class LabelsError(InputError):

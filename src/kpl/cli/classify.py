@@ -36,6 +36,14 @@ _Calibration = Annotated[
 _AbstainBelow = Annotated[
     float | None, typer.Option("--abstain-below", help="No label for pictures of lower confidence, 0 to 1.")
 ]
+_PerClass = Annotated[
+    int | None,
+    typer.Option("--per-class", min=1, help="Descriptions retrieved per class (k). Default: the method's."),
+]
+_Knowledge = Annotated[str | None, typer.Option("--knowledge", "-k", help="A .yaml or .json file, or a shipped pack.")]
+_Model = Annotated[
+    Path | None, typer.Option(help="A model of `kpl fit`, in the place of knowledge and of learning from SCANS.")
+]
 _Coverage = Annotated[
     float | None, typer.Option(help="Label only this share of the pictures, the most confident: 0.8 for 80 %.")
 ]
@@ -52,17 +60,15 @@ def classify(
     inputs: Annotated[
         list[str], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files, or one feature folder.")
     ],
-    knowledge: Annotated[str, typer.Option("--knowledge", "-k", help="A .yaml or .json file, or a shipped pack.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The run folder to make.")],
+    knowledge: _Knowledge = None,
+    model: _Model = None,
     encoder: Annotated[
         str | None,
         typer.Option(help=f"{ENCODER_HELP} Default: the features' own, else 'mini'."),
     ] = None,
-    method: Annotated[str, typer.Option(help="Method by name: see `kpl methods list`.")] = "kpl",
-    per_class: Annotated[
-        int | None,
-        typer.Option("--per-class", min=1, help="Descriptions retrieved per class (k). Default: the method's."),
-    ] = None,
+    method: Annotated[str | None, typer.Option(help="Method by name: see `kpl methods list`. Default: 'kpl'.")] = None,
+    per_class: _PerClass = None,
     retrieval: Annotated[
         _Retrieval | None, typer.Option(help="With --method text: once for all images, or each image its own.")
     ] = None,
@@ -91,10 +97,15 @@ def classify(
       kpl classify features/ --knowledge blood-cells --out run/
 
       kpl classify SCANS/ --knowledge findings.yaml --multi-label --threshold 0.6 --out run/
+
+      kpl classify NEW/ --model cells.kpl --out run/
     """
     coder = chosen_encoder(encoder, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
     if multi_label:
-        _refuse_beside_multi_label(method=method != "kpl", per_class=per_class, retrieval=retrieval, explain=explain)
+        if knowledge is None:
+            raise InputError("--multi-label needs --knowledge: name a file or a shipped pack")
+        _refuse_beside_multi_label(method=method not in (None, "kpl"), model=model)
+        _refuse_beside_multi_label(per_class=per_class, retrieval=retrieval, explain=explain)
         _refuse_beside_multi_label(calibration=calibration, abstain_below=abstain_below, coverage=coverage)
         classify_multi_label(
             inputs, knowledge=knowledge, out=out, encoder=coder, thresholds=threshold or [], overwrite=overwrite
@@ -108,6 +119,7 @@ def classify(
         result = run_classify(
             inputs,
             knowledge=knowledge,
+            model=model,
             out=out,
             encoder=coder,
             method=method,

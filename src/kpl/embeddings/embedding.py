@@ -27,12 +27,13 @@ from kpl.embeddings.layout import (
     json_bytes,
     shard_names,
 )
+from kpl.embeddings.rows import unit_rows
 from kpl.embeddings.target import drop_index, drop_surplus, prepare_folder, read_shard
 from kpl.encoders.protocol import Encoder
 from kpl.errors import InputError, PictureError
 from kpl.images import PictureRecord, SetAside, decode, default_workers, ordered_map, read_picture_bytes
 
-__all__ = ["Progress", "embed_pictures"]
+__all__ = ["Progress", "embed_picture", "embed_pictures"]
 
 Progress = Callable[[int, int], None]
 """Told how many pictures are done, and how many there are."""
@@ -97,6 +98,25 @@ def embed_pictures(
     drop_surplus(job.out, len(shards))
     write_atomically(job.out / INDEX_NAME, json_bytes(index))
     return FeatureFolder(job.out, index)
+
+
+def embed_picture(picture: Path | NDArray[np.uint8], encoder: Encoder) -> NDArray[np.float32]:
+    """Embed one picture, read and brought to unit length as `embed_pictures` and a feature folder do it.
+
+    Args:
+        picture: a file, or (height, width, 3) values of 0..255.
+        encoder: turns pictures into (n, d) unit rows.
+
+    Returns:
+        (1, d), equal to the picture's row in a folder up to what the encoder makes of another batch.
+
+    Raises:
+        PictureError: the file cannot be read.
+        EncoderError: the encoder broke its contract.
+    """
+    if isinstance(picture, Path):
+        picture = decode(read_picture_bytes(picture), shrink_to=_SHRINK_FACTOR * encoder.card.image_size)
+    return unit_rows(encode_pictures([picture], encoder), "the picture")
 
 
 def _check_records(records: list[PictureRecord]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.errors import FeaturesError, InputError, NotFittedError
+from kpl.errors import FeaturesError, InputError, ModelError, NotFittedError
 from kpl.methods.saving import Arrays, flatten, restore
 from kpl.proxies.arrays import Descriptions, Floats, Images, check_positive, checked_descriptions, chunks, softmax
 from kpl.proxies.retrieval import TextProxies, retrieve
@@ -59,6 +59,8 @@ class Method(ABC):
     reads: ClassVar[Reading] = "descriptions"
     summary: ClassVar[str]
     facts: ClassVar[Facts | None] = None
+    batch_only: ClassVar[str] = ""
+    """Why it can only judge the images it was fitted on; empty for a method that new images can be judged by."""
 
     k: int | None = None
     temperature: float = 0.01
@@ -117,8 +119,11 @@ class Method(ABC):
 
         Raises:
             NotFittedError: before `fit`.
+            ModelError: the method can only judge the batch at hand.
         """
         self._check_fitted()
+        if self.batch_only:
+            raise ModelError(f"method {self.name!r} cannot be saved: {self.batch_only}")
         learnt = (f.name for f in fields(self) if not f.init and f.name != "fitted_")
         return dict(pair for name in learnt for pair in flatten(name, getattr(self, name)))
 

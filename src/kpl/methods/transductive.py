@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ class Transductive(Method):
         batch_scores_: (m, C) scores of the m distinct images of the batch.
         batch_keys_: (m,) by which they are recognised, sorted.
     """
+
+    batch_only: ClassVar[str] = "it judges a batch as a whole, and what it found is about those images alone"
 
     batch_scores_: Floats = field(init=False, repr=False)
     batch_keys_: NDArray[np.uint64] = field(init=False, repr=False)

@@ -3,7 +3,9 @@
 from kpl.runs.calibrating import CalibrationFile, CalibrationResult, calibrate, load_calibration
 from kpl.runs.classifying import DEFAULT_ENCODER, RunResult, classify
 from kpl.runs.evaluating import EVALUATED, Evaluation, evaluate
+from kpl.runs.fitting import Drift, Update, fit, update
 from kpl.runs.folder import Run, is_run, open_run
+from kpl.runs.models import Learnt, Model, Prediction, is_model, load_model, save_model
 from kpl.runs.multilabel import PresenceResult, classify_presence, evaluate_presence, is_multi_label
 from kpl.runs.texts import bundle_texts, wanted_prompts
 
@@ -12,19 +14,29 @@ __all__ = [
     "EVALUATED",
     "CalibrationFile",
     "CalibrationResult",
+    "Drift",
     "Evaluation",
+    "Learnt",
+    "Model",
+    "Prediction",
     "PresenceResult",
     "Run",
     "RunResult",
+    "Update",
     "bundle_texts",
     "calibrate",
     "classify",
     "classify_presence",
     "evaluate",
     "evaluate_presence",
+    "fit",
+    "is_model",
     "is_multi_label",
     "is_run",
     "load_calibration",
+    "load_model",
     "open_run",
+    "save_model",
+    "update",
     "wanted_prompts",
 ]

@@ -31,13 +31,14 @@ from kpl.embeddings.layout import INDEX_NAME
 from kpl.encoders import Encoder, load_encoder
 from kpl.errors import EncoderError, InputError
 from kpl.images import Found, SetAside, find_pictures
-from kpl.knowledge import KnowledgeBase, check_tokens, fits_modality, load_knowledge, write_knowledge
+from kpl.knowledge import KnowledgeBase, check_tokens, fits_modality, write_knowledge
 from kpl.methods import KPL, Method, explain, make_method
 from kpl.proxies.arrays import Floats, chunks
 from kpl.runs.calibrating import load_calibration
 from kpl.runs.deciding import Deciding
 from kpl.runs.evidence import write_evidence
 from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, new_run_folder, save_texts
+from kpl.runs.models import Model, known_base, load_model
 from kpl.runs.plan import Plan
 from kpl.runs.predictions import write_predictions
 from kpl.runs.texts import wanted_prompts
@@ -88,10 +89,11 @@ class RunResult:
 def classify(
     inputs: str | Path | Sequence[str | Path],
     *,
-    knowledge: str | Path | KnowledgeBase,
+    knowledge: str | Path | KnowledgeBase | None = None,
+    model: str | Path | Model | None = None,
     out: str | Path,
     encoder: str | Encoder | None = None,
-    method: str = "kpl",
+    method: str | None = None,
     settings: dict[str, Any] | None = None,
     with_evidence: bool = False,
     calibration: str | Path | None = None,
@@ -104,13 +106,15 @@ def classify(
 
     Args:
         inputs: folders and files of pictures, or one feature folder of `kpl embed`.
-        knowledge: a file, a shipped pack's name, or a knowledge base.
+        knowledge: a file, a shipped pack's name, or a knowledge base; a model brings its own.
+        model: what `fit` learnt, in the place of learning from these pictures; then `encoder` only says where the
+            model's own encoder is.
         out: the run folder to make.
         encoder: its name, or one that is loaded; None takes the one the features were made with, else the embedded
             default, and then knowledge of a modality that it was not made for is refused. The method's temperature is
             one over its logit scale unless `settings` say otherwise, for sigmoid heads too: their bias is the same for
             all classes, so it does not change which of them is likeliest.
-        method: a registry name.
+        method: a registry name; None takes the default, "kpl".
         settings: of the method; what is left out keeps its default.
         with_evidence: write `evidence.csv` too.
         calibration: a file of `kpl calibrate`, made for this encoder, knowledge and method.
@@ -123,12 +127,12 @@ def classify(
         KplError: one of the tree in `kpl.errors`; nothing is half-written.
     """
     started = time.perf_counter()
-    base = knowledge if isinstance(knowledge, KnowledgeBase) else load_knowledge(knowledge)
+    learnt = load_model(model) if isinstance(model, str | Path) else model
+    base = known_base(knowledge, learnt)
     source = Source.of(inputs)
-    coder = checked_encoder(encoder, source, base)
-    chosen = make_method(method, **{"temperature": 1.0 / coder.logit_scale, **(settings or {})})
+    coder, chosen = _prepared(source, base, learnt, encoder, method, settings or {})
     if with_evidence and chosen.reads not in ("descriptions", "pairs"):
-        raise InputError(f"method {method!r} reads no descriptions: there is no evidence by sentence to explain")
+        raise InputError(f"method {chosen.name!r} reads no descriptions: there is no evidence by sentence to explain")
     trusted = load_calibration(calibration) if calibration is not None else None
     deciding = Deciding(
         calibration=trusted.for_run(
@@ -148,7 +152,7 @@ def classify(
         began = time.perf_counter()
         features = source.features(coder, work / FEATURES_FOLDER, lambda done, total: tell("pictures", done, total))
         embedded = time.perf_counter()
-        job = _Job(work, base, coder, chosen, features, deciding, trusted.content_hash() if trusted else None)
+        job = _Job(work, base, coder, chosen, features, deciding, trusted.content_hash() if trusted else None, learnt)
         winners, warnings = job.run(tell, with_evidence=with_evidence)
         counts = dict(zip(job.keys, np.bincount(winners, minlength=len(job.keys)).tolist(), strict=True))
         job.write_summary(counts, warnings, source.other_files)
@@ -165,6 +169,23 @@ def classify(
         embed_seconds=None if source.folder else embedded - began,
         abstained=features.n - sum(counts.values()),
     )
+
+
+def _prepared(
+    source: Source,
+    base: KnowledgeBase,
+    model: Model | None,
+    encoder: str | Encoder | None,
+    method: str | None,
+    settings: dict[str, Any],
+) -> tuple[Encoder, Method]:
+    """Return the encoder, checked, and the method, which is fitted already if it is a model's."""
+    if model is None:
+        coder = checked_encoder(encoder, source, base)
+        return coder, make_method(method or "kpl", **{"temperature": 1.0 / coder.logit_scale, **settings})
+    if method or any(value is not None for value in settings.values()):
+        raise InputError("a model has its method and settings already: leave them out, or fit another model")
+    return model.encoder_for(source.folder, encoder), model.method
 
 
 @dataclass(frozen=True)
@@ -246,6 +267,7 @@ class _Job:
     features: FeatureFolder
     deciding: Deciding
     calibration: str | None
+    model: Model | None
 
     @property
     def keys(self) -> list[str]:
@@ -256,10 +278,8 @@ class _Job:
         cache = TextCache()
         descriptions = embed_texts(self.knowledge.prompts(), self.encoder, cache=cache)
         names = embed_texts([[prompt] for prompt in self.knowledge.name_prompts()], self.encoder, cache=cache)
-        read = {"names": names, "descriptions": descriptions}.get(self.method.reads)
-        if read is None:
-            read = embed_texts(wanted_prompts(self.method, self.knowledge), self.encoder, cache=cache)
-        self.method.fit(self.features, read)
+        if self.model is None:
+            self.method.fit(self.features, self._texts(descriptions, names, cache))
         ids = self.features.ids
         answered = self.deciding.answered(self._blocks())
         winners = write_predictions(self.work / "predictions.csv", ids, self.keys, self._blocks(), answered)
@@ -269,7 +289,7 @@ class _Job:
             rows = explain(
                 self.method,
                 self.features,
-                refit_on=self.features,
+                refit_on=None if self.model else self.features,
                 progress=lambda done, total: tell("evidence", done, total),
             )
             write_evidence(self.work / "evidence.csv", ids, rows, self.knowledge)
@@ -278,6 +298,12 @@ class _Job:
         warnings = text_warnings(self.knowledge, self.encoder)
         warnings += result_warnings(self.method, winners, text, self.keys)
         return winners if answered is None else winners[answered], warnings
+
+    def _texts(
+        self, descriptions: list[NDArray[np.float32]], names: list[NDArray[np.float32]], cache: TextCache
+    ) -> list[NDArray[np.float32]]:
+        read = {"names": names, "descriptions": descriptions}.get(self.method.reads)
+        return read or embed_texts(wanted_prompts(self.method, self.knowledge), self.encoder, cache=cache)
 
     def _blocks(self) -> Iterator[Floats]:
         yield from self.deciding.calibrated(self.method.predict_proba(chunk) for chunk in chunks(self.features))
@@ -293,6 +319,7 @@ class _Job:
             settings=_settings(self.method),
             calibration=self.calibration,
             abstain=self.deciding.asked,
+            model=self.model.sha256 if self.model else None,
         )
         summary = {
             "kpl_run": 1,

@@ -23,6 +23,7 @@ class Plan:
         calibration: content hash of the calibration that was applied, if any.
         abstain: what was asked of abstention, if anything.
         thresholds: of each class in a multi-label run.
+        model: hash of the saved model that was used; None if the run learnt from its own pictures.
     """
 
     encoder: str
@@ -33,6 +34,7 @@ class Plan:
     calibration: str | None = None
     abstain: dict[str, float] | None = None
     thresholds: dict[str, float] | None = None
+    model: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what is stated; what was not asked for is left out."""

@@ -1,0 +1,61 @@
+"""`kpl fit`: learn from unlabelled pictures once; `kpl classify --model` uses it on others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from kpl.cli.progress import stages
+
+__all__ = ["fit"]
+
+
+def fit(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files, or one feature folder.")
+    ],
+    knowledge: Annotated[str, typer.Option("--knowledge", "-k", help="A .yaml or .json file, or a shipped pack.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model file to make, such as cells.kpl.")],
+    encoder: Annotated[
+        str | None, typer.Option(help="Encoder by name. Default: the features' own, else 'mini'.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="Method by name: see `kpl methods list`.")] = "kpl",
+    per_class: Annotated[
+        int | None,
+        typer.Option("--per-class", min=1, help="Descriptions retrieved per class (k). Default: the method's."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model in --out.")] = False,
+) -> None:
+    """Learn from unlabelled pictures and save the model.
+
+    Examples:
+
+      kpl fit SCANS/ --knowledge blood-cells --out cells.kpl
+
+      kpl fit features/ --knowledge my-classes.yaml --out cells.kpl
+
+      kpl classify NEW/ --model cells.kpl --out run/
+    """
+    from kpl.runs import fit as run_fit
+
+    with stages() as progress:
+        model = run_fit(
+            inputs,
+            knowledge=knowledge,
+            out=out,
+            encoder=encoder,
+            method=method,
+            settings={"k": per_class},
+            overwrite=overwrite,
+            progress=progress,
+        )
+    rows = sum(lot.rows for lot in model.learnt_from)
+    size = out.stat().st_size / 1e6
+    said = f"{model.method.name} learnt {len(model.keys)} classes from {rows} pictures with {model.encoder_name}"
+    console = Console()
+    console.print(Text(said), soft_wrap=True)
+    console.print(Text(f"Written to {out} ({size:.1f} MB): kpl classify NEW/ --model {out} --out run/"), soft_wrap=True)

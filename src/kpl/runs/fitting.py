@@ -1,0 +1,217 @@
+"""Learning once and using it later: fit a model on pictures, and teach it more pictures."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.embeddings import FeatureFolder, TextCache, embed_texts, encoder_identity, open_features
+from kpl.encoders import Encoder
+from kpl.errors import ModelError
+from kpl.knowledge import KnowledgeBase, load_knowledge
+from kpl.methods import METHODS, Method, make_method
+from kpl.runs.classifying import Progress, Source, checked_encoder
+from kpl.runs.models import Learnt, Model, check_target, load_model, save_model
+from kpl.runs.texts import wanted_prompts
+
+__all__ = ["Drift", "Update", "fit", "update"]
+
+
+def _silent(*_: object) -> None:
+    """Report progress to nobody."""
+
+
+def fit(
+    inputs: str | Path | Sequence[str | Path],
+    *,
+    knowledge: str | Path | KnowledgeBase,
+    out: str | Path,
+    encoder: str | Encoder | None = None,
+    method: str = "kpl",
+    settings: dict[str, Any] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Model:
+    """Learn from unlabelled pictures and save what was learnt.
+
+    A run over the same pictures predicts the same, bit for bit, as this model does on their features.
+
+    Args:
+        inputs: folders and files of pictures, or one feature folder of `kpl embed`.
+        knowledge: a file, a shipped pack's name, or a knowledge base.
+        out: the file to write.
+        encoder, method, settings: as in `classify`.
+        overwrite: replace an earlier model.
+        progress: called while pictures are embedded.
+
+    Raises:
+        ModelError: the method can only judge the batch at hand.
+        KplError: as `classify`; nothing is half-written.
+    """
+    out, tell = Path(out), progress or _silent
+    check_target(out, overwrite=overwrite)
+    refuse_batch_methods(method)
+    base = knowledge if isinstance(knowledge, KnowledgeBase) else load_knowledge(knowledge)
+    source = Source.of(inputs)
+    coder = checked_encoder(encoder, source, base)
+    chosen = make_method(method, **{"temperature": 1.0 / coder.logit_scale, **(settings or {})})
+    with _working_folder(out) as work:
+        features = source.folder or source.features(coder, work, lambda done, total: tell("pictures", done, total))
+        chosen.fit(features, embed_texts(wanted_prompts(chosen, base), coder, cache=TextCache()))
+        lot = Learnt(pictures=features.index.pictures_sha256, rows=features.n)
+        model = Model(chosen, base, encoder_identity(coder), coder.card.name, (lot,))
+        save_model(model, out, overwrite=overwrite)
+    return model
+
+
+def refuse_batch_methods(name: str) -> None:
+    """Refuse a method whose type says that it judges a batch as a whole.
+
+    Raises:
+        ModelError: it leaves nothing that new images could be judged by.
+        UnknownNameError: no such method.
+    """
+    if name not in METHODS:
+        make_method(name)  # says which name was meant
+    if why := METHODS[name].batch_only:
+        usable = ", ".join(known for known, kind in METHODS.items() if not kind.batch_only)
+        raise ModelError(f"method {name!r} cannot be saved: {why}. Fit one of {usable}")
+
+
+@contextmanager
+def _working_folder(out: Path) -> Iterator[Path]:
+    """Give a hidden folder beside the model for features; it goes when all is well, and is gone on with if not."""
+    work = out.with_name(f".{out.name}.fitting")
+    work.mkdir(exist_ok=True)
+    try:
+        yield work / "features"
+    except BaseException:
+        if not (work / "features").exists():
+            shutil.rmtree(work, ignore_errors=True)
+        raise
+    shutil.rmtree(work, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far an updated model is from one fitted on all its pictures at once.
+
+    Attributes:
+        n: pictures compared, the earlier ones and the new.
+        changed: share of them whose class differs.
+        mean: mean over pictures of the largest difference in any probability.
+        largest: the largest such difference.
+    """
+
+    n: int
+    changed: float
+    mean: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class Update:
+    """What an update came to.
+
+    Attributes:
+        model: updated.
+        added: new pictures.
+        exact: whether the model is that of a fit on all pictures at once, up to rounding.
+        drift: measured if the earlier features were given.
+    """
+
+    model: Model
+    added: int
+    exact: bool
+    drift: Drift | None = None
+
+
+def update(
+    model: str | Path,
+    inputs: str | Path | Sequence[str | Path],
+    *,
+    out: str | Path | None = None,
+    against: Sequence[str | Path] = (),
+    encoder: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Update:
+    """Teach a saved model more pictures, without those that it learnt from.
+
+    The text proxies stay as they are. The result is exact when the method needs one round only and all pictures
+    together would retrieve the same descriptions; else it is approximate, and says so.
+
+    Args:
+        model: the file; it is replaced, unless `out` names another.
+        inputs: new pictures, or one feature folder of them.
+        out: where to write the updated model.
+        against: feature folders of all earlier pictures, to measure how far the result is from a fit on all.
+        encoder: where the model's encoder is, if not where its name says.
+        overwrite: replace a model at `out`.
+        progress: called while pictures are embedded.
+
+    Raises:
+        ModelError: these pictures were learnt from already, or `against` is not what the model learnt from.
+        InputError: the method cannot learn from images one after the other.
+        KplError: as `fit`; the earlier model stays as it was.
+    """
+    old, target, tell = load_model(model), Path(out or model), progress or _silent
+    if target != Path(model):
+        check_target(target, overwrite=overwrite)
+    earlier = [open_features(path) for path in against]
+    _check_earlier(old, earlier)
+    source = Source.of(inputs)
+    coder = old.encoder_for(source.folder, encoder)
+    with _working_folder(target) as work:
+        features = source.folder or source.features(coder, work, lambda done, total: tell("pictures", done, total))
+        lot = Learnt(pictures=features.index.pictures_sha256, rows=features.n)
+        if lot in old.learnt_from:
+            raise ModelError(f"the model learnt from these {features.n} pictures already: give it new ones")
+        exact = old.method.update(features)
+        new = Model(old.method, old.knowledge, old.encoder, old.encoder_name, (*old.learnt_from, lot), exact)
+        drift = _drift(new.method, [*earlier, features]) if earlier else None
+        save_model(new, target, overwrite=True)
+    return Update(new, features.n, exact, drift)
+
+
+def _check_earlier(model: Model, earlier: Sequence[FeatureFolder]) -> None:
+    if not earlier:
+        return
+    for folder in earlier:
+        model.check_encoder(folder.encoder)
+    given = {folder.index.pictures_sha256 for folder in earlier}
+    learnt = {lot.pictures for lot in model.learnt_from}
+    if given != learnt:
+        raise ModelError(
+            f"the model learnt from {sum(lot.rows for lot in model.learnt_from)} pictures in {len(learnt)} lots, and "
+            f"the earlier features are {len(given & learnt)} of these and {len(given - learnt)} others: give exactly "
+            "the lots it learnt from"
+        )
+
+
+@dataclass(frozen=True)
+class _Together:
+    """Several feature folders as one re-iterable source."""
+
+    folders: Sequence[FeatureFolder]
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        for folder in self.folders:
+            yield from folder
+
+
+def _drift(updated: Method, folders: Sequence[FeatureFolder]) -> Drift:
+    """Fit the same method on everything and compare what the two say."""
+    everything = _Together(folders)
+    whole = replace(updated).fit(everything, updated.descriptions_)
+    found, wanted = updated.predict_proba(everything), whole.predict_proba(everything)
+    gaps = np.abs(found - wanted).max(axis=1)
+    changed = float(np.mean(found.argmax(axis=1) != wanted.argmax(axis=1)))
+    return Drift(len(gaps), changed, float(gaps.mean()), float(gaps.max()))

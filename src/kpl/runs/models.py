@@ -1,0 +1,311 @@
+"""A saved model: what a method learnt, with all that is needed to use it, in one safetensors file.
+
+The arrays are those of `Method.state`. The file's own metadata hold one entry, `kpl_model`: JSON that names the method
+with its settings, the encoder, the whole knowledge base and what was learnt from, and a SHA-256 over that and over
+every array. The file is written under another name and renamed; nothing in it is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from kpl.embeddings import FeatureFolder, embed_picture, encoder_identity, write_atomically
+from kpl.encoders import Encoder, load_encoder
+from kpl.errors import InputError, KnowledgeError, ModelError, OutputError
+from kpl.knowledge import KnowledgeBase, load_knowledge
+from kpl.methods import METHODS, Method
+
+__all__ = ["Learnt", "Model", "Prediction", "check_target", "is_model", "known_base", "load_model", "save_model"]
+
+VERSION = 1
+_KEY = "kpl_model"
+_AGAIN = "make it again with `kpl fit`"
+
+
+class Learnt(BaseModel):
+    """One lot of pictures that a model learnt from: the hash of their ids and contents, and how many."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pictures: str
+    rows: int
+
+
+class _Head(BaseModel):
+    """What the JSON of the file says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kpl_model: Literal[1] = 1
+    method: str
+    settings: dict[str, Any]
+    encoder: str
+    encoder_name: str
+    knowledge: str
+    """Content hash; the knowledge itself follows."""
+    knowledge_base: dict[str, Any]
+    learnt_from: tuple[Learnt, ...]
+    exact: bool
+    arrays: str
+    """SHA-256 over names, types, shapes and bytes of all arrays."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one picture.
+
+    Attributes:
+        label: key of the class.
+        confidence: its probability.
+        probabilities: class key to probability.
+    """
+
+    label: str
+    confidence: float
+    probabilities: Mapping[str, float]
+
+
+@dataclass
+class Model:
+    """A fitted method with its encoder and knowledge.
+
+    Attributes:
+        method: fitted; it takes features.
+        knowledge: the classes and their descriptions.
+        encoder: identity of the encoder whose features it takes, "name:hash".
+        encoder_name: by which that encoder is loaded.
+        learnt_from: the lots of pictures, in order.
+        exact: False once an update made the model another than a fit on all pictures at once.
+    """
+
+    method: Method
+    knowledge: KnowledgeBase
+    encoder: str
+    encoder_name: str
+    learnt_from: tuple[Learnt, ...]
+    exact: bool = True
+    _coder: Encoder | None = field(default=None, repr=False)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The classes' keys, in the order of the probabilities."""
+        return tuple(entry.key for entry in self.knowledge.classes)
+
+    @property
+    def sha256(self) -> str:
+        """What the model is, as one hash."""
+        return hashlib.sha256(_head(self, self.method.state()).model_dump_json().encode()).hexdigest()
+
+    def loaded_encoder(self, name: str | Encoder | None = None) -> Encoder:
+        """Return the model's own encoder, loaded once.
+
+        Args:
+            name: where it is, if not where its name says; or itself.
+
+        Raises:
+            ModelError: it is another encoder than the one the model was fitted with.
+        """
+        if self._coder is None or name is not None:
+            coder = load_encoder(name or self.encoder_name) if isinstance(name, str | None) else name
+            self.check_encoder(encoder_identity(coder))
+            self._coder = coder
+        return self._coder
+
+    def check_encoder(self, identity: str) -> None:
+        """Refuse features of another encoder.
+
+        Raises:
+            ModelError: the identity is not the model's.
+        """
+        if identity != self.encoder:
+            raise ModelError(
+                f"the model was fitted on features of {self.encoder}, these are of {identity}: use that encoder, "
+                "or fit another model"
+            )
+
+    def encoder_for(self, features: FeatureFolder | None, name: str | Encoder | None = None) -> Encoder:
+        """Return the model's encoder, if the features, where there are some already, are of it."""
+        if features is not None:
+            self.check_encoder(features.encoder)
+        return self.loaded_encoder(name)
+
+    def check_knowledge(self, knowledge: KnowledgeBase) -> None:
+        """Refuse another knowledge base.
+
+        Raises:
+            ModelError: it says something else than the one that the model was fitted with.
+        """
+        if knowledge.content_hash() != self.knowledge.content_hash():
+            raise ModelError(
+                f"the model was fitted with other knowledge ({self.knowledge.task.name!r}, "
+                f"{self.knowledge.content_hash()[:12]}) than {knowledge.task.name!r} "
+                f"({knowledge.content_hash()[:12]}): leave the knowledge out, or fit another model"
+            )
+
+    def predict(self, picture: str | Path | NDArray[np.uint8]) -> Prediction:
+        """Say what one picture shows. The encoder is loaded for the first.
+
+        Args:
+            picture: a file, or (height, width, 3) values of 0..255.
+
+        Raises:
+            PictureError: the file cannot be read.
+            EncoderError, ModelError: the model's encoder is not here, or is another.
+        """
+        given = Path(picture) if isinstance(picture, str) else picture
+        row = self.method.predict_proba(embed_picture(given, self.loaded_encoder()))[0]
+        best = int(row.argmax())
+        return Prediction(self.keys[best], float(row[best]), dict(zip(self.keys, row.tolist(), strict=True)))
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model; see `save_model`."""
+        save_model(self, path, overwrite=overwrite)
+
+
+def save_model(model: Model, path: str | Path, *, overwrite: bool = False) -> None:
+    """Write a model to one file, whole or not at all. The same model gives the same bytes.
+
+    Raises:
+        OutputError: the file exists and is not to be replaced, is no model, or cannot be written.
+        InputError: the method has nothing that could be saved.
+    """
+    path = Path(path)
+    check_target(path, overwrite=overwrite)
+    state = model.method.state()
+    write_atomically(path, save(state, {_KEY: _head(model, state).model_dump_json()}))
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse a target before any work is done.
+
+    Raises:
+        OutputError: it exists and must not be replaced; or its folder does not exist.
+    """
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}; make it first")
+    if path.exists() or path.is_symlink():
+        if not overwrite:
+            raise OutputError(f"{str(path)!r} exists: give another name, or replace that model with --overwrite")
+        if not is_model(path):
+            raise OutputError(f"{str(path)!r} exists and is no model of KPL: it is not replaced; give another name")
+
+
+def load_model(path: str | Path, *, encoder: str | Encoder | None = None) -> Model:
+    """Read a model and check it against its own hash.
+
+    Args:
+        path: what `kpl fit` wrote.
+        encoder: where the model's encoder is, if not where its name says; loaded and checked at once.
+
+    Raises:
+        ModelError: it is missing, damaged, of another version, no model, or another encoder's.
+    """
+    path = Path(path)
+    said, arrays = _read(path)
+    method = METHODS.get(said.method)
+    if method is None:
+        raise ModelError(f"{str(path)!r} is of the method {said.method!r}, which is not known here: update KPL")
+    try:
+        knowledge = KnowledgeBase.model_validate(said.knowledge_base)
+        settings = {key: tuple(v) if isinstance(v, list) else v for key, v in said.settings.items()}
+        fitted = method.from_state(arrays, **settings)
+    except (ValidationError, KnowledgeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{str(path)!r} does not hold what method {said.method!r} needs here: {_AGAIN}") from error
+    model = Model(fitted, knowledge, said.encoder, said.encoder_name, said.learnt_from, said.exact)
+    if encoder is not None:
+        model.loaded_encoder(encoder)
+    return model
+
+
+def known_base(given: str | Path | KnowledgeBase | None, model: Model | None) -> KnowledgeBase:
+    """Return the knowledge that is given, or a model's own.
+
+    Raises:
+        InputError: there is neither.
+        ModelError: the model was fitted with other knowledge than is given.
+    """
+    if given is None:
+        if model is None:
+            raise InputError("neither knowledge nor a model was given: name one with --knowledge or --model")
+        return model.knowledge
+    base = given if isinstance(given, KnowledgeBase) else load_knowledge(given)
+    if model:
+        model.check_knowledge(base)
+    return base
+
+
+def is_model(path: str | Path) -> bool:
+    """Say whether a file is a model, of any version, without reading its arrays."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return _KEY in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
+
+
+def _read(path: Path) -> tuple[_Head, dict[str, NDArray[Any]]]:
+    """Read the file and compare the hash."""
+    if not path.is_file():
+        raise ModelError(f"no such model: {str(path)!r}. Make one with `kpl fit`")
+    if not os.access(path, os.R_OK):
+        raise ModelError(f"cannot read {str(path)!r}: permission is missing")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get(_KEY)
+            arrays = {name: file.get_tensor(name) for name in file.keys()} if text else {}  # noqa: SIM118 - no dict
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{str(path)!r} is no model, or a damaged one: {_AGAIN}") from error
+    if text is None:
+        raise ModelError(f"{str(path)!r} is a safetensors file but no model of KPL: {_AGAIN}")
+    try:
+        version = json.loads(text)[_KEY]
+        if version != VERSION:
+            raise ModelError(
+                f"{str(path)!r} is a model of version {version}, this KPL reads version {VERSION}: {_AGAIN}"
+            )
+        said = _Head.model_validate_json(text)
+    except (ValueError, KeyError, TypeError) as error:  # pydantic's error is a ValueError
+        raise ModelError(f"{str(path)!r} is a damaged model: {_AGAIN}") from error
+    whole = said.model_copy(update={"arrays": _hash(said, arrays)})
+    if whole.arrays != said.arrays:
+        raise ModelError(f"{str(path)!r} was changed after it was written (its hash differs): {_AGAIN}")
+    return said, arrays
+
+
+def _head(model: Model, state: Mapping[str, NDArray[Any]]) -> _Head:
+    method = model.method
+    said = _Head(
+        method=method.name,
+        settings={f.name: getattr(method, f.name) for f in fields(method) if f.init},
+        encoder=model.encoder,
+        encoder_name=model.encoder_name,
+        knowledge=model.knowledge.content_hash(),
+        knowledge_base=model.knowledge.model_dump(mode="json", exclude_none=True),
+        learnt_from=model.learnt_from,
+        exact=model.exact,
+        arrays="",
+    )
+    return said.model_copy(update={"arrays": _hash(said, state)})
+
+
+def _hash(said: _Head, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Hash everything that the file says, and every array with its name, type and shape."""
+    digest = hashlib.sha256(said.model_copy(update={"arrays": ""}).model_dump_json().encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"\n{name} {array.dtype.str} {arrays[name].shape}\n".encode())
+        digest.update(array.data if array.size else b"")
+    return digest.hexdigest()
