@@ -133,6 +133,30 @@ def test_images_of_clear_classes_are_told_apart_better_than_by_text_and_counted(
     np.testing.assert_allclose(prior, np.bincount(truth) / 600, atol=0.05)
 
 
+def test_the_rounds_end_early_once_nothing_moves():
+    images, descriptions, _ = labelled_world(6, n=600, dim=32)
+    texts = transcription.text_proxies(images, descriptions, 3)
+    source = Chunked(images, [])
+    scores, prior = learn(source, texts, rounds=100)
+    assert source.passes < 30
+    more, more_prior = learn(images, texts, rounds=source.passes)
+    assert (scores(images).argmax(1) == more(images).argmax(1)).mean() > 0.99
+    np.testing.assert_allclose(prior, more_prior, atol=0.01)
+
+
+def test_a_direction_that_a_class_text_shares_with_every_image_draws_no_images_to_it():
+    """All images share a direction, and one class's text leans that way: the first P is wrong, the rounds mend it."""
+    images, descriptions, truth = labelled_world(6, n=600, dim=32)
+    texts = transcription.text_proxies(images, descriptions, 3)
+    mean = images.mean(0) / np.linalg.norm(images.mean(0))
+    loud = texts.copy()
+    loud[0] = transcription.unit((texts[0] + 0.15 * mean)[None])[0]
+    scores, _ = learn(images, loud)
+    by_text = ((images @ loud.T).argmax(1) == truth).mean()
+    assert by_text < ((images @ texts.T).argmax(1) == truth).mean()
+    assert (scores(images).argmax(1) == truth).mean() > by_text
+
+
 @pytest.mark.parametrize(
     "changes",
     [{name: value} for name in ("temperature", "anchor_images", "ridge") for value in (0.0, -1.0, np.nan, np.inf)]
