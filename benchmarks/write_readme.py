@@ -43,17 +43,23 @@ def read(name: str) -> dict[str, Any]:
 
 
 def regimes(found: dict[str, Any]) -> str:
-    """Accuracy of methods over the regimes of class balance."""
+    """Accuracy of methods over the regimes of class balance, with intervals."""
     rows = [
-        f"| `{method}` | " + " | ".join(f"{100 * by[r]['accuracy']:.1f}" for r in REGIMES) + " |"
+        f"| `{method}` | " + " | ".join(_with_interval(by[r]) for r in REGIMES) + " |"
         for method, by in found["table"].items()
     ]
     return (
-        "**Real features of six encoders** (1005 aerial scenes, 19 classes; accuracy in percent, mean over\n"
-        "repetitions and encoders; settings chosen on three of the encoders, see the\n"
-        "[research log](docs/research-log.md); `benchmarks/regimes.py`):\n\n"
+        f"**Real features of {len(found['encoders'])} encoders** (1005 aerial scenes, 19 classes; accuracy in\n"
+        "percent, mean over repetitions and encoders, with its 95 % interval by bootstrap over images; how each method\n"
+        "was set: [the methods](docs/methods.md); `benchmarks/regimes.py`). Settings of `kpl` were chosen on three of\n"
+        "the encoders, see the [research log](docs/research-log.md); those of the others are their papers':\n\n"
         f"| method | {' | '.join(REGIMES)} |\n|{'---|' * (1 + len(REGIMES))}\n" + "\n".join(rows) + "\n"
     )
+
+
+def _with_interval(figures: dict[str, Any]) -> str:
+    low, high = figures["intervals"]["accuracy"]
+    return f"{100 * figures['accuracy']:.1f} ({100 * low:.1f}-{100 * high:.1f})"
 
 
 def fidelity(found: dict[str, Any]) -> str:
