@@ -85,7 +85,11 @@ def main() -> None:
     }
     if args.keep and args.json.exists():
         held = json.loads(args.json.read_text(encoding="utf-8"))
-        parts = {part: {**held[part], **fresh} for part, fresh in parts.items()}
+        order_of = list(METHODS).index
+        parts = {
+            part: dict(sorted({**held[part], **fresh}.items(), key=lambda row: order_of(row[0].partition(":")[0])))
+            for part, fresh in parts.items()
+        }
     save(
         args.json,
         {
