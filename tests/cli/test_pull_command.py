@@ -22,7 +22,7 @@ def test_an_encoder_is_pulled_and_used_by_name(kpl, hub, tmp_path, cells, knowle
     assert (folder / "README.md").read_bytes() == b"A small one."
     before = len(hub.requests)
     assert "hf--lab--small-cells" in kpl("encoders", "list").plain
-    assert "12 pictures" in kpl("classify", cells, "-k", knowledge, "--encoder", f"hf:{LAB}", "-o", "run").plain
+    assert "12 pictures" in kpl("classify", cells, "-k", knowledge, "--encoder", f"hf:{LAB}", "-o", "run").out
     told = json.loads((tmp_path / "run" / "run.json").read_text())["encoder"]
     assert told["sources"] == [{"hub_id": LAB, "revision": revision}]
     assert len(hub.requests) == before, "loading asked the hub"

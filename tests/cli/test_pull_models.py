@@ -64,8 +64,8 @@ def test_two_repositories_become_one_encoder(kpl, published, tmp_path, cells, pl
     shutil.rmtree(tmp_path / "kpl")
     shutil.rmtree(tmp_path / "hf")
     assert "equal to the model's own library" in kpl("encoders", "check", "./b.kplenc").plain
-    run = kpl("classify", cells, "-k", plain_knowledge, "--encoder", "./b.kplenc", "-o", "run").plain
-    assert "12 pictures" in run
+    run = kpl("classify", cells, "-k", plain_knowledge, "--encoder", "./b.kplenc", "-o", "run")
+    assert "12 pictures" in run.out, run.err
     told = json.loads((tmp_path / "run" / "run.json").read_text())["encoder"]["sources"]
     assert [source["hub_id"] for source in told] == [BIOMED, BERT]
     assert len(published.requests) == asked
@@ -75,7 +75,10 @@ def test_a_model_of_transformers(kpl, published, cells, plain_knowledge):
     assert "Kept as 'hf--lab--tiny-clip'" in kpl("encoders", "pull", "hf:lab/tiny-clip").plain
     assert not any("tf_model" in path for path in published.fetched())
     command = ("classify", cells, "-k", plain_knowledge, "--encoder", "hf:lab/tiny-clip", "-o", "run")
-    assert "12 pictures" in kpl(*command).plain
+    told = kpl(*command)
+    assert "12 pictures" in told.out, told.err
+    assert told.err.count("\n") == 1  # its terms, before it is first loaded
+    assert "licence: unknown to KPL" in told.err
 
 
 def test_a_gated_model(kpl, published):
