@@ -1,0 +1,20 @@
+"""What the commands of `kpl knowledge` share: their first argument, and plain lines on the terminal."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+__all__ = ["SHOWN", "Knowledge", "say"]
+
+SHOWN = 20
+"""Doubts and unknown words in the terminal; a file of generated text has hundreds."""
+
+Knowledge = Annotated[str, typer.Argument(metavar="FILE|PACK", help="A .yaml or .json file, or a shipped pack's name.")]
+
+
+def say(text: str) -> None:
+    """Print text as it is: brackets in a sentence are not markup."""
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
