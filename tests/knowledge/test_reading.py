@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -203,7 +203,7 @@ def test_files_in_circulation(shared):
         ("modality: toys", "template: '{description:3}'", ["unknown placeholder '{description:3}'"]),
         ("modality: toys", "template: '{} {description}'", ["unknown placeholder '{}'"]),
         ("modality: toys", "template: 'a { {description}'", ["lone brace"]),
-        ("kpl_knowledge: 1", "kpl_knowledge: 2", ["line 1, kpl_knowledge", "reads format 1, got 2"]),
+        ("kpl_knowledge: 1", "kpl_knowledge: 3", ["line 1, kpl_knowledge", "reads formats 1 and 2, got 3"]),
         ("kpl_knowledge: 1", "kpl_knowlege: 1", ["line 1", "did you mean 'kpl_knowledge'"]),
         ("kpl_knowledge: 1\n", "", ["begin the file with 'kpl_knowledge: 1'"]),
         ("task: {name: shapes, modality: toys}\n", "", ["task: is missing"]),
@@ -379,7 +379,7 @@ def test_writing_refuses_what_it_must(tmp_path, monkeypatch):
     def full(*_args, **_keys):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match="No space left on device"):
         write_knowledge(kb, tmp_path / "new.yaml")
     assert [path.name for path in tmp_path.iterdir()] == ["my.yaml"]

@@ -89,7 +89,7 @@ def _problem(detail: Any, place: Place) -> str:  # noqa: ANN401 - pydantic's Err
                 return f"must be a sentence, got {_shown(value)}: put it in quotes"
             return f"must be a mapping of keys to values, got {_shown(value)}"
         case "literal_error" if place == ("kpl_knowledge",):
-            return f"this version of KPL reads format 1, got {_shown(value)}: write 'kpl_knowledge: 1' or upgrade KPL"
+            return f"this version of KPL reads formats 1 and 2, got {_shown(value)}: write one of them, or upgrade KPL"
         case _:
             return str(detail["msg"])
 

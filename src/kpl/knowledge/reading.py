@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from kpl.errors import UnknownNameError
 from kpl.knowledge.packs import pack_names, read_pack
-from kpl.knowledge.places import Source
+from kpl.knowledge.places import Place, Source
 from kpl.knowledge.problems import explain
 from kpl.knowledge.schema import KnowledgeBase
 from kpl.knowledge.shapes import Tidied, drop_faults, to_document
 from kpl.knowledge.source import SUFFIXES, parse_source, read_source
 
-__all__ = ["load_knowledge", "load_tidied"]
+__all__ = ["load_knowledge", "load_tidied", "validate"]
 
 
 def load_knowledge(name_or_path: str | Path) -> KnowledgeBase:
@@ -36,6 +38,16 @@ def load_knowledge(name_or_path: str | Path) -> KnowledgeBase:
     return _load(name_or_path, tidy=False)[0]
 
 
+def validate(source: Source, *, unfinished: bool = False) -> KnowledgeBase:
+    """Judge what was read from a file; `unfinished` allows classes without descriptions beside others that have them.
+
+    Raises:
+        KnowledgeError: names the file, the line, the class and the mend.
+    """
+    document, line_of = to_document(source)
+    return _validate(source.name, document, line_of, unfinished=unfinished)
+
+
 def load_tidied(name_or_path: str | Path) -> tuple[KnowledgeBase, Tidied]:
     """Load a knowledge base without its empty or repeated sentences and a language model's refusals; say how many went.
 
@@ -50,10 +62,16 @@ def _load(name_or_path: str | Path, *, tidy: bool) -> tuple[KnowledgeBase, Tidie
     dropped = Tidied()
     if tidy:
         document, line_of, dropped = drop_faults(document, line_of)
+    return _validate(source.name, document, line_of), dropped
+
+
+def _validate(
+    name: str, document: dict[str, Any], line_of: Callable[[Place], int | None], *, unfinished: bool = False
+) -> KnowledgeBase:
     try:
-        return KnowledgeBase.model_validate(document), dropped
+        return KnowledgeBase.model_validate(document, context={"unfinished": unfinished})
     except ValidationError as error:
-        raise explain(error, source.name, document, line_of) from error
+        raise explain(error, name, document, line_of) from error
 
 
 def _find(name_or_path: str | Path) -> Source:

@@ -93,6 +93,9 @@ class Description(_Part):
     """One sentence about how a class looks, and where the sentence comes from."""
 
     text: Annotated[str, AfterValidator(_check_sentence)] = Field(description="What is seen, in a few words.")
+    against: Label | None = Field(
+        default=None, description="The class from which this sentence tells its own class apart, if it was written so."
+    )
     provenance: Provenance | None = Field(
         default=None, description="Replaces the provenance of the whole file; nothing of that one is inherited."
     )
@@ -127,6 +130,11 @@ class KnowledgeClass(_Part):
     @classmethod
     def _default_name(cls, name: object, info: ValidationInfo) -> object:
         return info.data["key"].replace("_", " ") if name in ("", None) and "key" in info.data else name
+
+    @field_validator("descriptions", mode="before")
+    @classmethod
+    def _take_an_empty_place(cls, descriptions: object, info: ValidationInfo) -> object:
+        return () if descriptions is None and (info.context or {}).get("unfinished") else descriptions
 
     @field_validator("descriptions")
     @classmethod
@@ -191,7 +199,9 @@ class KnowledgeBase(_Part):
         }
     )
 
-    kpl_knowledge: Literal[1] = Field(description="The version of this format.")
+    kpl_knowledge: Literal[1, 2] = Field(
+        description="The version of this format: 2 knows 'against', and every file of version 1 is one of version 2."
+    )
     task: Task
     provenance: Provenance | None = Field(
         default=None, description="Holds for every description that does not state its own."
@@ -211,8 +221,9 @@ class KnowledgeBase(_Part):
                 first = taken.setdefault(fold_name(name), number)
                 if first != number:
                     raise _problem("name_taken", _describe_clash(kind, name, first, classes[first]), number)
+        _check_against(classes, taken)
         bare = [number for number, entry in enumerate(classes) if not entry.descriptions]
-        if 0 < len(bare) < len(classes):
+        if 0 < len(bare) < len(classes) and not (info.context or {}).get("unfinished"):
             raise _problem("no_descriptions", "no descriptions: write at least one", bare[0], "descriptions")
         return _fill_provenance(classes, info.data.get("provenance"))
 
@@ -296,6 +307,9 @@ class KnowledgeBase(_Part):
         for entry in content["classes"]:
             if not entry["absent"]:  # what is not said does not count
                 del entry["absent"]
+            for description in entry["descriptions"]:
+                if description["against"] is None:
+                    del description["against"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def _require_descriptions(self) -> None:
@@ -320,6 +334,15 @@ def _describe_clash(kind: str, name: str, first: int, owner: KnowledgeClass) -> 
     if fold_name(name) == fold_name(owner.key) and kind == "key":
         return f"duplicate class: {name!r} is already class {first + 1} ({owner.key!r}): merge the two or rename one"
     return f"{kind} {name!r} already belongs to class {first + 1} ({owner.key!r}): change one, a name means one class"
+
+
+def _check_against(classes: tuple[KnowledgeClass, ...], owners: dict[str, int]) -> None:
+    """Refuse a sentence that is set against no class, or against its own."""
+    for number, entry in enumerate(classes):
+        for position, description in enumerate(entry.descriptions):
+            if description.against is not None and owners.get(fold_name(description.against), number) == number:
+                message = f"{description.against!r} is no other class of this file: name the class it is set against"
+                raise _problem("against", message, number, "descriptions", position, "against")
 
 
 def _fill_provenance(classes: tuple[KnowledgeClass, ...], default: Provenance | None) -> tuple[KnowledgeClass, ...]:

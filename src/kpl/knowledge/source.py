@@ -8,7 +8,7 @@ from kpl.errors import KnowledgeError
 from kpl.knowledge.json_text import parse_json
 from kpl.knowledge.places import Source
 
-__all__ = ["SUFFIXES", "parse_source", "read_source"]
+__all__ = ["SUFFIXES", "parse_source", "read_bytes", "read_source"]
 
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 32 * 2**20  # a thousand classes with a hundred sentences each are about 10 MB
@@ -20,16 +20,24 @@ def read_source(path: Path) -> Source:
     Raises:
         KnowledgeError: wrong suffix, unreadable, too large, or not valid; with the line where one is known.
     """
+    return parse_source(str(path), read_bytes(path), is_json=path.suffix.lower() == ".json")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file whose suffix is that of a knowledge file, up to a little more than is allowed.
+
+    Raises:
+        KnowledgeError: wrong suffix or unreadable.
+    """
     if path.suffix.lower() not in SUFFIXES:
         raise KnowledgeError(f"{path}: a knowledge file ends in {', '.join(SUFFIXES)}, not {path.suffix!r}: rename it")
     try:
         if not path.is_file():
             raise KnowledgeError(f"{path}: not a file: give a knowledge file or the name of a shipped pack")
         with path.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
+            return stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise KnowledgeError(f"{path}: cannot be read ({error.strerror}): check its permissions") from error
-    return parse_source(str(path), raw, is_json=path.suffix.lower() == ".json")
 
 
 def parse_source(name: str, raw: bytes, *, is_json: bool) -> Source:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kpl.errors import OutputError
+from kpl.knowledge.files import write_whole
 from kpl.knowledge.schema import Description, KnowledgeBase, Provenance
 from kpl.knowledge.source import SUFFIXES
 
-__all__ = ["write_knowledge"]
+__all__ = ["to_entry", "write_knowledge"]
 
 
 def write_knowledge(kb: KnowledgeBase, path: Path, *, overwrite: bool = False) -> None:
@@ -26,17 +27,7 @@ def write_knowledge(kb: KnowledgeBase, path: Path, *, overwrite: bool = False) -
         raise OutputError(f"{path}: exists already: choose another name, or allow overwriting")
     document = _document(kb)
     text = _json(document) if path.suffix.lower() == ".json" else _yaml(document)
-    try:
-        # Beside the target and renamed, so that a killed run leaves no half file.
-        temporary = path.with_name(f".{path.name}.partial")
-        try:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}): check folder and free space") from error
+    write_whole(path, text)
 
 
 def _document(kb: KnowledgeBase) -> dict[str, Any]:
@@ -46,7 +37,11 @@ def _document(kb: KnowledgeBase) -> dict[str, Any]:
             "key": entry.key,
             "name": entry.name,
             **({"aliases": list(entry.aliases)} if entry.aliases else {}),
-            **({} if kb.names_only else {"descriptions": [_entry(each, kb.provenance) for each in entry.descriptions]}),
+            **(
+                {}
+                if kb.names_only
+                else {"descriptions": [to_entry(each, kb.provenance) for each in entry.descriptions]}
+            ),
             **({"absent": list(entry.absent)} if entry.absent else {}),
         }
         for entry in kb.classes
@@ -56,10 +51,14 @@ def _document(kb: KnowledgeBase) -> dict[str, Any]:
     return {**head, **default, "classes": classes}
 
 
-def _entry(description: Description, default: Provenance | None) -> str | dict[str, Any]:
-    if description.provenance == default or description.provenance is None:
-        return description.text
-    return {"text": description.text, "provenance": description.provenance.model_dump(exclude_none=True)}
+def to_entry(description: Description, default: Provenance | None) -> str | dict[str, Any]:
+    """Say a description as a file does whose provenance is `default`: in a plain sentence where that is enough."""
+    entry: dict[str, Any] = {"text": description.text}
+    if description.against is not None:
+        entry["against"] = description.against
+    if description.provenance not in (None, default):
+        entry["provenance"] = description.provenance.model_dump(exclude_none=True)
+    return entry if len(entry) > 1 else description.text
 
 
 def _json(document: dict[str, Any]) -> str:

@@ -1,0 +1,117 @@
+"""Changing a knowledge file in place: only what is added is new, every other character stays where it is."""
+
+from __future__ import annotations
+
+import json
+from codecs import BOM_UTF8
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kpl.errors import KnowledgeError, OutputError
+from kpl.knowledge.files import write_whole
+from kpl.knowledge.reading import validate
+from kpl.knowledge.schema import Description, Provenance
+from kpl.knowledge.source import parse_source, read_bytes
+from kpl.knowledge.writing import to_entry
+from kpl.knowledge.yaml_edit import YamlEdit
+
+__all__ = ["KnowledgeFile"]
+
+
+class KnowledgeFile:
+    """A knowledge file opened for additions; comments, order, quotes and layout are the user's and stay.
+
+    What is added is held back until `save`, which writes the whole file at once or nothing.
+
+    Attributes:
+        path: where the file lies.
+        knowledge: what it said when it was opened; classes may still lack descriptions.
+
+    Raises:
+        KnowledgeError: as by `load_knowledge`; also a plain file of sentences, which has no place for provenance.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._is_json = path.suffix.lower() == ".json"
+        self._raw = read_bytes(path)
+        source = parse_source(str(path), self._raw, is_json=self._is_json)
+        self.knowledge = validate(source, unfinished=True)
+        if "kpl_knowledge" not in source.data:
+            raise KnowledgeError(f"{path}: a plain file of sentences: bring it in with 'kpl knowledge convert' first")
+        self._data: dict[str, Any] = source.data
+        self._provenance = self.knowledge.provenance
+        self._edit = None if self._is_json else YamlEdit(self._text())
+
+    def add_descriptions(self, number: int, descriptions: Sequence[Description]) -> None:
+        """Add to the class at this index, behind what it has."""
+        entries = [to_entry(description, self._provenance) for description in descriptions]
+        if any(description.against for description in descriptions):
+            self._set_version()
+        self._extend(number, "descriptions", entries)
+
+    def add_absent(self, number: int, sentences: Sequence[str]) -> None:
+        """Add sentences on what is seen when the class at this index is not there, behind those it has."""
+        self._extend(number, "absent", list(sentences))
+
+    def offer_provenance(self, provenance: Provenance) -> None:
+        """State the provenance once for the whole file, if it states none and has no sentence that is not by this."""
+        if "provenance" in self._data or any(entry.descriptions for entry in self.knowledge.classes):
+            return
+        self._provenance = provenance
+        stated = provenance.model_dump(exclude_none=True)
+        if self._edit:
+            self._edit.add_provenance(stated)
+        self._data["provenance"] = stated
+
+    def save(self) -> None:
+        """Write the file with what was added.
+
+        Raises:
+            OutputError: the file was changed by somebody since it was opened, or the disk refuses.
+            KnowledgeError: the layout of the file is one into which nothing can be put safely.
+        """
+        if read_bytes(self.path) != self._raw:
+            raise OutputError(
+                f"{self.path}: was changed while the command ran, so nothing is written: give the command again"
+            )
+        if self._edit is None:
+            text = json.dumps(self._data, indent=self._indent(), ensure_ascii=False) + "\n"
+        else:
+            text = self._edit.text()
+            self._check(text)
+        write_whole(self.path, ("\ufeff" if self._raw.startswith(BOM_UTF8) else "") + text)
+
+    def _text(self) -> str:
+        return self._raw.decode("utf-8-sig")
+
+    def _indent(self) -> int:
+        """Guess how far a JSON file indents."""
+        return next((len(line) - len(line.lstrip(" ")) for line in self._text().splitlines() if line[:1] == " "), 1)
+
+    def _extend(self, number: int, key: str, entries: list[Any]) -> None:
+        if not entries:
+            return
+        if self._edit:
+            self._edit.extend(number, key, entries)
+        held = self._data["classes"][number]
+        held[key] = [*(held.get(key) or []), *entries]
+
+    def _set_version(self) -> None:
+        if self._data["kpl_knowledge"] != 2:
+            if self._edit:
+                self._edit.replace_version(2)
+            self._data["kpl_knowledge"] = 2
+
+    def _check(self, text: str) -> None:
+        """Refuse to write what does not read back as meant, whatever the layout of the file was."""
+        try:
+            whole = parse_source(str(self.path), text.encode(), is_json=False).data == self._data
+        except KnowledgeError:
+            whole = False
+        if not whole:
+            raise KnowledgeError(
+                f"{self.path}: its layout leaves no safe place for new sentences, so nothing is written: "
+                "bring it into the usual one with 'kpl knowledge convert'"
+            )
