@@ -52,7 +52,7 @@ def regimes(found: dict[str, Any]) -> str:
         f"**Real features of {len(found['encoders'])} encoders** (1005 aerial scenes, 19 classes; accuracy in\n"
         "percent, mean over repetitions and encoders, with its 95 % interval by bootstrap over images; how each\n"
         "method was set: [the methods](docs/methods.md); `benchmarks/regimes.py`). Settings of `kpl` were chosen on\n"
-        "three of the encoders, see the [research log](docs/research-log.md); those of the others are their papers':\n\n"
+        "three of the encoders, see the [research log](docs/research-log.md); the others have their papers':\n\n"
         f"| method | {' | '.join(REGIMES)} |\n|{'---|' * (1 + len(REGIMES))}\n" + "\n".join(rows) + "\n"
     )
 
