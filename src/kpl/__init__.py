@@ -1,8 +1,8 @@
 """KPL: classify images without labels, by a knowledge base of descriptions and Knowledge Proxy Learning.
 
     >>> import kpl
-    >>> sorted(kpl.METHODS)[:2]
-    ['cupl', 'inmap']
+    >>> "kpl" in kpl.METHODS
+    True
 
 Names load on first use, so that `import kpl` is cheap.
 """
