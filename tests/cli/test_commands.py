@@ -36,7 +36,7 @@ def test_every_help_shows_an_example(path):
     assert re.search(rf"Examples?:\n(\n +{typed}.*\n)+", text + "\n"), "an example that begins as one types it"
     options = {name for parameter in COMMANDS[path].params for name in parameter.opts}
     for line in re.findall(rf"^ +{typed}.*$", text, flags=re.MULTILINE):
-        assert set(re.findall(r" (--[a-z-]+)", line)) <= options
+        assert set(re.findall(r" (--[a-z0-9-]+)", line)) <= options
 
 
 def test_help_in_a_process(kpl):
