@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kpl.errors import InputError, KnowledgeError, OutputError, UnknownNameError
-from kpl.knowledge import Tidied, load_knowledge, load_tidied, write_knowledge
+from kpl.knowledge import Tidied, load_knowledge, load_tidied, write_knowledge, yaml_text
 from kpl.knowledge import source as source_module
 from kpl.knowledge.json_text import parse_json
 from kpl.knowledge.packs import read_pack
@@ -356,6 +356,48 @@ def test_yaml_reads_json_as_json_does(data):
     source = parse_yaml("drawn", text)
     assert source.data == data
     assert [source.line_of(p) for p in places(data)] == [parse_json("d", text).line_of(p) for p in places(data)]
+
+
+PIECES = [
+    "a",
+    "b: ",
+    "- ",
+    "\n",
+    "  ",
+    "\t",
+    "[",
+    "]",
+    "{",
+    "}",
+    ", ",
+    '"',
+    "'",
+    "#",
+    ": ",
+    ">-",
+    "é",
+    "\u2028",
+    "\\u00e9",
+    "!x ",
+    "&k ",
+    "*k",
+    "?",
+    "%",
+    "---",
+    "...",
+    "~",
+    "0",
+]
+
+
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=12))
+def test_the_quick_parser_of_yaml_reads_what_the_slow_one_reads(pieces):
+    text = "x: " + "".join(pieces)
+    quick = yaml_text._parse_quickly("x", text)
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(KnowledgeError):
+        patch.setattr(yaml_text, "_parse_quickly", lambda _name, _text: None)
+        slow = yaml_text.parse_yaml("x", text)
+        assert quick is None or quick.data == slow.data
 
 
 def test_plain_yaml_words_stay_words():
