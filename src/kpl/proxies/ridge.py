@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax
@@ -71,11 +70,13 @@ def ridge_discriminant(
     check_positive(ridge=ridge)
     if log_prior is not None and np.shape(log_prior) != (len(class_means),):
         raise InputError(f"log_prior must be ({len(class_means)},), one value a class, got {np.shape(log_prior)}")
+    # numpy's linear algebra throughout: scipy brings threads of its own, and the two pools wait for one another.
+    system = gram + ridge * np.eye(len(gram))
     try:
-        factor = cho_factor(gram + ridge * np.eye(len(gram)), lower=True, overwrite_a=True)
-    except LinAlgError:
+        np.linalg.cholesky(system)
+    except np.linalg.LinAlgError:
         raise InputError(f"a ridge of {ridge} is lost in the rounding of the images' moments; raise it") from None
-    proxies = np.ascontiguousarray(cho_solve(factor, class_means.T).T)
+    proxies = np.ascontiguousarray(np.linalg.solve(system, class_means.T).T)
     offsets = np.zeros(len(class_means)) if log_prior is None else np.array(log_prior, dtype=np.float64)
     if intercept:
         offsets = offsets - 0.5 * np.einsum("cd,cd->c", class_means, proxies)
