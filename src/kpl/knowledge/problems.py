@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from kpl.errors import KnowledgeError
 from kpl.knowledge.places import Place
-from kpl.knowledge.schema import Description, KnowledgeBase, KnowledgeClass, Provenance, Task
+from kpl.knowledge.records import Ignored, Provenance, Rejected
+from kpl.knowledge.schema import Description, KnowledgeBase, KnowledgeClass, Task
 
 __all__ = ["explain"]
 
@@ -20,6 +21,8 @@ _MODELS: dict[str, type[BaseModel]] = {
     "classes": KnowledgeClass,
     "descriptions": Description,
     "provenance": Provenance,
+    "ignore": Ignored,
+    "rejected": Rejected,
 }
 
 

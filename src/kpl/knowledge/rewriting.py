@@ -11,7 +11,8 @@ from typing import Any
 from kpl.errors import KnowledgeError, OutputError
 from kpl.knowledge.files import write_whole
 from kpl.knowledge.reading import validate
-from kpl.knowledge.schema import Description, Provenance
+from kpl.knowledge.records import Provenance, Rejected
+from kpl.knowledge.schema import Description
 from kpl.knowledge.source import parse_source, read_bytes
 from kpl.knowledge.writing import to_entry
 from kpl.knowledge.yaml_edit import YamlEdit
@@ -43,6 +44,8 @@ class KnowledgeFile:
         self._data: dict[str, Any] = source.data
         self._provenance = self.knowledge.provenance
         self._edit = None if self._is_json else YamlEdit(self._text())
+        self._removed: list[tuple[int, str, int]] = []
+        """Positions stay those of the file until it is saved."""
 
     def add_descriptions(self, number: int, descriptions: Sequence[Description]) -> None:
         """Add to the class at this index, behind what it has."""
@@ -54,6 +57,41 @@ class KnowledgeFile:
     def add_absent(self, number: int, sentences: Sequence[str]) -> None:
         """Add sentences on what is seen when the class at this index is not there, behind those it has."""
         self._extend(number, "absent", list(sentences))
+
+    def change_description(self, number: int, position: int, description: Description) -> None:
+        """Give the description at this place another text or provenance."""
+        held = self._data["classes"][number]["descriptions"]
+        entry = to_entry(description, self._provenance)
+        if isinstance(held[position], dict):  # it keeps saying by itself what it said by itself
+            stated = {} if isinstance(entry, str) else entry
+            entry = {**held[position], "text": description.text, **stated}
+        if self._edit:
+            self._edit.replace(number, position, entry)
+        held[position] = entry
+        if description.provenance and description.provenance.reviewed_on:
+            self._set_version()
+
+    def remove_descriptions(self, number: int, positions: Sequence[int]) -> None:
+        """Take descriptions out of a class, and the absent sentences that are paired with them.
+
+        Raises:
+            KnowledgeError: none would be left, and a class needs one.
+        """
+        entry = self._data["classes"][number]
+        count = len(entry["descriptions"])
+        if len(set(positions)) >= count:
+            raise KnowledgeError(f"{self.path}, class {entry['key']!r}: its last description cannot go: write another")
+        paired = count > 1 and len(entry.get("absent") or ()) == count
+        for key in ("descriptions", "absent") if paired else ("descriptions",):
+            for position in sorted(set(positions), reverse=True):
+                if self._edit:
+                    self._edit.remove(number, key, position)
+                self._removed.append((number, key, position))
+
+    def record_rejected(self, number: int, rejected: Rejected) -> None:
+        """Keep a removed sentence for the record, behind those that the class at this index has there."""
+        self._set_version()
+        self._extend(number, "rejected", [rejected.model_dump(exclude_none=True)])
 
     def offer_provenance(self, provenance: Provenance) -> None:
         """State the provenance once for the whole file, if it states none and has no sentence that is not by this."""
@@ -76,6 +114,9 @@ class KnowledgeFile:
             raise OutputError(
                 f"{self.path}: was changed while the command ran, so nothing is written: give the command again"
             )
+        for number, key, position in sorted(self._removed, reverse=True):
+            del self._data["classes"][number][key][position]
+        self._removed.clear()
         if self._edit is None:
             text = json.dumps(self._data, indent=self._indent(), ensure_ascii=False) + "\n"
         else:

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -18,10 +17,10 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from kpl.errors import KnowledgeError, UnknownNameError
 from kpl.knowledge.folding import fold_name, fold_sentence
+from kpl.knowledge.records import Ignored, Label, Part, Provenance, Rejected, Sentence, problem
 
 __all__ = ["DEFAULT_TEMPLATE", "Description", "KnowledgeBase", "KnowledgeClass", "Provenance", "Task"]
 
@@ -31,27 +30,6 @@ DEFAULT_TEMPLATE = "a photo of a {class}, which has {description}"
 _PLACEHOLDERS = ("class", "description")
 
 
-def _problem(kind: str, message: str, *at: int | str) -> PydanticCustomError:
-    """Build an error whose context says which item of a list is meant, so that the reader can find its line."""
-    return PydanticCustomError(kind, "{problem}", {"problem": message, "at": at})
-
-
-def _check_label(name: str) -> str:
-    """Collapse the white space of a name and refuse one without a letter or digit."""
-    name = " ".join(name.split())
-    if not any(character.isalnum() for character in name):
-        raise _problem("empty_name", f"{name!r} has no letter or digit: write a name")
-    return name
-
-
-def _check_sentence(text: str) -> str:
-    """Collapse the white space of a sentence and refuse one without a single letter."""
-    text = " ".join(text.split())
-    if not any(character.isalpha() for character in text):
-        raise _problem("empty_sentence", f"the sentence is empty ({text!r}): write what is seen, or remove the entry")
-    return text
-
-
 def _check_template(template: str) -> str:
     """Refuse a template that cannot be filled, or that would leave the description out."""
     template = " ".join(template.split())
@@ -59,45 +37,31 @@ def _check_template(template: str) -> str:
         fields = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
         message = f"{template!r} has a lone brace ({error}): write {{class}} and {{description}}"
-        raise _problem("template", message) from error
+        raise problem("template", message) from error
     for name, spec, conversion in fields:
         if name not in _PLACEHOLDERS or spec or conversion:
             unknown = f"{name or ''}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}"
             hint = UnknownNameError("placeholder", f"{{{unknown}}}", [f"{{{known}}}" for known in _PLACEHOLDERS])
-            raise _problem("template", str(hint))
+            raise problem("template", str(hint))
     if not any(name == "description" for name, _, _ in fields):
         mend = f"add it, for example {DEFAULT_TEMPLATE!r}"
-        raise _problem("template", f"{template!r} has no {{description}}, so no sentence would be read: {mend}")
+        raise problem("template", f"{template!r} has no {{description}}, so no sentence would be read: {mend}")
     return template
 
 
-class _Part(BaseModel):
-    """Frozen, and strict about keys it does not know: a typo must not pass as silence."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-Label = Annotated[str, AfterValidator(_check_label)]
-
-
-class Provenance(_Part):
-    """Where a sentence comes from. Everything is optional; what is unknown stays empty rather than invented."""
-
-    author: str | None = Field(default=None, description="Who or what wrote the sentence: a person, a language model.")
-    written: str | None = Field(default=None, description="When it was written, for example 2026-11-22.")
-    source: str | None = Field(default=None, description="What was read for it, with its address.")
-    reviewed_by: str | None = Field(default=None, description="Who checked it; null when nobody has.")
-
-
-class Description(_Part):
+class Description(Part):
     """One sentence about how a class looks, and where the sentence comes from."""
 
-    text: Annotated[str, AfterValidator(_check_sentence)] = Field(description="What is seen, in a few words.")
+    text: Sentence = Field(description="What is seen, in a few words.")
     against: Label | None = Field(
         default=None, description="The class from which this sentence tells its own class apart, if it was written so."
     )
     provenance: Provenance | None = Field(
         default=None, description="Replaces the provenance of the whole file; nothing of that one is inherited."
+    )
+    ignore: tuple[Ignored, ...] = Field(
+        default=(),
+        description="Rules of 'kpl knowledge lint' that are set aside for this sentence, each with its reason.",
     )
 
 
@@ -106,7 +70,7 @@ def _wrap_sentence(value: Any) -> Any:  # noqa: ANN401 - raw input of any type, 
     return {"text": value} if isinstance(value, str) else value
 
 
-class KnowledgeClass(_Part):
+class KnowledgeClass(Part):
     """One class: the key in tables, the name in prompts, other names, and its descriptions."""
 
     key: Label = Field(description="Stands for the class in tables and labels; unique.")
@@ -120,10 +84,16 @@ class KnowledgeClass(_Part):
         default=(),
         description="How the class looks, each sentence once. At least one, unless no class has any: a list of names.",
     )
-    absent: tuple[Annotated[str, AfterValidator(_check_sentence)], ...] = Field(
+    absent: tuple[Sentence, ...] = Field(
         default=(),
         description="What is seen when the class is not there, for classes that may occur together: one sentence for "
         "each description in its order, or one against all; left out, each description is negated.",
+    )
+    rejected: tuple[Rejected, ...] = Field(
+        default=(), description="Sentences that a reviewer removed, kept for the record; nothing reads them."
+    )
+    ignore: tuple[Ignored, ...] = Field(
+        default=(), description="Rules of 'kpl knowledge lint' set aside for this class, each with its reason."
     )
 
     @field_validator("name", mode="before")
@@ -144,7 +114,7 @@ class KnowledgeClass(_Part):
             first = seen.setdefault(fold_sentence(description.text), number)
             if first != number:
                 message = f"repeats description {first + 1} ({_short(description.text)}): remove one of the two"
-                raise _problem("repeated_sentence", message, number)
+                raise problem("repeated_sentence", message, number)
         return descriptions
 
     @field_validator("absent")
@@ -155,11 +125,11 @@ class KnowledgeClass(_Part):
             message = (
                 f"{len(absent)} absent sentences for {wanted} descriptions: write one for each, one for all, or none"
             )
-            raise _problem("absent_pairs", message)
+            raise problem("absent_pairs", message)
         return absent
 
 
-class Task(_Part):
+class Task(Part):
     """What the classes are about and how prompts are phrased."""
 
     name: Label = Field(description="A title for people.")
@@ -171,7 +141,7 @@ class Task(_Part):
     )
 
 
-class KnowledgeBase(_Part):
+class KnowledgeBase(Part):
     """A knowledge base: everything KPL is told about the classes.
 
     Example:
@@ -200,11 +170,16 @@ class KnowledgeBase(_Part):
     )
 
     kpl_knowledge: Literal[1, 2] = Field(
-        description="The version of this format: 2 knows 'against', and every file of version 1 is one of version 2."
+        description="The version of this format: 2 knows 'against', 'ignore', 'rejected' and 'reviewed_on'; "
+        "every file of version 1 is one of version 2."
     )
     task: Task
     provenance: Provenance | None = Field(
         default=None, description="Holds for every description that does not state its own."
+    )
+    ignore: tuple[Ignored, ...] = Field(
+        default=(),
+        description="Rules of 'kpl knowledge lint' that are set aside for this whole file, each with its reason.",
     )
     # After `provenance`, because that one is handed to the descriptions when they are validated.
     classes: tuple[KnowledgeClass, ...] = Field(description="At least two.", json_schema_extra={"minItems": 2})
@@ -214,17 +189,17 @@ class KnowledgeBase(_Part):
     def _check_classes(cls, classes: tuple[KnowledgeClass, ...], info: ValidationInfo) -> tuple[KnowledgeClass, ...]:
         if len(classes) < 2:
             message = f"there must be at least two to choose between, got {len(classes)}: add another"
-            raise _problem("too_few_classes", message)
+            raise problem("too_few_classes", message)
         taken: dict[str, int] = {}
         for number, entry in enumerate(classes):
             for kind, name in _names(entry):
                 first = taken.setdefault(fold_name(name), number)
                 if first != number:
-                    raise _problem("name_taken", _describe_clash(kind, name, first, classes[first]), number)
+                    raise problem("name_taken", _describe_clash(kind, name, first, classes[first]), number)
         _check_against(classes, taken)
         bare = [number for number, entry in enumerate(classes) if not entry.descriptions]
         if 0 < len(bare) < len(classes) and not (info.context or {}).get("unfinished"):
-            raise _problem("no_descriptions", "no descriptions: write at least one", bare[0], "descriptions")
+            raise problem("no_descriptions", "no descriptions: write at least one", bare[0], "descriptions")
         return _fill_provenance(classes, info.data.get("provenance"))
 
     @property
@@ -305,11 +280,15 @@ class KnowledgeBase(_Part):
         """
         content = self.model_dump(mode="json", include={"task": {"modality", "template"}, "classes": True})
         for entry in content["classes"]:
+            del entry["rejected"], entry["ignore"]
             if not entry["absent"]:  # what is not said does not count
                 del entry["absent"]
             for description in entry["descriptions"]:
+                del description["ignore"]
                 if description["against"] is None:
                     del description["against"]
+                if (provenance := description["provenance"]) and provenance["reviewed_on"] is None:
+                    del provenance["reviewed_on"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def _require_descriptions(self) -> None:
@@ -342,7 +321,7 @@ def _check_against(classes: tuple[KnowledgeClass, ...], owners: dict[str, int]) 
         for position, description in enumerate(entry.descriptions):
             if description.against is not None and owners.get(fold_name(description.against), number) == number:
                 message = f"{description.against!r} is no other class of this file: name the class it is set against"
-                raise _problem("against", message, number, "descriptions", position, "against")
+                raise problem("against", message, number, "descriptions", position, "against")
 
 
 def _fill_provenance(classes: tuple[KnowledgeClass, ...], default: Provenance | None) -> tuple[KnowledgeClass, ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from kpl.errors import OutputError
 from kpl.knowledge.files import write_whole
+from kpl.knowledge.records import Part
 from kpl.knowledge.schema import Description, KnowledgeBase, Provenance
 from kpl.knowledge.source import SUFFIXES
 
@@ -43,12 +45,18 @@ def _document(kb: KnowledgeBase) -> dict[str, Any]:
                 else {"descriptions": [to_entry(each, kb.provenance) for each in entry.descriptions]}
             ),
             **({"absent": list(entry.absent)} if entry.absent else {}),
+            **_listed("rejected", entry.rejected),
+            **_listed("ignore", entry.ignore),
         }
         for entry in kb.classes
     ]
     head = {"kpl_knowledge": kb.kpl_knowledge, "task": kb.task.model_dump(exclude_none=True)}
     default = {"provenance": kb.provenance.model_dump(exclude_none=True)} if kb.provenance else {}
-    return {**head, **default, "classes": classes}
+    return {**head, **default, **_listed("ignore", kb.ignore), "classes": classes}
+
+
+def _listed(key: str, parts: Sequence[Part]) -> dict[str, Any]:
+    return {key: [part.model_dump(exclude_none=True) for part in parts]} if parts else {}
 
 
 def to_entry(description: Description, default: Provenance | None) -> str | dict[str, Any]:
@@ -58,6 +66,7 @@ def to_entry(description: Description, default: Provenance | None) -> str | dict
         entry["against"] = description.against
     if description.provenance not in (None, default):
         entry["provenance"] = description.provenance.model_dump(exclude_none=True)
+    entry |= _listed("ignore", description.ignore)
     return entry if len(entry) > 1 else description.text
 
 

@@ -33,6 +33,34 @@ class YamlEdit:
         """Put entries, sentences or flat mappings, behind those that the class at this index has under `key`."""
         self._additions[number].setdefault(key, []).extend(entries)
 
+    def remove(self, number: int, key: str, position: int) -> None:
+        """Take the entry at a position out of the list that the class at this index has under `key`, with its line."""
+        entries = _pairs(self._classes.value[number])[key][1]
+        node = entries.value[position]
+        if not entries.flow_style:
+            start = self._source.rfind("\n", 0, self._source.rfind("-", 0, node.start_mark.index))
+            stop = self._source.find("\n", _end(node, self._source))
+            self._edits.append((start, len(self._source) if stop < 0 else stop, ""))
+        elif position + 1 < len(entries.value):
+            self._edits.append((node.start_mark.index, entries.value[position + 1].start_mark.index, ""))
+        else:
+            before = entries.value[position - 1].end_mark.index if position else node.start_mark.index
+            self._edits.append((before, node.end_mark.index, ""))
+
+    def replace(self, number: int, position: int, entry: str | dict[str, Any]) -> None:
+        """Write another text and provenance into a description; comments and whatever else it states stay."""
+        descriptions = _pairs(self._classes.value[number])["descriptions"][1]
+        node = descriptions.value[position]
+        if isinstance(node, MappingNode):
+            self._replace_in_mapping(node, {"text": entry} if isinstance(entry, str) else entry)
+        elif descriptions.flow_style:
+            self._edits.append((node.start_mark.index, node.end_mark.index, _flow(entry)))
+        else:
+            first, *rest = (line[2:] for line in _items([entry], 0))
+            end = _end(node, self._source)
+            self._edits.append((node.start_mark.index, end, first))
+            self._insert_at_end_of_line(end, rest, node.start_mark.column)
+
     def replace_version(self, version: int) -> None:
         """Write another number behind `kpl_knowledge`."""
         node = _pairs(self._root)["kpl_knowledge"][1]
@@ -54,12 +82,26 @@ class YamlEdit:
         self._additions.clear()
         pieces, last = [], 0
         for start, end, new in sorted(self._edits, key=lambda edit: edit[0]):  # stable: the later stays behind
-            pieces += [self._source[last:start], new]
-            last = end
+            pieces += [self._source[last : max(start, last)], new]
+            last = max(end, last)
         return "".join([*pieces, self._source[last:]])
 
+    def _replace_in_mapping(self, node: MappingNode, stated: dict[str, Any]) -> None:
+        held = _pairs(node)
+        for key, value in stated.items():
+            new = to_scalar(value) if isinstance(value, str) and not node.flow_style else _flow(value)
+            if key in held:
+                old = held[key][1]
+                if not isinstance(value, list) and _plain_data(old) != value:
+                    self._edits.append((old.start_mark.index, _end(old, self._source), new))
+            elif node.flow_style:
+                self._insert(_end_of_pair(node.value[-1]), f", {key}: {new}")
+            else:
+                self._insert_lines(node.value[-1][1], [f"{key}: {new}"], node.start_mark.column)
+
     def _extend_class(self, node: MappingNode, additions: dict[str, list[Any]]) -> None:
-        if node.flow_style and not self._classes.flow_style and "#" not in self._span(node):
+        changed = any(node.start_mark.index <= start < node.end_mark.index for start, _, _ in self._edits)
+        if node.flow_style and not self._classes.flow_style and "#" not in self._span(node) and not changed:
             self._unfold(node, additions)
             return
         held = _pairs(node)
@@ -126,6 +168,13 @@ class YamlEdit:
 
 def _pairs(node: MappingNode) -> dict[str, tuple[Node, Any]]:
     return {key.value: (key, value) for key, value in node.value}
+
+
+def _plain_data(node: Node) -> object:
+    """Return a text, or a flat mapping of texts, as data; None for anything else."""
+    if isinstance(node, MappingNode):
+        return {key.value: _plain_data(value) for key, value in node.value}
+    return node.value if isinstance(node, ScalarNode) else None
 
 
 def _end_of_pair(pair: tuple[Node, Node]) -> int:
