@@ -28,6 +28,7 @@ ROOMS = (
     "errors",
     "rendered",
     "knowledge",
+    "authoring",
     "images",
     "encoders",
     "embeddings",

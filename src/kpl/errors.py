@@ -11,6 +11,7 @@ Catch the first to catch them all::
     │   ├── LabelsError       labels for `kpl evaluate`
     │   └── UnknownNameError  a name that no registry knows; suggests the nearest
     ├── EncoderError          an encoder that cannot be loaded, or does not fit the knowledge
+    ├── LanguageModelError    a language model or its server: not there, refuses, answers nothing usable, budget spent
     ├── MissingExtraError     an optional dependency is not installed; gives its install line
     ├── ContractError         a method of one's own breaks the contract of methods
     ├── NotFittedError        `predict` before `fit`
@@ -30,6 +31,7 @@ __all__ = [
     "KnowledgeError",
     "KplError",
     "LabelsError",
+    "LanguageModelError",
     "MissingExtraError",
     "ModelError",
     "NotFittedError",
@@ -84,6 +86,10 @@ class UnknownNameError(InputError):
 
 class EncoderError(KplError):
     """An encoder cannot be loaded, fails its self-test, or does not fit the knowledge it is asked to read."""
+
+
+class LanguageModelError(KplError):
+    """A language model cannot be asked: its server is not there or refuses, or the budget is spent."""
 
 
 class MissingExtraError(KplError):

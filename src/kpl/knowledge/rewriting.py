@@ -13,7 +13,7 @@ from kpl.knowledge.files import write_whole
 from kpl.knowledge.reading import validate
 from kpl.knowledge.records import Provenance, Rejected
 from kpl.knowledge.schema import Description
-from kpl.knowledge.source import parse_source, read_bytes
+from kpl.knowledge.source import MAX_BYTES, parse_source, read_bytes
 from kpl.knowledge.writing import to_entry
 from kpl.knowledge.yaml_edit import YamlEdit
 
@@ -147,6 +147,8 @@ class KnowledgeFile:
 
     def _check(self, text: str) -> None:
         """Refuse to write what does not read back as meant, whatever the layout of the file was."""
+        if len(text.encode()) > MAX_BYTES:
+            raise KnowledgeError(f"{self.path}: would be larger than {MAX_BYTES // 2**20} MB: write fewer descriptions")
         try:
             whole = parse_source(str(self.path), text.encode(), is_json=False).data == self._data
         except KnowledgeError:

@@ -22,7 +22,7 @@ from kpl.errors import KnowledgeError, UnknownNameError
 from kpl.knowledge.folding import fold_name, fold_sentence
 from kpl.knowledge.records import Ignored, Label, Part, Provenance, Rejected, Sentence, problem
 
-__all__ = ["DEFAULT_TEMPLATE", "Description", "KnowledgeBase", "KnowledgeClass", "Provenance", "Task"]
+__all__ = ["DEFAULT_TEMPLATE", "Description", "KnowledgeBase", "KnowledgeClass", "Provenance", "Task", "negate"]
 
 DEFAULT_TEMPLATE = "a photo of a {class}, which has {description}"
 """The prompt of the KPL paper."""
@@ -234,7 +234,7 @@ class KnowledgeBase(Part):
         return [
             [
                 template.format(**{"class": entry.name, "description": text})
-                for text in entry.absent or [_negated(d.text) for d in entry.descriptions]
+                for text in entry.absent or [negate(d.text) for d in entry.descriptions]
             ]
             for entry in self.classes
         ]
@@ -340,8 +340,13 @@ def _fill_provenance(classes: tuple[KnowledgeClass, ...], default: Provenance | 
     )
 
 
-def _negated(text: str) -> str:
-    """Turn a description around: an article gives way to "no", and "no" or "without" goes."""
+def negate(text: str) -> str:
+    """Turn a description around: an article gives way to "no", and "no" or "without" goes.
+
+    Example:
+        >>> negate("a round nucleus"), negate("no nucleus")
+        ('no round nucleus', 'nucleus')
+    """
     first, _, rest = text.partition(" ")
     if rest and first.lower() in ("no", "without"):
         return rest

@@ -1,16 +1,17 @@
-"""`kpl knowledge`: look at knowledge bases, check them, and bring other files into KPL's format."""
+"""`kpl knowledge`: begin and write knowledge bases, look at them, check them, bring in other files."""
 
 from __future__ import annotations
 
 import typer
 
+from kpl.cli.knowledge.authoring import new, write
 from kpl.cli.knowledge.checking import check
 from kpl.cli.knowledge.converting import convert
 from kpl.cli.knowledge.looking import packs, schema, show
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Look at knowledge bases, check them, convert other files.")
+app = typer.Typer(no_args_is_help=True, help="Write knowledge bases, look at them, check them, convert other files.")
 
-for _command in (schema, packs, show, check, convert):
+for _command in (new, write, schema, packs, show, check, convert):
     app.command()(_command)

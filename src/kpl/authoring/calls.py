@@ -1,0 +1,125 @@
+"""One call of a language model: what is asked, what is answered, and how it is kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from kpl.errors import LanguageModelError, OutputError
+from kpl.knowledge.files import write_whole
+
+__all__ = ["Answer", "Call", "KeptCalls", "LanguageModel", "Request"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Request(_Record):
+    """Everything on which an answer depends, and nothing else: not the server, not the key, not the time."""
+
+    model: str
+    system: str
+    prompt: str
+    form: dict[str, Any]
+    """The JSON Schema of the answer, for a server that can hold a model to it."""
+    temperature: float | None = None
+    seed: int | None = None
+    sample: int = 0
+
+    def address(self) -> str:
+        """Return the SHA-256 (hexadecimal) of the request, under which its answer is kept.
+
+        Example:
+            >>> Request(model="m", system="", prompt="p", form={}).address()[:12]
+            '0572261dce40'
+        """
+        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
+
+
+class Answer(_Record):
+    """What a language model said, and what it cost."""
+
+    text: str
+    model: str | None = None
+    """The model's own name for itself, which says more than the one it was asked by."""
+    finished: str | None = None
+    """Why it stopped: "stop", or "length" when the answer was cut."""
+    prompt_tokens: int
+    answer_tokens: int
+    estimated: bool = False
+    """The server did not count tokens: four characters were taken for one."""
+    left_out: tuple[str, ...] = ()
+    """Parameters that the server did not take."""
+
+
+class Call(_Record):
+    """A request with its answer, when it was asked (UTC, ISO 8601) and how long it took."""
+
+    request: Request
+    answer: Answer
+    asked: str
+    seconds: float
+
+
+class LanguageModel(Protocol):
+    """Anything that answers a request: a server, a model in this process, a script in a test."""
+
+    def answer(self, request: Request) -> Answer:
+        """Answer a request; called from several threads at once.
+
+        Raises:
+            LanguageModelError: no answer is to be had.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
+
+class KeptCalls:
+    """A folder of calls, one JSON file each, named by what was asked.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find(self, request: Request) -> Call | None:
+        """Return the kept call of a request, or None.
+
+        Raises:
+            LanguageModelError: a kept call is damaged.
+        """
+        path = self._path(request)
+        try:
+            call = Call.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (ValidationError, OSError) as error:
+            raise LanguageModelError(f"{path}: this kept call is damaged: remove the file to ask again") from error
+        if call.request != request:
+            raise LanguageModelError(f"{path}: this kept call is of another request: remove the file to ask again")
+        return call
+
+    def keep(self, call: Call) -> None:
+        """Write a call, whole or not at all.
+
+        Raises:
+            OutputError: the disk refuses.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.folder}: the folder for calls cannot be made ({error.strerror})") from error
+        write_whole(self._path(call.request), json.dumps(call.model_dump(), indent=1, ensure_ascii=False) + "\n")
+
+    def _path(self, request: Request) -> Path:
+        return self.folder / f"{request.address()}.json"

@@ -1,0 +1,225 @@
+"""Asking a language model about one class until there are enough descriptions of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, zip_longest
+
+from kpl.authoring.answers import clean_sentence, fold_loosely, read_answer, read_numbers
+from kpl.authoring.asking import Asker
+from kpl.authoring.calls import Call, Request
+from kpl.authoring.passages import Passage, choose_passages, supports
+from kpl.authoring.prompts import DEFAULT_STRATEGIES, STRATEGIES, Question, Writer
+from kpl.errors import InputError, UnknownNameError
+from kpl.knowledge import KnowledgeBase
+from kpl.knowledge.schema import negate
+
+__all__ = ["Candidate", "Found", "Interview", "Plan"]
+
+_ROUNDS = 4  # of asking for more, after which a class stays short
+_MOST = 60  # sentences in one question; more make models repeat themselves
+_RIVALS = 3
+_BATCH = 25  # sentences to be judged or turned around in one question
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How descriptions are asked for.
+
+    Args:
+        model: the model's name, as its server knows it.
+        per_class: descriptions that each class is to have, those that are there included.
+        strategies: names out of `STRATEGIES`.
+        temperature: None leaves it to the server.
+        seed: None sends none; of several samples each has its own.
+        samples: how often each question is asked.
+
+    Raises:
+        UnknownNameError: a strategy that there is not.
+        InputError: a number out of its range.
+    """
+
+    model: str
+    per_class: int = 50
+    strategies: tuple[str, ...] = DEFAULT_STRATEGIES
+    temperature: float | None = None
+    seed: int | None = 0
+    samples: int = 1
+
+    def __post_init__(self) -> None:
+        for name in self.strategies:
+            if name not in STRATEGIES:
+                raise UnknownNameError("strategy", name, STRATEGIES)
+        if not self.model.strip():
+            raise InputError("--model: is empty: give the name by which the server knows the model")
+        if not 1 <= self.per_class <= 1000:
+            raise InputError(f"--per-class {self.per_class}: must be 1 to 1000")
+        if not 1 <= self.samples <= 100:
+            raise InputError(f"--samples {self.samples}: must be 1 to 100")
+        if self.temperature is not None and not 0 <= self.temperature <= 2:
+            raise InputError(f"--temperature {self.temperature:g}: must be 0 to 2")
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """The strategies that write descriptions, without those that judge or turn around what is written."""
+        named = tuple(dict.fromkeys(name for name in self.strategies if name not in ("critique", "absent")))
+        return named or (() if "absent" in self.strategies else DEFAULT_STRATEGIES[:1])
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A sentence with what is known of it: when it was asked for, its passage, and the class it is set against."""
+
+    text: str
+    asked: str
+    passage: Passage | None = None
+    against: str | None = None
+
+
+@dataclass
+class Found:
+    """What came of the questions about one class."""
+
+    kept: list[Candidate] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    judged: int = 0
+    uncited: int = 0
+    negated: int = 0
+    last: str = ""
+    """How the last answer began, to be shown when nothing was found."""
+
+
+class Interview:
+    """Asks about the classes of one knowledge base, each on its own, so that several can be asked about at once."""
+
+    def __init__(self, kb: KnowledgeBase, plan: Plan, asker: Asker, passages: Sequence[Passage]) -> None:
+        self._kb, self._plan, self._asker, self._passages = kb, plan, asker, passages
+        self._writer = Writer(kb, passages)
+        self._banned = [name for entry in kb.classes for name in (entry.key, entry.name, *entry.aliases)]
+
+    def describe(self, number: int) -> Found:
+        """Find new descriptions of the class at this index, as many as it lacks."""
+        entry = self._kb.classes[number]
+        wanted = self._plan.per_class - len(entry.descriptions)
+        chosen = choose_passages(self._passages, [entry.name, *entry.aliases]) if self._passages else []
+        found = Found()
+        seen = {fold_loosely(description.text) for description in entry.descriptions}
+        lists = [
+            self._hear(question, chosen, found, against)
+            for question, against in self._questions(number, wanted, chosen)
+        ]
+        for _ in range(_ROUNDS):
+            # One of each list in turn, so that every way of asking is heard before the number is full.
+            fresh = list(_unseen((each for each in chain(*zip_longest(*lists)) if each is not None), seen))
+            if not fresh:
+                break
+            found.kept += self._judge(number, fresh, found)
+            missing = wanted - len(found.kept)
+            if missing <= 0:
+                break
+            held = [*(description.text for description in entry.descriptions), *(each.text for each in found.kept)]
+            lists = [self._hear(self._writer.more(entry, min(missing, _MOST), held, chosen), chosen, found)]
+        found.kept = found.kept[:wanted]
+        return found
+
+    def absent(self, number: int, texts: Sequence[str]) -> Found:
+        """Find, for each sentence beyond those that have one, what is seen when the class is not there."""
+        entry = self._kb.classes[number]
+        found = Found()
+        first = len(entry.absent) + 1
+        open_ones = list(enumerate(texts, start=1))[first - 1 :]
+        said: dict[int, str] = {}
+        for _ in range(2):
+            for start in range(0, len(open_ones), _BATCH):
+                call = self._ask(self._writer.absent(entry, open_ones[start : start + _BATCH]))
+                for place, text in read_numbers(call.answer.text).items():
+                    if sentence := clean_sentence(text):
+                        said.setdefault(place, sentence)
+            open_ones = [(place, text) for place, text in open_ones if place not in said]
+        found.negated = len(open_ones)
+        found.absent = [said.get(place) or negate(text) for place, text in enumerate(texts, start=1) if place >= first]
+        return found
+
+    def _questions(self, number: int, wanted: int, chosen: Sequence[int]) -> Iterable[tuple[Question, str | None]]:
+        """Put the first questions of each strategy, with the class that the answers are set against."""
+        entry = self._kb.classes[number]
+        share = min(_MOST, math.ceil(wanted / len(self._plan.asks)))
+        plain = {
+            "paper": self._writer.features,
+            "attributes": self._writer.attributes,
+            "subtypes": self._writer.subtypes,
+        }
+        for name in self._plan.asks:
+            if name in plain:
+                yield plain[name](entry, share, chosen), None
+                continue
+            rivals = self._rivals(number)
+            for rival in rivals:
+                other = self._kb.classes[rival]
+                yield self._writer.contrast(entry, other, max(3, math.ceil(share / len(rivals))), chosen), other.key
+
+    def _rivals(self, number: int) -> list[int]:
+        """Find the classes with which one is confused: all when they are few, else those that the model names."""
+        others = [n for n in range(len(self._kb.classes)) if n != number]
+        if len(others) <= _RIVALS + 1:
+            return others
+        call = self._ask(self._writer.rivals(self._kb.classes[number], _RIVALS))
+        named = [place - 1 for place in read_numbers(call.answer.text) if place - 1 in others]
+        return named[:_RIVALS] or others[:_RIVALS]
+
+    def _hear(
+        self, question: Question, chosen: Sequence[int], found: Found, against: str | None = None
+    ) -> list[Candidate]:
+        """Ask a question as often as planned and read the answers."""
+        heard = []
+        for sample in range(self._plan.samples):
+            call = self._ask(question, sample)
+            found.last = call.answer.text[:200]
+            for said in read_answer(call.answer.text, self._banned):
+                passage = None
+                if chosen:
+                    place = (said.number or 0) - 1
+                    if place not in chosen or not supports(self._passages[place], said.text):
+                        found.uncited += 1
+                        continue
+                    passage = self._passages[place]
+                heard.append(Candidate(said.text, call.asked, passage, against))
+        return heard
+
+    def _judge(self, number: int, fresh: list[Candidate], found: Found) -> list[Candidate]:
+        """Let the model judge its own sentences; a judgement that leaves nothing is not believed."""
+        if "critique" not in self._plan.strategies:
+            return fresh
+        kept: list[Candidate] = []
+        for start in range(0, len(fresh), _BATCH):
+            batch = fresh[start : start + _BATCH]
+            question = self._writer.critique(self._kb.classes[number], [each.text for each in batch])
+            dropped = read_numbers(self._ask(question).answer.text).keys()
+            good = [each for place, each in enumerate(batch, start=1) if place not in dropped] or batch
+            found.judged += len(batch) - len(good)
+            kept += good
+        return kept
+
+    def _ask(self, question: Question, sample: int = 0) -> Call:
+        plan = self._plan
+        return self._asker.ask(
+            Request(
+                model=plan.model,
+                system=question.system,
+                prompt=question.prompt,
+                form=question.form,
+                temperature=plan.temperature,
+                seed=plan.seed,
+                sample=sample,
+            )
+        )
+
+
+def _unseen(candidates: Iterable[Candidate], seen: set[str]) -> Iterable[Candidate]:
+    for candidate in candidates:
+        folded = fold_loosely(candidate.text)
+        if folded not in seen:
+            seen.add(folded)
+            yield candidate
