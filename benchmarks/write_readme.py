@@ -158,7 +158,8 @@ def encoders_cpu(found: dict[str, Any]) -> str:
     return (
         f"**A ViT-B/32 without a GPU** (`benchmarks/encoders_cpu.py`, {found['pictures']} JPEG files of 640 x 480,\n"
         f"median of three rounds in turn): a plain transformers loop encodes {pace['transformers']:.1f} pictures a\n"
-        f"second; exported by `kpl encoders export` to ONNX {pace['fp32']:.1f} ({ratio['fp32']:.2f} times; mean cosine\n"
+        f"second; exported by `kpl encoders export` to\n"
+        f"ONNX {pace['fp32']:.1f} ({ratio['fp32']:.2f} times; mean cosine\n"
         f"{parity['fp32']['mean_cosine']:.4f}), with int8 weights {pace['int8']:.1f} ({ratio['int8']:.2f} times;\n"
         f"{parity['int8']['mean_cosine']:.4f}).\n"
     )

@@ -49,7 +49,7 @@ __all__ = ["AnchoredSettings", "anchored_sums", "learn_anchored", "solve_anchore
 #: Unit rows whose total variance is below this differ by float16 rounding alone; the ridge never rests on less.
 LEAST_VARIANCE = 1e-6
 #: The rounds end when the class sums, in sum over classes, moved by less than this share of the number of images.
-SETTLED = 5e-3
+SETTLED = 1e-3
 #: Rows of a working block: few enough that its (rows, C) arrays stay in the processor's cache.
 BLOCK_ROWS = 512
 
