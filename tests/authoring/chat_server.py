@@ -44,10 +44,9 @@ def phrases(request: dict) -> str:
     prompt = request["messages"][1]["content"]
     system = request["messages"][0]["content"]
     if '"items"' in system:
-        count = prompt.count("\n")
         if "must be dropped" in prompt:
             return json.dumps({"items": [{"number": 1, "text": "only names the class"}]})
-        return json.dumps({"items": [{"number": n, "text": f"plain ground in place {n}"} for n in range(1, count + 1)]})
+        return json.dumps({"items": [{"number": n, "text": f"plain ground in place {n}"} for n in listed(prompt)]})
     if '"numbers"' in system:
         return json.dumps({"numbers": [1, 2, 3]})
     name = prompt.partition("'")[2].partition("'")[0]
@@ -57,6 +56,11 @@ def phrases(request: dict) -> str:
         said = [{"text": f"a nodular shape {n} of {mark}", "passage": numbers[n % len(numbers)]} for n in range(15)]
         return json.dumps({"descriptions": said})
     return json.dumps({"descriptions": [f"a shape number {n} of {mark}" for n in range(15)]})
+
+
+def listed(prompt: str) -> list[int]:
+    """The numbers of the sentences in a question."""
+    return [int(head) for line in prompt.splitlines() if (head := line.partition(". ")[0]).isdigit()]
 
 
 def hash_of(text: str) -> int:

@@ -34,13 +34,15 @@ SHAPES = {
     "refusal inside": "\n".join(
         f"- {text}" for text in [*GOOD, "I'm sorry, I cannot describe more.", "As an AI language model"]
     ),
+    "prose": "A dark round nucleus. Pale pink cytoplasm.\n\nFine granules along the border.",
     "names": "\n".join(f"- {text}" for text in ["Neutrophil", *GOOD, "**Basophil**"]),
 }
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_gives_the_same_sentences(shape):
-    assert [said.text for said in read_answer(SHAPES[shape], ["neutrophil", "basophil"])] == GOOD
+    said = [said.text for said in read_answer(SHAPES[shape], ["neutrophil", "basophil"])]
+    assert [text[0].lower() + text[1:] for text in said] == GOOD
 
 
 @pytest.mark.parametrize(

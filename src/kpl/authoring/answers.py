@@ -139,6 +139,7 @@ def _as_number(value: object) -> int | None:
 
 
 _MARKED = re.compile(r"^\s*(?:[-*•‣◦·–—]+\s|#*\s*[(\[]?\d{1,3}[.):\]]\s*|[a-zA-Z][.)]\s)")
+_STOP = re.compile(r"(?<=\w[.!])\s+(?=[A-Z])|(?<=[。！])")
 _PASSAGE = re.compile(r"\s*[\[(](?:passage\s*)?(\d{1,6})[\])]\s*\.?\s*$", re.I)
 
 
@@ -155,7 +156,9 @@ def read_answer(answer: str, banned: Iterable[str] = ()) -> list[Said]:
     if not raw:
         lines = [line for line in _spoken(answer).splitlines() if line.strip() and not line.strip().startswith("```")]
         marked = [line for line in lines if _MARKED.match(line)]
-        raw = [Said(line) for line in (marked if len(marked) > 1 else lines)]
+        if len(marked) < 2:  # running text: its sentences, unless it declines
+            marked = [] if REFUSAL.search(_spoken(answer)) else [part for line in lines for part in _STOP.split(line)]
+        raw = [Said(line) for line in marked]
     names = {fold_name(name) for name in banned}
     said: dict[str, Said] = {}
     for item in raw:

@@ -87,6 +87,7 @@ class Found:
     judged: int = 0
     uncited: int = 0
     negated: int = 0
+    shared: int = 0
     last: str = ""
     """How the last answer began, to be shown when nothing was found."""
 
@@ -100,28 +101,27 @@ class Interview:
         self._banned = [name for entry in kb.classes for name in (entry.key, entry.name, *entry.aliases)]
 
     def describe(self, number: int) -> Found:
-        """Find new descriptions of the class at this index, as many as it lacks."""
+        """Find new descriptions of the class at this index, at least as many as it lacks if the model has them."""
         entry = self._kb.classes[number]
         wanted = self._plan.per_class - len(entry.descriptions)
         chosen = choose_passages(self._passages, [entry.name, *entry.aliases]) if self._passages else []
         found = Found()
-        seen = {fold_loosely(description.text) for description in entry.descriptions}
+        before = [description.text for description in entry.descriptions]
+        before += [rejected.text for rejected in entry.rejected]  # what a reviewer removed stays out
+        seen = {fold_loosely(text) for text in before}
         lists = [
             self._hear(question, chosen, found, against)
             for question, against in self._questions(number, wanted, chosen)
         ]
-        for _ in range(_ROUNDS):
+        for round_ in range(_ROUNDS):
             # One of each list in turn, so that every way of asking is heard before the number is full.
             fresh = list(_unseen((each for each in chain(*zip_longest(*lists)) if each is not None), seen))
-            if not fresh:
-                break
             found.kept += self._judge(number, fresh, found)
             missing = wanted - len(found.kept)
-            if missing <= 0:
+            if missing <= 0 or (round_ and not fresh):
                 break
-            held = [*(description.text for description in entry.descriptions), *(each.text for each in found.kept)]
+            held = [*before, *(each.text for each in found.kept)]
             lists = [self._hear(self._writer.more(entry, min(missing, _MOST), held, chosen), chosen, found)]
-        found.kept = found.kept[:wanted]
         return found
 
     def absent(self, number: int, texts: Sequence[str]) -> Found:

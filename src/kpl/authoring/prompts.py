@@ -151,9 +151,10 @@ class Writer:
 
     def more(self, entry: KnowledgeClass, count: int, held: Sequence[str], chosen: Sequence[int]) -> Question:
         """Ask for others than those that there are."""
+        known = f", other than these:\n{_lines(held)}" if held else "."
         return self._write(
             f"Describe how {_named(entry)} looks in a {self._kind}{self._among(entry)}. Write at least {count} further "
-            f"descriptions, other than these:\n{_lines(held)}",
+            f"descriptions{known}",
             chosen,
         )
 

@@ -93,8 +93,13 @@ def write_descriptions(
     found = run(interview.describe, "writing", numbers)
     written.judged = sum(each.judged for each in found.values())
     written.uncited = sum(each.uncited for each in found.values())
-    written.shared = _drop_shared(file, found)
-    new = {number: [_description(each, plan.model) for each in found[number].kept] for number in numbers}
+    _drop_shared(file, found)
+    written.shared = sum(each.shared for each in found.values())
+    new = {
+        number: [_description(each, plan.model) for each in found[number].kept[: plan.per_class - has]]
+        for number in numbers
+        for has in [len(kb.classes[number].descriptions)]
+    }
     absent = _absent(interview, file, new, plan, run)
     written.negated = sum(each.negated for each in absent.values())
     _add(file, new, {number: each.absent for number, each in absent.items()})
@@ -104,7 +109,7 @@ def write_descriptions(
             written.added[entry.key] = count
         if len(entry.descriptions) + count < plan.per_class and plan.asks:
             written.short[entry.key] = len(entry.descriptions) + count
-    _refuse_empty(file, written, {kb.classes[n].key: each.last for n, each in found.items()})
+    _refuse_empty(file, written, {kb.classes[n].key: each for n, each in found.items()})
     return written
 
 
@@ -131,8 +136,8 @@ def _check(file: KnowledgeFile, plan: Plan) -> None:
             )
 
 
-def _drop_shared(file: KnowledgeFile, found: dict[int, Found]) -> int:
-    """Drop what the model said of two classes, or what another class of the file says already; return how many."""
+def _drop_shared(file: KnowledgeFile, found: dict[int, Found]) -> None:
+    """Drop what the model said of two classes, or what another class of the file says already."""
     owners: dict[str, set[int]] = {}
     for number, entry in enumerate(file.knowledge.classes):
         for description in entry.descriptions:
@@ -140,12 +145,10 @@ def _drop_shared(file: KnowledgeFile, found: dict[int, Found]) -> int:
     for number, each in found.items():
         for candidate in each.kept:
             owners.setdefault(fold_loosely(candidate.text), set()).add(number)
-    dropped = 0
     for each in found.values():
         kept = [candidate for candidate in each.kept if len(owners[fold_loosely(candidate.text)]) == 1]
-        dropped += len(each.kept) - len(kept)
+        each.shared = len(each.kept) - len(kept)
         each.kept = kept
-    return dropped
 
 
 def _description(candidate: Candidate, model: str) -> Description:
@@ -186,19 +189,23 @@ def _add(file: KnowledgeFile, new: dict[int, list[Description]], absent: dict[in
         file.save()
 
 
-def _refuse_empty(file: KnowledgeFile, written: Written, last: dict[str, str]) -> None:
+def _refuse_empty(file: KnowledgeFile, written: Written, found: dict[str, Found]) -> None:
     """Tell of classes that have nothing, after what there is has been written."""
     empty = [key for key, count in written.short.items() if count == 0]
     if not empty:
         return
     more = f" (and {len(empty) - 1} more classes)" if len(empty) > 1 else ""
-    heard = "".join(c if c.isprintable() else " " for c in last.get(empty[0], ""))[:80].strip()
-    kept = (
-        f"{sum(written.added.values())} descriptions of other classes are written; "
-        if any(written.added.values())
-        else ""
-    )
+    came = found[empty[0]]
+    heard = "".join(c if c.isprintable() else " " for c in came.last)[:80].strip()
+    if came.shared:
+        heard = "what came was said of another class too"
+    elif came.uncited:
+        heard = "what came cites no passage that carries it"
+    else:
+        heard = f"the answer begins {heard!r}"
+    total = sum(written.added.values())
+    kept = f"{total} descriptions of other classes are written; " if total else ""
     raise LanguageModelError(
-        f"{file.path}, class {empty[0]!r}{more}: no usable description came (the answer begins {heard!r}): {kept}"
+        f"{file.path}, class {empty[0]!r}{more}: no usable description came ({heard}): {kept}"
         "try another --seed or --model, or write them by hand"
     )

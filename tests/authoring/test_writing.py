@@ -1,0 +1,412 @@
+"""From questions to a finished file: everything is kept, nothing is asked twice, nobody's words are touched."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from tests.authoring.chat_server import phrases
+
+from kpl.authoring import (
+    Answer,
+    Asker,
+    KeptCalls,
+    Plan,
+    Request,
+    begin_knowledge,
+    copy_pack,
+    read_passages,
+    write_descriptions,
+)
+from kpl.authoring.asking import side_by_side
+from kpl.errors import InputError, KnowledgeError, LanguageModelError, OutputError, UnknownNameError
+from kpl.knowledge import load_knowledge
+from kpl.knowledge.packs import read_pack
+
+MINE = """\
+# my classes
+kpl_knowledge: 1
+task: {name: cells, modality: blood smear}
+classes:
+  - key: neutrophil   # the commonest
+    descriptions:
+      - my own sentence   # do not touch
+
+  # still to do
+  - {key: basophil, aliases: [mast_like, "baso"]}
+"""
+
+
+class Model:
+    """Answers as scripted, and remembers what it was asked."""
+
+    def __init__(self, speak=phrases) -> None:
+        self.speak = speak
+        self.asked: list[Request] = []
+        self.lock = threading.Lock()
+
+    def answer(self, request: Request) -> Answer:
+        with self.lock:
+            self.asked.append(request)
+        messages = [{"content": request.system}, {"content": request.prompt}]
+        text = self.speak({"messages": messages, "seed": (request.seed or 0) + request.sample})
+        return Answer(text=text, prompt_tokens=100, answer_tokens=10)
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+@pytest.fixture
+def mine(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(MINE)
+    return path
+
+
+def write(path, model, plan=None, *, calls=None, **options):
+    budget = {name: options.pop(name) for name in ("max_calls", "max_tokens") if name in options}
+    asker = Asker(KeptCalls(calls or path.parent / "calls"), model, **budget)
+    plan = plan or Plan("m", 20)
+    return write_descriptions(path, plan, asker, **options), asker.spent
+
+
+def lists(*sentences):
+    return lambda _request: json.dumps({"descriptions": list(sentences)})
+
+
+def asks(request):
+    """What a question is after."""
+    return request["messages"][1]["content"]
+
+
+def test_every_class_gets_what_it_lacks(mine):
+    told, spent = write(mine, Model(), at_once=3)
+    kb = load_knowledge(mine)
+    assert [len(entry.descriptions) for entry in kb.classes] == [20, 20]
+    assert kb.classes[0].descriptions[0].text == "my own sentence"
+    assert kb.classes[0].descriptions[0].provenance is None
+    new = kb.classes[1].descriptions[0].provenance
+    assert (new.author, new.source, len(new.written)) == ("m", "language model, unverified", 10)
+    assert told.added == {"neutrophil": 19, "basophil": 20}
+    assert told.short == {}
+    assert spent.calls == len(list((mine.parent / "calls").iterdir())) > 0
+    written = mine.read_text()
+    assert [line for line in MINE.splitlines()[:-1] if line not in written.splitlines()] == []
+    assert "language model, unverified, unverified" not in written
+
+
+def test_a_replay_needs_no_model_and_gives_the_same_bytes(mine, tmp_path):
+    write(mine, Model(), Plan("m", 20, ("paper", "contrast", "subtypes", "absent")), at_once=4)
+    first = mine.read_bytes()
+    mine.write_text(MINE)
+    _, spent = write(mine, None, Plan("m", 20, ("paper", "contrast", "subtypes", "absent")))
+    assert mine.read_bytes() == first
+    assert spent.calls == 0
+    other = tmp_path / "other" / "named.yaml"
+    other.parent.mkdir()
+    other.write_text(MINE)
+    write(other, None, Plan("m", 20, ("paper", "contrast", "subtypes", "absent")), calls=tmp_path / "calls")
+    assert other.read_bytes() == first
+    other.write_text(MINE)
+    with pytest.raises(LanguageModelError, match="a call is not kept"):
+        write(other, None, Plan("m", 21), calls=tmp_path / "calls")
+    assert other.read_text() == MINE
+
+
+@pytest.mark.parametrize("budget", [{"max_calls": 2}, {"max_tokens": 200}])
+def test_a_spent_budget_keeps_the_answers_and_leaves_the_file(mine, budget):
+    model = Model()
+    with pytest.raises(LanguageModelError, match=r"the budget is spent .*2 new calls \(200 \+ 20 tokens\)"):
+        write(mine, model, **budget)
+    assert mine.read_text() == MINE
+    assert len(model.asked) == 2
+    write(mine, model)
+    assert len(model.asked) == len({request.address() for request in model.asked}), "nothing is asked twice"
+
+
+def test_one_failure_stops_the_rest_and_loses_no_answer(mine):
+    def speak(request):
+        if "how 'basophil'" in asks(request):
+            raise LanguageModelError("the server is gone")
+        return phrases(request)
+
+    with pytest.raises(LanguageModelError, match="the server is gone"):
+        write(mine, Model(speak), at_once=4)
+    assert mine.read_text() == MINE
+    assert list((mine.parent / "calls").iterdir()) != []
+
+
+def test_a_class_for_which_nothing_comes_does_not_hold_up_the_others(mine):
+    mine.write_text(MINE.replace('aliases: [mast_like, "baso"]', "name: mast") + "  - {key: third}\n")
+
+    def speak(request):
+        return "I'm sorry, but I can't\nhelp." if "'third'" in asks(request).split(" looks")[0] else phrases(request)
+
+    with pytest.raises(
+        LanguageModelError, match=r"class 'third': no usable .* \(the answer begins \"I'm sorry, but I can't he"
+    ):
+        write(mine, Model(speak))
+    assert mine.read_text().count("- text: a shape") == 39
+    with pytest.raises(KnowledgeError, match="class 'third': no descriptions: write at least one"):
+        load_knowledge(mine)
+    write(mine, Model(), Plan("m", 20, seed=1))
+    assert [len(entry.descriptions) for entry in load_knowledge(mine).classes] == [20, 20, 20]
+
+
+def test_a_model_that_repeats_itself_leaves_a_class_short(mine):
+    told, spent = write(
+        mine, Model(lambda request: json.dumps({"descriptions": [f"a shape of {asks(request)[:40]}"] * 9}))
+    )
+    assert set(told.short) == {"neutrophil", "basophil"}
+    assert spent.calls < 20
+
+
+def test_what_is_said_of_two_classes_is_left_out(mine):
+    def speak(request):
+        own = asks(request).partition("'")[2].partition("'")[0]
+        return json.dumps({"descriptions": ["The same, for both", f"a shape that only {own} has", "My own sentence."]})
+
+    told, _ = write(mine, Model(speak), Plan("m", 3, ("paper",)))
+    assert told.shared == 3
+    kb = load_knowledge(mine)
+    assert [[each.text for each in entry.descriptions] for entry in kb.classes] == [
+        ["my own sentence", "a shape that only neutrophil has"],
+        ["a shape that only basophil has"],
+    ]
+
+
+def test_what_a_reviewer_rejected_does_not_come_back(mine):
+    mine.write_text(
+        MINE.replace("my own sentence   # do", "text: my own\n        # do").replace(
+            "\n  # still", "\n    rejected:\n      - text: a shape, rejected\n\n  # still"
+        )
+    )
+    model = Model(lists("a shape rejected", "another shape"))
+    write(mine, model, Plan("m", 3, ("paper",)))
+    texts = [each.text for each in load_knowledge(mine).classes[0].descriptions]
+    assert "a shape rejected" not in texts
+    assert any("a shape, rejected" in request.prompt for request in model.asked)
+
+
+def test_the_critique_drops_by_number_but_not_everything(mine):
+    def speak(request):
+        if "must be dropped" in asks(request):
+            numbers = range(1, 99) if "'basophil'" in asks(request).split("\n")[0].split("(class")[0] else [2]
+            return json.dumps({"items": [{"number": n, "text": "not visible"} for n in numbers]})
+        return phrases(request)
+
+    told, _ = write(mine, Model(speak), Plan("m", 10))
+    assert told.judged == 1
+    texts = [each.text for each in load_knowledge(mine).classes[0].descriptions]
+    assert not any(text.startswith("a shape number 1 ") for text in texts)
+
+
+def test_contrasts_declare_the_class_they_are_set_against(mine):
+    write(mine, Model(), Plan("m", 12, ("attributes", "contrast")))
+    kb = load_knowledge(mine)
+    assert {each.against for each in kb.classes[0].descriptions} == {None, "basophil"}
+    assert {each.against for each in kb.classes[1].descriptions} == {None, "neutrophil"}
+    assert kb.kpl_knowledge == 2
+
+
+def test_of_many_classes_the_model_names_the_rivals(tmp_path):
+    path = tmp_path / "many.yaml"
+    begin_knowledge(path, [f"kind {n}" for n in range(8)])
+    model = Model()
+    write(path, model, Plan("m", 4, ("contrast",)))
+    against = {each.against for each in load_knowledge(path).classes[7].descriptions}
+    assert against <= {"kind 0", "kind 1", "kind 2"}
+    assert sum("look most like" in request.prompt for request in model.asked) == 8
+    model = Model(lambda request: "none, really" if "look most like" in asks(request) else phrases(request))
+    path.unlink()
+    begin_knowledge(path, [f"kind {n}" for n in range(8)])
+    write(path, model, Plan("m", 4, ("contrast",)), calls=tmp_path / "anew")
+    assert len(load_knowledge(path).classes[7].descriptions) == 4
+
+
+def test_pairs_on_absence(mine):
+    told, _ = write(mine, Model(), Plan("m", 30, ("attributes", "absent")))
+    for entry in load_knowledge(mine).classes:
+        assert len(entry.absent) == len(entry.descriptions) == 30
+    assert told.negated == 0
+    with pytest.raises(KnowledgeError, match="class 'neutrophil': has an absent sentence for each description: add"):
+        write(mine, Model(), Plan("m", 40))
+    write(mine, Model(), Plan("m", 40, ("attributes", "absent")))
+    assert [len(entry.absent) for entry in load_knowledge(mine).classes] == [40, 40]
+
+
+def test_where_the_model_says_nothing_on_absence_the_description_is_negated(mine):
+    def speak(request):
+        return "1. clear ground" if "is not there" in asks(request) else phrases(request)
+
+    told, _ = write(mine, Model(speak), Plan("m", 3, ("attributes", "absent")))
+    assert told.negated == 4
+    assert load_knowledge(mine).classes[0].absent[:2] == (
+        "clear ground",
+        "no shape number 0 of neutrophil " + str(load_knowledge(mine).classes[0].descriptions[1].text.split()[-1]),
+    )
+
+
+def test_absence_alone_is_added_to_what_there_is(mine):
+    with pytest.raises(InputError, match="no descriptions yet: add a --strategy that writes"):
+        write(begun(mine.parent / "bare.yaml"), Model(), Plan("m", 5, ("absent",)))
+    write(mine, Model(), Plan("m", 5))
+    before = load_knowledge(mine)
+    write(mine, Model(), Plan("m", 50, ("absent",)))
+    after = load_knowledge(mine)
+    assert [entry.descriptions for entry in after.classes] == [entry.descriptions for entry in before.classes]
+    assert [len(entry.absent) for entry in after.classes] == [5, 5]
+
+
+def begun(path: Path) -> Path:
+    begin_knowledge(path, ["a", "b"])
+    return path
+
+
+def test_each_sentence_cites_its_passage(mine, tmp_path):
+    page = tmp_path / "atlas.md"
+    page.write_text(
+        "\n\n".join(f"Neutrophil and basophil {n}: nodular shapes. " + "More text. " * 60 for n in range(12))
+    )
+    told, _ = write(mine, Model(), Plan("m", 10, ("paper",)), passages=read_passages([page]))
+    sources = {each.provenance.source for each in load_knowledge(mine).classes[1].descriptions}
+    assert len(sources) > 3
+    assert all(
+        source.startswith("atlas.md, line") and source.endswith("as cited by the language model") for source in sources
+    )
+    assert told.uncited == 0
+    mine.write_text(MINE)
+
+    def made_up(request):
+        own = asks(request).split("'")[1]
+        said = [
+            "a shape without a passage",
+            {"text": "yellow feathers", "passage": 1},
+            {"text": "a nodule", "passage": 99},
+        ]
+        return json.dumps({"descriptions": [*said, {"text": f"nodular {own}", "passage": 2}]})
+
+    told, _ = write(mine, Model(made_up), Plan("x", 2, ("paper",)), passages=read_passages([page]))
+    assert told.uncited >= 3
+    texts = [each.text for each in load_knowledge(mine).classes[0].descriptions]
+    assert texts == ["my own sentence", "nodular neutrophil"]
+
+
+def test_samples_ask_again_with_other_seeds(mine):
+    model = Model()
+    write(mine, model, Plan("m", 40, ("paper",), samples=3))
+    first = [request for request in model.asked if "visual features of 'neutrophil'" in request.prompt]
+    assert sorted(request.sample for request in first) == [0, 1, 2]
+
+
+def test_a_full_file_is_not_touched(mine):
+    write(mine, Model())
+    before = mine.stat()
+    told, spent = write(mine, None)
+    assert (told.added, spent.calls + spent.kept) == ({}, 0)
+    assert mine.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_damaged_and_foreign_calls_are_named(mine):
+    write(mine, Model())
+    first, second, *_ = sorted((mine.parent / "calls").iterdir())
+    swapped = second.read_bytes()
+    for content, says in ((b"{", "is damaged"), (swapped, "is of another request")):
+        first.write_bytes(content)
+        mine.write_text(MINE)
+        with pytest.raises(LanguageModelError, match=f"{first.name}: this kept call {says}"):
+            write(mine, None)
+
+
+def test_a_folder_that_cannot_be_made_is_named(mine):
+    (mine.parent / "calls").write_text("a file")
+    with pytest.raises((OutputError, LanguageModelError), match=r"cannot be made|is damaged"):
+        write(mine, Model())
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"per_class": 0}, "--per-class 0: must be 1 to 1000"),
+        ({"samples": 101}, "--samples 101"),
+        ({"temperature": 3.0}, "--temperature 3: must be 0 to 2"),
+        ({"model": " "}, "--model: is empty"),
+    ],
+)
+def test_numbers_out_of_range(options, says):
+    with pytest.raises(InputError, match=says):
+        Plan(**{"model": "m", **options})
+    with pytest.raises(UnknownNameError, match="unknown strategy 'contrasts': did you mean 'contrast'"):
+        Plan("m", strategies=("contrasts",))
+
+
+def test_contrast_has_a_limit_that_is_known_before_the_first_call(tmp_path):
+    path = tmp_path / "many.yaml"
+    begin_knowledge(path, [f"kind {n}" for n in range(1001)])
+    with pytest.raises(InputError, match="1001 classes: the strategy 'contrast' compares at most 1000"):
+        write(path, Model(), Plan("m", 4, ("contrast",)))
+    with pytest.raises(LanguageModelError, match="the budget is spent"):
+        write(path, Model(), Plan("m", 4), max_calls=3)
+
+
+def test_other_scripts_are_written_as_they_are(tmp_path):
+    path = tmp_path / "细胞.yaml"
+    begin_knowledge(path, ["中性粒细胞", "לימפוציט"], modality="血涂片")
+    write(
+        path,
+        Model(
+            lambda request: json.dumps(
+                {"descriptions": ["分叶的深色细胞核" + asks(request).split("'")[1], "גרעין עגול"]}
+            )
+        ),
+        Plan("m", 1, ("paper",)),
+    )
+    assert "分叶的深色细胞核" in path.read_text()
+    assert load_knowledge(path).task.modality == "血涂片"
+
+
+def test_a_beginning_is_a_list_of_names_with_remarks(tmp_path):
+    path = tmp_path / "chest_tb.yaml"
+    kb = begin_knowledge(path, ["tuberculosis", " normal  lung ", "yes", "12: x"], modality="chest X-ray")
+    assert kb == load_knowledge(path)
+    assert kb.names_only
+    assert [entry.key for entry in kb.classes] == ["tuberculosis", "normal lung", "yes", "12: x"]
+    assert kb.task.name == "chest tb"
+    assert "kpl knowledge write chest_tb.yaml --llm" in path.read_text()
+    with pytest.raises(OutputError, match="exists already"):
+        begin_knowledge(path, ["a", "b"])
+    begin_knowledge(path, ["a", "b"], overwrite=True)
+    for classes, says in (
+        (["a"], "at least two"),
+        ([], "no classes"),
+        (["a", "A"], "duplicate class"),
+        (["a", "-"], "no letter"),
+    ):
+        with pytest.raises(KnowledgeError, match=says):
+            begin_knowledge(tmp_path / "x.yaml", classes)
+    with pytest.raises(KnowledgeError, match=r"no .description."):
+        begin_knowledge(tmp_path / "x.yaml", ["a", "b"], template="a photo")
+    with pytest.raises(OutputError, match=r"end it in .yaml, not '.json'"):
+        begin_knowledge(tmp_path / "x.json", ["a", "b"])
+    assert not (tmp_path / "x.yaml").exists()
+
+
+def test_a_pack_is_copied_once(tmp_path):
+    path = tmp_path / "food.yaml"
+    copy_pack("food-101", path)
+    assert path.read_bytes() == read_pack("food-101")
+    path.write_text(path.read_text() + "# mine\n")
+    copy_pack("food-101", path)
+    assert path.read_text().endswith("# mine\n")
+    with pytest.raises(OutputError, match="is no copy of the pack 'cub-200': give another file with --out"):
+        copy_pack("cub-200", path)
+
+
+def test_side_by_side_keeps_the_order_and_tells():
+    told = []
+    options = {"tell": lambda done, total: told.append((done, total)), "give_up": lambda: None}
+    assert side_by_side(lambda n: n * n, range(20), at_once=4, **options) == [n * n for n in range(20)]
+    assert told == [(n, 20) for n in range(1, 21)]
+    assert side_by_side(lambda n: n, [], at_once=4, **options) == []
