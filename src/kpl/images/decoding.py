@@ -50,7 +50,9 @@ _PILLOW_MODULES = r"PIL\."
 _filter_lock = threading.Lock()
 
 
-def decode(source: str | Path | bytes, *, shrink_to: int | None = None) -> NDArray[np.uint8]:
+def decode(
+    source: str | Path | bytes, *, shrink_to: int | None = None, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
     """Decode one picture to 8-bit RGB, upright, first frame, transparency on white (see the head of this module).
 
     Args:
@@ -58,6 +60,7 @@ def decode(source: str | Path | bytes, *, shrink_to: int | None = None) -> NDArr
         shrink_to: a hint that saves time and memory: a picture whose shorter side is at least twice this many pixels
             may come back smaller by a whole factor, averaged, its shorter side never below `shrink_to`. At three times
             the size that an encoder reads, what it sees does not change visibly.
+        max_pixels: more, by the picture's header, are refused.
 
     Returns:
         (height, width, 3) array of 0..255.
@@ -75,12 +78,12 @@ def decode(source: str | Path | bytes, *, shrink_to: int | None = None) -> NDArr
     _quieten_pillow()
     try:
         with Image.open(io.BytesIO(data), formats=READ_FORMATS) as picture:
-            _refuse_bomb(picture.width, picture.height)
+            _refuse_bomb(picture.width, picture.height, max_pixels)
             return _to_rgb(picture, shrink_to)
     except PictureError:
         raise
     except Image.DecompressionBombError as error:
-        raise PictureError(f"more pixels than the {MAX_PIXELS // 10**6} megapixels allowed") from error
+        raise PictureError(f"more pixels than the {max_pixels / 10**6:g} megapixels allowed") from error
     except UnidentifiedImageError as error:
         raise PictureError(_unknown(data)) from error
     except MemoryError as error:
@@ -114,9 +117,9 @@ def _quieten_pillow() -> None:
             warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
 
 
-def _refuse_bomb(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        allowed = f"{MAX_PIXELS // 10**6} megapixels"
+def _refuse_bomb(width: int, height: int, most: int) -> None:
+    if width * height > most:
+        allowed = f"{most / 10**6:g} megapixels"
         raise PictureError(f"{width} x {height} pixels, more than the {allowed} allowed: tile it or shrink it")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -10,6 +12,7 @@ import numpy as np
 from kpl.methods.contract import Facts, Method
 from kpl.proxies.anchored import AnchoredSettings, anchored_sums, solve_anchored
 from kpl.proxies.arrays import Floats, Images, chunks, softmax
+from kpl.proxies.priors import checked_prior
 from kpl.proxies.retrieval import TextProxies
 from kpl.proxies.ridge import LinearScores, loop_ridge, ridge_discriminant, text_class_means
 from kpl.proxies.sums import ClassSums, ImageMoments
@@ -73,6 +76,27 @@ class KPL(Method):
             )
         self.model_, self.prior_ = solve_anchored(self.sums_, self.text_.proxies, moments, self._settings())
         return self.rounds == 1 and text.same_choice(self.text_)
+
+    def with_prior(self, prior: Sequence[float] | Floats) -> KPL:
+        """Return this fitted method with a class prior that is known, in the place of the estimated one.
+
+        The prior is a term of the scores of its own, so that nothing is learnt again.
+
+        Args:
+            prior: (C,) shares that sum to one. A share of zero: the class never wins.
+
+        Raises:
+            NotFittedError: before `fit`.
+            InputError: it is no prior of these classes.
+        """
+        self._check_fitted()
+        given = checked_prior(prior, len(self.prior_))
+        tiny = np.finfo(np.float64).tiny
+        moved = copy(self)
+        shift = np.log(np.maximum(given, tiny)) - np.log(np.maximum(self.prior_, tiny))
+        moved.model_ = LinearScores(self.model_.proxies, self.model_.offsets + shift)
+        moved.prior_ = given
+        return moved
 
     def _settings(self) -> AnchoredSettings:
         return AnchoredSettings(self.temperature, self.text_weight, self.anchor_images, self.ridge, self.rounds)

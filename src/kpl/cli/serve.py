@@ -1,0 +1,70 @@
+"""`kpl serve`: the page in the browser, and the service."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kpl.errors import InputError
+
+__all__ = ["serve"]
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; another than this machine's own needs a token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8321,
+    model: Annotated[
+        list[Path] | None, typer.Option(help="A model of `kpl fit` for one-shot /classify; again for others.")
+    ] = None,
+    results: Annotated[Path | None, typer.Option(help="Keep every finished run in this folder.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="A file with the token; or set KPL_SERVE_TOKEN. At least 16 characters.")
+    ] = None,
+    host_name: Annotated[
+        list[str] | None, typer.Option(help="A further name by which the server is called; again for others.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log every request on stderr, without names.")] = False,
+) -> None:
+    """Open a page in the browser that does what `kpl classify` does, and a service for programs.
+
+    Examples:
+
+      kpl serve
+
+      kpl serve --port 9000 --model cells.kpl
+
+      KPL_SERVE_TOKEN=... kpl serve --host 0.0.0.0 --host-name pathology.example.org
+    """
+    from kpl.server import Options
+    from kpl.server import serve as run_server
+
+    options = Options(
+        host=host,
+        port=port,
+        token=_token(token_file),
+        host_names=host_name or (),
+        models=model or (),
+        results=results,
+    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s")
+    if not verbose:
+        logging.getLogger("kpl.server").addFilter(lambda record: record.levelno > logging.INFO)
+    run_server(
+        options, told=lambda address: typer.echo(f"KPL is at {address} (Ctrl-C stops it). Not a medical device.")
+    )
+
+
+def _token(file: Path | None) -> str | None:
+    if file is None:
+        return os.environ.get("KPL_SERVE_TOKEN") or None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the token from {str(file)!r}: write it there as plain text") from error

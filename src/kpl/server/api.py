@@ -1,0 +1,263 @@
+"""The routes. Each reads a request, calls the service, and says what came of it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+from fastapi import APIRouter, Depends, File, Query, Request, UploadFile
+from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
+from starlette.background import BackgroundTask
+
+from kpl.server import downloads, schemas, views
+from kpl.server.jobs import Job
+from kpl.server.refusals import Gone, Refused, TooLarge
+from kpl.server.service import Service, load_pack
+from kpl.server.sessions import Session
+
+__all__ = ["router"]
+
+_SECONDS_A_LOOK = 0.1
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"model": schemas.Problem, "description": text}
+    for code, text in {
+        400: "the request cannot be read",
+        401: "a token is needed",
+        403: "from another site",
+        404: "there is none",
+        409: "something else must end first",
+        413: "more than is allowed",
+        421: "another host name",
+        422: "cannot be done as it stands",
+        429: "too many requests",
+        503: "too much to do: try again after the seconds of Retry-After",
+    }.items()
+}
+router = APIRouter(responses=_PROBLEMS)
+
+
+def _service(request: Request) -> Service:
+    found: Service = request.app.state.service
+    return found
+
+
+Served = Annotated[Service, Depends(_service)]
+
+
+def _session(session_id: str, service: Served) -> Session:
+    return service.sessions.get(session_id)
+
+
+Mine = Annotated[Session, Depends(_session)]
+Files = Annotated[list[UploadFile], File(description="Pictures, or zip archives of pictures.")]
+
+
+@router.get("/health", tags=["service"])
+def health() -> schemas.Health:
+    """Say that the service is there."""
+    return schemas.Health(status="ok", version=version("knowledge-proxy-learning"))
+
+
+@router.get("/metrics", tags=["service"], response_class=PlainTextResponse)
+def metrics(request: Request, service: Served) -> str:
+    """Counts and times in Prometheus' text format; no name of anything a user brought."""
+    gauges: dict[str, float] = {
+        "sessions": len(service.sessions),
+        "jobs_waiting": service.jobs.waiting,
+        "pictures_read": service.pictures,
+    }
+    gauges |= {f"jobs_{state}": count for state, count in service.jobs.count().items()}
+    text: str = request.app.state.metrics.text(gauges)
+    return text
+
+
+@router.get("/api/encoders", tags=["models"])
+def list_encoders() -> list[schemas.EncoderInfo]:
+    """Encoders known by name, with what they are for and whether they are here."""
+    return views.encoders()
+
+
+@router.get("/api/packs", tags=["models"])
+def list_packs() -> list[schemas.PackInfo]:
+    """Knowledge packs that come with KPL."""
+    return views.packs()
+
+
+@router.get("/api/packs/{name}", tags=["models"])
+def read_pack(name: str) -> dict[str, Any]:
+    """A pack, as its file says it."""
+    return load_pack(name).model_dump(mode="json", exclude_none=True)
+
+
+@router.get("/api/models", tags=["models"])
+def list_models(service: Served) -> list[schemas.ModelInfo]:
+    """Fitted models that `/classify` can use."""
+    return [views.about_model(name, held) for name, held in service.models.items()]
+
+
+@router.post("/classify", tags=["one-shot"])
+def classify(
+    service: Served, files: Files, model: Annotated[str | None, Query(max_length=200)] = None
+) -> list[schemas.OneShotAnswer]:
+    """Classify pictures at once by a fitted model; with one model there is no need to name it."""
+    if not service.models:
+        raise Gone("this server has no fitted model: start it with `kpl serve --model FILE`")
+    name = model if model is not None else next(iter(service.models))
+    _check_number(files, service)
+    answers = service.one_shot(name, [(file.filename or "picture", file.file) for file in files])
+    keys = service.models[name].model.keys
+    return [views.about_one(f.filename or "picture", keys, a) for f, a in zip(files, answers, strict=True)]
+
+
+@router.post("/api/sessions", tags=["sessions"], status_code=201)
+def begin(service: Served, body: schemas.Begin) -> schemas.SessionInfo:
+    """Begin a session with an encoder that is here."""
+    return views.about_session(service.begin(body.encoder))
+
+
+@router.get("/api/sessions/{session_id}", tags=["sessions"])
+def look(session: Mine) -> schemas.SessionInfo:
+    """What a session holds."""
+    return views.about_session(session)
+
+
+@router.delete("/api/sessions/{session_id}", tags=["sessions"], status_code=204)
+def end(service: Served, session: Mine) -> None:
+    """End a session and remove its files."""
+    service.end(session.id)
+
+
+@router.put("/api/sessions/{session_id}/knowledge", tags=["sessions"])
+def know(service: Served, session: Mine, body: schemas.Choice) -> schemas.SessionInfo:
+    """Choose a pack, or send classes with descriptions."""
+    if (body.pack is None) == (body.knowledge is None):
+        raise Refused("give the name of a pack, or a knowledge base: one of the two")
+    service.know(session, body.pack if body.pack is not None else body.knowledge or {})
+    return views.about_session(session)
+
+
+@router.post("/api/sessions/{session_id}/pictures", tags=["sessions"])
+def upload(service: Served, session: Mine, files: Files) -> schemas.Uploaded:
+    """Add pictures, or zip archives of pictures; what cannot be read is named with its reason."""
+    _check_number(files, service)
+    added, left = service.upload(session, [(file.filename or "picture", file.file) for file in files])
+    return schemas.Uploaded(added=added, left_out=[schemas.LeftOut(name=i.id, reason=i.reason) for i in left])
+
+
+@router.get("/api/sessions/{session_id}/pictures", tags=["sessions"])
+def names(
+    session: Mine,
+    first: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    count: Annotated[int, Query(ge=1, le=100_000)] = 100_000,
+) -> schemas.PictureNames:
+    """Names of the pictures, as their user calls them."""
+    wanted = session.pictures[first : first + count]
+    return schemas.PictureNames(first=first, names=[picture.id for picture in wanted])
+
+
+@router.get("/api/sessions/{session_id}/pictures/{place}/thumbnail", tags=["sessions"], response_class=FileResponse)
+def thumbnail(session: Mine, place: int) -> FileResponse:
+    """One picture, small."""
+    if not 0 <= place < len(session.pictures):
+        raise Gone(f"no such picture: there are {len(session.pictures)}, counted from 0")
+    return FileResponse(session.thumbnail(place), media_type="image/jpeg", headers={"cache-control": "private"})
+
+
+@router.post("/api/sessions/{session_id}/jobs", tags=["jobs"], status_code=202)
+def start(service: Served, session: Mine, body: schemas.Start) -> schemas.JobInfo:
+    """Start to classify the pictures of a session."""
+    return views.about_job(service.classify(session, body.k))
+
+
+@router.get("/api/jobs/{job_id}", tags=["jobs"])
+def job(service: Served, job_id: str) -> schemas.JobInfo:
+    """How far a job is."""
+    return views.about_job(service.jobs.get(job_id))
+
+
+@router.delete("/api/jobs/{job_id}", tags=["jobs"])
+def cancel(service: Served, job_id: str) -> schemas.JobInfo:
+    """Tell a job to stop; it does so at its next step."""
+    return views.about_job(service.jobs.cancel(job_id))
+
+
+@router.get("/api/jobs/{job_id}/events", tags=["jobs"], response_class=StreamingResponse)
+async def events(service: Served, job_id: str) -> StreamingResponse:
+    """Progress as server-sent events, each a job in JSON; the last one says how it ended."""
+    return StreamingResponse(_events(service.jobs.get(job_id)), media_type="text/event-stream")
+
+
+async def _events(job: Job) -> AsyncIterator[str]:
+    last, quiet = "", 0.0
+    while True:
+        over = job.over  # before it is described: the last event is that of the end
+        now = json.dumps(views.about_job(job).model_dump())
+        if now != last:
+            yield f"data: {now}\n\n"
+            last, quiet = now, 0.0
+        elif quiet >= 10:
+            yield ": still at it\n\n"
+            quiet = 0.0
+        if over:
+            return
+        await anyio.sleep(_SECONDS_A_LOOK)
+        quiet += _SECONDS_A_LOOK
+
+
+@router.get("/api/sessions/{session_id}/predictions", tags=["predictions"])
+def predictions(session: Mine) -> schemas.Predictions:
+    """What KPL and the text proxies say, with the settings in use."""
+    return views.about_outcome(session.finished())
+
+
+@router.post("/api/sessions/{session_id}/predictions", tags=["predictions"])
+def move(session: Mine, body: schemas.Move) -> schemas.Predictions:
+    """Use another class prior or number of descriptions; nothing is read again."""
+    outcome = session.finished()
+    outcome.move(body.k, body.prior)
+    return views.about_outcome(outcome)
+
+
+@router.get("/api/sessions/{session_id}/pictures/{place}/evidence", tags=["predictions"])
+def evidence(service: Served, session: Mine, place: int, refit: bool = False) -> schemas.EvidenceInfo:
+    """The sentences for and against a prediction; with `refit` what leaving each of the loudest out would do."""
+    outcome = session.finished()
+    return views.about_evidence(place, outcome, service.evidence(session, place, refit=refit))
+
+
+@router.get("/api/sessions/{session_id}/predictions.csv", tags=["downloads"], response_class=FileResponse)
+def download_csv(session: Mine) -> FileResponse:
+    """The predictions as a table."""
+    return _made(session, downloads.write_csv, "predictions.csv", "text/csv; charset=utf-8")
+
+
+@router.get("/api/sessions/{session_id}/report.html", tags=["downloads"], response_class=FileResponse)
+def download_report(session: Mine) -> FileResponse:
+    """The report, one file to keep."""
+    return _made(session, downloads.write_report, "report.html", "text/html; charset=utf-8")
+
+
+@router.get("/api/sessions/{session_id}/model.kpl", tags=["downloads"], response_class=FileResponse)
+def download_model(session: Mine) -> FileResponse:
+    """What was learnt, for `kpl classify --model` and `kpl serve --model`."""
+    return _made(session, downloads.write_model, "model.kpl", "application/octet-stream")
+
+
+def _made(session: Session, write: Callable[[Session, Path], None], name: str, kind: str) -> FileResponse:
+    path = session.folder / f"{secrets.token_hex(8)}.download"
+    try:
+        write(session, path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return FileResponse(path, media_type=kind, filename=name, background=BackgroundTask(path.unlink, missing_ok=True))
+
+
+def _check_number(files: list[UploadFile], service: Service) -> None:
+    if len(files) > service.limits.files:
+        raise TooLarge(f"{len(files)} files in one request: at most {service.limits.files} are taken at once")

@@ -1,0 +1,98 @@
+"""The application: routes, errors and the page, put together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import anyio
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from starlette.middleware import Middleware
+from starlette.staticfiles import StaticFiles
+
+from kpl.errors import KplError, UnknownNameError
+from kpl.server.api import router
+from kpl.server.guard import Guard, Metrics
+from kpl.server.refusals import Busy, Refused
+from kpl.server.service import Service
+
+__all__ = ["create_app"]
+
+_PAGE = Path(__file__).parent / "page"
+_SWEEP_SECONDS = 60
+_log = logging.getLogger("kpl.server")
+_ABOUT = (
+    "Classify pictures without labels. A session holds pictures and knowledge; a job reads them; its outcome can be "
+    "looked at under other settings. `/classify` uses a fitted model. Not a medical device."
+)
+
+
+def create_app(
+    service: Service, *, hosts: frozenset[str] = frozenset({"127.0.0.1", "localhost", "::1"}), token: str | None = None
+) -> FastAPI:
+    """Return the ASGI application of a service; it closes the service when it stops.
+
+    Args:
+        service: does the work.
+        hosts: names by which the server may be called.
+        token: asked for on every route that touches data; None asks for none.
+    """
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_sweep, service)
+            try:
+                yield
+            finally:
+                tasks.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(service.close)
+
+    app = FastAPI(
+        title="KPL",
+        version=version("knowledge-proxy-learning"),
+        description=_ABOUT,
+        docs_url=None,  # they load scripts from elsewhere
+        redoc_url=None,
+        lifespan=life,
+        middleware=[
+            Middleware(Guard, limits=service.limits, hosts=hosts, token=token, metrics=metrics),
+        ],
+    )
+    app.state.service, app.state.metrics = service, metrics
+    app.include_router(router)
+    app.add_exception_handler(KplError, _refuse)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_api_route("/", _page, include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=_PAGE), name="static")
+    return app
+
+
+async def _sweep(service: Service) -> None:
+    while True:
+        await anyio.sleep(_SWEEP_SECONDS)
+        await anyio.to_thread.run_sync(service.sessions.sweep)
+
+
+def _page() -> FileResponse:
+    return FileResponse(_PAGE / "index.html", headers={"cache-control": "no-cache"})
+
+
+async def _refuse(_: Request, error: Exception) -> JSONResponse:
+    status = error.status if isinstance(error, Refused) else 404 if isinstance(error, UnknownNameError) else 422
+    headers = {"retry-after": str(Busy.RETRY_SECONDS)} if status == Busy.status else None
+    return JSONResponse({"detail": " ".join(str(error).split())}, status, headers)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    """Say in one sentence what is wrong with a request, without repeating what was sent."""
+    first = error.errors()[0] if isinstance(error, RequestValidationError) and error.errors() else {}
+    where = " > ".join(str(part) for part in first.get("loc", ()))
+    return JSONResponse({"detail": f"{where}: {first.get('msg', 'the request cannot be read')}"}, 422)

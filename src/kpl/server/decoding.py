@@ -1,0 +1,200 @@
+"""Pictures from strangers are decoded in processes of their own, which are ended when they take too long.
+
+A worker gets bytes and gives bytes, length first: nothing that a broken decoder could send back is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import queue
+import signal
+import struct
+import time
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from kpl.errors import PictureError
+from kpl.images import decode
+from kpl.server.limits import Limits
+from kpl.server.refusals import Busy
+
+__all__ = ["THUMBNAIL_SIDE", "Decoders", "Kept"]
+
+THUMBNAIL_SIDE = 160
+"""Pixels of the longer side."""
+
+_PIXELS, _FILES, _REFUSED = b"P", b"F", b"E"
+_HEAD = struct.Struct("<cII")  # what is asked, the side to shrink to, pixels allowed
+_SIZES = struct.Struct("<II")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A picture as the service keeps it, both files written by KPL itself.
+
+    Attributes:
+        png: the picture, shrunken to what its encoder can see.
+        thumbnail: a JPEG of at most `THUMBNAIL_SIDE` pixels.
+    """
+
+    png: bytes
+    thumbnail: bytes
+
+
+class Decoders:
+    """A few processes that decode, each with a time limit a picture."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._idle: queue.Queue[_Worker] = queue.Queue()
+        self._closed = False
+        for _ in range(limits.workers):
+            self._idle.put(_Worker(limits.worker_bytes))
+
+    def keep(self, data: bytes, shrink_to: int) -> Kept:
+        """Decode a picture and write it anew.
+
+        Args:
+            data: the file.
+            shrink_to: see `kpl.images.decode`.
+
+        Raises:
+            PictureError: it cannot be read, or not within the limits.
+            Busy: all processes are at work for too long.
+        """
+        answer = self._ask(_FILES, data, shrink_to)
+        first, second = _SIZES.unpack_from(answer, 1)
+        body = answer[1 + _SIZES.size :]
+        if len(body) != first + second:
+            raise PictureError("damaged: its data cannot be decoded")
+        return Kept(body[:first], body[first:])
+
+    def pixels(self, data: bytes, shrink_to: int) -> NDArray[np.uint8]:
+        """Decode a picture to (height, width, 3); arguments and errors as in `keep`."""
+        answer = self._ask(_PIXELS, data, shrink_to)
+        height, width = _SIZES.unpack_from(answer, 1)
+        values = np.frombuffer(answer, dtype=np.uint8, offset=1 + _SIZES.size)
+        if values.size != height * width * 3:
+            raise PictureError("damaged: its data cannot be decoded")
+        return values.reshape(height, width, 3)
+
+    def close(self) -> None:
+        """End all processes that are idle; the others end when they are given back."""
+        self._closed = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait().end()
+
+    def _ask(self, what: bytes, data: bytes, shrink_to: int) -> bytes:
+        if len(data) > self._limits.file_bytes:
+            raise PictureError(f"file of {len(data) >> 20} MiB: at most {self._limits.file_bytes >> 20} MiB are read")
+        if not data:
+            raise PictureError("empty file (0 bytes)")
+        try:
+            worker = self._idle.get(timeout=2 * self._limits.decode_seconds)
+        except queue.Empty as error:
+            raise Busy("all decoders are at work: try again in a moment") from error
+        try:
+            answer = worker.ask(_HEAD.pack(what, shrink_to, self._limits.pixels) + data, self._limits.decode_seconds)
+        finally:
+            if not worker.alive:
+                worker.end()
+                worker = worker if self._closed else _Worker(self._limits.worker_bytes)
+            if self._closed:
+                worker.end()
+            else:
+                self._idle.put(worker)
+        if answer[:1] != what or len(answer) < 1 + _SIZES.size:
+            reason = answer[1:].decode("utf-8", "replace") if answer[:1] == _REFUSED else "damaged"
+            raise PictureError(reason[:300])
+        return answer
+
+
+class _Worker:
+    """One process and the pipe to it."""
+
+    def __init__(self, memory: int) -> None:
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process: SpawnProcess = context.Process(target=work, args=(theirs, memory), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._ready = False
+        self.alive = True
+
+    def ask(self, message: bytes, seconds: float) -> bytes:
+        """Send a picture and wait for the answer; a process that fails at it is not alive afterwards."""
+        try:
+            if not self._ready:
+                self._wait_until_ready()
+            started = time.monotonic()
+            self._pipe.send_bytes(message)
+            if not self._pipe.poll(max(0.0, seconds - (time.monotonic() - started))):
+                self.alive = False
+                return _REFUSED + f"takes longer than {seconds:g} s to decode".encode()
+            return self._pipe.recv_bytes()
+        except (OSError, EOFError):
+            self.alive = False
+            return _REFUSED + b"stops the decoder: it needs too much memory, or is made to do harm"
+
+    def _wait_until_ready(self) -> None:
+        """The first start of a process imports what it needs, which is no picture's fault."""
+        if not self._pipe.poll(60) or self._pipe.recv_bytes() != b"ready":
+            raise EOFError
+        self._ready = True
+
+    def end(self) -> None:
+        """Kill the process and close the pipe."""
+        self.alive = False
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join(5)
+        self._pipe.close()
+
+
+def work(pipe: Connection, memory: int) -> None:
+    """Decode what comes through the pipe until it closes: the whole life of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends its workers
+    _limit_memory(memory)
+    pipe.send_bytes(b"ready")
+    while True:
+        try:
+            message = pipe.recv_bytes()
+        except (EOFError, OSError):
+            return
+        pipe.send_bytes(_answer(message))
+
+
+def _limit_memory(memory: int) -> None:
+    if os.name == "posix":
+        import resource
+
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _answer(message: bytes) -> bytes:
+    what, shrink_to, allowed = _HEAD.unpack_from(message)
+    try:
+        picture = decode(message[_HEAD.size :], shrink_to=shrink_to, max_pixels=allowed)
+        if what == _PIXELS:
+            return _PIXELS + _SIZES.pack(*picture.shape[:2]) + picture.tobytes()
+        png, small = io.BytesIO(), io.BytesIO()
+        image = Image.fromarray(picture)
+        image.save(png, "PNG", compress_level=1)
+        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        image.save(small, "JPEG", quality=80)
+        return _FILES + _SIZES.pack(png.tell(), small.tell()) + png.getvalue() + small.getvalue()
+    except PictureError as error:
+        return _REFUSED + str(error).encode("utf-8", "replace")
+    except (MemoryError, ValueError, OSError):  # one row of a million pixels has no thumbnail
+        return _REFUSED + b"damaged, or of a shape that cannot be shown"

@@ -1,0 +1,155 @@
+// The page: what is chosen, what is sent, and which part shows what.
+
+import { ask, follow, hasToken, Problem, save, setToken } from "/static/api.js";
+import { $, make } from "/static/dom.js";
+import { drawEditor, emptyBase } from "/static/knowledge.js";
+import { collect, uploadAll } from "/static/pictures.js";
+import { forget, openResults, refreshEvidence } from "/static/results.js";
+import { attempt, page, path, quiet, say, state } from "/static/state.js";
+
+function askForToken() {
+  $("work").hidden = true; $("token").hidden = false;
+  if (hasToken()) { $("alert-text").textContent = "That is not the token of this server."; $("alert").hidden = false; }
+  $("token-value").focus();
+}
+
+$("alert-close").addEventListener("click", quiet);
+$("token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  setToken($("token-value").value);
+  $("token").hidden = true; $("work").hidden = false;
+  attempt(begin)();
+});
+
+async function begin() {
+  [state.encoders, state.packs] = await Promise.all([ask("GET", "/api/encoders"), ask("GET", "/api/packs")]);
+  $("encoder").replaceChildren(...state.encoders.map((one) => make("option", {
+    value: one.name, disabled: !one.here, textContent: one.here ? one.name : `${one.name} (not here: kpl encoders pull ${one.name})`,
+  })));
+  $("encoder").value = state.encoder;
+  $("pack").replaceChildren(
+    ...state.packs.map((one) => make("option", { value: one.name, textContent: `${one.name}: ${one.classes} classes` })),
+    make("option", { value: "", textContent: "My own classes and descriptions" }),
+  );
+  $("pack").value = state.packs.some((one) => one.name === "blood-cells") ? "blood-cells" : "";
+  aboutEncoder();
+  await choosePack();
+}
+
+function aboutEncoder() {
+  const one = state.encoders.find((known) => known.name === $("encoder").value);
+  $("encoder-about").textContent = one ? `${one.title}. For: ${one.intended_use} Licence: ${one.licence}.` : "";
+}
+
+async function choosePack() {
+  const name = $("pack").value;
+  const head = state.packs.find((one) => one.name === name);
+  state.base = name ? await ask("GET", `/api/packs/${encodeURIComponent(name)}`) : emptyBase();
+  $("pack-about").textContent = head
+    ? `${head.title}. ${head.classes} classes, ${head.descriptions} descriptions${head.modality ? `, for ${head.modality}` : ""}.`
+    : "Write at least two classes, each with what is seen in its pictures.";
+  $("editor").open = !name;
+  drawEditor();
+  await knowledgeChanged();
+}
+
+async function knowledgeChanged() {
+  state.dirty = true;
+  update();
+  if (!$("results").hidden && state.pictures) await classify();
+}
+
+function update() {
+  const busy = state.job !== null;
+  $("classify").disabled = busy || state.pictures === 0;
+  $("encoder").disabled = state.pictures > 0 || busy;
+  $("clear").hidden = state.pictures === 0 && state.leftOut.length === 0;
+  $("clear").disabled = busy;
+  $("count").textContent = state.pictures === 0 ? "No pictures yet." : `${state.pictures} ${state.pictures === 1 ? "picture" : "pictures"} ready.`;
+  $("left-out").hidden = state.leftOut.length === 0;
+  $("left-out-title").textContent = `${state.leftOut.length} left out`;
+  $("left-out-list").replaceChildren(...state.leftOut.slice(-500).map((item) => make("li", {}, `${item.name}: ${item.reason}`)));
+}
+
+async function ensureSession() {
+  if (state.session) return;
+  const made = await ask("POST", "/api/sessions", { json: { encoder: $("encoder").value } });
+  state.session = made.id; state.encoder = made.encoder; state.dirty = true;
+}
+
+function reset() {
+  Object.assign(state, { pictures: 0, leftOut: [], job: null });
+  forget();
+  $("results").hidden = true; $("empty").hidden = false;
+  update();
+}
+
+const send = attempt(async (items) => {
+  const found = await collect(items);
+  if (found.length === 0) { throw new Problem("There was no file in what you gave.", 0); }
+  await ensureSession();
+  await uploadAll(found);
+});
+
+let again = false;
+async function classify() {
+  if (state.job) { again = true; await ask("DELETE", `/api/jobs/${state.job}`); return; }
+  await ensureSession();
+  if (state.dirty) {
+    await ask("PUT", path("/knowledge"), { json: { knowledge: state.base } });
+    state.dirty = false;
+  }
+  const job = await ask("POST", path("/jobs"), { json: {}, onBusy: () => say("The server is busy: waiting for a place.") });
+  state.job = job.id; $("job").hidden = false; update();
+  let last = job;
+  try {
+    await follow(`/api/jobs/${job.id}/events`, (now) => {
+      last = now;
+      $("job-text").textContent = now.total ? `${now.stage}: ${now.done} of ${now.total}` : now.stage;
+      if (now.total) { $("job-bar").max = now.total; $("job-bar").value = now.done; } else { $("job-bar").removeAttribute("value"); }
+    });
+    while (!["done", "failed", "cancelled"].includes(last.state)) { // the stream broke: ask
+      await new Promise((done) => setTimeout(done, 500));
+      last = await ask("GET", `/api/jobs/${job.id}`);
+    }
+  } finally { state.job = null; $("job").hidden = true; update(); }
+  if (again) { again = false; await classify(); return; }
+  if (last.state === "failed") throw new Problem(last.error, 0);
+  if (last.state === "cancelled") { say("Cancelled."); return; }
+  const first = $("results").hidden;
+  await openResults();
+  say("Classified."); // said before the focus moves there
+  if (first) $("results-title").focus();
+  await refreshEvidence();
+}
+
+$("encoder").addEventListener("change", attempt(async () => { aboutEncoder(); state.session = null; state.encoder = $("encoder").value; }));
+$("pack").addEventListener("change", attempt(choosePack));
+$("classify").addEventListener("click", attempt(classify));
+$("job-stop").addEventListener("click", attempt(async () => { if (state.job) await ask("DELETE", `/api/jobs/${state.job}`); }));
+$("clear").addEventListener("click", attempt(async () => {
+  if (state.session) await ask("DELETE", path());
+  state.session = null; reset(); say("Your pictures are removed from the server."); $("choose-files").focus();
+}));
+
+for (const [button, input] of [["choose-files", "files"], ["choose-folder", "folder"]]) {
+  $(button).addEventListener("click", () => $(input).click());
+  $(input).addEventListener("change", async () => { await send([...$(input).files]); $(input).value = ""; });
+}
+const drop = $("drop");
+for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
+for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
+drop.addEventListener("drop", (event) => { event.preventDefault(); send(event.dataTransfer); });
+for (const kind of ["dragover", "drop"]) window.addEventListener(kind, (event) => event.preventDefault()); // beside the box: do not leave the page
+
+for (const [button, rest, name] of [["get-csv", "/predictions.csv", "predictions.csv"], ["get-report", "/report.html", "report.html"], ["get-model", "/model.kpl", "model.kpl"]]) {
+  $(button).addEventListener("click", attempt(async () => {
+    $(button).disabled = true; say(`Preparing ${name}.`);
+    try { await save(path(rest), name); say(`${name} is ready.`); } finally { $(button).disabled = false; }
+  }));
+}
+
+Object.assign(page, { reset, askForToken, knowledgeChanged, update });
+ask("GET", "/health").then((health) => { $("version").textContent = `KPL ${health.version}.`; }).catch(() => {});
+update();
+attempt(begin)();

@@ -1,0 +1,135 @@
+"""Starting the server: where it may listen, and what it needs for that."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kpl.errors import InputError, MissingExtraError, OutputError
+from kpl.server.limits import Limits
+
+__all__ = ["Options", "serve"]
+
+_SHORTEST_TOKEN = 16
+_AT_ONCE = 256  # connections; more are told 503
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a server is started.
+
+    Attributes:
+        host, port: where to listen; port 0 takes a free one.
+        token: asked for on every request that touches data.
+        host_names: further names by which the server may be called, such as that of a proxy before it.
+        models: files of `kpl fit` for `/classify`.
+        results: a folder where every finished run is kept.
+        limits: of what comes in.
+
+    Raises:
+        InputError: another address than the loopback without a token, or a token that could be guessed.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8321
+    token: str | None = field(default=None, repr=False)
+    host_names: Sequence[str] = ()
+    models: Sequence[Path] = ()
+    results: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        """Refuse what would open the server to strangers."""
+        if self.token is not None and (len(self.token) < _SHORTEST_TOKEN or not self.token.isascii()):
+            raise InputError(
+                f"the token has {len(self.token)} characters: use at least {_SHORTEST_TOKEN} random ASCII ones, such "
+                "as python -c 'import secrets; print(secrets.token_urlsafe())' makes"
+            )
+        if self.token is None and not is_loopback(self.host):
+            raise InputError(
+                f"refusing to listen on {self.host!r} without a token, because others could reach the server: set "
+                "KPL_SERVE_TOKEN or give --token-file, or leave --host out"
+            )
+        if not 0 <= self.port <= 65535:
+            raise InputError(f"the port must be from 0 to 65535, got {self.port}")
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """Every name by which the server may be called."""
+        own = {"127.0.0.1", "localhost", "::1", self.host.lower()}
+        return frozenset(own | {name.lower() for name in self.host_names})
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address can only be reached from this machine.
+
+    Example:
+        >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+        (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def serve(options: Options, *, told: Callable[[str], None]) -> None:
+    """Serve the page and the service until the process is told to stop (Ctrl-C or SIGTERM).
+
+    Args:
+        options: where and how.
+        told: called with the address of the page once the server listens.
+
+    Raises:
+        MissingExtraError: the extra `serve` is not installed.
+        OutputError: the address cannot be listened on.
+        KplError: a model cannot be loaded.
+    """
+    try:
+        import fastapi  # noqa: F401 - what the application needs
+        import python_multipart  # noqa: F401 - what uploads need
+        import uvicorn
+    except ImportError as error:
+        raise MissingExtraError("kpl serve", "serve") from error
+    from kpl.server.app import create_app
+    from kpl.server.service import Service
+
+    if options.results is not None:
+        options.results.mkdir(parents=True, exist_ok=True)
+    listening = _listen(options.host, options.port)
+    with listening:
+        service = Service(options.limits, options.models, options.results)
+        app = create_app(service, hosts=options.allowed_hosts, token=options.token)
+        logging.getLogger("kpl.server").setLevel(logging.INFO)
+        config = uvicorn.Config(
+            app,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            limit_concurrency=_AT_ONCE,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=options.limits.shutdown_seconds,
+        )
+        host, port = listening.getsockname()[:2]
+        told(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        kind = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        made = socket.socket(kind[0], socket.SOCK_STREAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(kind[4])
+        made.listen(128)
+    except OSError as error:
+        raise OutputError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}; choose another with --port"
+        ) from error
+    return made

@@ -1,0 +1,317 @@
+"""What the service can do, without HTTP: encoders, sessions, jobs, one-shot models."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydantic import ValidationError
+
+from kpl.embeddings import FeatureFolder, TextCache, embed_pictures, embed_texts
+from kpl.encoders import Encoder, encoder_names, load_encoder, parse_spec
+from kpl.errors import EncoderError, InputError, KnowledgeError, PictureError, UnknownNameError
+from kpl.images import SetAside, ordered_map
+from kpl.knowledge import KnowledgeBase, check_tokens, load_knowledge, pack_names
+from kpl.methods import Evidence, explain
+from kpl.runs import load_model
+from kpl.server.decoding import Decoders, Kept
+from kpl.server.jobs import Job, Jobs
+from kpl.server.limits import Limits
+from kpl.server.oneshot import OneShot
+from kpl.server.outcomes import learn
+from kpl.server.refusals import Busy, Gone, Refused, TooLarge
+from kpl.server.sessions import FEATURES, Session, Sessions
+from kpl.server.zips import is_zip, unpack
+
+__all__ = ["Service", "encoder_is_here"]
+
+_SHARD = 256
+_LOADED = 2  # encoders held in memory
+
+
+def encoder_is_here(name: str) -> bool:
+    """Say whether an encoder that is known by name can be loaded now."""
+    return parse_spec(name).folder is not None
+
+
+class Service:
+    """Everything behind the routes.
+
+    Args:
+        limits: of what comes in.
+        models: files of `kpl fit` for one-shot use; each is known by its file's stem.
+        results: a folder where every finished run is kept as well; None keeps nothing.
+    """
+
+    def __init__(self, limits: Limits, models: Sequence[Path] = (), results: Path | None = None) -> None:
+        names = [path.stem for path in models]
+        if len(set(names)) < len(names):
+            raise InputError(f"two models have the same name: {', '.join(sorted(names))}; rename one of the files")
+        fitted = {path.stem: load_model(path) for path in models}
+        self.limits = limits
+        self.results = results
+        self.sessions = Sessions(limits)
+        self.decoders = Decoders(limits)
+        self.jobs = Jobs(limits.queue)
+        self.pictures = 0
+        try:
+            self.models = {name: OneShot(model, self.decoders) for name, model in fitted.items()}
+        except BaseException:
+            self.models = {}
+            self.close()
+            raise
+        self._encoders: dict[str, Encoder] = {}
+        self._loading = threading.Lock()
+        self._uploads = threading.Semaphore(limits.uploads)
+        self._pending = threading.Semaphore(limits.pending)
+        self._refits = threading.Semaphore(limits.refits)
+
+    def close(self) -> None:
+        """Finish what was begun, then end the processes and remove all files."""
+        self.jobs.close(self.limits.shutdown_seconds)
+        for model in self.models.values():
+            model.close()
+        self.decoders.close()
+        self.sessions.close()
+
+    def encoder(self, name: str) -> Encoder:
+        """Load an encoder by its name, once; a path is no name.
+
+        Raises:
+            UnknownNameError, EncoderError, MissingExtraError: it is not known, not here, or cannot be loaded.
+        """
+        if name not in encoder_names():
+            raise UnknownNameError("encoder", name[:100], encoder_names())
+        with self._loading:
+            if name not in self._encoders:
+                while len(self._encoders) >= _LOADED:
+                    del self._encoders[next(iter(self._encoders))]
+                self._encoders[name] = load_encoder(name)
+            return self._encoders[name]
+
+    def begin(self, encoder: str) -> Session:
+        """Begin a session with an encoder whose files are here."""
+        if encoder not in encoder_names():
+            raise UnknownNameError("encoder", encoder[:100], encoder_names())
+        if not encoder_is_here(encoder):
+            raise EncoderError(f"encoder {encoder!r} is known but its files are not here: kpl encoders pull {encoder}")
+        self.encoder(encoder)
+        return self.sessions.create(encoder)
+
+    def end(self, name: str) -> None:
+        """End a session, its jobs first."""
+        self.jobs.cancel_session(name)
+        self.sessions.drop(name)
+
+    def know(self, session: Session, given: Mapping[str, Any] | str) -> KnowledgeBase:
+        """Give a session its knowledge: a pack's name, or a knowledge base as its file would say it.
+
+        Raises:
+            KnowledgeError, UnknownNameError, TooLarge: it is none.
+        """
+        base = load_pack(given) if isinstance(given, str) else read_base(given, self.limits)
+        base.prompts()  # a list of names only is refused here
+        coder = self.encoder(session.encoder)
+        check_tokens(base, coder.count_tokens, coder.context_length)
+        session.knowledge = base
+        return base
+
+    def upload(self, session: Session, files: Iterable[tuple[str, BinaryIO]]) -> tuple[list[int], list[SetAside]]:
+        """Take pictures and archives of pictures into a session.
+
+        Args:
+            session: gets them.
+            files: what the user calls each, and its bytes.
+
+        Returns:
+            The places of those that were taken, and what was left out with reasons.
+
+        Raises:
+            Busy: too many upload at once.
+            TooLarge, Refused: an archive that is not read, or a full session.
+        """
+        shrink_to = 3 * self.encoder(session.encoder).card.image_size
+
+        def attempt(item: tuple[str, bytes | str]) -> tuple[str, Kept | str]:
+            name, data = item
+            try:
+                return name, data if isinstance(data, str) else self.decoders.keep(data, shrink_to)
+            except PictureError as error:
+                return name, str(error)
+
+        taken, left = [], []
+        with _place(self._uploads, "too many uploads at once"), _working(session):
+            work = ordered_map(attempt, self._opened(files), workers=self.limits.workers, look_ahead=2)
+            with closing(work) as results:
+                for name, found in results:
+                    if isinstance(found, str):
+                        left.append(session.leave_out(name, found))
+                    else:
+                        taken.append(session.add(name, found, self.limits))
+        return taken, left
+
+    def _opened(self, files: Iterable[tuple[str, BinaryIO]]) -> Iterator[tuple[str, bytes | str]]:
+        for name, file in files:
+            head = file.read(4)
+            file.seek(0)
+            if is_zip(head):
+                yield from unpack(file, self.limits)
+            else:
+                yield name, file.read(self.limits.file_bytes + 1)
+
+    def classify(self, session: Session, k: int | None) -> Job:
+        """Start the job of a session: embed what is new, learn, predict.
+
+        Raises:
+            Refused: there are no pictures, or no knowledge.
+            Busy: the queue is full.
+        """
+        if not session.pictures:
+            raise Refused("there are no pictures yet: add some first")
+        if session.knowledge is None:
+            raise Refused("there is no knowledge yet: choose a pack, or write classes and descriptions")
+        return self.jobs.add(session.id, lambda job: self._work(job, session, k))
+
+    def _work(self, job: Job, session: Session, k: int | None) -> None:
+        base, coder = session.knowledge, self.encoder(session.encoder)
+        if base is None:
+            raise Refused("there is no knowledge yet")
+        with _working(session):
+            job.tell("reading pictures", 0, len(session.pictures))
+            features = self._features(job, session, coder)
+            cache, rows = TextCache(), []
+            prompts = base.prompts()
+            for number, own in enumerate(prompts):
+                job.tell("reading descriptions", number, len(prompts))
+                rows += embed_texts([own], coder, cache=cache)
+            job.tell("learning", 0, 1)
+            session.outcome = learn(base, coder, features, rows, k, session.outcome)
+            if self.results is not None:
+                self._keep(session, self.results / job.id)
+            job.tell("learning", 1, 1)
+
+    def _features(self, job: Job, session: Session, coder: Encoder) -> FeatureFolder:
+        pictures = list(session.pictures)
+        if session.features is None or session.features.n != len(pictures):
+            before = session.features.n if session.features else 0
+            session.features = embed_pictures(
+                pictures,
+                coder,
+                session.folder / FEATURES,
+                shard_size=_SHARD,
+                workers=self.limits.workers,
+                overwrite=True,
+                progress=lambda done, total: job.tell("reading pictures", done, total),
+            )
+            self.pictures += len(pictures) - before
+        return session.features
+
+    def _keep(self, session: Session, target: Path) -> None:
+        """Keep a finished run where the owner of the server wants it, whole or not at all."""
+        from kpl.server.downloads import write_run
+
+        part = target.with_name(f".{target.name}.partial")
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            write_run(session, part)
+            part.rename(target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    def evidence(self, session: Session, place: int, *, refit: bool) -> Evidence:
+        """Explain one picture; `refit` learns again without each of the loudest sentences.
+
+        Raises:
+            Gone: no such picture, or nothing classified.
+            Refused: a refit under a prior that was set by hand.
+            Busy: too many refits at once.
+        """
+        outcome = session.finished()
+        if not 0 <= place < len(outcome.images):
+            raise Gone(f"no such picture: there are {len(outcome.images)}, counted from 0")
+        row = outcome.images[place : place + 1]
+        if not refit:
+            return explain(outcome.method, row)[0]
+        if outcome.prior is not None:
+            raise Refused(
+                "learning again estimates the class prior anew: set the prior back to the estimated one first"
+            )
+        with _place(self._refits, "others are learning again"), _working(session):
+            return explain(outcome.method, row, refit_on=outcome.images)[0]
+
+    def one_shot(self, model: str, pictures: Sequence[tuple[str, BinaryIO]]) -> list[Any]:
+        """Classify pictures at once by a fitted model: probabilities (C,), or the reason why not, each.
+
+        Raises:
+            UnknownNameError: no such model.
+            Busy: too many at once.
+        """
+        if model not in self.models:
+            raise UnknownNameError("model", model[:100], self.models)
+        chosen = self.models[model]
+
+        def attempt(item: tuple[str, BinaryIO]) -> Any:  # noqa: ANN401 - probabilities or a reason
+            try:
+                return chosen.classify(item[1].read(self.limits.file_bytes + 1))
+            except PictureError as error:
+                return str(error)
+
+        with _place(self._pending, "too many pictures at once"):
+            if len(pictures) == 1:
+                answers = [attempt(pictures[0])]
+            else:
+                answers = list(ordered_map(attempt, pictures, workers=self.limits.workers, look_ahead=8))
+        self.pictures += len(pictures)
+        return answers
+
+
+def load_pack(name: str) -> KnowledgeBase:
+    """Load a shipped pack; a path is no pack."""
+    if name not in pack_names():
+        raise UnknownNameError("knowledge pack", name[:100], pack_names())
+    return load_knowledge(name)
+
+
+def read_base(given: Mapping[str, Any], limits: Limits) -> KnowledgeBase:
+    """Read knowledge that came over the network, within the limits."""
+    try:
+        base = KnowledgeBase.model_validate(given)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = " > ".join(str(part + 1) if isinstance(part, int) else part for part in detail["loc"])
+        raise KnowledgeError(f"{where}: {detail['msg']}" if where else detail["msg"]) from error
+    sentences = [d.text for entry in base.classes for d in entry.descriptions]
+    names = [name for entry in base.classes for name in (entry.key, entry.name, *entry.aliases)]
+    if len(base.classes) > limits.classes or len(sentences) > limits.descriptions:
+        raise TooLarge(
+            f"{len(base.classes)} classes with {len(sentences)} descriptions: at most {limits.classes} and "
+            f"{limits.descriptions} are taken here; use `kpl classify`"
+        )
+    if long := [text for text in (*sentences, *names, base.task.template) if len(text) > limits.sentence]:
+        raise TooLarge(f"a text of {len(long[0])} characters: at most {limits.sentence} are taken")
+    return base
+
+
+@contextmanager
+def _place(places: threading.Semaphore, reason: str) -> Iterator[None]:
+    if not places.acquire(blocking=False):
+        raise Busy(f"{reason}: try again in a moment")
+    try:
+        yield
+    finally:
+        places.release()
+
+
+@contextmanager
+def _working(session: Session) -> Iterator[None]:
+    with session.lock:
+        session.working += 1
+    try:
+        yield
+    finally:
+        with session.lock:
+            session.working -= 1

@@ -1,0 +1,189 @@
+"""What one user works on: pictures, knowledge and what came out, in a private folder that is removed."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from kpl.embeddings import FeatureFolder
+from kpl.images import PictureRecord, SetAside
+from kpl.knowledge import KnowledgeBase
+from kpl.server.decoding import Kept
+from kpl.server.limits import Limits
+from kpl.server.outcomes import Outcome
+from kpl.server.refusals import Busy, Gone, TooLarge
+
+__all__ = ["FEATURES", "Session", "Sessions", "shown_name"]
+
+FEATURES = "features"
+"""Name of the folder of features in a session's folder."""
+_NAME_LENGTH = 200
+
+
+def shown_name(raw: str) -> str:
+    """Return the name of a picture as it is shown and written in tables; it is never used as a path.
+
+    Example:
+        >>> shown_name("..\\\\scans//a\\x00.png")
+        'scans/a.png'
+    """
+    clean = "".join(c if c.isprintable() else "" for c in raw.replace("\\", "/"))
+    clean = clean.encode("utf-8", "replace").decode("utf-8")
+    parts = [part for part in PurePosixPath(clean).parts if part not in ("/", ".", "..")]
+    return "/".join(parts)[-_NAME_LENGTH:] or "picture"
+
+
+@dataclass
+class Session:
+    """One user's work.
+
+    Attributes:
+        id: secret; who knows it may use the session.
+        encoder: name.
+        folder: private; every name in it is the server's.
+        pictures: in order; `id` is the user's name for it, `path` the server's.
+        set_aside: files that are no pictures, with reasons.
+        knowledge: None until it is chosen.
+        features: of the first `features.n` pictures, once embedded.
+        outcome: of the last job.
+        lock: held by whoever changes it.
+    """
+
+    id: str
+    encoder: str
+    folder: Path
+    pictures: list[PictureRecord] = field(default_factory=list)
+    set_aside: list[SetAside] = field(default_factory=list)
+    knowledge: KnowledgeBase | None = None
+    features: FeatureFolder | None = None
+    outcome: Outcome | None = None
+    used: float = field(default_factory=time.monotonic)
+    working: int = 0
+    bytes_kept: int = 0
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _names: dict[str, int] = field(default_factory=dict, repr=False)
+
+    def add(self, name: str, kept: Kept, limits: Limits) -> int:
+        """Keep a picture and return its place.
+
+        Raises:
+            TooLarge: the session is full.
+        """
+        with self.lock:
+            size = len(kept.png) + len(kept.thumbnail)
+            if len(self.pictures) >= limits.pictures or self.bytes_kept + size > limits.session_bytes:
+                raise TooLarge(
+                    f"this session is full with {len(self.pictures)} pictures: use `kpl classify` for a larger folder"
+                )
+            place = len(self.pictures)
+            path = self.folder / f"{place:06d}.png"
+            path.write_bytes(kept.png)
+            self.thumbnail(place).write_bytes(kept.thumbnail)
+            self.pictures.append(PictureRecord(self._unique(shown_name(name)), path))
+            self.bytes_kept += size
+            return place
+
+    def leave_out(self, name: str, reason: str) -> SetAside:
+        """Remember a file that is no picture."""
+        left = SetAside(shown_name(name), reason)
+        with self.lock:
+            if len(self.set_aside) < 10_000:
+                self.set_aside.append(left)
+        return left
+
+    def thumbnail(self, place: int) -> Path:
+        """Where the small picture is."""
+        return self.folder / f"{place:06d}.jpg"
+
+    def finished(self) -> Outcome:
+        """Return what came out.
+
+        Raises:
+            Gone: nothing was classified yet.
+        """
+        if self.outcome is None:
+            raise Gone("nothing is classified yet: add pictures, choose knowledge and start a job")
+        return self.outcome
+
+    def _unique(self, name: str) -> str:
+        count = self._names.get(name, 0) + 1
+        self._names[name] = count
+        if count == 1:
+            return name
+        path = PurePosixPath(name)
+        return self._unique(str(path.with_name(f"{path.stem}-{count}{path.suffix}")))
+
+
+class Sessions:
+    """The sessions of a server, in one temporary folder that only its user can read."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._folder = Path(tempfile.mkdtemp(prefix="kpl-serve-"))  # made for the user alone, 0700
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    @property
+    def folder(self) -> Path:
+        """The private folder of all."""
+        return self._folder
+
+    def create(self, encoder: str) -> Session:
+        """Begin a session.
+
+        Raises:
+            Busy: there are as many as are allowed.
+        """
+        self.sweep()
+        with self._lock:
+            if len(self._sessions) >= self._limits.sessions:
+                raise Busy(f"there are {len(self._sessions)} sessions already: end one, or try again later")
+            name = secrets.token_hex(16)
+            folder = self._folder / name
+            folder.mkdir(mode=0o700)
+            made = self._sessions[name] = Session(name, encoder, folder)
+            return made
+
+    def get(self, name: str) -> Session:
+        """Return a session.
+
+        Raises:
+            Gone: there is none of this id.
+        """
+        found = self._sessions.get(name)
+        if found is None:
+            raise Gone("no such session: it was ended, or not used for long; begin another")
+        found.used = time.monotonic()
+        return found
+
+    def drop(self, name: str) -> None:
+        """End a session and remove its files.
+
+        Raises:
+            Gone: there is none of this id.
+        """
+        with self._lock:
+            found = self._sessions.pop(name, None)
+        if found is None:
+            raise Gone("no such session: it was ended already")
+        shutil.rmtree(found.folder, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """End the sessions that nobody used for long and that nothing works on."""
+        oldest = time.monotonic() - self._limits.idle_seconds
+        for session in list(self._sessions.values()):
+            if session.used < oldest and not session.working:
+                self.drop(session.id)
+
+    def close(self) -> None:
+        """Remove everything."""
+        self._sessions.clear()
+        shutil.rmtree(self._folder, ignore_errors=True)

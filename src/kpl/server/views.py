@@ -1,0 +1,185 @@
+"""From what the service knows to what goes over the wire."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kpl.encoders import catalogue, encoder_names, load_card
+from kpl.errors import KplError
+from kpl.knowledge import pack_names, read_pack_head
+from kpl.methods import Evidence
+from kpl.proxies.arrays import Floats
+from kpl.server.jobs import Job
+from kpl.server.oneshot import OneShot
+from kpl.server.outcomes import Outcome
+from kpl.server.schemas import (
+    Classified,
+    EncoderInfo,
+    EvidenceInfo,
+    JobInfo,
+    LeftOut,
+    ModelInfo,
+    OneShotAnswer,
+    PackInfo,
+    Predictions,
+    SentenceInfo,
+    SessionInfo,
+)
+from kpl.server.service import encoder_is_here
+from kpl.server.sessions import Session, shown_name
+
+__all__ = [
+    "about_evidence",
+    "about_job",
+    "about_model",
+    "about_one",
+    "about_outcome",
+    "about_session",
+    "encoders",
+    "packs",
+]
+
+_LISTED = 500  # files left out that one answer names
+
+
+def encoders() -> list[EncoderInfo]:
+    """Every encoder known by name, those that are here first."""
+    found = []
+    for name in encoder_names():
+        here = encoder_is_here(name)
+        try:
+            known = load_card(name) if here else catalogue()[name]
+        except (KplError, KeyError):
+            continue  # its files are damaged: `kpl encoders check` says how
+        found.append(
+            EncoderInfo(
+                name=name,
+                title=known.title,
+                intended_use=known.intended_use,
+                limits=known.limits,
+                licence=known.licence,
+                modalities=list(known.modalities),
+                here=here,
+            )
+        )
+    return sorted(found, key=lambda info: (not info.here, info.name != "mini", info.name))
+
+
+def packs() -> list[PackInfo]:
+    """The shipped packs that have descriptions."""
+    heads = [read_pack_head(name) for name in pack_names()]
+    return [
+        PackInfo(
+            name=head.name,
+            title=head.task.name,
+            modality=head.task.modality,
+            classes=head.classes,
+            descriptions=head.descriptions,
+        )
+        for head in heads
+        if head.descriptions
+    ]
+
+
+def about_model(name: str, held: OneShot) -> ModelInfo:
+    """Describe a fitted model."""
+    model = held.model
+    return ModelInfo(
+        name=name,
+        encoder=model.encoder_name,
+        method=model.method.name,
+        classes=list(model.keys),
+        learnt_from=sum(lot.rows for lot in model.learnt_from),
+    )
+
+
+def about_session(session: Session) -> SessionInfo:
+    """Describe a session."""
+    base = session.knowledge
+    return SessionInfo(
+        id=session.id,
+        encoder=session.encoder,
+        pictures=len(session.pictures),
+        left_out=[LeftOut(name=item.id, reason=item.reason) for item in session.set_aside[-_LISTED:]],
+        classes=[entry.key for entry in base.classes] if base else [],
+        classified=len(session.outcome.images) if session.outcome else 0,
+    )
+
+
+def about_job(job: Job) -> JobInfo:
+    """Describe a job."""
+    return JobInfo(id=job.id, state=job.state, stage=job.stage, done=job.done, total=job.total, error=job.error)
+
+
+def about_outcome(outcome: Outcome, *, with_warnings: bool = True) -> Predictions:
+    """Say what KPL and the text proxies say, with the settings in use."""
+    estimated = outcome.estimated
+    return Predictions(
+        classes=outcome.keys,
+        names=[entry.name for entry in outcome.knowledge.classes],
+        k=outcome.k,
+        most=outcome.most,
+        prior=_short(estimated if outcome.prior is None else outcome.prior),
+        estimated_prior=_short(estimated),
+        by_hand=outcome.prior is not None,
+        kpl=_columns(outcome.probabilities()),
+        text=_columns(outcome.text_probabilities()),
+        warnings=outcome.warnings() if with_warnings else [],
+    )
+
+
+def _columns(chances: Floats) -> Classified:
+    rows = np.arange(len(chances))
+    best = chances.argmax(axis=1)
+    confidence = chances[rows, best]
+    rest = chances.copy()
+    rest[rows, best] = -1.0
+    shares = np.bincount(best, minlength=chances.shape[1]) / len(chances)
+    return Classified.model_construct(
+        label=best.tolist(),
+        confidence=_short(confidence),
+        runner_up=rest.argmax(axis=1).tolist(),
+        share=_short(shares),
+    )
+
+
+def _short(values: Floats) -> list[float]:
+    return [float(value) for value in np.round(values, 4).tolist()]
+
+
+def about_evidence(place: int, outcome: Outcome, evidence: Evidence) -> EvidenceInfo:
+    """Say why a picture went to its class."""
+    classes = outcome.knowledge.classes
+    return EvidenceInfo(
+        place=place,
+        name=outcome.ids[place],
+        winner=evidence.winner,
+        runner_up=evidence.runner_up,
+        text_margin=evidence.text_margin,
+        proxy_margin=evidence.proxy_margin,
+        text_label=int(outcome.text_probabilities()[place].argmax()),
+        sentences=[
+            SentenceInfo(
+                class_index=s.class_index,
+                index=s.index,
+                text=classes[s.class_index].descriptions[s.index].text,
+                text_share=s.text_share,
+                proxy_effect=s.proxy_effect,
+            )
+            for s in evidence.sentences
+        ],
+    )
+
+
+def about_one(name: str, keys: tuple[str, ...], answer: Floats | str) -> OneShotAnswer:
+    """Say what a fitted model says of one picture."""
+    if isinstance(answer, str):
+        return OneShotAnswer(name=shown_name(name), label=None, confidence=None, probabilities={}, error=answer)
+    best = int(answer.argmax())
+    return OneShotAnswer(
+        name=shown_name(name),
+        label=keys[best],
+        confidence=round(float(answer[best]), 6),
+        probabilities={key: round(float(p), 6) for key, p in zip(keys, answer, strict=True)},
+        error=None,
+    )
