@@ -24,7 +24,7 @@ _HEAD = """\
 # or let a language model write them; what you wrote stays as it is:
 #   kpl knowledge write {file} --llm http://localhost:11434/v1 --model qwen3:8b --per-class 50
 # Check the file with
-#   kpl knowledge check {file}
+#   kpl knowledge lint {file}
 kpl_knowledge: 2
 task:
   name: {name}

@@ -17,7 +17,7 @@ from kpl.knowledge.schema import KnowledgeBase
 from kpl.knowledge.shapes import Tidied, drop_faults, to_document
 from kpl.knowledge.source import SUFFIXES, parse_source, read_source
 
-__all__ = ["load_knowledge", "load_tidied", "validate"]
+__all__ = ["find_source", "load_knowledge", "load_tidied", "validate", "validate_document"]
 
 
 def load_knowledge(name_or_path: str | Path) -> KnowledgeBase:
@@ -38,14 +38,18 @@ def load_knowledge(name_or_path: str | Path) -> KnowledgeBase:
     return _load(name_or_path, tidy=False)[0]
 
 
-def validate(source: Source, *, unfinished: bool = False) -> KnowledgeBase:
+def validate(source: Source, *, unfinished: bool = False, faulty: bool = False) -> KnowledgeBase:
     """Judge what was read from a file; `unfinished` allows classes without descriptions beside others that have them.
+
+    With `faulty` the entries that `load_tidied` would drop are looked past.
 
     Raises:
         KnowledgeError: names the file, the line, the class and the mend.
     """
     document, line_of = to_document(source)
-    return _validate(source.name, document, line_of, unfinished=unfinished)
+    if faulty:
+        document, line_of, _ = drop_faults(document, line_of)
+    return validate_document(source.name, document, line_of, unfinished=unfinished)
 
 
 def load_tidied(name_or_path: str | Path) -> tuple[KnowledgeBase, Tidied]:
@@ -57,24 +61,25 @@ def load_tidied(name_or_path: str | Path) -> tuple[KnowledgeBase, Tidied]:
 
 
 def _load(name_or_path: str | Path, *, tidy: bool) -> tuple[KnowledgeBase, Tidied]:
-    source = _find(name_or_path)
+    source = find_source(name_or_path)
     document, line_of = to_document(source)
     dropped = Tidied()
     if tidy:
         document, line_of, dropped = drop_faults(document, line_of)
-    return _validate(source.name, document, line_of), dropped
+    return validate_document(source.name, document, line_of), dropped
 
 
-def _validate(
+def validate_document(
     name: str, document: dict[str, Any], line_of: Callable[[Place], int | None], *, unfinished: bool = False
 ) -> KnowledgeBase:
+    """Judge data in KPL's own shape, as `validate` does."""
     try:
         return KnowledgeBase.model_validate(document, context={"unfinished": unfinished})
     except ValidationError as error:
         raise explain(error, name, document, line_of) from error
 
 
-def _find(name_or_path: str | Path) -> Source:
+def find_source(name_or_path: str | Path) -> Source:
     """Tell packs from files: a pack's bare name wins, so that a folder of the same name does not hide it."""
     name = str(name_or_path)
     if name in pack_names():

@@ -33,12 +33,13 @@ class KnowledgeFile:
         KnowledgeError: as by `load_knowledge`; also a plain file of sentences, which has no place for provenance.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, faulty: bool = False) -> None:
+        """Open a file; `faulty` allows empty and repeated descriptions, which are to be mended."""
         self.path = path
         self._is_json = path.suffix.lower() == ".json"
         self._raw = read_bytes(path)
         source = parse_source(str(path), self._raw, is_json=self._is_json)
-        self.knowledge = validate(source, unfinished=True)
+        self.knowledge = validate(source, unfinished=True, faulty=faulty)
         if "kpl_knowledge" not in source.data:
             raise KnowledgeError(f"{path}: a plain file of sentences: bring it in with 'kpl knowledge convert' first")
         self._data: dict[str, Any] = source.data
@@ -70,6 +71,19 @@ class KnowledgeFile:
         held[position] = entry
         if description.provenance and description.provenance.reviewed_on:
             self._set_version()
+
+    def texts(self, number: int) -> list[str]:
+        """Return the descriptions of the class at this index as the file has them."""
+        entries = self._data["classes"][number].get("descriptions") or []
+        return [str((entry.get("text") if isinstance(entry, dict) else entry) or "") for entry in entries]
+
+    def change_text(self, number: int, position: int, text: str) -> None:
+        """Give the description at this place another text; whatever else it states stays."""
+        held = self._data["classes"][number]["descriptions"]
+        entry = {**held[position], "text": text} if isinstance(held[position], dict) else text
+        if self._edit:
+            self._edit.replace(number, position, entry)
+        held[position] = entry
 
     def remove_descriptions(self, number: int, positions: Sequence[int]) -> None:
         """Take descriptions out of a class, and the absent sentences that are paired with them.

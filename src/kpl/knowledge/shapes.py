@@ -13,15 +13,17 @@ from kpl.errors import KnowledgeError
 from kpl.knowledge.folding import fold_sentence
 from kpl.knowledge.places import Place, Source
 
-__all__ = ["REFUSAL", "Tidied", "drop_faults", "to_document"]
+__all__ = ["REFUSAL", "Tidied", "drop_faults", "find_faults", "to_document"]
 
 _VERSION = "kpl_knowledge"
 _ITEM_KEYS = ("id", "feature")
 
 REFUSAL = re.compile(
-    r"\b(as an? (ai|language model)|i am an? (ai|language model)|(i'm|i am) sorry|^sorry|"
+    r"\b(as an? (ai|language model)|i am an? (ai|language model)|(i'm|i am) sorry|^sorry|unfortunately, i\b|"
     r"i (cannot|can't|am (not able|unable)) (accurately |physically )?(to )?"
-    r"(provide|describe|generate|see|answer|perform|access|assist))",
+    r"(provide|describe|generate|see|answer|perform|access|assist)|"
+    r"i (do not|don't) have (access|enough|personal|information|the (ability|capability|capacity))|"
+    r"it is (difficult|impossible|not possible|hard) (for me )?to (accurately )?(describe|provide|determine))",
     re.IGNORECASE,
 )
 """How a language model says that it wrote no description."""
@@ -88,16 +90,12 @@ def drop_faults(
         return document, line_of, Tidied()
     counts = {"empty": 0, "repeated": 0, "refused": 0}
     kept: dict[int, list[int]] = {}
-    tidy = []
-    for number, entry in enumerate(classes):
-        entries = entry.get("descriptions") if isinstance(entry, dict) else None
-        if isinstance(entries, list):
-            reasons = _faults(entries)
-            for reason in filter(None, reasons):
-                counts[reason] += 1
-            kept[number] = [i for i, reason in enumerate(reasons) if reason is None]
-            entry = {**entry, "descriptions": [entries[i] for i in kept[number]]}
-        tidy.append(entry)
+    tidy = list(classes)
+    for number, reasons in find_faults(document).items():
+        for reason in filter(None, reasons):
+            counts[reason] += 1
+        kept[number] = [i for i, reason in enumerate(reasons) if reason is None]
+        tidy[number] = {**tidy[number], "descriptions": [tidy[number]["descriptions"][i] for i in kept[number]]}
 
     def original_line(place: Place) -> int | None:
         if len(place) > 3 and place[2] == "descriptions" and isinstance(place[1], int) and isinstance(place[3], int):
@@ -105,6 +103,17 @@ def drop_faults(
         return line_of(place)
 
     return {**document, "classes": tidy}, original_line, Tidied(**counts)
+
+
+def find_faults(document: dict[str, Any]) -> dict[int, list[str | None]]:
+    """Name, for every class with a list of descriptions, the reason to drop each entry, or None for none."""
+    classes = document.get("classes")
+    lists = {
+        number: entry["descriptions"]
+        for number, entry in enumerate(classes if isinstance(classes, list) else ())
+        if isinstance(entry, dict) and isinstance(entry.get("descriptions"), list)
+    }
+    return {number: _faults(entries) for number, entries in lists.items()}
 
 
 def _faults(entries: list[Any]) -> list[str | None]:
@@ -116,10 +125,10 @@ def _faults(entries: list[Any]) -> list[str | None]:
         reason = None
         if text is None or (isinstance(text, str) and not any(character.isalpha() for character in text)):
             reason = "empty"
-        elif isinstance(text, str) and REFUSAL.search(text):
-            reason = "refused"
         elif isinstance(text, str) and fold_sentence(text) in seen:
             reason = "repeated"
+        elif isinstance(text, str) and REFUSAL.search(text):
+            reason = "refused"
         if isinstance(text, str):
             seen.add(fold_sentence(text))
         reasons.append(reason)

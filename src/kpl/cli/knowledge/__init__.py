@@ -5,13 +5,13 @@ from __future__ import annotations
 import typer
 
 from kpl.cli.knowledge.authoring import new, write
-from kpl.cli.knowledge.checking import check
 from kpl.cli.knowledge.converting import convert
+from kpl.cli.knowledge.linting import lint, rules
 from kpl.cli.knowledge.looking import packs, schema, show
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Write knowledge bases, look at them, check them, convert other files.")
 
-for _command in (new, write, schema, packs, show, check, convert):
+for _command in (new, write, schema, packs, show, lint, rules, convert):
     app.command()(_command)

@@ -1,17 +1,14 @@
-"""What the schema cannot judge: sentences longer than an encoder reads, other modalities, and doubtful sentences."""
+"""What the schema cannot judge: sentences longer than an encoder reads, and other modalities."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from kpl.errors import KnowledgeError
-from kpl.knowledge.folding import fold_name, fold_sentence
+from kpl.knowledge.folding import fold_name
 from kpl.knowledge.schema import KnowledgeBase
-from kpl.knowledge.shapes import REFUSAL
 
-__all__ = ["Doubt", "check_tokens", "count_prompt_tokens", "find_doubts", "fits_modality"]
+__all__ = ["check_tokens", "count_prompt_tokens", "fits_modality"]
 
 
 def count_prompt_tokens(kb: KnowledgeBase, count_tokens: Callable[[str], int]) -> list[list[int]]:
@@ -69,40 +66,3 @@ def fits_modality(kb: KnowledgeBase, modalities: Iterable[str]) -> bool:
     if not allowed:
         return True
     return kb.task.modality is not None and fold_name(kb.task.modality).removesuffix("s") in allowed
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """Something allowed but probably not meant; `description` counts from 1, None stands for the whole base."""
-
-    class_key: str | None
-    description: int | None
-    reason: str
-
-
-_GLUED = re.compile(r"^[a-z]+[A-Z][a-z]|^[,;:)]")
-_WHOLE = re.compile(r"^[A-Z].*\.$")
-
-
-def find_doubts(kb: KnowledgeBase) -> list[Doubt]:
-    """List what a person should look at: refusals, damaged beginnings, sentences two classes share, the template."""
-    if kb.names_only:
-        return [Doubt(None, None, "class names and no descriptions: write them with 'kpl knowledge write'")]
-    doubts = []
-    owners: dict[str, str] = {}
-    whole = total = 0
-    for entry in kb.classes:
-        for number, description in enumerate(entry.descriptions, start=1):
-            total += 1
-            whole += bool(_WHOLE.match(description.text))
-            if REFUSAL.search(description.text):
-                doubts.append(Doubt(entry.key, number, "reads like a language model's refusal"))
-            elif _GLUED.search(description.text):
-                doubts.append(Doubt(entry.key, number, "its beginning looks cut or glued to another word"))
-            owner = owners.setdefault(fold_sentence(description.text), entry.key)
-            if owner != entry.key:
-                doubts.append(Doubt(entry.key, number, f"also said of {owner!r}, so it tells the two apart by nothing"))
-    if 2 * whole > total and not kb.task.template.startswith("{description}"):
-        reason = f"most descriptions are whole sentences, but the template goes on to them: {kb.task.template!r}"
-        doubts.append(Doubt(None, None, f"{reason}; '{{description}}' alone may fit better"))
-    return doubts

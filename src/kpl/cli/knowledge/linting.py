@@ -1,0 +1,97 @@
+"""`kpl knowledge lint` and `rules`: everything in a knowledge file that a person should mend or know."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kpl.cli.knowledge.saying import Knowledge, say
+from kpl.knowledge import RULES, Finding, fix_knowledge, lint_knowledge
+
+if TYPE_CHECKING:
+    from kpl.knowledge.lint.encoded import EncoderRules
+
+__all__ = ["lint", "rules"]
+
+
+def lint(
+    knowledge: Knowledge,
+    encoder: Annotated[
+        str | None, typer.Option(help="Also count tokens, unknown words and near-duplicates as this encoder does.")
+    ] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend what can be mended safely; comments and order stay.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="Findings of each rule to print; 0 prints all.")] = 20,
+) -> None:
+    """Look through a knowledge file for everything that a person should mend or know.
+
+    The exit code is 1 where there is an error or a warning, 0 where there are only notices. A finding that is meant is
+    set aside in the file with "ignore: [{rule: K301, reason: ...}]" at the sentence, the class or the top.
+
+    Examples:
+
+      kpl knowledge lint my-classes.yaml --encoder mini
+
+      kpl knowledge lint my-classes.yaml --fix
+    """
+    mended = fix_knowledge(knowledge) if fix else {}
+    report = lint_knowledge(knowledge, [_encoder_rules(encoder)] if encoder else [])
+    if as_json:
+        typer.echo(json.dumps({**report.to_json(), "fixed": mended}, indent=1, ensure_ascii=False))
+        raise typer.Exit(int(report.failed))
+    shown: dict[str, int] = {}
+    for finding in report.findings:
+        code = finding.rule.code
+        shown[code] = shown.get(code, 0) + 1
+        if not limit or shown[code] <= limit:
+            say(_line(finding))
+    for code, count in shown.items():
+        if limit and count > limit:
+            say(f"... and {count - limit} more of {code} ({RULES[code].name}): --limit 0 prints all")
+    for code, count in mended.items():
+        say(f"mended {code} ({RULES[code].name}): {count} {RULES[code].fix}")
+    kinds = ("error", "warning", "notice")
+    counts = ", ".join(f"{sum(f.rule.severity == kind for f in report.findings)} {kind}s" for kind in kinds)
+    silenced = f", {len(report.silenced)} set aside with a reason" if report.silenced else ""
+    say(f"{knowledge}: {report.classes} classes, {report.descriptions} descriptions: {counts}{silenced}")
+    raise typer.Exit(int(report.failed))
+
+
+def rules() -> None:
+    """List the rules of lint: code, name, severity, and why.
+
+    Example:
+
+      kpl knowledge rules
+    """
+    table = Table("code", "name", "severity", "why", "--fix")
+    for rule in RULES.values():
+        table.add_row(rule.code, rule.name, rule.severity, Text(rule.why), rule.fix)
+    Console().print(table)
+
+
+def _line(finding: Finding) -> str:
+    quoted = f" · {finding.text if len(finding.text) <= 80 else finding.text[:79] + '…'}" if finding.text else ""
+    return f"{finding}{quoted}"
+
+
+def _encoder_rules(name: str) -> EncoderRules:
+    from kpl.encoders import load_encoder
+    from kpl.knowledge.lint.encoded import EncoderRules
+
+    loaded = load_encoder(name)
+    return EncoderRules(
+        name,
+        loaded.context_length,
+        loaded.card.modalities,
+        loaded.count_tokens,
+        loaded.unknown_words,
+        loaded.encode_texts,
+    )
