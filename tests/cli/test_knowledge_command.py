@@ -6,12 +6,13 @@ import json
 import re
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import kpl.encoders
 from kpl.cli.knowledge import app
-from kpl.errors import KnowledgeError, OutputError, UnknownNameError
+from kpl.errors import OutputError, UnknownNameError
 from kpl.knowledge import load_knowledge
 
 PLAIN = {"disc": ["a round [b]outline[/b]", "."], "box": ["four corners"]}
@@ -41,6 +42,7 @@ def encoder(monkeypatch):
         card=SimpleNamespace(modalities=("blood smear",)),
         context_length=12,
         count_tokens=lambda sentence: len(sentence.split()),
+        encode_texts=lambda sentences: np.eye(len(sentences), dtype=np.float32),
         unknown_words=lambda sentence: [word for word in sentence.split() if word == "corners"],
     )
     monkeypatch.setattr(kpl.encoders, "load_encoder", lambda _name: fake, raising=False)
@@ -69,36 +71,47 @@ def test_show_prints_prompts_as_they_are(tidy):
 
 def test_a_list_of_names_can_be_seen_checked_and_copied(tmp_path):
     assert "a photo of apple pie." in run("show", "food-101", "apple_pie")
-    assert "1 to look at" in run("check", "food-101")
+    assert "K406 notice" in run("lint", "food-101")
     run("convert", "food-101", tmp_path / "mine.yaml")
     assert load_knowledge(tmp_path / "mine.yaml") == load_knowledge("food-101")
 
 
-def test_check_counts(tidy, plain):
-    told = run("check", tidy)
-    assert "disc" in told
-    assert "no errors, 0 to look at" in told
-    with pytest.raises(KnowledgeError, match="the sentence is empty"):
-        run("check", plain)
+def test_lint_tells_and_fails_or_not(tidy, plain):
+    told = CliRunner().invoke(app, ["lint", str(plain)])
+    assert told.exit_code == 1
+    assert "K101 error: class 'disc', description 2: no letter in it" in told.stdout
+    assert "K401" in told.stdout
+    assert "2 classes, 3 descriptions: 1 errors" in told.stdout
+    assert CliRunner().invoke(app, ["lint", "blood-cells"]).exit_code == 0
+    report = json.loads(CliRunner().invoke(app, ["lint", str(plain), "--json"]).stdout)
+    assert report["failed"]
+    assert report["counts"]["K101"] == 1
 
 
-def test_check_with_an_encoder(tidy, encoder):
-    told = run("check", tidy, "--encoder", "mini")
-    assert "mini reads at most 12 tokens: no prompt is cut" in told
+def test_lint_mends(tidy):
+    tidy.write_text(tidy.read_text().replace("[b]", "<b>").replace("[/b]", "</b>"))
+    told = run("lint", tidy, "--fix")
+    assert "mended K107 (markup): 1 markup removed" in told
+    assert load_knowledge(tidy).classes[0].descriptions[0].text == "a round outline"
+
+
+def test_lint_with_an_encoder(tidy, encoder):
+    told = run("lint", tidy, "--encoder", "mini")
     assert "the modality is toys, but mini is made for blood smear" in told
     assert "words that mini does not know: corners (1)" in told
     encoder.context_length = 9
-    with pytest.raises(KnowledgeError, match="description 1: 10 tokens"):
-        run("check", tidy, "--encoder", "mini")
+    assert "10 tokens with the template, mini reads at most 9" in run("lint", tidy, "--encoder", "mini")
 
 
-def test_check_shortens_long_lists(tmp_path, encoder):
+def test_lint_shortens_long_lists(tmp_path):
     path = tmp_path / "many.json"
     path.write_text(json.dumps({"a": [f"isThe thing{i}" for i in range(30)], "b": ["fine"]}))
-    encoder.unknown_words = lambda sentence: sentence.split()
-    told = run("check", path, "--encoder", "mini")
-    assert "... and 10 more to look at" in told
-    assert "and 12 more" in told
+    assert "... and 10 more of K105 (glued): --limit 0 prints all" in run("lint", path)
+    assert "more of" not in run("lint", path, "--limit", "0")
+
+
+def test_rules_are_listed():
+    assert "K301" in run("rules")
 
 
 def test_convert_tells_what_it_dropped(plain, tmp_path):

@@ -11,7 +11,6 @@ from kpl.knowledge.lint.linting import lint_knowledge
 from kpl.knowledge.lint.rules import RULES
 from kpl.knowledge.lint.sentences import cleaned
 from kpl.knowledge.packs import pack_names
-from kpl.knowledge.rewriting import KnowledgeFile
 
 __all__ = ["fix_knowledge"]
 
@@ -29,6 +28,8 @@ def fix_knowledge(path: str | Path) -> dict[str, int]:
         KnowledgeError: a shipped pack, a plain file, or a file that lint cannot look past.
         OutputError: the file cannot be written.
     """
+    from kpl.knowledge.rewriting import KnowledgeFile  # only here: to look needs no YAML editor
+
     if str(path) in pack_names():
         raise KnowledgeError(f"{path} is a shipped pack: copy it with 'kpl knowledge import {path} --as NAME' first")
     report = lint_knowledge(path)
