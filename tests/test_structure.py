@@ -37,6 +37,7 @@ ROOMS = (
     "testing",
     "evaluation",
     "runs",
+    "report",
     "server",
     "cli",
 )

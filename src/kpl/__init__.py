@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kpl.knowledge import KnowledgeBase, load_knowledge
     from kpl.methods import KPL, METHODS, Method, explain, make_method
     from kpl.rendered import draw_demo
+    from kpl.report import write_report
     from kpl.runs import Model, calibrate, classify, evaluate, fit, load_model, open_run, update
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "open_run",
     "read_labels",
     "update",
+    "write_report",
 ]
 
 _ROOMS = {
@@ -63,6 +65,7 @@ _ROOMS = {
     "knowledge": ("KnowledgeBase", "load_knowledge"),
     "methods": ("KPL", "METHODS", "Method", "explain", "make_method"),
     "rendered": ("draw_demo",),
+    "report": ("write_report",),
     "runs": ("Model", "calibrate", "classify", "evaluate", "fit", "load_model", "open_run", "update"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}

@@ -59,6 +59,7 @@ def test_a_run_is_told_and_written_alike(job):
         "predictions.csv",
         "run.json",
         "texts.safetensors",
+        "thumbnails.safetensors",
     ]
     assert not job.partial.exists()
 
@@ -143,6 +144,7 @@ def test_features_give_what_pictures_give(job):
     assert result.embed_seconds is None, "there is no pace to tell of"
     assert job.encoder.image_batches == before, "no picture is embedded again"
     kept = {name: data for name, data in tree(job.out).items() if not name.startswith("features/")}
+    assert kept.pop("thumbnails.safetensors")
     assert kept == {name: data for name, data in tree(job.folder / "again").items() if not name.startswith("features/")}
 
 

@@ -131,6 +131,13 @@ def classify(
             overwrite=overwrite,
             progress=progress,
         )
+    _report_on(result)
+
+
+def _report_on(result: RunResult) -> None:
+    from kpl.report import write_report
+
+    write_report(result.out)
     print_result(result)
 
 
@@ -168,3 +175,5 @@ def print_result(result: RunResult) -> None:
         console.print(Text(f"Note: {warning}", style="yellow"), soft_wrap=True)
     files = "predictions.csv, run.json" + (", evidence.csv" if (result.out / "evidence.csv").exists() else "")
     console.print(Text(f"Written to {result.out}/: {files}"), soft_wrap=True)
+    if (result.out / "report.html").exists():
+        console.print(Text(f"Look at it: {result.out / 'report.html'}", style="bold"), soft_wrap=True)

@@ -27,18 +27,16 @@ def demo(
       kpl demo --out demo/
     """
     from kpl.rendered import draw_demo
+    from kpl.report import write_report
     from kpl.runs import classify, evaluate
 
     console = Console()
     with stages() as progress:
         pictures = draw_demo(out, count=count, seed=seed, progress=lambda done, total: progress("drawing", done, total))
         result = classify(pictures, knowledge="blood-cells", out=out / "run", with_evidence=True, progress=progress)
-        scored = evaluate(
-            out / "run",
-            labels=out / "truth.csv",
-            methods=("names", "cupl", "text", "kpl"),
-            progress=progress,
-        )
+        methods = ("names", "cupl", "text", "kpl")
+        scored = evaluate(out / "run", labels=out / "truth.csv", methods=methods, progress=progress)
+        report = write_report(out / "run", labels=out / "truth.csv", methods=methods)
     print_result(result)
     console.print()
     print_evaluation(scored)
@@ -49,5 +47,6 @@ def demo(
         (out / "run" / "predictions.csv", "what KPL says of each, and how sure it is"),
         (out / "run" / "evidence.csv", "the sentences that spoke for and against"),
         (out / "run" / "run.json", "what was run on what"),
+        (report, "all of it with the pictures, to open in a browser"),
     ):
         console.print(f"  {path}  {what}", highlight=False, soft_wrap=True)

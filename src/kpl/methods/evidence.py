@@ -10,7 +10,7 @@ Two different things, never passed off as each other:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from kpl.proxies.arrays import Floats, Images, chunks
 from kpl.proxies.retrieval import best_k
 from kpl.proxies.sums import sum_images
 
-__all__ = ["Evidence", "Sentence", "explain"]
+__all__ = ["Evidence", "Sentence", "explain", "text_shares"]
 
 
 @dataclass(frozen=True)
@@ -98,22 +98,45 @@ def _rows(images: Images) -> NDArray[np.float64]:
     return np.concatenate(list(chunks(images)))
 
 
+def text_shares(
+    image: Floats,
+    descriptions: Sequence[NDArray[np.floating]],
+    chosen: Sequence[NDArray[np.intp]],
+    winner: int,
+    runner_up: int,
+) -> tuple[Sentence, ...]:
+    """Split the margin between two text proxies by sentence, those that speak for the winner first.
+
+    Args:
+        image: (d,) unit row.
+        descriptions: of every class, (m_c, d) unit rows.
+        chosen: of every class, the indices of the descriptions that its text proxy is made of.
+        winner, runner_up: class indices.
+
+    Example:
+        >>> texts = [np.eye(2)[:1], np.eye(2)[1:]]
+        >>> found = text_shares(np.array([0.8, 0.6]), texts, [np.array([0]), np.array([0])], 0, 1)
+        >>> [round(sentence.text_share, 1) for sentence in found]
+        [0.8, -0.6]
+    """
+    found = []
+    for class_index, sign in ((winner, 1.0), (runner_up, -1.0)):
+        kept = np.asarray(descriptions[class_index], dtype=np.float64)[chosen[class_index]]
+        length = float(np.linalg.norm(kept.sum(axis=0))) or 1.0  # descriptions that cancel out have a proxy of zeros
+        parts = sign * (kept @ image) / length
+        found += [
+            Sentence(class_index, int(j), float(part)) for j, part in zip(chosen[class_index], parts, strict=True)
+        ]
+    return tuple(sorted(found, key=lambda sentence: -sentence.text_share))
+
+
 def _text_evidence(method: Method, image: Floats, scores: Floats, winner: int, runner_up: int) -> Evidence:
-    sentences = _shares(method, image, winner, +1.0) + _shares(method, image, runner_up, -1.0)
-    sentences.sort(key=lambda s: -s.text_share)
-    margin = float(sum(s.text_share for s in sentences))
-    return Evidence(winner, runner_up, margin, float(scores[winner] - scores[runner_up]), tuple(sentences))
-
-
-def _shares(method: Method, image: Floats, class_index: int, sign: float) -> list[Sentence]:
-    rows = method.descriptions_[class_index]
-    chosen = method.text_.chosen[class_index]
+    chosen = method.text_.chosen
     if getattr(method, "retrieval", "dataset") == "image":
-        chosen = best_k(rows @ image, method.k)
-    kept = rows[chosen]
-    length = float(np.linalg.norm(kept.sum(axis=0))) or 1.0  # descriptions that cancel out have a proxy of zeros
-    parts = sign * (kept @ image) / length
-    return [Sentence(class_index, int(j), float(part)) for j, part in zip(chosen, parts, strict=True)]
+        chosen = tuple(best_k(rows @ image, method.k) for rows in method.descriptions_)
+    sentences = text_shares(image, method.descriptions_, chosen, winner, runner_up)
+    margin = float(sum(s.text_share for s in sentences))
+    return Evidence(winner, runner_up, margin, float(scores[winner] - scores[runner_up]), sentences)
 
 
 def _with_refits(

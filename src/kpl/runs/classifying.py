@@ -42,6 +42,7 @@ from kpl.runs.models import Model, known_base, load_model
 from kpl.runs.plan import Plan
 from kpl.runs.predictions import write_predictions
 from kpl.runs.texts import wanted_prompts
+from kpl.runs.thumbnails import keep_thumbnails, kept_rows
 from kpl.runs.warnings import result_warnings, text_warnings
 
 __all__ = ["DEFAULT_ENCODER", "Progress", "RunResult", "Source", "about", "checked_encoder", "classify"]
@@ -152,7 +153,8 @@ def classify(
         began = time.perf_counter()
         features = source.features(coder, work / FEATURES_FOLDER, lambda done, total: tell("pictures", done, total))
         embedded = time.perf_counter()
-        job = _Job(work, base, coder, chosen, features, deciding, trusted.content_hash() if trusted else None, learnt)
+        known = trusted.content_hash() if trusted else None
+        job = _Job(work, base, coder, chosen, features, deciding, known, learnt, source.found)
         winners, warnings = job.run(tell, with_evidence=with_evidence)
         counts = dict(zip(job.keys, np.bincount(winners, minlength=len(job.keys)).tolist(), strict=True))
         job.write_summary(counts, warnings, source.other_files)
@@ -268,6 +270,7 @@ class _Job:
     deciding: Deciding
     calibration: str | None
     model: Model | None
+    found: Found | None
 
     @property
     def keys(self) -> list[str]:
@@ -284,16 +287,21 @@ class _Job:
         answered = self.deciding.answered(self._blocks())
         winners = write_predictions(self.work / "predictions.csv", ids, self.keys, self._blocks(), answered)
         text = np.concatenate([(c @ self.method.text_.proxies.T).argmax(axis=1) for c in chunks(self.features)])
+        if self.found:
+            confidence = np.concatenate([block.max(axis=1) for block in self._blocks()])
+            rows = kept_rows(winners, text, confidence, len(self.keys))
+            keep_thumbnails(self.work, self.found.pictures, ids, rows)
         (self.work / "evidence.csv").unlink(missing_ok=True)  # of an interrupted run with other options
         if with_evidence:
-            rows = explain(
+            evidence = explain(
                 self.method,
                 self.features,
                 refit_on=None if self.model else self.features,
                 progress=lambda done, total: tell("evidence", done, total),
             )
-            write_evidence(self.work / "evidence.csv", ids, rows, self.knowledge)
-        save_texts(self.work, descriptions, np.concatenate(names))
+            write_evidence(self.work / "evidence.csv", ids, evidence, self.knowledge)
+        reads = self.method.reads == "descriptions"
+        save_texts(self.work, descriptions, np.concatenate(names), self.method.text_, of_descriptions=reads)
         write_knowledge(self.knowledge, self.work / KNOWLEDGE_FILE, overwrite=True)
         warnings = text_warnings(self.knowledge, self.encoder)
         warnings += result_warnings(self.method, winners, text, self.keys)
@@ -350,6 +358,7 @@ def about(base: KnowledgeBase, encoder: Encoder) -> dict[str, Any]:
             "name": card.name,
             "intended_use": card.intended_use,
             "licence": card.licence,
+            "logit_scale": encoder.logit_scale,
             "sources": [{"hub_id": source.hub_id, "revision": source.revision} for source in card.sources],
             "files": dict(card.files),
         },

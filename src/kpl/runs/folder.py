@@ -6,7 +6,9 @@ evidence.csv         with --explain: the sentences for and against each predicti
 run.json             plan, versions, content hashes, counts, what was set aside, warnings; same inputs, same bytes
 log.json             command line, times, machine: what differs from run to run
 knowledge.json       the knowledge as it was used
-texts.safetensors    features of the prompts, one array a class, and of the class names
+texts.safetensors    features of the prompts, one array a class, of the class names, and the text proxies made of them
+thumbnails.safetensors  small pictures for the report, WebP, by row; absent when the run was given features
+report.html          what came out, to look at; `kpl report` writes it again
 features/            the image features, as `kpl embed` writes them
 """
 
@@ -29,6 +31,7 @@ from safetensors.numpy import load_file, save
 from kpl.embeddings import FeatureFolder, open_features, write_atomically
 from kpl.errors import FeaturesError, OutputError
 from kpl.knowledge import KnowledgeBase, load_knowledge
+from kpl.proxies.retrieval import TextProxies
 
 __all__ = ["FEATURES_FOLDER", "KNOWLEDGE_FILE", "RUN_FILE", "Run", "is_run", "new_run_folder", "open_run", "save_texts"]
 
@@ -49,6 +52,8 @@ class Run:
         features: of the images, a re-iterable source of chunks.
         descriptions: per class (m_c, d).
         names: (C, d) features of the class-name prompts.
+        text_proxies: (C, d) that the method began from; None in a multi-label run.
+        chosen: per class the indices of the descriptions in its text proxy; None where the method reads other texts.
     """
 
     path: Path
@@ -57,6 +62,8 @@ class Run:
     features: FeatureFolder
     descriptions: list[NDArray[np.float32]]
     names: NDArray[np.float32]
+    text_proxies: NDArray[np.float64] | None = None
+    chosen: list[NDArray[np.intp]] | None = None
 
     @property
     def predictions_file(self) -> Path:
@@ -93,6 +100,7 @@ def open_run(path: str | Path) -> Run:
             raise FeaturesError(f"{str(path)!r}: its {KNOWLEDGE_FILE} was changed after the run: classify again")
         descriptions = [texts[f"class-{c:05d}"] for c in range(len(knowledge.classes))]
         names = texts["names"]
+        chosen = [texts[f"chosen-{c:05d}"] for c in range(len(descriptions))] if "chosen-00000" in texts else None
     except (KeyError, TypeError) as error:
         raise FeaturesError(f"{str(path)!r}: its {RUN_FILE} or {_TEXTS} is damaged: classify again") from error
     return Run(
@@ -102,13 +110,27 @@ def open_run(path: str | Path) -> Run:
         features=open_features(path / FEATURES_FOLDER),
         descriptions=descriptions,
         names=names,
+        text_proxies=texts.get("proxies"),
+        chosen=chosen,
     )
 
 
-def save_texts(folder: Path, descriptions: list[NDArray[np.float32]], names: NDArray[np.float32]) -> None:
-    """Write the text features of a run."""
-    arrays = {f"class-{c:05d}": np.ascontiguousarray(rows) for c, rows in enumerate(descriptions)}
-    write_atomically(folder / _TEXTS, save({**arrays, "names": np.ascontiguousarray(names)}))
+def save_texts(
+    folder: Path,
+    descriptions: list[NDArray[np.float32]],
+    names: NDArray[np.float32],
+    text: TextProxies | None = None,
+    *,
+    of_descriptions: bool = True,
+) -> None:
+    """Write the text features of a run, and the text proxies with what they were made of."""
+    arrays: dict[str, NDArray[Any]] = {f"class-{c:05d}": rows for c, rows in enumerate(descriptions)}
+    arrays["names"] = names
+    if text is not None:
+        arrays["proxies"] = text.proxies
+        if of_descriptions:
+            arrays |= {f"chosen-{c:05d}": rows.astype(np.int64) for c, rows in enumerate(text.chosen)}
+    write_atomically(folder / _TEXTS, save({name: np.ascontiguousarray(rows) for name, rows in arrays.items()}))
 
 
 @contextmanager

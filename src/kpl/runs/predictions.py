@@ -13,7 +13,7 @@ from kpl.errors import FeaturesError
 from kpl.proxies.arrays import Floats
 from kpl.runs.tables import write_csv
 
-__all__ = ["read_answered", "read_predictions", "write_predictions"]
+__all__ = ["read_answered", "read_predictions", "read_runners", "write_predictions"]
 
 _FIXED = ("image", "label", "confidence", "margin", "runner_up")
 
@@ -89,3 +89,10 @@ def read_answered(path: Path) -> NDArray[np.bool_]:
     """Say which images of a `predictions.csv` that was read before have a label, (n,)."""
     with path.open(encoding="utf-8", newline="") as file:
         return np.array([bool(row[1]) for row in csv.reader(file)][1:])
+
+
+def read_runners(path: Path, classes: Sequence[str]) -> NDArray[np.intp]:
+    """Return the runner-up of each image of a `predictions.csv` that was read before, (n,) class indices."""
+    position = {key: c for c, key in enumerate(classes)}
+    with path.open(encoding="utf-8", newline="") as file:
+        return np.array([position[row[4]] for row in list(csv.reader(file))[1:]], dtype=np.intp)

@@ -1,0 +1,53 @@
+"""`kpl report`: what came out of a run, as one page to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kpl.cli.progress import stages
+
+__all__ = ["report"]
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run of `kpl classify`.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV with image,label[,group]; or a folder whose sub-folders are the classes.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Columns of the labels whose values are scored apart: site,scanner.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Where the pictures are now, if the run was given features only.")
+    ] = None,
+    ignore_unknown: Annotated[
+        bool, typer.Option("--ignore-unknown", help="Leave out images whose label is no class of the knowledge.")
+    ] = False,
+) -> None:
+    """Write report.html into a run folder again, with labels if you have them.
+
+    One file that needs no network and no script. It shows thumbnails of the pictures: treat it as you treat them.
+
+    Examples:
+
+      kpl report run/
+
+      kpl report run/ --labels labels.csv --by site
+
+      kpl report run/ --pictures SCANS/
+    """
+    from kpl.report import write_report
+
+    with stages() as progress:
+        written = write_report(
+            run,
+            labels=labels,
+            by=[name.strip() for name in (by or "").split(",") if name.strip()],
+            pictures=pictures,
+            ignore_unknown=ignore_unknown,
+            progress=progress,
+        )
+    typer.echo(f"Look at it: {written}")

@@ -1,0 +1,160 @@
+"""What labels say of a run, laid out for its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.evaluation import METRICS, Scores, read_labels
+from kpl.proxies.arrays import Floats
+from kpl.report.charts import coverage_curve, curves, reliability_curve
+from kpl.report.seen import Seen
+from kpl.runs import EVALUATED, Evaluation, evaluate
+
+__all__ = ["METRIC_NAMES", "Scored", "score"]
+
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "kappa": "kappa",
+    "kappa_linear": "kappa, linear",
+    "kappa_quadratic": "kappa, quadratic",
+    "brier": "Brier score",
+    "nll": "log loss",
+    "ece": "calibration error",
+    "classwise_ece": "calibration error by class",
+}
+_SMALLER_IS_BETTER = ("brier", "nll", "ece", "classwise_ece")
+_ROC_CLASSES = 10
+_MATRIX = 40
+_POINTS = 120
+
+
+class Scored:
+    """Labels, and all that follows from them.
+
+    Attributes:
+        truth: (n,) class indices, -1 where there is no label.
+        context: what the template shows.
+    """
+
+    def __init__(self, seen: Seen, evaluation: Evaluation, truth: NDArray[np.int64]) -> None:
+        """Lay out an evaluation of the run."""
+        self.truth = truth
+        self.seen = seen
+        table = evaluation.table
+        focus = table.reference or next(iter(table.scores))
+        details = table.details[focus]
+        rows = [(name, scores, name == focus) for name, scores in table.scores.items()]
+        rows += [("majority", table.majority, False), ("chance", table.guessing, False)]
+        shown = [m for m in METRICS if any(getattr(scores, m) is not None for scores in table.scores.values())]
+        self.context: dict[str, Any] = {
+            "n": table.majority.n,
+            "focus": focus,
+            "notices": list(evaluation.notices),
+            "left_out": list(evaluation.left_out),
+            "metrics": [(METRIC_NAMES[m], m in _SMALLER_IS_BETTER) for m in shown],
+            "methods": [(name, own, _figures(scores, shown)) for name, scores, own in rows],
+            "headline": [(METRIC_NAMES[m], *_figure(table.scores[focus], m)) for m in shown[:4]],
+            "reference": table.reference,
+            "differences": [
+                (name, d.accuracy, d.interval, d.p_value, d.p_holm) for name, d in table.differences.items()
+            ],
+            "classes": list(details.classes.items()),
+            "confusion": self._confusion(details.confusion),
+            "subgroups": [
+                (column, [(value, scores.n, _figures(scores, shown[:3])) for value, scores in values.items()])
+                for column, values in table.subgroups.get(focus, {}).items()
+            ],
+            "subgroup_metrics": [METRIC_NAMES[m] for m in shown[:3]],
+            "roc": self._roc(),
+            "reliability": None,
+            "coverage": None,
+        }
+        if details.reliability:
+            ece = table.scores[focus].ece
+            told = "Dots on the dotted line would be right as often as they are sure" + (
+                "" if ece is None else f"; calibration error {ece:.3f}"
+            )
+            bins = [(b.confidence, b.accuracy, b.share) for b in details.reliability]
+            self.context["reliability"] = reliability_curve(bins, told)
+        if details.coverage:
+            half = int(np.searchsorted(details.coverage, 0.5))
+            every, surest = details.risk[-1], details.risk[half]
+            told = f"Answering all pictures {every:.1%} are wrong; answering the surest half {surest:.1%}"
+            self.context["coverage"] = coverage_curve(details.coverage, details.risk, told)
+
+    def _confusion(self, counts: NDArray[np.int64] | None) -> list[tuple[str, list[tuple[int, int]]]] | None:
+        if counts is None or len(counts) > _MATRIX:
+            return None
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        return [
+            (key, list(zip(own.tolist(), (share * 100).round().astype(int).tolist(), strict=True)))
+            for key, own, share in zip(self.seen.keys, counts, shares, strict=True)
+        ]
+
+    def _roc(self) -> Any:  # noqa: ANN401 - Markup, or None
+        labelled = self.truth >= 0
+        truth, probabilities = self.truth[labelled], self.seen.probabilities[labelled]
+        counts = np.bincount(truth, minlength=self.seen.n_classes)
+        common = [c for c in np.argsort(-counts, kind="stable").tolist() if 0 < counts[c] < len(truth)][:_ROC_CLASSES]
+        if not common:
+            return None
+        lines = [(self.seen.names[c], *_roc(truth == c, probabilities[:, c])) for c in common]
+        told = f"One curve a class against the rest, the {len(lines)} most frequent; the dotted line is guessing"
+        return curves(lines, "ROC", told, "false alarms (1 - specificity)", "found (sensitivity)")
+
+
+def score(
+    seen: Seen,
+    labels: str | Path,
+    *,
+    by: Sequence[str] = (),
+    methods: Sequence[str] = EVALUATED,
+    replicates: int = 2000,
+    ignore_unknown: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Scored:
+    """Score a run against labels; arguments as in `kpl.runs.evaluate`.
+
+    Raises:
+        LabelsError, FeaturesError: what cannot be used.
+    """
+    own = seen.run.summary["plan"]["method"]
+    chosen = [*methods, *([] if own in methods else [own])]
+    evaluation = evaluate(
+        seen.run.path,
+        labels=labels,
+        methods=chosen,
+        replicates=replicates,
+        ignore_unknown=ignore_unknown,
+        by=by,
+        progress=progress,
+    )
+    truth = read_labels(labels, seen.ids, seen.run.knowledge, ignore_unknown=ignore_unknown)
+    return Scored(seen, evaluation, truth.labels)
+
+
+def _figures(scores: Scores, metrics: Sequence[str]) -> list[tuple[float | None, tuple[float, float] | None]]:
+    return [_figure(scores, metric) for metric in metrics]
+
+
+def _figure(scores: Scores, metric: str) -> tuple[float | None, tuple[float, float] | None]:
+    return getattr(scores, metric), scores.intervals.get(metric)
+
+
+def _roc(positive: NDArray[np.bool_], scores: Floats) -> tuple[list[float], list[float]]:
+    """Return false alarm rates and sensitivities from the strictest threshold on, thinned."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) != 0, True)  # equal scores are one threshold
+    found = np.concatenate([[0.0], (np.cumsum(positive[order]) / positive.sum())[last]])
+    alarms = np.concatenate([[0.0], (np.cumsum(~positive[order]) / (~positive).sum())[last]])
+    kept = np.unique(np.linspace(0, len(found) - 1, _POINTS).round().astype(int))
+    return alarms[kept].tolist(), found[kept].tolist()

@@ -1,0 +1,271 @@
+"""What the report tells, in its order, as plain values for its template."""
+
+from __future__ import annotations
+
+import base64
+import csv
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from kpl.methods import METHODS
+from kpl.report.charts import MARKED, histogram, marker, plane_map
+from kpl.report.scores import Scored
+from kpl.report.seen import Seen
+from kpl.runs.thumbnails import overruled_rows, shown_rows
+
+__all__ = ["tell"]
+
+_WALLS = 40  # classes with a wall; more would be no report but a book
+_POINTS = 2000
+_SIDE = 3  # sentences for, and sentences against
+_SENTENCES = 12
+_LISTED = 200  # set aside, one line each
+_PAIRS = 20
+
+
+def tell(seen: Seen, scored: Scored | None) -> dict[str, Any]:
+    """Gather all that the template shows."""
+    effects = _Effects(seen)
+    walls = shown_rows(seen.winners, seen.confidence, seen.n_classes)
+    order = np.argsort([-len(rows) for rows in _members(seen)], kind="stable").tolist()
+    overruled = overruled_rows(seen.winners, seen.text_winners, seen.confidence)
+    wanted = {row for c in order[:_WALLS] for row in walls[c].tolist()} | set(overruled)
+    effects.read({seen.ids[row] for row in wanted})
+    tile = _Tiles(seen, scored, effects)
+    return {
+        "what": _what(seen),
+        "shares": _shares(seen),
+        "absent": [name for name, rows in zip(seen.names, _members(seen), strict=True) if not len(rows)],
+        "abstained": int((~seen.answered).sum()),
+        "histogram": histogram(seen.confidence),
+        "set_aside": seen.run.summary["set_aside"][:_LISTED],
+        "set_aside_count": len(seen.run.summary["set_aside"]),
+        "other_files": seen.run.summary["other_files"],
+        "warnings": seen.run.summary["warnings"],
+        "pictures_shown": bool(seen.thumbnails),
+        "pictures_missing": sum(row not in seen.thumbnails for row in wanted),
+        "walls": [
+            {
+                "key": seen.keys[c],
+                "name": seen.names[c],
+                "count": len(_members(seen)[c]),
+                "all": len(walls[c]) == len(_members(seen)[c]),
+                "tiles": [tile(row) for row in walls[c].tolist()],
+            }
+            for c in order[:_WALLS]
+            if len(walls[c])
+        ],
+        "walls_left_out": sum(len(walls[c]) > 0 for c in order[_WALLS:]),
+        "overruled": {
+            "count": int((seen.winners != seen.text_winners).sum()),
+            "pairs": _pairs(seen),
+            "tiles": [tile(row) for row in overruled],
+        },
+        "map": _map(seen),
+        "knowledge": _knowledge(seen, order[:_WALLS]),
+        "scores": scored.context if scored else None,
+    }
+
+
+def _members(seen: Seen) -> list[np.ndarray[Any, np.dtype[np.intp]]]:
+    return [np.flatnonzero(seen.winners == c) for c in range(seen.n_classes)]
+
+
+def _what(seen: Seen) -> dict[str, Any]:
+    summary = seen.run.summary
+    plan, about, encoder = summary["plan"], summary["knowledge"], summary["encoder"]
+    method = METHODS.get(plan["method"])
+    return {
+        "pictures": seen.n,
+        "classes": seen.n_classes,
+        "encoder": encoder,
+        "knowledge": about,
+        "reviewed": about["reviewed"] / max(about["descriptions"], 1),
+        "method": plan["method"],
+        "summary": method.summary if method else "",
+        "facts": method.facts if method else None,
+        "settings": [(name, _plain(value), _why(seen, name, value)) for name, value in plan["settings"].items()],
+        "calibration": plan.get("calibration"),
+        "abstain": plan.get("abstain"),
+        "model": plan.get("model"),
+        "plan_hash": summary["plan_hash"],
+        "versions": summary["versions"],
+        "plan": plan,
+    }
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "all"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _why(seen: Seen, name: str, value: object) -> str:
+    """Say how a setting came to have its value."""
+    plan, scale = seen.run.summary["plan"], seen.run.summary["encoder"].get("logit_scale")
+    if plan.get("model"):
+        return "kept from the model"
+    if name == "temperature" and scale and abs(float(str(value)) * scale - 1) < 1e-6:
+        return f"one over the encoder's logit scale, {scale:.4g}"
+    method = METHODS.get(plan["method"])
+    defaults = {f.name: f.default for f in fields(method)} if method else {}
+    if name in defaults and defaults[name] == value:
+        return "the method's default"
+    return "set for this run"
+
+
+def _shares(seen: Seen) -> list[dict[str, Any]]:
+    own = np.bincount(seen.winners, minlength=seen.n_classes)
+    text = np.bincount(seen.text_winners, minlength=seen.n_classes)
+    top = max(int(own.max()), int(text.max()), 1)
+    prior = seen.run.summary.get("estimated_prior") or {}
+    return [
+        {
+            "key": key,
+            "name": name,
+            "mark": _mark(c),
+            "count": int(own[c]),
+            "share": own[c] / seen.n,
+            "bar": 100 * own[c] / top,
+            "text_count": int(text[c]),
+            "text_share": text[c] / seen.n,
+            "text_bar": 100 * text[c] / top,
+            "prior": prior.get(key),
+        }
+        for c, (key, name) in enumerate(zip(seen.keys, seen.names, strict=True))
+    ]
+
+
+def _mark(class_index: int) -> Markup:
+    """Draw the mark of a class for a line of text, 12 by 12."""
+    return marker(class_index, 6, 6, 4)
+
+
+class _Effects:
+    """What leaving a sentence out did to the method's margin, where the run computed it (`--explain`)."""
+
+    def __init__(self, seen: Seen) -> None:
+        self.path = seen.run.path / "evidence.csv"
+        self.found: dict[tuple[str, str, str], float] = {}
+
+    def read(self, ids: set[str]) -> None:
+        """Read the effects of some pictures; nothing without `evidence.csv`."""
+        if not self.path.exists():
+            return
+        with self.path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if row["proxy_effect"] and row["image"] in ids:
+                    self.found[row["image"], row["class"], row["sentence"]] = float(row["proxy_effect"])
+
+
+class _Tiles:
+    """One picture with its evidence."""
+
+    def __init__(self, seen: Seen, scored: Scored | None, effects: _Effects) -> None:
+        self.seen, self.scored, self.effects = seen, scored, effects
+
+    def __call__(self, row: int) -> dict[str, Any]:
+        seen = self.seen
+        winner, runner = int(seen.winners[row]), int(seen.runners[row])
+        truth = int(self.scored.truth[row]) if self.scored else -1
+        data = seen.thumbnails.get(row)
+        return {
+            "id": seen.ids[row],
+            "picture": None if data is None else "data:image/webp;base64," + base64.b64encode(data).decode("ascii"),
+            "label": seen.names[winner],
+            "runner_up": seen.names[runner],
+            "confidence": float(seen.confidence[row]),
+            "runner_confidence": float(seen.probabilities[row, runner]),
+            "answered": bool(seen.answered[row]),
+            "text_label": seen.names[int(seen.text_winners[row])],
+            "text_agrees": bool(seen.text_winners[row] == winner),
+            "truth": seen.names[truth] if truth >= 0 else None,
+            "right": truth == winner if truth >= 0 else None,
+            "text_margin": float(seen.features[row] @ (seen.text_proxies[winner] - seen.text_proxies[runner])),
+            "evidence": self._evidence(row),
+            "nearest": [
+                (seen.names[c], [(seen.ids[other], cosine) for other, cosine in seen.nearest(row, c)])
+                for c in ([winner] if winner == runner else [winner, runner])
+            ],
+        }
+
+    def _evidence(self, row: int) -> list[dict[str, Any]]:
+        found = self.seen.sentences(row)
+        chosen = found if len(found) <= 2 * _SIDE else (*found[:_SIDE], *found[-_SIDE:])
+        classes = self.seen.run.knowledge.classes
+        lines = []
+        for sentence in chosen:
+            entry = classes[sentence.class_index]
+            text = entry.descriptions[sentence.index].text
+            lines.append(
+                {
+                    "class": entry.name,
+                    "text": text,
+                    "share": sentence.text_share,
+                    "effect": self.effects.found.get((self.seen.ids[row], entry.key, text)),
+                }
+            )
+        return lines
+
+
+def _pairs(seen: Seen) -> list[tuple[str, str, int]]:
+    moved = np.flatnonzero(seen.winners != seen.text_winners)
+    pairs = Counter(zip(seen.text_winners[moved].tolist(), seen.winners[moved].tolist(), strict=True))
+    common = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:_PAIRS]
+    return [(seen.names[text], seen.names[own], count) for (text, own), count in common]
+
+
+def _map(seen: Seen) -> dict[str, Any]:
+    plane = seen.plane
+    rows = np.unique(np.linspace(0, seen.n - 1, min(seen.n, _POINTS)).round().astype(int))
+    return {
+        "drawing": plane_map(plane.images[rows], seen.winners[rows], plane.texts, seen.names, plane.shares),
+        "drawn": len(rows),
+        "legend": [(_mark(c), name) for c, name in enumerate(seen.names[:MARKED])],
+        "more": max(0, seen.n_classes - MARKED),
+    }
+
+
+def _knowledge(seen: Seen, classes: Iterable[int]) -> list[dict[str, Any]] | None:
+    """Say of each description how much nearer it is to the pictures of its class than to the others."""
+    if seen.run.chosen is None:
+        return None
+    counts = np.bincount(seen.winners, minlength=seen.n_classes)
+    whole = counts @ seen.means
+    told = []
+    for c in classes:
+        entry, used = seen.run.knowledge.classes[c], set(seen.run.chosen[c].tolist())
+        if 0 < counts[c] < seen.n:
+            away = seen.means[c] - (whole - counts[c] * seen.means[c]) / (seen.n - counts[c])
+            lift = np.asarray(seen.run.descriptions[c] @ away)
+        else:
+            lift = np.zeros(len(entry.descriptions))
+        order = np.argsort(-lift, kind="stable").tolist()
+        shown = order if len(order) <= _SENTENCES else order[: _SENTENCES - 4] + order[-4:]
+        top = float(np.abs(lift).max()) or 1.0
+        told.append(
+            {
+                "name": entry.name,
+                "count": int(counts[c]),
+                "used": len(used),
+                "descriptions": len(order),
+                "left_out": len(order) - len(shown),
+                "sentences": [
+                    {
+                        "text": entry.descriptions[j].text,
+                        "used": j in used,
+                        "lift": float(lift[j]),
+                        "bar": 100 * abs(float(lift[j])) / top,
+                        "against": lift[j] < 0,
+                        "reviewed": bool((p := entry.descriptions[j].provenance) and p.reviewed_by),
+                    }
+                    for j in shown
+                ],
+            }
+        )
+    return told

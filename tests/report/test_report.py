@@ -1,0 +1,241 @@
+"""The report: whole, honest, the same every time, and nothing in it that a user's text could turn into a page."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.report.conftest import CLASSES, HOSTILE
+
+from kpl.errors import FeaturesError, LabelsError, OutputError
+from kpl.report import write_report
+from kpl.report.charts import MARKED, marker
+from kpl.report.seen import look
+from kpl.runs import classify, classify_presence
+from kpl.runs.thumbnails import kept_rows, read_thumbnails, shown_rows
+
+VOID = {"meta", "link", "img", "br"}
+ALLOWED = {
+    *("html", "head", "meta", "title", "style", "body", "header", "main", "footer", "nav", "section", "h1", "h2", "h3"),
+    *("p", "a", "ul", "li", "dl", "dt", "dd", "div", "span", "strong", "em", "small", "code", "br", "figure"),
+    *("figcaption", "details", "summary", "img", "table", "caption", "thead", "tbody", "tr", "th", "td"),
+    *("svg", "desc", "g", "rect", "circle", "polygon", "polyline", "line", "text"),
+}
+
+
+class Page(HTMLParser):
+    """A page taken apart: its tags with their attributes, its text, and whether everything is closed."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def count(self, tag: str) -> int:
+        return Counter(name for name, _ in self.tags)[tag]
+
+
+def read(path: Path) -> Page:
+    page = Page(path.read_text(encoding="utf-8"))
+    assert page.open == [], "a tag is left open"
+    return page
+
+
+@pytest.fixture(scope="module")
+def scored(run: Path, labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    copy = tmp_path_factory.mktemp("scored") / "run"
+    shutil.copytree(run, copy)
+    return read(write_report(copy, labels=labels, by=["site"], methods=("text", "kpl"), replicates=50))
+
+
+def test_it_tells_the_story_in_order(run):
+    page = read(write_report(run))
+    parts = ["What was run on what", "What came out", "The pictures, class by class", "disagree", "The map"]
+    places = [page.text.rindex(part) for part in [*parts, "The knowledge in use"]]
+    assert places == sorted(places)
+    for said in ("Intended use", "Licence", "0 of 8", "estimated prior", "Set aside", "Not a medical device"):
+        assert said in page.text
+    assert "not a JPEG" in page.text
+    assert "Against the labels" not in page.text
+
+
+def test_every_class_and_description_is_in_it(run):
+    text = read(write_report(run)).text
+    for key, sentences in CLASSES.items():
+        assert f"{key} {HOSTILE}" in text
+        assert all(sentence in text for sentence in sentences)
+
+
+def test_text_from_users_stays_text(run, scored):
+    for page in (read(write_report(run)), scored):
+        assert {tag for tag, _ in page.tags} <= ALLOWED
+        for tag, attributes in page.tags:
+            assert not [name for name in attributes if name.startswith("on")]
+            assert tag != "img" or (attributes["src"] or "").startswith("data:image/webp;base64,")
+            assert tag != "a" or (attributes["href"] or "").startswith("#")
+        assert HOSTILE in page.text, "the names are shown as they are"
+        assert "49}}" not in page.text, "no text is a template"
+
+
+def test_it_needs_nothing_from_outside(run):
+    source = write_report(run).read_text(encoding="utf-8")
+    unescaped = source.replace("&lt;", "")
+    assert "<script" not in unescaped
+    assert "http" not in source.replace("http-equiv", "")
+    assert "url(" not in source
+    assert "default-src 'none'" in source
+
+
+def test_it_holds_no_path_and_no_time(run, pictures):
+    source = write_report(run).read_text(encoding="utf-8")
+    for place in (run, pictures, Path.home()):
+        assert str(place) not in source
+    assert not re.search(r"20\d\d-\d\d-\d\d", source)
+
+
+def test_the_same_run_gives_the_same_bytes(run, tmp_path):
+    shutil.copytree(run, tmp_path / "copy")
+    assert write_report(run).read_bytes() == write_report(tmp_path / "copy").read_bytes()
+
+
+def test_it_can_be_read_without_eyes(run, scored):
+    for page in (read(write_report(run)), scored):
+        assert all(page.count(landmark) == 1 for landmark in ("header", "main", "footer", "nav", "h1"))
+        assert [a.get("lang") for tag, a in page.tags if tag == "html"] == ["en"]
+        ids = [a["id"] for _, a in page.tags if "id" in a]
+        assert len(ids) == len(set(ids))
+        for tag, attributes in page.tags:
+            assert tag != "img" or attributes["alt"]
+            assert tag != "th" or attributes["scope"] in ("row", "col")
+            if tag == "svg":
+                assert attributes.get("aria-hidden") == "true" or attributes["aria-label"]
+            if tag == "a":
+                assert (attributes["href"] or "")[1:] in ids
+
+
+def test_every_picture_opens_its_evidence(run):
+    page = read(write_report(run))
+    assert page.count("img") >= 18
+    assert page.text.count("share of the text margin") >= 18
+    assert "KPL margin lost without it" in page.text
+
+
+def test_shares_of_the_evidence_sum_to_the_margin(run):
+    seen = look(run)
+    for row in range(seen.n):
+        margin = seen.features[row] @ (seen.text_proxies[seen.winners[row]] - seen.text_proxies[seen.runners[row]])
+        assert sum(s.text_share for s in seen.sentences(row)) == pytest.approx(float(margin), abs=1e-6)
+
+
+def test_labels_add_all_that_they_can_say(scored):
+    for said in ("Methods side by side", "Confusion matrix", "ROC", "Reliability", "Coverage and risk", "By site"):
+        assert said in scored.text
+    assert "site 1" in scored.text
+    assert "✓ right" in scored.text
+
+
+def test_labels_that_do_not_fit_are_refused_and_the_report_stays(run, tmp_path):
+    before = write_report(run).read_bytes()
+    (tmp_path / "labels.csv").write_text("image,label\nother.png,platelet\n")
+    with pytest.raises(LabelsError, match="none of the 1 labels"):
+        write_report(run, labels=tmp_path / "labels.csv")
+    assert (run / "report.html").read_bytes() == before
+
+
+def test_a_run_of_features_says_that_it_has_no_pictures(bare_run):
+    page = read(write_report(bare_run))
+    assert page.count("img") == 0
+    assert "was given features, not pictures" in page.text
+    assert "share of the text margin" in page.text
+
+
+def test_pictures_can_be_put_in_later_if_they_are_the_same(bare_run, pictures, tmp_path):
+    folder = tmp_path / "scans"
+    shutil.copytree(pictures, folder)
+    shutil.copyfile(folder / "cell-01.png", folder / "cell-02.png")
+    (folder / "cell-03.png").unlink()
+    page = read(write_report(bare_run, pictures=folder))
+    shown = {a["alt"].partition(":")[0] for tag, a in page.tags if tag == "img"}
+    assert len(shown) == 16
+    assert not shown & {"cell-02.png", "cell-03.png"}
+    assert "not there any more" in page.text
+
+
+def test_a_method_of_names_has_no_sentences(pictures, knowledge, tmp_path):
+    classify(pictures, knowledge=knowledge, out=tmp_path / "run", method="names")
+    page = read(write_report(tmp_path / "run"))
+    assert "This method reads no descriptions" in page.text
+    assert "share of the text margin" not in page.text.replace("exact share of the text margin", "")
+
+
+def test_pictures_without_a_label_are_marked(pictures, knowledge, tmp_path):
+    classify(pictures, knowledge=knowledge, out=tmp_path / "run", method="text", settings={"k": 2}, coverage=0.5)
+    text = read(write_report(tmp_path / "run")).text
+    assert "no label given" in text
+    assert "were left without a label" in text
+    assert "set for this run" in text
+
+
+def test_what_is_no_run_or_another_kind_of_run_is_refused(run, pictures, knowledge, tmp_path):
+    with pytest.raises(FeaturesError, match="no finished run"):
+        write_report(pictures)
+    classify_presence(pictures, knowledge=knowledge, out=tmp_path / "many")
+    with pytest.raises(FeaturesError, match="multi-label run, which has no report"):
+        write_report(tmp_path / "many")
+    shutil.copytree(run, tmp_path / "copy")
+    (tmp_path / "copy" / "report.html").unlink(missing_ok=True)
+    (tmp_path / "copy" / "report.html").mkdir()
+    with pytest.raises(OutputError, match="cannot write"):
+        write_report(tmp_path / "copy")
+    (tmp_path / "copy" / "thumbnails.safetensors").write_bytes(b"torn")
+    with pytest.raises(FeaturesError, match="damaged"):
+        write_report(tmp_path / "copy")
+
+
+def test_thumbnails_are_small_and_of_the_right_rows(run):
+    found = read_thumbnails(run)
+    assert sorted(found) == list(range(18))
+    assert all(data[8:12] == b"WEBP" and len(data) < 8000 for data in found.values())
+
+
+@pytest.mark.parametrize("n_classes", [1, 3, 1000])
+def test_what_is_shown_is_bounded_however_large_the_run(n_classes):
+    rng = np.random.default_rng(n_classes)
+    winners, text = rng.integers(n_classes, size=(2, 5000))
+    confidence = rng.random(5000)
+    chosen = shown_rows(winners, confidence, n_classes)
+    assert sum(map(len, chosen)) <= max(480, 2 * n_classes)
+    for c, rows in enumerate(chosen):
+        assert (winners[rows] == c).all()
+        assert (np.diff(confidence[rows]) <= 0).all()
+    kept = kept_rows(winners, text, confidence, n_classes)
+    assert set(np.concatenate(chosen).tolist()) <= set(kept)
+
+
+def test_no_two_classes_share_a_mark():
+    marks = [str(marker(c, 0, 0)) for c in range(MARKED)]
+    assert len(set(marks)) == MARKED
+    assert marker(MARKED, 0, 0) == marker(MARKED + 5, 0, 0)
