@@ -35,5 +35,6 @@ def write_run(session: Session, folder: Path) -> None:
 
 def write_report(session: Session, path: Path) -> None:
     """Write the report of what is shown, one HTML file."""
-    del session, path
+    session.finished()
+    del path
     raise Conflict("there is no report in this version: download the table and the model")

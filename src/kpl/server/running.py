@@ -122,6 +122,7 @@ def serve(options: Options, *, told: Callable[[str], None]) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    made = None
     try:
         kind = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         made = socket.socket(kind[0], socket.SOCK_STREAM)
@@ -129,6 +130,8 @@ def _listen(host: str, port: int) -> socket.socket:
         made.bind(kind[4])
         made.listen(128)
     except OSError as error:
+        if made is not None:
+            made.close()
         raise OutputError(
             f"cannot listen on {host} port {port}: {error.strerror or error}; choose another with --port"
         ) from error

@@ -1,0 +1,202 @@
+"""The queue: bounded, cancellable, and finished before the server stops."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+from tests.server.conftest import HERE, cell, finish, parts
+
+from kpl.errors import PictureError
+from kpl.runs import open_run
+from kpl.server.app import create_app
+from kpl.server.jobs import Job, Jobs
+from kpl.server.limits import Limits
+from kpl.server.refusals import Busy, Conflict, Gone
+from kpl.server.service import Service
+
+
+def ended(job: Job) -> str:
+    for _ in range(500):
+        if job.over:
+            return job.state
+        time.sleep(0.01)
+    raise AssertionError("the job does not end")
+
+
+@pytest.fixture
+def jobs():
+    made = Jobs(2)
+    yield made
+    made.close(5)
+
+
+def test_a_full_queue_says_so_and_what_waits_can_be_cancelled(jobs: Jobs) -> None:
+    go, begun = threading.Event(), threading.Event()
+
+    def work(job: Job) -> None:
+        begun.set()
+        go.wait(5)
+        job.tell("at it", 1, 2)
+
+    running = jobs.add("a", work)
+    begun.wait(5)
+    waiting = [jobs.add(name, work) for name in ("b", "c")]
+    with pytest.raises(Busy):
+        jobs.add("d", work)
+    with pytest.raises(Conflict):
+        jobs.add("a", work)
+    assert jobs.count()["queued"] == jobs.waiting == 2
+    jobs.cancel(waiting[0].id)
+    jobs.cancel_session("a")
+    go.set()
+    assert [ended(job) for job in (running, *waiting)] == ["cancelled", "cancelled", "done"]
+    with pytest.raises(Gone):
+        jobs.get("none")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PictureError("what failed"), "what failed"),
+        (MemoryError(), "not enough memory"),
+        (ValueError("secret"), "the server failed at it (ValueError)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_job_that_fails_says_why_and_the_next_one_runs(jobs: Jobs, error: Exception, said: str) -> None:
+    def fails(_: Job) -> None:
+        raise error
+
+    job = jobs.add("a", fails)
+    assert ended(job) == "failed"
+    assert said in job.error
+    assert "secret" not in job.error
+    assert ended(jobs.add("a", lambda _: None)) == "done"
+
+
+def test_a_stopping_queue_finishes_what_runs_and_takes_nothing_new() -> None:
+    jobs, begun, done = Jobs(2), threading.Event(), []
+
+    def work(_: Job) -> None:
+        begun.set()
+        time.sleep(0.2)
+        done.append(1)
+
+    running, waiting = jobs.add("a", work), jobs.add("b", work)
+    begun.wait(5)
+    jobs.close(5)
+    assert (running.state, waiting.state, done) == ("done", "cancelled", [1])
+    with pytest.raises(Busy, match="stopping"):
+        jobs.add("c", work)
+
+
+def test_a_job_needs_pictures_and_knowledge(client: TestClient, session: str) -> None:
+    assert "no pictures" in client.post(f"{session}/jobs", json={}).json()["detail"]
+    client.post(f"{session}/pictures", files=parts({"a.png": cell(0)}))
+    assert "no knowledge" in client.post(f"{session}/jobs", json={}).json()["detail"]
+    for what in ("predictions", "predictions.csv", "report.html", "model.kpl", "pictures/0/evidence"):
+        assert client.get(f"{session}/{what}").status_code == 404
+    assert client.get("/api/jobs/none").status_code == client.get("/api/jobs/none/events").status_code == 404
+
+
+def test_cancelling_a_job_that_is_over_changes_nothing(client: TestClient, session: str) -> None:
+    client.put(f"{session}/knowledge", json={"pack": "blood-cells"})
+    client.post(f"{session}/pictures", files=parts({"a.png": cell(0)}))
+    job = client.post(f"{session}/jobs", json={}).json()
+    assert finish(client, job)["state"] == "done"
+    assert client.delete(f"/api/jobs/{job['id']}").json()["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "one of the two"),
+        ({"pack": "blood-cells", "knowledge": {}}, "one of the two"),
+        ({"pack": "../blood-cells"}, "unknown knowledge pack"),
+        ({"knowledge": {"kpl_knowledge": 2}}, "task: Field required"),
+        ({"knowledge": {"kpl_knowledge": 2, "task": {"name": "x"}, "classes": []}}, "at least two"),
+        (
+            {"knowledge": {"kpl_knowledge": 2, "task": {"name": "x"}, "classes": [{"key": "a"}, {"key": "b"}]}},
+            "no descriptions",
+        ),
+        ({"nonsense": 1}, "Extra inputs"),
+    ],
+)
+def test_knowledge_that_is_none_is_refused(client: TestClient, session: str, body: dict, said: str) -> None:
+    answer = client.put(f"{session}/knowledge", json=body)
+    assert answer.status_code in (404, 422)
+    assert said in answer.json()["detail"]
+
+
+def test_knowledge_over_the_limits_is_refused(serving: Callable[..., TestClient]) -> None:
+    small = serving(classes=2, descriptions=3, sentence=50)
+    session = f"/api/sessions/{small.post('/api/sessions', json={}).json()['id']}"
+
+    def put(*classes: list[str]) -> int:
+        entries = [{"key": f"c{n}", "descriptions": texts} for n, texts in enumerate(classes)]
+        base = {"kpl_knowledge": 2, "task": {"name": "x"}, "classes": entries}
+        return small.put(f"{session}/knowledge", json={"knowledge": base}).status_code
+
+    assert put(["round"], ["square"]) == 200
+    assert put(["round"], ["square"], ["flat"]) == 413
+    assert put(["round", "red"], ["square", "blue"]) == 413
+    assert put(["round " * 20], ["square"]) == 413
+
+
+def test_encoders_are_names_and_never_paths(client: TestClient, tmp_path: Path) -> None:
+    assert client.post("/api/sessions", json={"encoder": str(tmp_path)}).status_code == 404
+    assert client.post("/api/sessions", json={"encoder": "openclip:hf-hub:a/b"}).status_code == 404
+    answer = client.post("/api/sessions", json={"encoder": "biomedclip"})
+    assert answer.status_code == 422
+    assert "kpl encoders pull biomedclip" in answer.json()["detail"]
+    listed = client.get("/api/encoders").json()
+    assert listed[0]["name"] == "mini"
+    assert listed[0]["here"]
+    assert client.get("/api/packs/nothing").status_code == 404
+
+
+def test_sessions_are_few_and_those_unused_are_removed(serving: Callable[..., TestClient]) -> None:
+    few = serving(sessions=2, idle_seconds=0.2)
+    first, second = (few.post("/api/sessions", json={}).json()["id"] for _ in range(2))
+    answer = few.post("/api/sessions", json={})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    time.sleep(0.3)
+    few.get(f"/api/sessions/{second}")
+    assert few.post("/api/sessions", json={}).status_code == 201
+    assert few.get(f"/api/sessions/{first}").status_code == 404
+    assert few.get(f"/api/sessions/{second}").status_code == 200
+
+
+def test_a_stopping_server_loses_no_finished_result(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    service = Service(Limits(workers=1), results=results)
+    with TestClient(create_app(service), base_url=HERE) as client:
+        session = f"/api/sessions/{client.post('/api/sessions', json={}).json()['id']}"
+        client.put(f"{session}/knowledge", json={"pack": "blood-cells"})
+        client.post(f"{session}/pictures", files=parts({"a.png": cell(0), "b.png": cell(1)}))
+        job = client.post(f"{session}/jobs", json={}).json()
+        while client.get(f"/api/jobs/{job['id']}").json()["state"] == "queued":
+            time.sleep(0.005)
+    run = open_run(results / job["id"])
+    assert list(run.features.ids) == ["a.png", "b.png"]
+    assert not service.sessions.folder.exists()
+    assert [path.name for path in results.iterdir()] == [job["id"]]
+
+
+def test_too_many_uploads_at_once_are_told_to_wait(client: TestClient, session: str) -> None:
+    places = client.app.state.service._uploads  # type: ignore[attr-defined]
+    held = 0
+    while places.acquire(blocking=False):
+        held += 1
+    try:
+        answer = client.post(f"{session}/pictures", files=parts({"a.png": cell(0)}))
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    finally:
+        for _ in range(held):
+            places.release()

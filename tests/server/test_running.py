@@ -1,0 +1,120 @@
+"""Where the server listens, and the real command in a real process."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+from tests.server.conftest import cell, parts
+
+from kpl.errors import InputError, MissingExtraError, OutputError
+from kpl.runs import open_run
+from kpl.server import Options, serve
+from kpl.server.running import is_loopback
+
+TOKEN = "a-token-of-more-than-16-characters"  # noqa: S105 - of a test
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])  # noqa: S104 - refused
+def test_it_does_not_listen_to_others_without_a_token(host: str) -> None:
+    with pytest.raises(InputError, match="without a token"):
+        Options(host=host)
+    assert Options(host=host, token=TOKEN).host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
+def test_the_loopback_needs_none(host: str) -> None:
+    assert is_loopback(host)
+    assert Options(host=host).token is None
+
+
+def test_a_token_that_can_be_guessed_is_refused_and_none_is_shown() -> None:
+    with pytest.raises(InputError, match="at least 16"):
+        Options(token="short")  # noqa: S106 - too short to be one
+    with pytest.raises(InputError, match="port"):
+        Options(port=70000)
+    options = Options(token=TOKEN, host_names=["Room.example"])
+    assert TOKEN not in repr(options)
+    assert "room.example" in options.allowed_hosts
+
+
+def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    with pytest.raises(MissingExtraError, match=re.escape("knowledge-proxy-learning[serve]")):
+        serve(Options(), told=lambda _: None)
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(OutputError, match="choose another with --port"):
+            serve(Options(port=taken.getsockname()[1]), told=lambda _: None)
+
+
+def started(*options: str, **environment: str) -> tuple[subprocess.Popen[str], str]:
+    command = [sys.executable, "-c", "from kpl.cli import main; main()", "serve", "--port", "0", *options]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+    )
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], 60)
+    line = process.stdout.readline() if ready else ""
+    found = re.search(r"http://\S+", line)
+    if not found:
+        process.kill()
+        raise AssertionError(process.communicate())
+    return process, found[0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGTERM is POSIX's")
+def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    process, address = started("--results", str(tmp_path / "kept"), "--verbose", TMPDIR=str(tmp_path))
+    try:
+        with httpx2.Client(base_url=address, timeout=60) as client:
+            assert "Not a medical device" in client.get("/").text
+            session = f"/api/sessions/{client.post('/api/sessions', json={}).json()['id']}"
+            client.put(f"{session}/knowledge", json={"pack": "blood-cells"})
+            client.post(f"{session}/pictures", files=parts({"Erika.png": cell(0), "b.png": cell(1)}))
+            job = client.post(f"{session}/jobs", json={}).json()["id"]
+            while client.get(f"/api/jobs/{job}").json()["state"] == "queued":
+                time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode in (0, -signal.SIGTERM)
+    assert len(open_run(tmp_path / "kept" / job).features.ids) == 2
+    assert list(tmp_path.glob("kpl-serve-*")) == []
+    assert "Erika" not in told
+    assert "POST /api/sessions/{session_id}/jobs 202" in told
+    assert "Traceback" not in told
+
+
+def test_the_command_reads_its_token_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN + "\n", encoding="utf-8")
+    process, address = started("--token-file", str(tmp_path / "token"))
+    try:
+        assert httpx2.get(f"{address}api/packs").status_code == 401
+        assert httpx2.get(f"{address}api/packs", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def test_a_token_file_that_is_not_there(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from kpl.cli import main; main()", "serve", "--token-file", str(tmp_path / "no")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "cannot read the token" in done.stderr

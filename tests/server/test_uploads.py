@@ -1,0 +1,243 @@
+"""What strangers send: damaged and hostile pictures and archives, and names that would be paths."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import stat
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from starlette.testclient import TestClient
+from tests.server.conftest import cell, parts
+
+from kpl.errors import InputError, PictureError
+from kpl.server.decoding import Decoders
+from kpl.server.limits import Limits
+from kpl.server.refusals import Busy, Refused, TooLarge
+from kpl.server.sessions import shown_name
+from kpl.server.zips import unpack
+
+FUZZED = int(os.environ.get("KPL_FUZZ", "150"))
+"""Mutated files that are sent; `make fuzz` sends 2000."""
+
+
+def archive(entries: dict[str, bytes], **options: int) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, data in entries.items():
+            entry = zipfile.ZipInfo(name)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = options.get(name, 0o644) << 16
+            made.writestr(entry, data)
+    return buffer.getvalue()
+
+
+def unpacked(data: bytes, **limits: int) -> list[tuple[str, bytes | str]]:
+    return list(unpack(io.BytesIO(data), Limits(**limits)))
+
+
+def test_an_archive_of_a_folder_is_taken(client: TestClient, session: str) -> None:
+    data = archive({"a/b/1.png": cell(1), "a/2.png": cell(2), "a/notes.txt": b"x", ".hidden": b"x", "__MACOSX/1": b"x"})
+    said = client.post(f"{session}/pictures", files=parts({"folder.zip": data})).json()
+    assert (said["added"], [item["name"] for item in said["left_out"]]) == ([0, 1], ["a/notes.txt"])
+    assert client.get(f"{session}/pictures").json()["names"] == ["a/b/1.png", "a/2.png"]
+
+
+@pytest.mark.parametrize("name", ["../a.png", "a/../../b.png", "/etc/a.png", "\\a.png", "a\\..\\b.png", "C:/a.png"])
+def test_an_archive_that_leads_out_is_refused(client: TestClient, session: str, name: str) -> None:
+    answer = client.post(f"{session}/pictures", files=parts({"a.zip": archive({name: cell(0)})}))
+    assert answer.status_code == 422
+    assert "leads out" in answer.json()["detail"]
+
+
+def test_a_bomb_is_refused(client: TestClient, session: str) -> None:
+    answer = client.post(f"{session}/pictures", files=parts({"a.zip": archive({"a.png": bytes(60 << 20)})}))
+    assert answer.status_code == 413
+    with pytest.raises(TooLarge, match="far more"):
+        unpacked(archive({f"{n}.bin": os.urandom(4000) for n in range(5)}), zip_bytes=10_000)
+    with pytest.raises(TooLarge, match="at most 3"):
+        unpacked(archive({f"{n}.bin": b"x" for n in range(4)}), zip_entries=3)
+
+
+def test_what_no_archive_of_pictures_holds_is_left_out() -> None:
+    inner = archive({"a.png": b"x"})
+    data = archive(
+        {"link.png": b"/etc/passwd", "in.zip": inner, "large.png": os.urandom(3000)},
+        **{"link.png": stat.S_IFLNK | 0o777},
+    )
+    found = dict(unpacked(data, file_bytes=2000))
+    assert "symbolic link" in str(found["link.png"])
+    assert "archive in an archive" in str(found["in.zip"])
+    assert "at most" in str(found["large.png"])
+
+
+def test_an_encrypted_file_is_left_out() -> None:
+    data = bytearray(archive({"a.png": b"x"}))
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    assert "encrypted" in str(dict(unpacked(bytes(data)))["a.png"])
+
+
+@given(st.binary(max_size=200))
+def test_a_damaged_archive_is_refused(rest: bytes) -> None:
+    with pytest.raises(Refused):
+        unpacked(b"PK\x03\x04" + rest)
+
+
+@given(st.text(max_size=300))
+def test_a_shown_name_is_no_way_out(raw: str) -> None:
+    name = shown_name(raw)
+    assert 0 < len(name) <= 200
+    assert name.isprintable()
+    assert ".." not in name.split("/")
+    assert not name.startswith("/")
+    name.encode()
+
+
+def test_no_name_of_a_client_touches_the_disk(client: TestClient, session: str) -> None:
+    names = ["../../evil.png", "/etc/evil.png", "a\\b\\evil.png", "=evil().png", "evil.png"]
+    client.post(f"{session}/pictures", files=[("files", (name, cell(0))) for name in names])
+    folder: Path = client.app.state.service.sessions.folder  # type: ignore[attr-defined]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert [path for path in folder.rglob("*") if "evil" in path.name] == []
+    assert len(client.get(f"{session}/pictures").json()["names"]) == len(names)
+
+
+def test_a_name_that_is_a_formula_is_no_formula_in_the_table(client: TestClient, session: str) -> None:
+    client.put(f"{session}/knowledge", json={"pack": "blood-cells"})
+    client.post(f"{session}/pictures", files=[("files", ("=1+1.png", cell(0))), ("files", ("b.png", cell(1)))])
+    job = client.post(f"{session}/jobs", json={}).json()
+    client.get(f"/api/jobs/{job['id']}/events")
+    assert "\n'=1+1.png," in client.get(f"{session}/predictions.csv").text.replace("\r", "")
+
+
+def test_files_are_gone_when_the_session_is(client: TestClient) -> None:
+    session = client.post("/api/sessions", json={}).json()["id"]
+    folder = client.app.state.service.sessions.get(session).folder  # type: ignore[attr-defined]
+    client.post(f"/api/sessions/{session}/pictures", files=parts({"a.png": cell(0)}))
+    assert len(list(folder.iterdir())) == 2
+    assert client.delete(f"/api/sessions/{session}").status_code == 204
+    assert not folder.exists()
+    for request in (client.get, client.delete):
+        assert request(f"/api/sessions/{session}").status_code == 404
+
+
+def test_a_full_session_says_so(serving: Callable[..., TestClient]) -> None:
+    small = serving(pictures=2)
+    session = small.post("/api/sessions", json={}).json()["id"]
+    answer = small.post(f"/api/sessions/{session}/pictures", files=parts({f"{n}.png": cell(n) for n in range(3)}))
+    assert answer.status_code == 413
+    assert "full with 2 pictures" in answer.json()["detail"]
+
+
+@pytest.fixture(scope="module")
+def decoders():
+    made = Decoders(Limits(workers=1, decode_seconds=5, pixels=1_000_000, file_bytes=100_000))
+    yield made
+    made.close()
+
+
+def test_a_picture_is_kept_small_and_whole(decoders: Decoders) -> None:
+    kept = decoders.keep(cell(0, side=192), 96)
+    assert Image.open(io.BytesIO(kept.png)).size == (96, 96)
+    assert max(Image.open(io.BytesIO(kept.thumbnail)).size) == 96
+    pixels = decoders.pixels(cell(0, side=64), 96)
+    np.testing.assert_array_equal(pixels, np.asarray(Image.open(io.BytesIO(cell(0, side=64))).convert("RGB")))
+
+
+def test_pixels_bytes_and_nonsense_are_refused(decoders: Decoders) -> None:
+    bomb = io.BytesIO()
+    Image.new("1", (5000, 5000)).save(bomb, "PNG")
+    with pytest.raises(PictureError, match="more than the 1 megapixels"):
+        decoders.keep(bomb.getvalue(), 96)
+    with pytest.raises(PictureError, match="at most 0 MiB"):
+        decoders.keep(bytes(100_001), 96)
+    with pytest.raises(PictureError, match="empty"):
+        decoders.keep(b"", 96)
+    with pytest.raises(PictureError, match="header is damaged"):
+        decoders.pixels(b"nonsense", 96)
+
+
+def test_a_decoder_that_takes_too_long_is_ended_and_replaced() -> None:
+    decoders = Decoders(Limits(workers=1, decode_seconds=0.002))
+    try:
+        slow = io.BytesIO()
+        Image.effect_noise((4000, 4000), 90).save(slow, "PNG", compress_level=1)
+        with pytest.raises(PictureError, match="takes longer than"):
+            decoders.keep(slow.getvalue(), 8)
+        decoders._limits = Limits(workers=1, decode_seconds=30)
+        assert decoders.keep(cell(0), 96).png
+    finally:
+        decoders.close()
+
+
+def test_a_decoder_that_dies_is_replaced(decoders: Decoders) -> None:
+    worker = decoders._idle.get()
+    decoders._idle.put(worker)
+    decoders.keep(cell(0), 96)
+    worker._process.kill()
+    worker._process.join()
+    with pytest.raises(PictureError, match="stops the decoder"):
+        decoders.keep(cell(0), 96)
+    assert decoders.keep(cell(0), 96).png
+
+
+def test_when_all_decoders_are_at_work_it_is_busy() -> None:
+    decoders = Decoders(Limits(workers=1, decode_seconds=0.05))
+    worker = decoders._idle.get()
+    try:
+        with pytest.raises(Busy):
+            decoders.keep(cell(0), 96)
+    finally:
+        decoders._idle.put(worker)
+        decoders.close()
+
+
+def test_a_limit_must_mean_something() -> None:
+    with pytest.raises(InputError, match="limit workers must be above zero"):
+        Limits(workers=0)
+
+
+def mutated(data: bytes, rng: random.Random) -> bytes:
+    """Flip, cut, repeat or overwrite a few bytes."""
+    changed = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 8, 64))):
+        place = rng.randrange(len(changed))
+        kind = rng.randrange(4)
+        if kind == 0:
+            changed[place] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            changed[place : place + 4] = rng.choice((b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff"))
+        elif kind == 2:
+            del changed[place : place + rng.randrange(1, 40)]
+        else:
+            changed[place:place] = changed[place : place + rng.randrange(1, 40)]
+        if not changed:
+            changed = bytearray(b"\0")
+    return bytes(changed)
+
+
+def test_mutated_files_crash_nothing(serving: Callable[..., TestClient]) -> None:
+    rng = random.Random(20261122)  # noqa: S311 - the same every time
+    whole = [cell(n, kind, side=48) for n, kind in enumerate(("PNG", "JPEG", "TIFF"))]
+    whole.append(archive({"a.png": whole[0], "b.jpg": whole[1]}))
+    client = serving(workers=2, session_bytes=1 << 30)
+    session = f"/api/sessions/{client.post('/api/sessions', json={}).json()['id']}"
+    started, seen = time.monotonic(), 0
+    while seen < FUZZED:
+        files = [("files", (f"{seen + n}", mutated(rng.choice(whole), rng))) for n in range(4)]
+        answers = [client.post(f"{session}/pictures", files=[file]) for file in files]
+        assert {answer.status_code for answer in answers} <= {200, 413, 422}, [a.text for a in answers]
+        seen += len(files)
+    assert client.get("/health").status_code == 200
+    assert client.post(f"{session}/pictures", files=parts({"a.png": cell(0)})).json()["added"]
+    print(f"{seen} files in {time.monotonic() - started:.0f} s: {client.get(session).json()['pictures']} were pictures")  # noqa: T201
