@@ -135,6 +135,23 @@ def test_new_lines_only(tmp_path):
     assert len(written) == len(text.splitlines()) + 1
 
 
+@given(st.data())
+def test_any_base_takes_additions(bases, tmp_path_factory, data):
+    base = data.draw(bases)
+    path = tmp_path_factory.mktemp("drawn") / "base.yaml"
+    write_knowledge(base, path)
+    file = KnowledgeFile(path)
+    file.add_descriptions(0, ADDED[1:])
+    file.add_absent(1, ["nothing of the kind"])
+    file.save()
+    first, second, *rest = base.classes
+    assert load_knowledge(path).classes == (
+        first.model_copy(update={"descriptions": (*first.descriptions, ADDED[1])}),
+        second.model_copy(update={"absent": ("nothing of the kind",)}),
+        *rest,
+    )
+
+
 def test_provenance_is_said_once(tmp_path):
     file = opened(tmp_path, "kpl_knowledge: 1\ntask:\n  name: x  # a title\n\nclasses:\n- key: a\n- key: b\n")
     machine = Provenance(author="qwen3:8b", written="2026-11-22", source="language model, unverified")
