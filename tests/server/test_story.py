@@ -121,6 +121,21 @@ def test_the_model_that_is_downloaded_says_the_same(client: TestClient, classifi
     assert found.confidence == pytest.approx(said["kpl"]["confidence"][0], abs=2e-3)
 
 
+def test_the_report_is_of_what_is_shown(client: TestClient, classified: str) -> None:
+    before = client.get(f"{classified}/predictions").json()
+    answer = client.get(f"{classified}/report.html")
+    assert answer.status_code == 200, answer.text
+    assert 'attachment; filename="report.html"' in answer.headers["content-disposition"]
+    assert "cell-0.png" in answer.text
+    assert "data:image/webp" in answer.text
+    assert "set by hand" not in answer.text
+    moved(client, classified, prior={key: 1.0 + 9 * (key == "platelet") for key in before["classes"]})
+    assert "set by hand" in client.get(f"{classified}/report.html").text
+    moved(client, classified)
+    folder = client.app.state.service.sessions.get(classified.rsplit("/", 1)[1]).folder  # type: ignore[attr-defined]
+    assert [path.name for path in folder.iterdir() if "download" in path.name] == []
+
+
 def test_a_description_is_changed_and_pictures_are_not_read_again(client: TestClient, session: str) -> None:
     base = client.get("/api/packs/blood-cells").json()
     client.put(f"{session}/knowledge", json={"knowledge": base})
