@@ -48,7 +48,7 @@ def test_as_a_new_user_types_it(kpl, begun):
     assert "chest-tb.yaml: 50 new descriptions in 2 classes" in told
     assert "new calls (" in told
     assert told.endswith("0 kept ones, in chest-tb.calls")
-    assert "no errors" in kpl("knowledge", "check", "chest-tb.yaml").plain
+    assert kpl("knowledge", "show", "chest-tb.yaml", "normal").plain.count("which has a shape") == 25
     assert [len(entry.descriptions) for entry in load_knowledge(begun).classes] == [25, 25]
     assert "# the prompt that an encoder reads" in begun.read_text()
 

@@ -207,7 +207,7 @@ def negative_log_likelihood(truth: IntArray, probabilities: FloatArray) -> float
 def calibration_error(truth: IntArray, probabilities: FloatArray, *, classwise: bool = False) -> float:
     """Expected calibration error in 15 bins of equal width: of the largest probability, or of each class's own.
 
-    The share-weighted mean of |accuracy - confidence| over bins; `classwise` does so for each class's probability and
+    The share-weighted mean of `|accuracy - confidence|` over bins; `classwise` does so for each class's probability and
     averages the classes.
 
     Raises:
