@@ -13,16 +13,14 @@ NEGATION = re.compile(
 )
 NOT_NEGATION = re.compile(r"\bnot (only|just|merely|to mention)\b|\bwhether or not\b|\bno(?=\. ?\d)", re.IGNORECASE)
 
+_ILLS = (
+    r"(?:\w+ )?(?:disease|infection|injur\w+|illness|inflammation|o?edema|virus|bacteri\w+|malignan\w+|cancer|tumou?r)"
+)
 CLINICAL = re.compile(
-    r"\b(symptom\w*|patients?|prognos\w*|therap(y|ies|eutic)|mortality|fevers?|cough(s|ing)?|diagnos\w+"
-    r"|life (expectancy|span)"
-    r"|lifespan|years? old|years of age|caused by (an? |the )?(\w+ )?(disease|infection|injur\w+|virus"
-    r"|bacteri\w+)|due to (an? |the |various )?(\w+ )?(disease|infection|injur\w+|illness|inflammation|o?edema"
-    r"|causes)|causes? (of )?(pain|damage|infection|disease)"
-    r"|treated (with|by)|treatments?"
-    r"|medications?|surger(y|ies)|risk (of|factor)s?|at risk|contagious|infectious|survival|percent of"
-    r"|pain(ful)?|suggest(s|ing|ive)?"
-    r"|indicat(es?|ing|ive)|consistent with|sign of)\b",
+    r"\b(symptom\w*|patients? (with|who|often|may|present\w*|report\w*|suffer\w*|aged?)|prognos\w*|mortality|fevers?"
+    r"|cough(s|ing)?|diagnos(is|es|ed|tic)|life (expectancy|span)|lifespan|years? old|years of age|treated with|treatments?"
+    r"|surger(y|ies)|risk (of|factor)s?|at risk|contagious|infectious|percent of|consistent with|sign of"
+    rf"|(caused by|due to|suggest\w*|indicat\w+)( of)?( an?| the| various)? {_ILLS})\b",
     re.IGNORECASE,
 )
 
