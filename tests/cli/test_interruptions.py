@@ -36,7 +36,10 @@ def wait_for(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
 
 def stop(process: subprocess.Popen[str], how: signal.Signals) -> Told:
     process.send_signal(how)
-    out, err = process.communicate(timeout=60)
+    try:
+        out, err = process.communicate(timeout=180)
+    finally:
+        process.kill()
     return Told(process.returncode, out, err)
 
 
