@@ -1,8 +1,9 @@
 """How right lint is, by 400 sentences that were judged by hand, and how long it takes for a thousand classes.
 
-The judged sample: 200 sentences in which a rule found something, drawn rule by rule, and 200 in which none did, drawn
-at random (both with the seed 20261122) and judged in mixed order without the findings in sight; whether a sentence repeats
-another, and which other classes the file has, was looked up afterwards. Rules were improved on other draws only.
+The judged sample: 200 sentences in which a rule found something, drawn rule by rule, and 200 in which none did,
+drawn at random (both with the seed 20261122) and judged in mixed order without the findings in sight; whether a
+sentence repeats another, and which other classes the file has, was looked up afterwards. Rules were improved on other
+draws, but for K302, which was narrowed by this one.
 """
 
 from __future__ import annotations

@@ -33,11 +33,12 @@ class KnowledgeFile:
         KnowledgeError: as by `load_knowledge`; also a plain file of sentences, which has no place for provenance.
     """
 
-    def __init__(self, path: Path, *, faulty: bool = False) -> None:
+    def __init__(self, path: Path, *, faulty: bool = False, raw: bytes | None = None) -> None:
         """Open a file; `faulty` allows empty and repeated descriptions, which are to be mended."""
         self.path = path
         self._is_json = path.suffix.lower() == ".json"
-        self._raw = read_bytes(path)
+        self._raw = read_bytes(path) if raw is None else raw
+        self._on_disk = self._raw
         source = parse_source(str(path), self._raw, is_json=self._is_json)
         self.knowledge = validate(source, unfinished=True, faulty=faulty)
         if "kpl_knowledge" not in source.data:
@@ -47,6 +48,16 @@ class KnowledgeFile:
         self._edit = None if self._is_json else YamlEdit(self._text())
         self._removed: list[tuple[int, str, int]] = []
         """Positions stay those of the file until it is saved."""
+
+    def reopened(self) -> KnowledgeFile:
+        """Return the file as it was when it was opened, to be changed in another way."""
+        again = KnowledgeFile(self.path, raw=self._raw)
+        again._on_disk = self._on_disk
+        return again
+
+    def follow(self, other: KnowledgeFile) -> None:
+        """Take note of what another one, reopened from this, has written."""
+        self._on_disk = other._on_disk
 
     def add_descriptions(self, number: int, descriptions: Sequence[Description]) -> None:
         """Add to the class at this index, behind what it has."""
@@ -124,7 +135,7 @@ class KnowledgeFile:
             OutputError: the file was changed by somebody since it was opened, or the disk refuses.
             KnowledgeError: the layout of the file is one into which nothing can be put safely.
         """
-        if read_bytes(self.path) != self._raw:
+        if read_bytes(self.path) != self._on_disk:
             raise OutputError(
                 f"{self.path}: was changed while the command ran, so nothing is written: give the command again"
             )
@@ -136,7 +147,9 @@ class KnowledgeFile:
         else:
             text = self._edit.text()
             self._check(text)
-        write_whole(self.path, ("\ufeff" if self._raw.startswith(BOM_UTF8) else "") + text)
+        text = ("\ufeff" if self._raw.startswith(BOM_UTF8) else "") + text
+        write_whole(self.path, text)
+        self._on_disk = text.encode()
 
     def _text(self) -> str:
         return self._raw.decode("utf-8-sig")

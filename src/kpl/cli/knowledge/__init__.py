@@ -8,10 +8,11 @@ from kpl.cli.knowledge.authoring import new, write
 from kpl.cli.knowledge.converting import convert
 from kpl.cli.knowledge.linting import lint, rules
 from kpl.cli.knowledge.looking import packs, schema, show
+from kpl.cli.knowledge.reviewing import review
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Write knowledge bases, look at them, check them, convert other files.")
 
-for _command in (new, write, schema, packs, show, lint, rules, convert):
+for _command in (new, write, schema, packs, show, lint, rules, review, convert):
     app.command()(_command)

@@ -18,7 +18,8 @@ _ILLS = (
 )
 CLINICAL = re.compile(
     r"\b(symptom\w*|patients? (with|who|often|may|present\w*|report\w*|suffer\w*|aged?)|prognos\w*|mortality|fevers?"
-    r"|cough(s|ing)?|diagnos(is|es|ed|tic)|life (expectancy|span)|lifespan|years? old|years of age|treated with|treatments?"
+    r"|cough(s|ing)?|diagnos(is|es|ed|tic)|life (expectancy|span)|lifespan|years? old|years of age|treated with"
+    r"|treatments?"
     r"|surger(y|ies)|risk (of|factor)s?|at risk|contagious|infectious|percent of|consistent with|sign of"
     rf"|(caused by|due to|suggest\w*|indicat\w+)( of)?( an?| the| various)? {_ILLS})\b",
     re.IGNORECASE,

@@ -1,0 +1,93 @@
+"""`kpl knowledge review`: accept, edit or reject every sentence, one keypress each."""
+
+from __future__ import annotations
+
+import datetime
+import getpass
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from kpl.cli.knowledge.saying import say
+from kpl.errors import InputError, KnowledgeError
+from kpl.knowledge.reviewing import Review, Turn
+
+__all__ = ["review"]
+
+_KEYS = "a accept · e edit · r reject · u undo · q quit"
+
+
+def review(
+    knowledge: Annotated[Path, typer.Argument(metavar="FILE", help="A knowledge file in KPL's own format.")],
+    reviewer: Annotated[
+        str | None, typer.Option(help="Your name for the record; left out, that of git, or of the user.")
+    ] = None,
+) -> None:
+    """Go through the sentences that nobody has reviewed: accept, edit or reject, one keypress each.
+
+    The file is written after every decision, so you may stop at any time and go on later. What is accepted or edited
+    gets your name and the date; what is rejected is taken out and kept under "rejected", which nothing reads.
+
+    Example:
+
+      kpl knowledge review my-classes.yaml --reviewer "Dr. A. Example"
+    """
+    session = Review(knowledge, reviewer or _own_name(), datetime.datetime.now().astimezone().date().isoformat())
+    if session.total and not sys.stdin.isatty():
+        raise InputError("a review needs a terminal: run 'kpl knowledge review' in one")
+    while (turn := session.turn) is not None:
+        _show(session, turn)
+        try:
+            if not _answer(session, turn):
+                break
+        except KnowledgeError as error:
+            say(f"  {error}")
+    counts = ", ".join(f"{count} {kind}" for kind, count in session.counts().items())
+    say(f"{knowledge}: {counts}, {session.total - session.done} left; reviewed by {session.reviewer}")
+
+
+def _show(session: Review, turn: Turn) -> None:
+    head = Text.assemble((f"\n[{session.done + 1} of {session.total}] ", "dim"), (turn.class_name, "bold"))
+    against = f"  (against {turn.description.against})" if turn.description.against else ""
+    Console().print(head, Text(f"  {turn.description.text}{against}"), Text(f"  {_KEYS}", style="dim"), sep="\n")
+
+
+def _answer(session: Review, turn: Turn) -> bool:
+    """Take one keypress; tell whether to go on."""
+    try:
+        key = click.getchar().lower()
+    except EOFError:
+        return False
+    match key:
+        case "a" | "\r" | "\n":
+            session.accept()
+            say("  accepted")
+        case "e":
+            session.edit(click.prompt("  new text", default=turn.description.text))
+            say("  edited")
+        case "r":
+            session.reject()
+            say("  rejected")
+        case "u":
+            say("  taken back" if session.undo() else "  nothing to take back")
+        case "q" | "\x1b" | "\x04":
+            return False
+        case _:
+            say(f"  {_KEYS}")
+    return True
+
+
+def _own_name() -> str:
+    """The name that git knows, or that of the user's account."""
+    if git := shutil.which("git"):
+        told = subprocess.run([git, "config", "user.name"], capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command
+        if name := told.stdout.strip():
+            return name
+    return getpass.getuser()
