@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,12 +21,28 @@ EXTRAS = ("torch", "open_clip", "transformers")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test of the marker `torch` where the extras are absent; fail it where they are meant to be there."""
-    if not any(item.iter_markers("torch")):
-        return
-    if missing := [name for name in EXTRAS if importlib.util.find_spec(name) is None]:
+    """Skip tests that need what is absent, with the reason; fail them where it is meant to be there."""
+    reason = ""
+    if any(item.iter_markers("torch")) and (
+        missing := [name for name in EXTRAS if importlib.util.find_spec(name) is None]
+    ):
         reason = f"not installed: {', '.join(missing)}; pip install 'knowledge-proxy-learning[openclip,transformers]'"
+    if any(item.iter_markers("browser")):
+        reason = _no_browser()
+    if reason:
         (pytest.fail if os.environ.get("KPL_REQUIRE_EXTRAS") == "1" else pytest.skip)(reason)
+
+
+def _no_browser() -> str:
+    """Say what a test in a browser lacks; empty when nothing."""
+    modules = os.environ.get("KPL_NODE_MODULES", "")
+    if not (os.environ.get("KPL_CHROMIUM") or shutil.which("chromium")):
+        return "no Chromium: install it, or say where it is with KPL_CHROMIUM"
+    if not shutil.which("node"):
+        return "no node: install Node.js"
+    if not all((Path(modules) / "node_modules" / name).is_dir() for name in ("playwright-core", "axe-core")):
+        return "no playwright-core and axe-core: npm install them in a folder and name it in KPL_NODE_MODULES"
+    return ""
 
 
 @pytest.fixture(scope="session", autouse=True)

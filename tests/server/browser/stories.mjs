@@ -1,0 +1,288 @@
+// What a user does, in a real browser. Usage: node stories.mjs STORY ADDRESS FOLDER [FILE...]
+// The folder of node modules with playwright-core and axe-core is in KPL_NODE_MODULES, the browser in KPL_CHROMIUM.
+
+import { createRequire } from "node:module";
+import { mkdirSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+
+const [story, address, folder, ...files] = process.argv.slice(2);
+const require = createRequire(`${process.env.KPL_NODE_MODULES}/`);
+const { chromium } = require("playwright-core");
+mkdirSync(folder, { recursive: true });
+
+const browser = await chromium.launch({ executablePath: process.env.KPL_CHROMIUM, args: ["--no-sandbox"] });
+const told = { errors: [], dialogs: 0, elsewhere: [] };
+
+async function open({ allowErrors = false, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1100, height: 900 }, acceptDownloads: true, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(30000);
+  page.on("pageerror", (error) => told.errors.push(error.message));
+  page.on("console", (line) => { if (line.type() === "error" && !allowErrors) told.errors.push(line.text()); });
+  page.on("dialog", (dialog) => { told.dialogs += 1; dialog.dismiss(); });
+  page.on("request", (request) => { if (!request.url().startsWith(address) && !/^(data|blob):/.test(request.url())) told.elsewhere.push(request.url()); });
+  await page.goto(address);
+  await page.waitForSelector("#pack option", { state: "attached" });
+  await page.waitForFunction(() => document.querySelectorAll("#classes .class").length > 0);
+  return page;
+}
+
+async function classify(page, given = files) {
+  await page.setInputFiles("#files", given);
+  await page.waitForFunction(() => !document.getElementById("classify").disabled && document.getElementById("upload").hidden);
+  await page.click("#classify");
+  await page.waitForSelector("#wall .card");
+  await page.waitForFunction(() => document.getElementById("job").hidden);
+}
+
+async function axe(page, where) {
+  await page.evaluate(await readFile(require.resolve("axe-core/axe.min.js"), "utf-8"));
+  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  const serious = found.violations.filter((one) => ["serious", "critical"].includes(one.impact));
+  told.axe = [...(told.axe || []), ...serious.map((one) => `${where}: ${one.id} ${one.nodes.slice(0, 3).map((node) => node.target.join(" ")).join(", ")}`)];
+}
+
+async function noSidewaysScroll(page, where) {
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  if (wide > 0) told.errors.push(`${where}: ${wide} pixels too wide`);
+}
+
+async function noticeInSight(page, where) {
+  const seen = await page.evaluate(() => [...document.querySelectorAll(".notice")].some((one) => {
+    const box = one.getBoundingClientRect();
+    return box.height > 0 && box.top >= 0 && box.bottom <= innerHeight && box.right <= innerWidth;
+  }));
+  if (!seen) told.errors.push(`${where}: "Not a medical device" is out of sight`);
+}
+
+async function download(page, button, name) {
+  const [got] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
+  await got.saveAs(`${folder}/${name}`);
+}
+
+const stories = {
+  async whole() {
+    const page = await open();
+    await noticeInSight(page, "empty");
+    told.empty = await page.textContent("#empty");
+    told.classifyDisabled = await page.isDisabled("#classify");
+    await axe(page, "empty");
+    await classify(page);
+    told.summary = await page.textContent("#summary");
+    told.leftOut = await page.textContent("#left-out-list");
+    await page.screenshot({ path: `${folder}/page.png` });
+    await page.waitForTimeout(300);
+    await axe(page, "results");
+    await page.evaluate(() => window.scrollTo(0, document.body.scrollHeight));
+    await noticeInSight(page, "scrolled");
+
+    // The commonest class is said not to occur: no picture may stay in it.
+    const shares = () => page.evaluate(() => [...document.querySelectorAll("#shares tr")].map((row) => parseFloat(row.cells[1].textContent)));
+    told.before = await shares();
+    const commonest = told.before.indexOf(Math.max(...told.before));
+    await page.fill(`#shares tr:nth-child(${commonest + 1}) input`, "0");
+    await page.waitForFunction((row) => parseFloat(document.querySelectorAll("#shares tr")[row].cells[1].textContent) === 0, commonest);
+    told.byHand = await page.textContent("#warnings");
+    await page.click("#estimated");
+    await page.waitForFunction(() => document.getElementById("estimated").disabled);
+    told.after = await shares();
+    await page.fill("#k", "2");
+    await page.waitForFunction(() => document.getElementById("k-value").textContent.startsWith("2 of"));
+    await page.waitForFunction(() => /looked at again/.test(document.getElementById("took").textContent));
+    await page.selectOption("#by", "text");
+    await page.selectOption("#only", "differ");
+    told.differ = await page.textContent("#shown");
+    await page.selectOption("#only", "all");
+    await page.selectOption("#order", "unsure");
+
+    await page.click("#wall .card");
+    await page.waitForSelector(".sentences li");
+    await noticeInSight(page, "evidence");
+    await page.click("#refit");
+    await page.waitForFunction(() => /without it/.test(document.getElementById("evidence-lists").textContent));
+    await page.screenshot({ path: `${folder}/evidence.png` });
+    await axe(page, "evidence");
+    const sentence = await page.textContent(".sentences .text span");
+    await page.click(".sentences button");
+    await page.fill(".sentences input", "a sentence that was changed in place");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => document.getElementById("status").textContent === "The sentence is changed.");
+    told.changed = !(await page.inputValue("#classes")
+      .catch(() => page.evaluate(() => [...document.querySelectorAll("#classes textarea")].map((one) => one.value).join("\n")))).split("\n").includes(sentence);
+    await page.click("#evidence-close");
+
+    await download(page, "#get-csv", "predictions.csv");
+    await download(page, "#get-report", "report.html");
+    await download(page, "#get-model", "model.kpl");
+    await page.click("#clear");
+    await page.waitForFunction(() => document.getElementById("count").textContent === "No pictures yet.");
+    told.cleared = await page.isHidden("#results");
+  },
+
+  async keyboard() {
+    const page = await open();
+    const press = (key, times = 1) => (async () => { for (let n = 0; n < times; n += 1) await page.keyboard.press(key); })();
+    const until = async (id, key = "Tab") => {
+      for (let n = 0; n < 200; n += 1) {
+        if (await page.evaluate((wanted) => document.activeElement.matches(wanted), id)) {
+          const ring = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+          if (ring === "none") told.errors.push(`${id}: the focus cannot be seen`);
+          return;
+        }
+        await press(key);
+      }
+      told.errors.push(`${id} cannot be reached with ${key}`);
+    };
+    await until(".skip");
+    await until("#encoder");
+    await until("#choose-files");
+    const [chooser] = await Promise.all([page.waitForEvent("filechooser"), press("Enter")]);
+    await chooser.setFiles(files);
+    await page.waitForFunction(() => document.activeElement.id === "classify");
+    await press("Enter");
+    await page.waitForFunction(() => document.activeElement.id === "results-title");
+    await until("#k");
+    await press("Home");
+    await page.waitForFunction(() => document.getElementById("k-value").textContent.startsWith("1 of"));
+    await until("#shares input");
+    await press("End");
+    await page.waitForFunction(() => !document.getElementById("estimated").disabled);
+    await until(".card");
+    await press("Enter");
+    await page.waitForSelector(".sentences li");
+    const first = await page.textContent("#evidence-title");
+    await press("ArrowRight");
+    await page.waitForFunction((before) => document.getElementById("evidence-title").textContent !== before, first);
+    await until(".sentences button");
+    await press("Enter");
+    await page.waitForSelector(".sentences input");
+    await press("Escape");
+    told.stillOpen = await page.isVisible("#evidence");
+    await press("Escape");
+    await page.waitForFunction(() => !document.getElementById("evidence").open);
+    told.back = await page.evaluate(() => document.activeElement.className);
+  },
+
+  async narrow() {
+    const page = await open({ viewport: { width: 400, height: 800 } });
+    await noSidewaysScroll(page, "empty");
+    await classify(page);
+    await page.waitForTimeout(300);
+    for (const one of ["#editor > summary", "#classes .class:first-child > summary"]) await page.click(one);
+    await noSidewaysScroll(page, "results");
+    await noticeInSight(page, "results");
+    await page.screenshot({ path: `${folder}/narrow.png`, fullPage: true });
+    await axe(page, "narrow");
+    await page.click("#wall .card");
+    await page.waitForSelector(".sentences li");
+    await noSidewaysScroll(page, "evidence");
+    await noticeInSight(page, "evidence");
+    await page.screenshot({ path: `${folder}/narrow-evidence.png` });
+  },
+
+  async dark() {
+    const page = await open({ colorScheme: "dark" });
+    await classify(page);
+    await page.waitForTimeout(300);
+    told.background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    await axe(page, "dark");
+    await page.screenshot({ path: `${folder}/dark.png` });
+    await page.click("#wall .card");
+    await page.waitForSelector(".sentences li");
+    await axe(page, "dark evidence");
+  },
+
+  async errors() {
+    const page = await open({ allowErrors: true });
+    await page.setInputFiles("#files", files);
+    await page.waitForFunction(() => document.getElementById("upload").hidden && !document.getElementById("left-out").hidden);
+    told.leftOut = await page.textContent("#left-out-list");
+    await page.selectOption("#pack", "");
+    await page.waitForFunction(() => document.querySelectorAll("#classes .class").length === 2);
+    await page.click("#classify");
+    await page.waitForFunction(() => !document.getElementById("alert").hidden);
+    told.noDescriptions = await page.textContent("#alert-text");
+    await axe(page, "error");
+    await page.click("#alert-close");
+    await page.route("**/jobs", (route) => route.fulfill({ status: 503, headers: { "retry-after": "1" }, json: { detail: "busy" } }), { times: 1 });
+    await page.selectOption("#pack", "blood-cells");
+    await page.waitForFunction(() => document.querySelectorAll("#classes .class").length === 10);
+    await page.click("#classify");
+    await page.waitForFunction(() => /busy/.test(document.getElementById("status").textContent));
+    told.busy = await page.textContent("#status");
+    await page.waitForSelector("#wall .card");
+    await page.context().setOffline(true);
+    await page.click("#wall .card");
+    await page.waitForFunction(() => !document.getElementById("alert").hidden);
+    told.offline = await page.textContent("#alert-text");
+    await page.context().setOffline(false);
+    await page.click("#evidence-close");
+    await page.evaluate(async () => { const { state } = await import("/static/state.js"); await fetch(`/api/sessions/${state.session}`, { method: "DELETE" }); });
+    await page.click("#get-csv");
+    await page.waitForFunction(() => /session has ended/.test(document.getElementById("alert-text").textContent));
+    told.ended = await page.textContent("#alert-text");
+  },
+
+  async hostile() {
+    const page = await open();
+    const text = '<img src=x onerror=alert(1)>"><script>alert(2)</script>';
+    await page.selectOption("#pack", "");
+    await page.waitForFunction(() => document.querySelectorAll("#classes .class").length === 2);
+    for (const [place, more] of [[0, "round"], [1, "square"]]) {
+      await page.fill(`#name-${place}`, `${text}${place}`);
+      await page.fill(`#sentences-${place}`, `${text} ${more}\n${more} javascript:alert(3)`);
+      await page.press(`#sentences-${place}`, "Tab");
+    }
+    const data = await readFile(files[0]);
+    await classify(page, [`${text}.png`, `"><svg onload=alert(4)>.png`, "=cmd|' '.png"].map((name) => ({ name, mimeType: "image/png", buffer: data })));
+    await page.click("#wall .card");
+    await page.waitForSelector(".sentences li");
+    await page.click("#evidence-close");
+    told.shown = await page.textContent("#wall");
+    told.injected = await page.evaluate(() => document.querySelectorAll("main script, main svg, main img[onerror], dialog script").length);
+    await download(page, "#get-report", "report.html");
+    const report = await page.context().newPage();
+    report.on("dialog", (dialog) => { told.dialogs += 1; dialog.dismiss(); });
+    await report.goto(`file://${folder}/report.html`);
+    told.reportInjected = await report.evaluate(() => document.querySelectorAll("script, img[onerror], svg[onload]").length);
+    told.report = (await report.textContent("body")).includes("onerror=alert(1)");
+  },
+
+  async token() {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(address);
+    await page.fill("#token-value", "wrong");
+    await page.click("#token button");
+    await page.waitForFunction(() => !document.getElementById("alert").hidden);
+    told.wrong = await page.textContent("#alert-text");
+    await page.fill("#token-value", process.env.STORY_TOKEN);
+    await page.click("#token button");
+    await page.waitForFunction(() => document.querySelectorAll("#classes .class").length > 0);
+    await classify(page);
+    await page.waitForFunction(() => document.querySelector("#wall img").naturalWidth > 0);
+    await download(page, "#get-csv", "predictions.csv");
+  },
+
+  async figures() {
+    const times = [];
+    for (let n = 0; n < 5; n += 1) {
+      const page = await open();
+      times.push(await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime));
+      told.bytes = await page.evaluate(() => [...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")]
+        .filter((one) => !one.name.includes("/api/")).reduce((sum, one) => sum + one.transferSize, 0));
+      await page.context().close();
+    }
+    told.firstPaint = times.sort((a, b) => a - b);
+  },
+};
+
+try {
+  await stories[story]();
+} catch (error) {
+  told.failed = error.stack;
+  const [page] = browser.contexts().at(-1)?.pages() ?? [];
+  if (page) await page.screenshot({ path: `${folder}/failed-${story}.png` }).catch(() => {});
+}
+process.stdout.write(JSON.stringify(told));
+await browser.close();

@@ -1,0 +1,117 @@
+"""The page in a real browser against a real server: what a user does, from the empty page to the downloads."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.server.conftest import cell
+from tests.server.test_running import TOKEN, started
+
+from kpl.runs import load_model
+
+pytestmark = pytest.mark.browser
+STORIES = Path(__file__).parent / "browser" / "stories.mjs"
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("pictures")
+    for number in range(9):
+        (folder / f"cell-{number}.png").write_bytes(cell(number))
+    (folder / "notes.png").write_text("no picture", encoding="utf-8")
+    return [str(path) for path in sorted(folder.iterdir())]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    process, found = started()
+    yield found
+    process.terminate()
+    process.communicate(timeout=60)
+
+
+@pytest.fixture
+def tell(address: str, pictures: list[str], tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Let the browser live a story, and return what it saw."""
+
+    def run(story: str, *files: str, server: str = address) -> dict[str, Any]:
+        environment = {
+            "KPL_CHROMIUM": shutil.which("chromium") or "",
+            **os.environ,
+            "STORY_TOKEN": TOKEN,
+        }
+        command = ["node", str(STORIES), story, server, str(tmp_path), *(files or pictures)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, env=environment)
+        assert done.stdout, done.stderr
+        told: dict[str, Any] = json.loads(done.stdout)
+        assert not told.get("failed"), json.dumps(told, indent=1)
+        assert (told["errors"], told["dialogs"], told["elsewhere"], told.get("axe", [])) == ([], 0, [], [])
+        return told
+
+    return run
+
+
+def test_the_whole_story(tell: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    told = tell("whole")
+    assert "Nothing yet" in told["empty"]
+    assert told["classifyDisabled"]
+    assert told["summary"].startswith("9 pictures.")
+    assert "notes.png: not a JPEG" in told["leftOut"]
+    assert told["before"] == told["after"]
+    assert "set by hand" in told["byHand"]
+    assert told["changed"]
+    assert told["cleared"]
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "predictions.csv").read_text(encoding="utf-8"))))
+    assert [row["image"] for row in rows] == [f"cell-{n}.png" for n in range(9)]
+    assert "cell-0.png" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert load_model(tmp_path / "model.kpl").method.k == 2
+
+
+def test_everything_is_done_with_the_keyboard(tell: Callable[..., dict[str, Any]]) -> None:
+    told = tell("keyboard")
+    assert told["stillOpen"]
+    assert told["back"] == "card"
+
+
+@pytest.mark.parametrize("story", ["narrow", "dark"])
+def test_a_narrow_and_a_dark_screen(tell: Callable[..., dict[str, Any]], story: str) -> None:
+    told = tell(story)
+    assert told.get("background", "rgb(20, 23, 26)") == "rgb(20, 23, 26)"
+
+
+def test_errors_are_said_and_can_be_mended(tell: Callable[..., dict[str, Any]]) -> None:
+    told = tell("errors")
+    assert "notes.png" in told["leftOut"]
+    assert "no descriptions" in told["noDescriptions"] or "class names" in told["noDescriptions"]
+    assert "busy" in told["busy"]
+    assert "kpl serve" in told["offline"]
+    assert "Add them again" in told["ended"]
+
+
+def test_what_users_write_stays_text(tell: Callable[..., dict[str, Any]]) -> None:
+    told = tell("hostile")
+    assert "<img src=x onerror=alert(1)>" in told["shown"]
+    assert (told["injected"], told["reportInjected"], told["report"]) == (0, 0, True)
+
+
+def test_a_token_is_asked_for(tell: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
+    process, server = started("--token-file", str(tmp_path / "token"))
+    try:
+        assert "not the token" in tell("token", server=server)["wrong"]
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def test_the_page_is_small(tell: Callable[..., dict[str, Any]]) -> None:
+    assert tell("figures")["bytes"] < 300_000
