@@ -161,11 +161,15 @@ def test_encoders_are_names_and_never_paths(client: TestClient, tmp_path: Path) 
 
 
 def test_sessions_are_few_and_those_unused_are_removed(serving: Callable[..., TestClient]) -> None:
-    few = serving(sessions=2, idle_seconds=0.2)
+    few = serving(sessions=2, idle_seconds=2)
+    empty = few.post("/api/sessions", json={}).json()["id"]
     first, second = (few.post("/api/sessions", json={}).json()["id"] for _ in range(2))
+    assert few.get(f"/api/sessions/{empty}").status_code == 404  # it held nothing
+    for name in (first, second):
+        few.post(f"/api/sessions/{name}/pictures", files=parts({"a.png": cell(0)}))
     answer = few.post("/api/sessions", json={})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-    time.sleep(0.3)
+    time.sleep(2.1)
     few.get(f"/api/sessions/{second}")
     assert few.post("/api/sessions", json={}).status_code == 201
     assert few.get(f"/api/sessions/{first}").status_code == 404

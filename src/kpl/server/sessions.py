@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -137,12 +138,17 @@ class Sessions:
         return self._folder
 
     def create(self, encoder: str) -> Session:
-        """Begin a session.
+        """Begin a session; when there are many, in the place of the oldest that holds no picture.
 
         Raises:
             Busy: there are as many as are allowed.
         """
         self.sweep()
+        if len(self._sessions) >= self._limits.sessions:
+            empty = [held for held in list(self._sessions.values()) if not held.pictures and not held.working]
+            for oldest in sorted(empty, key=lambda held: held.used)[:1]:
+                with suppress(Gone):  # somebody ended it in this moment
+                    self.drop(oldest.id)
         with self._lock:
             if len(self._sessions) >= self._limits.sessions:
                 raise Busy(f"there are {len(self._sessions)} sessions already: end one, or try again later")
@@ -181,7 +187,8 @@ class Sessions:
         oldest = time.monotonic() - self._limits.idle_seconds
         for session in list(self._sessions.values()):
             if session.used < oldest and not session.working:
-                self.drop(session.id)
+                with suppress(Gone):
+                    self.drop(session.id)
 
     def close(self) -> None:
         """Remove everything."""

@@ -97,6 +97,7 @@ const stories = {
 
     await page.click("#wall .card");
     await page.waitForSelector(".sentences li");
+    await page.evaluate(() => { const box = document.getElementById("evidence"); box.scrollTop = box.scrollHeight; });
     await noticeInSight(page, "evidence");
     await page.click("#refit");
     await page.waitForFunction(() => /without it/.test(document.getElementById("evidence-lists").textContent));
@@ -170,6 +171,8 @@ const stories = {
     await page.waitForTimeout(300);
     for (const one of ["#editor > summary", "#classes .class:first-child > summary"]) await page.click(one);
     await noSidewaysScroll(page, "results");
+    const clipped = await page.evaluate(() => { const box = document.querySelector(".scroll"); return box.scrollWidth - box.clientWidth; });
+    if (clipped > 0) told.errors.push(`the table is ${clipped} pixels too wide`);
     await noticeInSight(page, "results");
     await page.screenshot({ path: `${folder}/narrow.png`, fullPage: true });
     await axe(page, "narrow");
