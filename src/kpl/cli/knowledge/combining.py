@@ -1,0 +1,44 @@
+"""`kpl knowledge diff` and `merge`: two knowledge bases side by side, and one made of two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kpl.cli.knowledge.saying import Knowledge, say
+from kpl.knowledge import load_knowledge, write_knowledge
+from kpl.knowledge.combining import diff_knowledge, merge_knowledge
+
+__all__ = ["diff", "merge"]
+
+
+def diff(first: Knowledge, second: Knowledge) -> None:
+    """Show what two knowledge bases say differently; order, layout and provenance do not count.
+
+    Example:
+
+      kpl knowledge diff blood-cells my-classes.yaml
+    """
+    changes = diff_knowledge(load_knowledge(first), load_knowledge(second))
+    for change in changes:
+        say(f"{change.sign} {f'{change.class_key}, ' if change.class_key else ''}{change.kind}: {change.text}")
+    say(f"{len(changes)} differences")
+
+
+def merge(
+    first: Knowledge,
+    second: Knowledge,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write, .yaml or .json.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Write the first knowledge base with what only the second says; every sentence keeps its provenance.
+
+    Example:
+
+      kpl knowledge merge a.yaml b.yaml -o c.yaml
+    """
+    merged = merge_knowledge(load_knowledge(first), load_knowledge(second))
+    write_knowledge(merged, out, overwrite=overwrite)
+    say(f"wrote {out}: {len(merged.classes)} classes, {sum(len(e.descriptions) for e in merged.classes)} descriptions")
