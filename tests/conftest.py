@@ -17,7 +17,7 @@ from kpl.encoders.protocol import EncoderCard
 SHARED = Path(__file__).parents[1] / "../shared/data"
 
 
-EXTRAS = ("torch", "open_clip", "transformers")
+EXTRAS = ("torch", "open_clip", "transformers", "sentencepiece", "onnx", "onnxscript")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -26,7 +26,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if any(item.iter_markers("torch")) and (
         missing := [name for name in EXTRAS if importlib.util.find_spec(name) is None]
     ):
-        reason = f"not installed: {', '.join(missing)}; pip install 'knowledge-proxy-learning[openclip,transformers]'"
+        line = "pip install 'knowledge-proxy-learning[openclip,transformers,onnx-export]'"
+        reason = f"not installed: {', '.join(missing)}; {line}"
     if any(item.iter_markers("browser")):
         reason = _no_browser()
     if reason:

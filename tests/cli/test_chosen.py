@@ -8,7 +8,8 @@ import pytest
 
 from kpl.cli.chosen import chosen_encoder, tell_terms
 from kpl.encoders import Encoder, registry
-from kpl.errors import UnknownNameError
+from kpl.encoders.bundles import write_bundle
+from kpl.errors import EncoderError, UnknownNameError
 
 
 @pytest.fixture
@@ -29,6 +30,15 @@ def test_terms_are_told_once_in_one_sentence(folder: Path, capsys: pytest.Captur
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"licence": "other"}), encoding="utf-8")
     tell_terms(str(folder))
     assert "licence: other" in capsys.readouterr().err
+
+
+def test_a_bundle_tells_the_terms_on_its_card(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_bundle(folder, folder.parent / "carried.kplenc")
+    tell_terms(str(folder.parent / "carried.kplenc"))
+    assert "not for clinical use; licence: apache-2.0" in capsys.readouterr().err.lower()
+    (folder.parent / "notes.kplenc").write_text("my notes", encoding="utf-8")
+    with pytest.raises(EncoderError, match="no bundle"):
+        tell_terms(str(folder.parent / "notes.kplenc"))
 
 
 def test_a_model_without_a_card_is_one_that_the_user_brought(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ def test_an_encoder_is_pulled_and_used_by_name(kpl, hub, tmp_path, cells, knowle
 
 
 def test_licence_and_gate_are_said_before_anything_is_fetched(kpl, hub):
-    hub.repositories["google/medsiglip-448"] = Repository({"card.json": b"{}"}, gated=True)
+    hub.repositories["google/medsiglip-448"] = Repository({"card.json": b"{}", "weights/image.onnx": b""}, gated=True)
     told = kpl("encoders", "pull", "medsiglip-448", env={"HF_TOKEN": STRANGER})
     assert "Licence: Health AI Developer Foundations" in told.out
     assert f"accept its terms at {hub.url}/google/medsiglip-448" in told.error

@@ -42,16 +42,19 @@ def tell_terms(spec: str) -> None:
 
     Raises:
         UnknownNameError: no encoder has that name.
+        EncoderError: its bundle or its card cannot be read.
     """
     import kpl.encoders.registry as registry
+    from kpl.encoders.bundles import unpacked
     from kpl.encoders.store import home, read_card
 
     found = registry.parse_spec(spec)
     shipped = Path(registry.__file__).parent
     if found.folder is None or found.folder.parent == shipped:
         return
-    if (found.folder / "card.json").is_file():
-        card = read_card(found.folder)
+    folder = unpacked(found.folder)
+    if (folder / "card.json").is_file():
+        card = read_card(folder)
         told = f"{card.name}: {card.intended_use.rstrip('.')}; {card.terms}."
     else:
         told = f"{found.name}: an encoder that you brought; its own documents say what it is for and its licence."
