@@ -32,7 +32,7 @@ def plain(tmp_path):
 @pytest.fixture
 def tidy(plain, tmp_path):
     path = tmp_path / "tidy.yaml"
-    run("convert", plain, path, "--tidy", "--modality", "toys", "--title", "my shapes")
+    run("import", plain, "--as", path, "--tidy", "--modality", "toys", "--title", "my shapes")
     return path
 
 
@@ -72,7 +72,7 @@ def test_show_prints_prompts_as_they_are(tidy):
 def test_a_list_of_names_can_be_seen_checked_and_copied(tmp_path):
     assert "a photo of apple pie." in run("show", "food-101", "apple_pie")
     assert "K406 notice" in run("lint", "food-101")
-    run("convert", "food-101", tmp_path / "mine.yaml")
+    run("import", "food-101", "--as", tmp_path / "mine.yaml")
     assert load_knowledge(tmp_path / "mine.yaml") == load_knowledge("food-101")
 
 
@@ -116,10 +116,10 @@ def test_rules_are_listed():
 
 def test_convert_tells_what_it_dropped(plain, tmp_path):
     out = tmp_path / "out.yaml"
-    told = run("convert", plain, out, "--tidy", "--template", "{description}")
+    told = run("import", plain, "--as", out, "--tidy", "--template", "{description}")
     assert "dropped 1 entries: 1 empty" in told
     assert "2 classes" in told
     assert load_knowledge(out).prompts()[1] == ["four corners"]
     with pytest.raises(OutputError, match="exists already"):
-        run("convert", plain, out, "--tidy")
-    assert "wrote" in run("convert", "blood-cells", out, "--overwrite")
+        run("import", plain, "--as", out, "--tidy")
+    assert "wrote" in run("import", "blood-cells", "--as", out, "--overwrite")

@@ -183,7 +183,7 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nkpl_knowledge: 1\ntask: {name: x}\nclasses
         ("kpl_knowledge: 1\ntask:\n\tname: x\n", "line 3: indented with a tab"),
         (BOMB, "line 2: the alias *a is not taken"),
         ('kpl_knowledge: 1\ntask: {name: x}\nclasses: [{key: a}, {key: "b\x07"}]\n', "control character"),
-        ("a: [one]\nb: [two]\n", "bring it in with 'kpl knowledge convert' first"),
+        ("a: [one]\nb: [two]\n", "bring it in with 'kpl knowledge import' first"),
         ("kpl_knowledge: 1\ntask: {name: x}\nclasses: [{key: a}]\n", "at least two"),
     ],
 )

@@ -213,7 +213,7 @@ def test_a_layout_without_a_safe_place_is_left_alone(tmp_path):
 
 
 def test_plain_files_are_refused(tmp_path):
-    with pytest.raises(KnowledgeError, match="bring it in with 'kpl knowledge convert' first"):
+    with pytest.raises(KnowledgeError, match="bring it in with 'kpl knowledge import' first"):
         opened(tmp_path, "a: [one]\nb: [two]\n")
 
 

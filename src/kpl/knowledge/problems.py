@@ -41,7 +41,7 @@ def explain(
     where = f"{name}{f', line {line}' if line else ''}{_where(place, document)}"
     more = f" (and {len(found) - 1} more problems)" if len(found) > 1 else ""
     if detail["type"] in ("empty_sentence", "repeated_sentence"):
-        more += "; 'kpl knowledge convert --tidy' drops all such entries"
+        more += "; 'kpl knowledge import --tidy' drops all such entries"
     return KnowledgeError(f"{where}: {_problem(detail, place)}{more}")
 
 

@@ -42,7 +42,7 @@ class KnowledgeFile:
         source = parse_source(str(path), self._raw, is_json=self._is_json)
         self.knowledge = validate(source, unfinished=True, faulty=faulty)
         if "kpl_knowledge" not in source.data:
-            raise KnowledgeError(f"{path}: a plain file of sentences: bring it in with 'kpl knowledge convert' first")
+            raise KnowledgeError(f"{path}: a plain file of sentences: bring it in with 'kpl knowledge import' first")
         self._data: dict[str, Any] = source.data
         self._provenance = self.knowledge.provenance
         self._edit = None if self._is_json else YamlEdit(self._text())
@@ -183,5 +183,5 @@ class KnowledgeFile:
         if not whole:
             raise KnowledgeError(
                 f"{self.path}: its layout leaves no safe place for new sentences, so nothing is written: "
-                "bring it into the usual one with 'kpl knowledge convert'"
+                "bring it into the usual one with 'kpl knowledge import'"
             )

@@ -295,7 +295,7 @@ class KnowledgeBase(Part):
         if self.names_only:
             raise KnowledgeError(
                 f"{self.task.name}: {len(self.classes)} class names and no descriptions: copy it to a file with "
-                "'kpl knowledge convert' and write them with 'kpl knowledge write FILE --llm URL --model NAME'"
+                "'kpl knowledge import' and write them with 'kpl knowledge write FILE --llm URL --model NAME'"
             )
 
     @cached_property

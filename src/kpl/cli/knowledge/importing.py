@@ -1,4 +1,4 @@
-"""`kpl knowledge convert`: bring other files into KPL's format."""
+"""`kpl knowledge import`: bring other files into KPL's format."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import typer
 from kpl.cli.knowledge.saying import Knowledge, say
 from kpl.knowledge import load_knowledge, load_tidied, write_knowledge
 
-__all__ = ["convert"]
+__all__ = ["import_"]
 
 
-def convert(
+def import_(
     source: Knowledge,
-    out: Annotated[Path, typer.Argument(help="The file to write, .yaml or .json.")],
+    name: Annotated[
+        str,
+        typer.Option("--as", help="The file to write; a bare NAME becomes NAME.yaml and the title."),
+    ],
     tidy: Annotated[
         bool, typer.Option("--tidy", help="Drop empty and repeated sentences and refusals; say how many.")
     ] = False,
@@ -28,9 +31,11 @@ def convert(
 
     Example:
 
-      kpl knowledge convert sentences.json my-classes.yaml --tidy --modality "blood smear"
+      kpl knowledge import sentences.json --as my-classes --tidy --modality "blood smear"
     """
     kb, dropped = load_tidied(source) if tidy else (load_knowledge(source), None)
+    out = Path(name) if Path(name).suffix else Path(f"{name}.yaml")
+    title = title or (None if Path(name).suffix else Path(name).name.replace("_", " "))
     kb = kb.with_task(name=title, modality=modality, template=template)
     write_knowledge(kb, out, overwrite=overwrite)
     if dropped is not None:
