@@ -252,7 +252,7 @@ def test_errors_in_json_have_their_lines_too(tmp_path):
         ('{"a": ["x"],\n "b": ["y",\n 3]}', ["line 3, class 'b', description 2", "must be a sentence, got 3"]),
         ('{"a": ["x"],\n "b": ["y",\n {"id": 1}]}', ["line 3, class 'b', description 2", "write it under 'feature'"]),
         ('{"a": ["x"],\n "b": [{"featur": "y"}]}', ["line 2", "unknown key 'featur'", "'id' and 'feature'"]),
-        ('{"a": ["x"],\n "b": ["y", "Y"]}', ["line 2", "repeats description 1", "convert --tidy"]),
+        ('{"a": ["x"],\n "b": ["y", "Y"]}', ["line 2", "repeats description 1", "import --tidy"]),
         ('{"a": ["x"],\n "A": ["y"]}', ["line 2, class 'A'", "duplicate class"]),
         ('{"a": ["x"],\n "-": ["y"]}', ["line 2", "no letter or digit"]),
         ('{"a": ["\\ud800"],\n "b": ["y"]}', ["half a character at", "write the character itself"]),
