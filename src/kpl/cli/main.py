@@ -47,7 +47,19 @@ def _options(
     del version
 
 
-for _name in ("classify", "report", "embed", "fit", "update", "evaluate", "calibrate", "demo", "cells", "serve"):
+for _name in (
+    "classify",
+    "report",
+    "explain",
+    "embed",
+    "fit",
+    "update",
+    "evaluate",
+    "calibrate",
+    "demo",
+    "cells",
+    "serve",
+):
     app.command(_name)(getattr(importlib.import_module(f"kpl.cli.{_name}"), _name))
 for _name in ("knowledge", "encoders", "methods", "bench"):
     app.add_typer(importlib.import_module(f"kpl.cli.{_name}").app, name=_name)

@@ -21,7 +21,7 @@ from kpl.evaluation.details import (
     describe,
     operating_point,
 )
-from kpl.evaluation.figures import FIGURE_SUFFIXES, check_figure, draw_table
+from kpl.evaluation.figures import FIGURE_SUFFIXES, check_figure, draw_table, table_figure
 from kpl.evaluation.labels import Truth, read_labels
 from kpl.evaluation.metrics import (
     METRICS,
@@ -89,4 +89,5 @@ __all__ = [
     "read_presence",
     "reliability",
     "score_presence",
+    "table_figure",
 ]

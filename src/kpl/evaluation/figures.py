@@ -11,11 +11,12 @@ import numpy as np
 from kpl.errors import MissingExtraError, OutputError
 from kpl.evaluation.comparison import Table
 
-__all__ = ["FIGURE_SUFFIXES", "check_figure", "draw_table"]
+__all__ = ["FIGURE_SUFFIXES", "check_figure", "draw_table", "table_figure"]
 
 FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
 _NAMED_CLASSES = 30
 _CURVES = 6
+_STYLE = {"svg.hashsalt": "kpl", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
 _BLUE, _GREY = "#1f5fa8", "#8a8a8a"
 
 
@@ -47,21 +48,35 @@ def draw_table(table: Table, suffix: str, *, focus: str | None = None) -> bytes:
     """
     check_figure(Path(f"figure{suffix}"))
     from matplotlib import rc_context
+
+    with rc_context(_STYLE):
+        buffer = io.BytesIO()
+        # no date: the same table gives the same bytes
+        dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix.lower())
+        kind = suffix.lower().removeprefix(".")
+        table_figure(table, focus=focus).savefig(buffer, format=kind, dpi=150, metadata=dated)
+    return buffer.getvalue()
+
+
+def table_figure(table: Table, *, focus: str | None = None) -> Any:  # noqa: ANN401 - matplotlib is not there where types are checked
+    """Draw a table with its details; return matplotlib's `Figure`, which a notebook shows. Arguments as `draw_table`.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    check_figure(Path("figure.png"))
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     focus = focus or table.reference or max(table.scores, key=lambda name: table.scores[name].accuracy)
-    with rc_context({"svg.hashsalt": "kpl", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
+    with rc_context(_STYLE):
         figure = Figure(figsize=(10.5, 8), layout="constrained")
         (first, second), (third, fourth) = figure.subplots(2, 2)
         _accuracies(first, table)
         _confusion(second, table, focus)
         _reliability(third, table, focus)
         _coverage(fourth, table, focus)
-        buffer = io.BytesIO()
-        # no date: the same table gives the same bytes
-        dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix.lower())
-        figure.savefig(buffer, format=suffix.lower().removeprefix("."), dpi=150, metadata=dated)
-    return buffer.getvalue()
+    return figure
 
 
 def _accuracies(axes: Any, table: Table) -> None:  # noqa: ANN401 - matplotlib is not there where types are checked

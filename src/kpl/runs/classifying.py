@@ -39,6 +39,7 @@ from kpl.runs.deciding import Deciding
 from kpl.runs.evidence import write_evidence
 from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, new_run_folder, save_texts
 from kpl.runs.models import Model, known_base, load_model
+from kpl.runs.notebook import result_html
 from kpl.runs.plan import Plan
 from kpl.runs.predictions import write_predictions
 from kpl.runs.texts import wanted_prompts
@@ -85,6 +86,10 @@ class RunResult:
     def n(self) -> int:
         """Pictures that were read."""
         return sum(self.counts.values()) + self.abstained
+
+    def _repr_html_(self) -> str:
+        title = f"{self.n} pictures by {self.method} with {self.encoder}"
+        return result_html(self.out, self.counts, title, self.warnings)
 
 
 def classify(

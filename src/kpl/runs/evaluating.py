@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings import FeatureRows, is_bundle, open_bundle
 from kpl.errors import FeaturesError, InputError, KplError, LabelsError, UnknownNameError
-from kpl.evaluation import Answered, OperatingRule, Predicted, Resampling, Table, compare, read_labels
+from kpl.evaluation import (
+    METRICS,
+    Answered,
+    OperatingRule,
+    Predicted,
+    Resampling,
+    Scores,
+    Table,
+    compare,
+    read_labels,
+    table_figure,
+)
 from kpl.methods import METHODS, Method, make_method
 from kpl.runs.folder import is_run, open_run
 from kpl.runs.predictions import read_answered, read_predictions
@@ -36,6 +48,37 @@ class Evaluation:
     table: Table
     notices: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+
+    def figure(self, *, focus: str | None = None) -> Any:  # noqa: ANN401 - matplotlib is not there where types are checked
+        """Draw the table; return matplotlib's `Figure`, which a notebook shows.
+
+        Args:
+            focus: the method of the confusion matrix and the reliability; None takes the run's own, else the best.
+
+        Raises:
+            MissingExtraError: matplotlib is not installed.
+        """
+        return table_figure(self.table, focus=focus)
+
+    def _repr_html_(self) -> str:
+        shown = [
+            metric for metric in METRICS if any(getattr(s, metric) is not None for s in self.table.scores.values())
+        ]
+        head = "".join(f'<th scope="col">{metric.replace("_", " ")}</th>' for metric in ("method", *shown))
+        rows = {**self.table.scores, "majority": self.table.majority, "chance": self.table.guessing}
+        body = "".join(
+            f'<tr><th scope="row">{escape(name)}</th>{"".join(_cell(scores, metric) for metric in shown)}</tr>'
+            for name, scores in rows.items()
+        )
+        title = f"{self.table.majority.n} labelled images (95 % interval)"
+        notes = "".join(f"<p>Note: {escape(notice)}</p>" for notice in self.notices)
+        return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+
+
+def _cell(scores: Scores, metric: str) -> str:
+    value, pair = getattr(scores, metric), scores.intervals.get(metric)
+    told = "" if value is None else f"{value:.3f}" + (f"<br><small>{pair[0]:.3f}-{pair[1]:.3f}</small>" if pair else "")
+    return f"<td>{told}</td>"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,127 @@
+"""`kpl explain`: why one picture of a run went to its class, and where in it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kpl.cli.progress import stages
+from kpl.errors import InputError
+
+if TYPE_CHECKING:
+    from kpl.report import Explained, SentenceSaid
+
+__all__ = ["explain"]
+
+_SHOWN = 3  # sentences on each side
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run of `kpl classify`.")],
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="A picture, by its name in predictions.csv.")],
+    top: Annotated[
+        int, typer.Option(min=0, help="Learn again without each of the loudest sentences on each side; 0 for none.")
+    ] = 3,
+    where: Annotated[
+        Path | None, typer.Option("--map", help="Also draw where in the picture the class is seen: a .png to write.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="With --map: the file of that picture.")] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(min=8, help="With --map: slide a window of this many pixels, in the place of hiding parts."),
+    ] = None,
+) -> None:
+    """Explain what a run says of one picture: the sentences, what learning without them does, its neighbours.
+
+    Examples:
+
+      kpl explain run/ cell-0029.png
+
+      kpl explain run/ cell-0029.png --map where.png --picture SCANS/cell-0029.png
+
+      kpl explain run/ field-3.png --map where.png --picture SCANS/field-3.png --window 144
+    """
+    from kpl.report import explain_picture, look
+
+    if (where is None) != (picture is None):
+        raise InputError("a map needs both: --map, the file to write, and --picture, the file of that picture")
+    if window is not None and where is None:
+        raise InputError("--window goes with --map: give --map and --picture too")
+    seen = look(run)
+    with stages() as progress:
+        found = explain_picture(seen, image, top=top, progress=progress)
+    _print(found)
+    if where is None or picture is None:
+        return
+    from kpl.embeddings import write_atomically
+    from kpl.report import map_picture
+
+    if where.suffix.lower() != ".png":
+        raise InputError(f"--map writes a .png, not {where.suffix!r}: choose another name")
+    drawn, seen_where = map_picture(seen, found, picture, window=window, announce=_announce)
+    buffer = io.BytesIO()
+    drawn.save(buffer, format="PNG")
+    write_atomically(where, buffer.getvalue())
+    x, y = seen_where.peak
+    typer.echo(f"Map of {found.label}: {where}; loudest around pixel {x:.0f}, {y:.0f} from the top left.")
+    typer.echo("It shows what the text of the class responds to, not what KPL learnt from the pictures.")
+
+
+def _announce(views: int, seconds: float) -> None:
+    typer.echo(f"The encoder reads {views} views of the picture for the map: about {seconds:.0f} s", err=True)
+
+
+def _print(found: Explained) -> None:
+    console = Console()
+    told = (
+        f"{found.image}: {found.label} {found.confidence:.1%}, then {found.runner_up} {found.runner_confidence:.1%}; "
+        f"the text alone says {found.text_label}"
+    )
+    console.print(Text(told, style="bold"), soft_wrap=True)
+    if found.sentences:
+        console.print(_table(found))
+    if found.not_fitted:
+        console.print(Text(f"Nothing was learnt again: {found.not_fitted}"), soft_wrap=True)
+    elif found.sentences:
+        console.print(
+            "text share: the sentence's exact part of the text margin. lost without: how much of the method's own "
+            "margin goes when it learns again without the sentence. The two often disagree.",
+            soft_wrap=True,
+        )
+    for name, near in found.nearest:
+        listed = ", ".join(f"{image} ({cosine:.3f})" for image, cosine in near)
+        console.print(Text(f"Nearest called {name}: {listed or 'none'}"), soft_wrap=True)
+
+
+def _table(found: Explained) -> Table:
+    margin = "" if found.method_margin is None else f"{found.method_margin:+.4f}"
+    table = Table(
+        "sentence", "of", title=f"{found.label} against {found.runner_up}", title_justify="left", show_footer=True
+    )
+    table.columns[0].footer = "the whole margin"
+    table.add_column("text share", justify="right", footer=f"{found.text_margin:+.4f}")
+    table.add_column("lost without", justify="right", footer=margin)
+    table.add_column("then called")
+    shown = found.sentences
+    if len(shown) > 2 * _SHOWN:
+        shown = (*shown[:_SHOWN], *shown[-_SHOWN:])
+    for sentence in shown:
+        table.add_row(*_cells(sentence))
+    return table
+
+
+def _cells(sentence: SentenceSaid) -> tuple[Text, ...]:
+    without = sentence.without
+    return (
+        Text(sentence.text),
+        Text(sentence.class_name),
+        Text(f"{sentence.share:+.4f}"),
+        Text("" if without is None else f"{without.effect:+.4f}"),
+        Text("" if without is None else without.label),
+    )

@@ -1,0 +1,181 @@
+"""The evidence for one picture of a run: sentences, what learning without them does, and its neighbours."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from kpl.errors import InputError, UnknownNameError
+from kpl.methods import make_method
+from kpl.proxies.sums import sum_images
+from kpl.report.seen import Seen, look
+from kpl.runs.texts import run_texts
+
+__all__ = ["Explained", "SentenceSaid", "Without", "explain_picture"]
+
+
+@dataclass(frozen=True)
+class Without:
+    """What the method says when it learns again without a sentence.
+
+    Attributes:
+        margin: its score of the winner less that of the runner-up, then.
+        effect: how much of the margin is gone.
+        label: name of the class it gives to the picture, then.
+    """
+
+    margin: float
+    effect: float
+    label: str
+
+
+@dataclass(frozen=True)
+class SentenceSaid:
+    """One description of the winner or the runner-up.
+
+    Attributes:
+        class_name, text: whose it is, and what it says.
+        share: its exact part of the text margin; above zero it speaks for the winner.
+        without: None where the method was not fitted again.
+    """
+
+    class_name: str
+    text: str
+    share: float
+    without: Without | None = None
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Why a picture went to its class.
+
+    Attributes:
+        image: its id in the run.
+        label, runner_up: names of the classes.
+        class_index: of the label.
+        confidence, runner_confidence: as in predictions.csv.
+        text_label: what the text proxies alone say.
+        text_margin: the sum of the shares.
+        method_margin: the method's score of the label less the runner-up's; None where it was not fitted again.
+        sentences: all retrieved ones of both classes, those that speak for the label first; empty for a method that
+            reads none.
+        nearest: for the label and the runner-up the nearest other pictures of the run, with cosines.
+        not_fitted: why nothing was learnt again; empty where it was.
+    """
+
+    image: str
+    label: str
+    runner_up: str
+    class_index: int
+    confidence: float
+    runner_confidence: float
+    text_label: str
+    text_margin: float
+    method_margin: float | None
+    sentences: tuple[SentenceSaid, ...]
+    nearest: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
+    not_fitted: str = ""
+
+
+def explain_picture(
+    run: str | Path | Seen,
+    image: str,
+    *,
+    top: int = 3,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Explained:
+    """Explain what a run says of one picture.
+
+    Args:
+        run: a run folder of `kpl classify`.
+        image: the picture's id, as predictions.csv has it, or the end of it where that names one picture only.
+        top: the loudest sentences on each side are left out one by one, and the method fitted again; 0 for none.
+        progress: told "fits", how many are done, and how many there are.
+
+    Raises:
+        FeaturesError: it is no finished run, a multi-label run, or damaged.
+        UnknownNameError: the run has no such picture.
+        InputError: `top` is below zero, or the end of a name fits several pictures.
+    """
+    if top < 0:
+        raise InputError(f"top, the number of sentences on each side, must be at least 0, got {top}")
+    seen = run if isinstance(run, Seen) else look(run)
+    row = _row_of(seen, image)
+    winner, runner = int(seen.winners[row]), int(seen.runners[row])
+    sides = [winner] if winner == runner else [winner, runner]
+    found = seen.sentences(row)
+    margin, withouts, why = _without(seen, row, top, progress)
+    classes = seen.run.knowledge.classes
+    return Explained(
+        image=seen.ids[row],
+        label=seen.names[winner],
+        runner_up=seen.names[runner],
+        class_index=winner,
+        confidence=float(seen.confidence[row]),
+        runner_confidence=float(seen.probabilities[row, runner]),
+        text_label=seen.names[int(seen.text_winners[row])],
+        text_margin=float(seen.features[row] @ (seen.text_proxies[winner] - seen.text_proxies[runner])),
+        method_margin=margin,
+        sentences=tuple(
+            SentenceSaid(
+                classes[s.class_index].name,
+                classes[s.class_index].descriptions[s.index].text,
+                s.text_share,
+                withouts.get((s.class_index, s.index)),
+            )
+            for s in found
+        ),
+        nearest=tuple(
+            (seen.names[c], tuple((seen.ids[other], cosine) for other, cosine in seen.nearest(row, c))) for c in sides
+        ),
+        not_fitted=why,
+    )
+
+
+def _row_of(seen: Seen, image: str) -> int:
+    if image in seen.ids:
+        return seen.ids.index(image)
+    ends = [row for row, name in enumerate(seen.ids) if name.endswith(f"/{image}")]
+    if len(ends) > 1:
+        raise InputError(
+            f"{len(ends)} pictures of the run end in {image!r}: give the whole name, as predictions.csv does"
+        )
+    if not ends:
+        raise UnknownNameError(
+            "picture of the run", image, difflib.get_close_matches(image, seen.ids, 5) or seen.ids[:5]
+        )
+    return ends[0]
+
+
+def _without(
+    seen: Seen, row: int, top: int, progress: Callable[[str, int, int], None] | None
+) -> tuple[float | None, dict[tuple[int, int], Without], str]:
+    """Fit the run's method again, whole and without each of the loudest sentences; the margins then."""
+    plan = seen.run.summary["plan"]
+    if plan.get("model"):
+        return None, {}, "the run used a model, which learnt from other pictures"
+    found = seen.sentences(row)
+    if not found:
+        return None, {}, f"method {plan['method']!r} reads no descriptions"
+    if top == 0:
+        return None, {}, "not asked for"
+    winner, runner = int(seen.winners[row]), int(seen.runners[row])
+    method, images = make_method(plan["method"], **plan["settings"]), seen.features
+    moments = sum_images(images)
+    method.fit_moments(images, moments, run_texts(method, seen.run))
+    scores = method.scores(images)[row]
+    margin = float(scores[winner] - scores[runner])
+    asked = list(dict.fromkeys((s.class_index, s.index) for s in (*found[:top], *found[-top:])))
+    asked = [(c, j) for c, j in asked if len(method.descriptions_[c]) > 1]
+    withouts = {}
+    for done, (c, j) in enumerate(asked, start=1):
+        less = replace(method).fit_moments(images, moments, method.texts_without(c, j)).scores(images)[row]
+        then = float(less[winner] - less[runner])
+        withouts[c, j] = Without(then, margin - then, seen.names[int(np.argmax(less))])
+        if progress:
+            progress("fits", done, len(asked))
+    return margin, withouts, ""

@@ -1,0 +1,170 @@
+"""Where in a picture a class is seen: what hiding a part takes away, or what a small window sees by itself.
+
+Both ask the encoder again and again, and both show what the *text* direction of a class responds to, not what a method
+learnt from the images. Occlusion: Zeiler and Fergus, ECCV 2014.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from kpl.embeddings.encoding import encode_pictures
+from kpl.encoders import Encoder
+from kpl.errors import InputError
+from kpl.proxies.arrays import Floats
+
+__all__ = ["Where", "class_direction", "draw_where", "occlusion_map", "occlusion_views", "window_map", "window_views"]
+
+_BATCH = 32
+_SHOWN_SIDE = 640
+
+
+@dataclass(frozen=True)
+class Where:
+    """How much each place of a picture speaks for a class.
+
+    Attributes:
+        values: (rows, columns); the larger, the more.
+        centres_y, centres_x: pixels of the places' centres, (rows,) and (columns,).
+        side: pixels of a place, (height, width).
+        views: pictures that the encoder read for it.
+    """
+
+    values: Floats
+    centres_y: Floats
+    centres_x: Floats
+    side: tuple[float, float]
+    views: int
+
+    @property
+    def peak(self) -> tuple[float, float]:
+        """The place that speaks loudest, (x, y) in pixels."""
+        row, column = np.unravel_index(int(self.values.argmax()), self.values.shape)
+        return float(self.centres_x[column]), float(self.centres_y[row])
+
+
+def class_direction(text_proxies: Floats, class_index: int) -> Floats:
+    """Return what tells a class from the others: its text proxy less the mean of theirs, (d,).
+
+    Example:
+        >>> class_direction(np.eye(2), 0).tolist()
+        [1.0, -1.0]
+    """
+    others = np.delete(text_proxies, class_index, axis=0)
+    return np.asarray(text_proxies[class_index] - (others.mean(axis=0) if len(others) else 0.0))
+
+
+def occlusion_views(grid: int) -> int:
+    """Count the pictures that `occlusion_map` has the encoder read."""
+    return grid * grid + 1
+
+
+def occlusion_map(picture: NDArray[np.uint8], encoder: Encoder, direction: Floats, *, grid: int = 8) -> Where:
+    """Hide one place after the other and see how far the picture falls along a direction.
+
+    A place is two cells of the grid wide, so that neighbours overlap; it is filled with the picture's mean colour.
+
+    Args:
+        picture: (height, width, 3) of 0..255.
+        encoder: reads grid x grid + 1 pictures.
+        direction: (d,), see `class_direction`.
+        grid: places a side.
+
+    Raises:
+        InputError: the grid is smaller than 2 or finer than the picture.
+    """
+    height, width = picture.shape[:2]
+    if not 2 <= grid <= min(height, width):
+        raise InputError(f"a grid of {grid} places a side does not fit a picture of {width} x {height}: take 2 or more")
+    fill = picture.mean(axis=(0, 1)).round().astype(np.uint8)
+    rows, columns = ((np.arange(grid) + 0.5) * size / grid for size in (height, width))
+    views = [picture]
+    for y in rows:
+        for x in columns:
+            view = picture.copy()
+            view[_span(y, height / grid, height), _span(x, width / grid, width)] = fill
+            views.append(view)
+    seen = _along(views, encoder, direction)
+    side = (2 * height / grid, 2 * width / grid)
+    return Where((seen[0] - seen[1:]).reshape(grid, grid), rows, columns, side, len(views))
+
+
+def _span(centre: float, half: float, size: int) -> slice:
+    return slice(max(0, round(centre - half)), min(size, round(centre + half)))
+
+
+def window_views(picture_shape: tuple[int, ...], window: int, overlap: int = 3) -> int:
+    """Count the pictures that `window_map` has the encoder read."""
+    return len(_starts(picture_shape[0], window, overlap)) * len(_starts(picture_shape[1], window, overlap))
+
+
+def window_map(
+    picture: NDArray[np.uint8], encoder: Encoder, direction: Floats, *, window: int, overlap: int = 3
+) -> Where:
+    """Slide a window over a picture and see how far each crop lies along a direction.
+
+    For a picture that shows more than the encoder was made for, such as a field of cells for an encoder of single
+    cells: each crop is a picture of its own, and what surrounds it is not seen.
+
+    Args:
+        picture: (height, width, 3) of 0..255.
+        encoder: reads one picture a window.
+        direction: (d,), see `class_direction`.
+        window: side in pixels.
+        overlap: the window moves by its side over this.
+
+    Raises:
+        InputError: the window does not fit into the picture.
+    """
+    height, width = picture.shape[:2]
+    if not 8 <= window <= min(height, width) or overlap < 1:
+        raise InputError(
+            f"a window of {window} pixels does not fit a picture of {width} x {height}: take 8 to {min(height, width)}"
+        )
+    rows, columns = _starts(height, window, overlap), _starts(width, window, overlap)
+    views = [np.ascontiguousarray(picture[y : y + window, x : x + window]) for y in rows for x in columns]
+    seen = _along(views, encoder, direction).reshape(len(rows), len(columns))
+    middle = window / 2
+    return Where(seen, np.array(rows) + middle, np.array(columns) + middle, (window, window), len(views))
+
+
+def _starts(size: int, window: int, overlap: int) -> list[int]:
+    count = max(1, -(-(size - window) * overlap // window) + 1)
+    return [round(start) for start in np.linspace(0, size - window, count).tolist()]
+
+
+def _along(views: list[NDArray[np.uint8]], encoder: Encoder, direction: Floats) -> Floats:
+    batches = [views[start : start + _BATCH] for start in range(0, len(views), _BATCH)]
+    return np.concatenate([encode_pictures(batch, encoder).astype(np.float64) @ direction for batch in batches])
+
+
+def draw_where(picture: NDArray[np.uint8], where: Where) -> Image.Image:
+    """Lay a map over its picture: what speaks for the class stays bright, the rest darkens; the peak is ringed.
+
+    Brightness tells it, not colour, so that it can be read by everyone and on paper.
+    """
+    height, width = picture.shape[:2]
+    low, high = float(where.values.min()), float(where.values.max())
+    shares = (where.values - low) / ((high - low) or 1.0)
+    grid_x = np.clip(np.interp(np.arange(width), where.centres_x, np.arange(len(where.centres_x))), 0, None)
+    grid_y = np.clip(np.interp(np.arange(height), where.centres_y, np.arange(len(where.centres_y))), 0, None)
+    x0, y0 = np.floor(grid_x).astype(int), np.floor(grid_y).astype(int)
+    x1, y1 = np.minimum(x0 + 1, shares.shape[1] - 1), np.minimum(y0 + 1, shares.shape[0] - 1)
+    fx, fy = (grid_x - x0)[None, :], (grid_y - y0)[:, None]
+    top = shares[np.ix_(y0, x0)] * (1 - fx) + shares[np.ix_(y0, x1)] * fx
+    bottom = shares[np.ix_(y1, x0)] * (1 - fx) + shares[np.ix_(y1, x1)] * fx
+    light = 0.25 + 0.75 * (top * (1 - fy) + bottom * fy)
+    drawn = (picture * light[..., None]).round().astype(np.uint8)
+    x, y = where.peak
+    distance = np.hypot(np.arange(width)[None, :] - x, np.arange(height)[:, None] - y)
+    radius, line = min(where.side) / 2, max(1.5, min(height, width) / 150)
+    drawn[np.abs(distance - radius) < line] = (255, 255, 255)
+    drawn[np.abs(distance - radius - 2 * line) < line] = (0, 0, 0)
+    shown = Image.fromarray(drawn)
+    if max(shown.size) > _SHOWN_SIDE:
+        shown.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE), Image.Resampling.LANCZOS)
+    return shown

@@ -1,0 +1,42 @@
+"""Results as a notebook shows them."""
+
+from __future__ import annotations
+
+from tests.report.conftest import HOSTILE
+from tests.report.test_report import ALLOWED, Page
+
+from kpl.runs import classify, evaluate
+
+
+def shown(result) -> Page:
+    page = Page(result._repr_html_())
+    assert page.open == []
+    assert {tag for tag, _ in page.tags} <= ALLOWED
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    return page
+
+
+def test_a_run_shows_its_classes_with_pictures(pictures, knowledge, tmp_path):
+    result = classify(pictures, knowledge=knowledge, out=tmp_path / "run")
+    page = shown(result)
+    assert "18 pictures by kpl with mini" in page.text
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert 3 <= len(images) <= 18
+    assert all(image["src"].startswith("data:image/webp;base64,") and image["alt"] for image in images)
+    assert any(HOSTILE in image["alt"] for image in images)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert shown(result).count("img") == 0, "the run is elsewhere: its counts are still known"
+
+
+def test_a_run_of_features_shows_its_classes(run, knowledge, tmp_path):
+    result = classify(run / "features", knowledge=knowledge, out=tmp_path / "run")
+    assert shown(result).count("img") == 0
+    (tmp_path / "run" / "thumbnails.safetensors").write_bytes(b"torn")
+    assert shown(result).count("img") == 0
+
+
+def test_an_evaluation_shows_its_table_and_gives_a_figure(run, labels):
+    result = evaluate(run, labels=labels, methods=("text", "kpl"), replicates=20)
+    page = shown(result)
+    assert all(name in page.text for name in ("text", "kpl", "majority", "chance", "balanced accuracy"))
+    assert len(result.figure().axes) == 4

@@ -1,0 +1,170 @@
+"""The map: it finds what was planted, and points at the right cell of a scene; with wrong directions it must not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kpl.embeddings import embed_texts
+from kpl.encoders import load_encoder
+from kpl.errors import EncoderError, InputError, PictureError
+from kpl.knowledge import load_knowledge
+from kpl.rendered import cell_of_class, draw_cell
+from kpl.report import (
+    class_direction,
+    draw_where,
+    explain_picture,
+    look,
+    map_picture,
+    occlusion_map,
+    occlusion_views,
+    window_map,
+    window_views,
+)
+
+TILE = 144
+CELLS = ("basophil", "eosinophil", "erythroblast", "ig", "lymphocyte", "monocyte", "neutrophil", "platelet")
+SCENES = 20
+
+
+class Card:
+    name, dim = "reddish", 2
+
+
+class Reddish:
+    """An encoder whose first column is the share of red in a picture."""
+
+    card = Card()
+
+    def encode_images(self, pictures):
+        red = np.array([(p[..., 0] > 200).mean() for p in pictures])
+        return np.stack([red, np.sqrt(1 - red**2)], axis=1).astype(np.float32)
+
+
+def planted(height=96, width=128, y=60, x=30):
+    picture = np.full((height, width, 3), 40, np.uint8)
+    picture[y - 8 : y + 8, x - 8 : x + 8, 0] = 255
+    return picture
+
+
+@pytest.mark.parametrize(("y", "x"), [(60, 30), (20, 100), (85, 115)])
+def test_both_maps_find_what_was_planted(y, x):
+    picture, direction = planted(y=y, x=x), np.array([1.0, 0.0])
+    for where in (
+        occlusion_map(picture, Reddish(), direction, grid=8),
+        window_map(picture, Reddish(), direction, window=24),
+    ):
+        assert np.hypot(where.peak[0] - x, where.peak[1] - y) < 20
+        assert where.values.shape == (len(where.centres_y), len(where.centres_x))
+
+
+def test_the_cost_is_known_before(monkeypatch):
+    read = []
+    monkeypatch.setattr(Reddish, "encode_images", counting(Reddish.encode_images, read))
+    picture, direction = planted(), np.array([1.0, 0.0])
+    assert occlusion_map(picture, Reddish(), direction, grid=5).views == sum(read) == occlusion_views(5)
+    read.clear()
+    assert window_map(picture, Reddish(), direction, window=30).views == sum(read) == window_views(picture.shape, 30)
+
+
+def counting(encode, read):
+    def counted(self, pictures):
+        read.append(len(pictures))
+        return encode(self, pictures)
+
+    return counted
+
+
+def test_windows_cover_the_whole_picture():
+    where = window_map(planted(97, 131), Reddish(), np.array([1.0, 0.0]), window=40)
+    for centres, size in ((where.centres_y, 97), (where.centres_x, 131)):
+        assert centres[0] - 20 == 0
+        assert centres[-1] + 20 == size
+        assert np.diff(centres).max() <= 40 / 3 + 1
+
+
+@pytest.mark.parametrize("grid", [1, 97])
+def test_a_grid_that_does_not_fit_is_refused(grid):
+    with pytest.raises(InputError, match="does not fit"):
+        occlusion_map(planted(), Reddish(), np.array([1.0, 0.0]), grid=grid)
+
+
+@pytest.mark.parametrize("window", [7, 97])
+def test_a_window_that_does_not_fit_is_refused(window):
+    with pytest.raises(InputError, match="does not fit"):
+        window_map(planted(), Reddish(), np.array([1.0, 0.0]), window=window)
+
+
+def test_the_drawn_map_is_brightest_where_it_points():
+    picture = np.full((600, 900, 3), 180, np.uint8)
+    picture[400:440, 200:240, 0] = 255
+    drawn = draw_where(picture, window_map(picture, Reddish(), np.array([1.0, 0.0]), window=90))
+    assert drawn.size == (640, 427)
+    green = np.asarray(drawn)[..., 1]
+    assert green[299, 156] > 2 * green[30, 600]
+
+
+def scene(seed):
+    """Nine cells in a square of tiles: the one asked for is not in the middle, all others are of other classes."""
+    rng = np.random.default_rng(seed)
+    target = CELLS[seed % len(CELLS)]
+    place = [0, 1, 2, 3, 5, 6, 7, 8][int(rng.integers(8))]
+    others = [key for key in CELLS if key != target]
+    picture = np.zeros((3 * TILE, 3 * TILE, 3), np.uint8)
+    for number in range(9):
+        key = target if number == place else others[int(rng.integers(len(others)))]
+        y, x = divmod(number, 3)
+        picture[y * TILE : (y + 1) * TILE, x * TILE : (x + 1) * TILE] = draw_cell(cell_of_class(key, rng), rng)
+    return picture, target, place
+
+
+def points_at(where, place):
+    y, x = divmod(place, 3)
+    return x * TILE <= where.peak[0] < (x + 1) * TILE and y * TILE <= where.peak[1] < (y + 1) * TILE
+
+
+def test_windows_point_at_the_right_cell_of_a_scene_and_wrong_directions_do_not():
+    encoder, base = load_encoder("mini"), load_knowledge("blood-cells")
+    rows = [r.mean(axis=0, dtype=np.float64) for r in embed_texts(base.prompts(), encoder)]
+    proxies = np.stack([row / np.linalg.norm(row) for row in rows])
+    keys = [entry.key for entry in base.classes]
+    right, wrong = [], []
+    for seed in range(SCENES):
+        picture, target, place = scene(seed)
+        own = keys.index(target)
+        other = (own + 1 + seed % (len(keys) - 1)) % len(keys)
+        for hits, c in ((right, own), (wrong, other)):
+            where = window_map(picture, encoder, class_direction(proxies, c), window=TILE, overlap=2)
+            hits.append(points_at(where, place))
+    # guessing finds one tile in nine; the middle of the picture never, since the cell is not there
+    assert np.mean(right) >= 0.8
+    assert np.mean(wrong) <= 0.3
+
+
+def test_the_map_of_a_picture_of_a_run(run, pictures):
+    seen = look(run)
+    found = explain_picture(seen, "cell-01.png", top=0)
+    told = []
+    drawn, where = map_picture(
+        seen, found, pictures / "cell-01.png", announce=lambda views, seconds: told.append((views, seconds))
+    )
+    assert told[0][0] == where.views == occlusion_views(8)
+    assert told[0][1] > 0
+    assert drawn.size == (144, 144)
+    _, where = map_picture(seen, found, pictures / "cell-01.png", window=72)
+    assert where.views == window_views((144, 144, 3), 72)
+
+
+def test_the_map_of_another_picture_is_refused(run, pictures):
+    seen = look(run)
+    found = explain_picture(seen, "cell-01.png", top=0)
+    with pytest.raises(InputError, match="its bytes differ"):
+        map_picture(seen, found, pictures / "cell-02.png")
+    with pytest.raises(PictureError, match="cannot be read"):
+        map_picture(seen, found, pictures / "none.png")
+    with pytest.raises(EncoderError, match="the run used mini"):
+        map_picture(seen, found, pictures / "cell-01.png", encoder=_Other())
+
+
+class _Other:
+    card = load_encoder("mini").card.model_copy(update={"name": "other"})
