@@ -1,7 +1,7 @@
 """What a report costs, and whether the map of a picture points at what it should.
 
 A run of 1000 drawn cells: seconds and megabytes of its report. Scenes of nine drawn cells: how often the map's peak is
-on the cell that was asked for, beside wrong directions, guessing and the middle of the picture.
+on the cell that was asked for, beside wrong classes, guessing and the middle of the picture.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kpl.encoders import load_encoder
 from kpl.knowledge import load_knowledge
 from kpl.proxies.arrays import unit_rows
 from kpl.rendered import cell_of_class, draw_cell, draw_demo
-from kpl.report import class_direction, occlusion_map, window_map, write_report
+from kpl.report import occlusion_map, window_map, write_report
 from kpl.runs import classify
 
 TILE = 144
@@ -76,15 +76,15 @@ def pointing(scenes: int) -> dict[str, float]:
     means = [rows.mean(axis=0, dtype=np.float64) for rows in embed_texts(base.prompts(), encoder)]
     proxies = unit_rows(np.stack(means))
     keys = [entry.key for entry in base.classes]
-    hits: dict[str, list[bool]] = {"windows": [], "windows_wrong_direction": [], "occlusion": []}
+    hits: dict[str, list[bool]] = {"windows": [], "windows_wrong_class": [], "occlusion": []}
     for seed in range(scenes):
         picture, target, place = scene(seed)
         own = keys.index(target)
         wrong = (own + 1 + seed % (len(keys) - 1)) % len(keys)
         maps = {
-            "windows": window_map(picture, encoder, class_direction(proxies, own), window=TILE),
-            "windows_wrong_direction": window_map(picture, encoder, class_direction(proxies, wrong), window=TILE),
-            "occlusion": occlusion_map(picture, encoder, class_direction(proxies, own), grid=9),
+            "windows": window_map(picture, encoder, proxies, own, window=TILE),
+            "windows_wrong_class": window_map(picture, encoder, proxies, wrong, window=TILE),
+            "occlusion": occlusion_map(picture, encoder, proxies, own, grid=9),
         }
         for name, where in maps.items():
             row, column = int(where.peak[1] // TILE), int(where.peak[0] // TILE)

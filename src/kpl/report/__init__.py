@@ -5,7 +5,7 @@ from kpl.report.mapping import map_picture
 from kpl.report.seen import Seen, look
 from kpl.report.where import (
     Where,
-    class_direction,
+    class_margin,
     draw_where,
     occlusion_map,
     occlusion_views,
@@ -21,7 +21,7 @@ __all__ = [
     "SentenceSaid",
     "Where",
     "Without",
-    "class_direction",
+    "class_margin",
     "draw_where",
     "explain_picture",
     "look",

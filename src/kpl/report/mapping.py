@@ -18,7 +18,6 @@ from kpl.report.explaining import Explained
 from kpl.report.seen import Seen
 from kpl.report.where import (
     Where,
-    class_direction,
     draw_where,
     occlusion_map,
     occlusion_views,
@@ -75,10 +74,10 @@ def map_picture(
         began = time.perf_counter()
         encode_pictures([pixels] * _TIMED, coder)
         announce(views, (time.perf_counter() - began) / _TIMED * views)
-    direction = class_direction(seen.text_proxies, explained.class_index)
+    proxies, own = seen.text_proxies, explained.class_index
     where = (
-        occlusion_map(pixels, coder, direction, grid=_GRID)
+        occlusion_map(pixels, coder, proxies, own, grid=_GRID)
         if window is None
-        else window_map(pixels, coder, direction, window=window)
+        else window_map(pixels, coder, proxies, own, window=window)
     )
     return draw_where(pixels, where), where

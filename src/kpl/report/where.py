@@ -1,7 +1,7 @@
 """Where in a picture a class is seen: what hiding a part takes away, or what a small window sees by itself.
 
-Both ask the encoder again and again, and both show what the *text* direction of a class responds to, not what a method
-learnt from the images. Occlusion: Zeiler and Fergus, ECCV 2014.
+Both ask the encoder again and again, and both show what the *text* of a class responds to, against the text of the
+others, not what a method learnt from the images. Occlusion: Zeiler and Fergus, ECCV 2014.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kpl.encoders import Encoder
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats
 
-__all__ = ["Where", "class_direction", "draw_where", "occlusion_map", "occlusion_views", "window_map", "window_views"]
+__all__ = ["Where", "class_margin", "draw_where", "occlusion_map", "occlusion_views", "window_map", "window_views"]
 
 _BATCH = 32
 _SHOWN_SIDE = 640
@@ -47,15 +47,21 @@ class Where:
         return float(self.centres_x[column]), float(self.centres_y[row])
 
 
-def class_direction(text_proxies: Floats, class_index: int) -> Floats:
-    """Return what tells a class from the others: its text proxy less the mean of theirs, (d,).
+def class_margin(features: Floats, text_proxies: Floats, class_index: int) -> Floats:
+    """Return how much nearer each picture is to a class than to the nearest of the others, (n,).
+
+    Args:
+        features: (n, d) unit rows.
+        text_proxies: (C, d) unit rows.
+        class_index: the class.
 
     Example:
-        >>> class_direction(np.eye(2), 0).tolist()
-        [1.0, -1.0]
+        >>> class_margin(np.array([[0.8, 0.6]]), np.eye(2), 0).round(1).tolist()
+        [0.2]
     """
-    others = np.delete(text_proxies, class_index, axis=0)
-    return np.asarray(text_proxies[class_index] - (others.mean(axis=0) if len(others) else 0.0))
+    cosines = features @ text_proxies.T
+    others = np.delete(cosines, class_index, axis=1)
+    return np.asarray(cosines[:, class_index] - (others.max(axis=1) if others.size else 0.0))
 
 
 def occlusion_views(grid: int) -> int:
@@ -63,15 +69,17 @@ def occlusion_views(grid: int) -> int:
     return grid * grid + 1
 
 
-def occlusion_map(picture: NDArray[np.uint8], encoder: Encoder, direction: Floats, *, grid: int = 8) -> Where:
-    """Hide one place after the other and see how far the picture falls along a direction.
+def occlusion_map(
+    picture: NDArray[np.uint8], encoder: Encoder, text_proxies: Floats, class_index: int, *, grid: int = 8
+) -> Where:
+    """Hide one place after the other and see how much of the class's margin goes.
 
     A place is two cells of the grid wide, so that neighbours overlap; it is filled with the picture's mean colour.
 
     Args:
         picture: (height, width, 3) of 0..255.
         encoder: reads grid x grid + 1 pictures.
-        direction: (d,), see `class_direction`.
+        text_proxies, class_index: see `class_margin`.
         grid: places a side.
 
     Raises:
@@ -88,7 +96,7 @@ def occlusion_map(picture: NDArray[np.uint8], encoder: Encoder, direction: Float
             view = picture.copy()
             view[_span(y, height / grid, height), _span(x, width / grid, width)] = fill
             views.append(view)
-    seen = _along(views, encoder, direction)
+    seen = _margins(views, encoder, text_proxies, class_index)
     side = (2 * height / grid, 2 * width / grid)
     return Where((seen[0] - seen[1:]).reshape(grid, grid), rows, columns, side, len(views))
 
@@ -103,9 +111,15 @@ def window_views(picture_shape: tuple[int, ...], window: int, overlap: int = 3) 
 
 
 def window_map(
-    picture: NDArray[np.uint8], encoder: Encoder, direction: Floats, *, window: int, overlap: int = 3
+    picture: NDArray[np.uint8],
+    encoder: Encoder,
+    text_proxies: Floats,
+    class_index: int,
+    *,
+    window: int,
+    overlap: int = 3,
 ) -> Where:
-    """Slide a window over a picture and see how far each crop lies along a direction.
+    """Slide a window over a picture and see the class's margin in each crop.
 
     For a picture that shows more than the encoder was made for, such as a field of cells for an encoder of single
     cells: each crop is a picture of its own, and what surrounds it is not seen.
@@ -113,7 +127,7 @@ def window_map(
     Args:
         picture: (height, width, 3) of 0..255.
         encoder: reads one picture a window.
-        direction: (d,), see `class_direction`.
+        text_proxies, class_index: see `class_margin`.
         window: side in pixels.
         overlap: the window moves by its side over this.
 
@@ -127,7 +141,7 @@ def window_map(
         )
     rows, columns = _starts(height, window, overlap), _starts(width, window, overlap)
     views = [np.ascontiguousarray(picture[y : y + window, x : x + window]) for y in rows for x in columns]
-    seen = _along(views, encoder, direction).reshape(len(rows), len(columns))
+    seen = _margins(views, encoder, text_proxies, class_index).reshape(len(rows), len(columns))
     middle = window / 2
     return Where(seen, np.array(rows) + middle, np.array(columns) + middle, (window, window), len(views))
 
@@ -137,9 +151,10 @@ def _starts(size: int, window: int, overlap: int) -> list[int]:
     return [round(start) for start in np.linspace(0, size - window, count).tolist()]
 
 
-def _along(views: list[NDArray[np.uint8]], encoder: Encoder, direction: Floats) -> Floats:
+def _margins(views: list[NDArray[np.uint8]], encoder: Encoder, text_proxies: Floats, class_index: int) -> Floats:
     batches = [views[start : start + _BATCH] for start in range(0, len(views), _BATCH)]
-    return np.concatenate([encode_pictures(batch, encoder).astype(np.float64) @ direction for batch in batches])
+    features = np.concatenate([encode_pictures(batch, encoder) for batch in batches])
+    return class_margin(features.astype(np.float64), text_proxies, class_index)
 
 
 def draw_where(picture: NDArray[np.uint8], where: Where) -> Image.Image:
