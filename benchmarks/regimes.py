@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from common import SHARED, parser, print_table, save
 from kpl.embeddings import is_bundle, open_bundle
-from kpl.errors import InputError
+from kpl.errors import InputError, KplError
 from kpl.methods import METHODS, Method, make_method
 from kpl.runs import bundle_texts
 
@@ -60,12 +60,15 @@ def main() -> None:
     options.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="processes")
     args = options.parse_args()
     names = list(METHODS) if args.methods == "all" else [name.strip() for name in args.methods.split(",")]
-    for name in names:
-        named(name)  # an unknown name is refused before anything is computed
-    cases = json.loads((args.regimes or args.features / "regimes.json").read_text(encoding="utf-8"))
-    bundles = sorted(path for path in args.features.iterdir() if is_bundle(path))
+    try:
+        for name in names:
+            named(name)  # an unknown name is refused before anything is computed
+    except KplError as error:
+        raise SystemExit(str(error)) from None
+    bundles = sorted(path for path in args.features.glob("*") if is_bundle(path))
     if not bundles:
         raise SystemExit(f"{args.features} holds no feature bundle")
+    cases = read_cases(args.regimes or args.features / "regimes.json", bundles)
     found = {
         name: [o for o in outcomes if o.left_out is None] for name, outcomes in run(names, bundles, cases, args.jobs)
     }
@@ -98,6 +101,35 @@ def main() -> None:
             "intervals": f"95 %, percentiles of {REPLICATES} bootstrap draws over images, common to all",
         },
     )
+
+
+def read_cases(path: Path, bundles: list[Path]) -> list[dict[str, Any]]:
+    """Read a regimes file; end with a line that says what is wrong if it does not fit the bundles."""
+    try:
+        cases = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{path} is no regimes file ({error}): give a JSON list with --regimes") from None
+    if not isinstance(cases, list) or not cases:
+        raise SystemExit(f"{path} is no regimes file: it must be a list of {{regime, rep, classes, images}}")
+    for folder in bundles:
+        try:
+            bundle = open_bundle(folder)
+        except KplError as error:
+            raise SystemExit(str(error)) from None
+        n_classes, labels = len(bundle.descriptions), bundle.labels
+        if labels is None:
+            raise SystemExit(f"{folder} has no labels to score with")
+        for number, case in enumerate(cases):
+            where = f"{path}, case {number}"
+            if not isinstance(case, dict) or {"regime", "classes", "images"} - set(case):
+                raise SystemExit(f"{where}: it must have regime, classes and images")
+            classes, images = np.array(case["classes"]), np.array(case["images"])
+            for what, found, count in (("class", classes, n_classes), ("image", images, len(labels))):
+                if found.ndim != 1 or found.dtype.kind != "i" or ((found < 0) | (found >= count)).any():
+                    raise SystemExit(f"{where}: not every {what} is an index from 0 to {count - 1} of {folder.name}")
+            if len(stray := np.setdiff1d(labels[images], classes)):
+                raise SystemExit(f"{where}: images of class {stray[0]} in {folder.name}, which the case does not list")
+    return cases
 
 
 def named(text: str) -> Method:

@@ -134,7 +134,10 @@ def test_knowledge_of_another_modality_is_refused_unless_the_encoder_is_named(
     assert "is about 'chest X-ray', and the default encoder 'mini' reads only" in error
     assert "insist with --encoder mini" in error
     assert not (tmp_path / "run").exists()
-    assert "12 pictures" in quick("classify", features, "-k", "chest.json", "--encoder", "mini", "-o", "run").plain
+    told = quick("classify", features, "-k", "chest.json", "--encoder", "mini", "-o", "run").plain
+    assert "12 pictures" in told
+    assert "mini is made for blood smear" in told
+    assert "is about 'chest X-ray'" in told
 
 
 def test_plain_sentences_do_not_state_their_modality(quick, features, tmp_path):

@@ -52,6 +52,8 @@ def test_each_class_is_decided_by_itself(kpl, features, knowledge, tmp_path):
     assert summary["multi_label"] is True
     assert summary["plan"]["thresholds"] == {"neutrophil": 0.45, "normal_red_cell": 0.45, "platelet": 0.6}
     assert summary["classes"]["platelet"] == sum("platelet" in row["labels"] for row in found)
+    assert f"{len(keys)} of {len(keys)} classes" in summary["warnings"][-1]
+    assert "do not state their absence" in summary["warnings"][-1]
 
 
 @pytest.mark.parametrize("shape", ["joined", "columns"])

@@ -386,6 +386,11 @@ def test_an_unknown_method_is_refused_with_the_nearest(given_name, nearest):
         make_method(given_name)
 
 
+def test_a_class_in_the_place_of_a_name_is_refused_as_unknown():
+    with pytest.raises(UnknownNameError, match=r"unknown method .*KPL.*Known: "):
+        make_method(kpl.KPL)
+
+
 @pytest.mark.parametrize(
     ("name", "setting", "nearest"),
     [("kpl", "anchor_image", "anchor_images"), ("text", "retreival", "retrieval"), ("inmap", "round", "rounds")],

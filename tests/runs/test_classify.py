@@ -97,7 +97,7 @@ def test_the_same_inputs_give_the_same_bytes_wherever_they_lie(job, tmp_path):
 def test_no_place_on_this_machine_is_in_a_run(job, monkeypatch):
     (job.pictures / "broken.png").write_bytes(b"")
     (job.pictures / "scan.dcm").write_bytes(b"")
-    monkeypatch.setattr("sys.argv", ["kpl", "classify", "a folder"])
+    monkeypatch.setattr("sys.argv", [str(job.folder / "bin" / "kpl"), "classify", "a folder"])
     job.run([job.pictures], with_evidence=True)
     for name, data in tree(job.out).items():
         assert str(job.folder).encode() not in data, name

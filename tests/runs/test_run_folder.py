@@ -137,7 +137,9 @@ def test_an_earlier_run_stays_until_the_new_one_is_whole(job, monkeypatch, stage
             job.run(**QUICK, overwrite=True)
     vars(job.encoder).pop("encode_images", None)
     assert tree(job.out) == earlier
-    assert open_run(job.out).summary["plan"]["method"] == "text"
+    run = open_run(job.out)
+    assert run.summary["plan"]["method"] == "text"
+    assert len(repr(run)) < 1000, "what it holds is not spelled out"
     job.run(**QUICK, overwrite=True)
     assert job.summary["pictures"] == 11
     assert sorted(path.name for path in job.folder.iterdir()) == ["knowledge.json", "pictures", "run"]

@@ -62,8 +62,8 @@ def make_method(name: str, **settings: Any) -> Method:  # noqa: ANN401 - each me
         >>> make_method("text", k=5).k
         5
     """
-    if name not in METHODS:
-        raise UnknownNameError("method", name, METHODS)
+    if not isinstance(name, str) or name not in METHODS:
+        raise UnknownNameError("method", str(name), METHODS)
     known = {f.name for f in dataclasses.fields(METHODS[name]) if f.init}
     given = {key: value for key, value in settings.items() if value is not None}
     if unknown := sorted(set(given) - known):

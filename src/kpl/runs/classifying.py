@@ -383,7 +383,7 @@ def _settings(method: Method) -> dict[str, Any]:
 
 def _write_log(work: Path, seconds: dict[str, float]) -> None:
     log = {
-        "command": sys.argv,
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
         "python": platform.python_version(),

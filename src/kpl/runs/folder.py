@@ -19,7 +19,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +57,13 @@ class Run:
     """
 
     path: Path
-    summary: dict[str, Any]
-    knowledge: KnowledgeBase
-    features: FeatureFolder
-    descriptions: list[NDArray[np.float32]]
-    names: NDArray[np.float32]
-    text_proxies: NDArray[np.float64] | None = None
-    chosen: list[NDArray[np.intp]] | None = None
+    summary: dict[str, Any] = field(repr=False)
+    knowledge: KnowledgeBase = field(repr=False)
+    features: FeatureFolder = field(repr=False)
+    descriptions: list[NDArray[np.float32]] = field(repr=False)
+    names: NDArray[np.float32] = field(repr=False)
+    text_proxies: NDArray[np.float64] | None = field(default=None, repr=False)
+    chosen: list[NDArray[np.intp]] | None = field(default=None, repr=False)
 
     @property
     def predictions_file(self) -> Path:

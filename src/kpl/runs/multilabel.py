@@ -24,7 +24,7 @@ from kpl.runs.classifying import Progress, Source, about, checked_encoder
 from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, is_run, new_run_folder, open_run, save_texts
 from kpl.runs.plan import Plan
 from kpl.runs.tables import write_csv
-from kpl.runs.warnings import text_warnings
+from kpl.runs.warnings import absence_warnings, text_warnings
 
 __all__ = ["PresenceResult", "classify_presence", "evaluate_presence", "is_multi_label"]
 
@@ -111,7 +111,7 @@ def classify_presence(
             settings={"temperature": 1.0 / coder.logit_scale},
             thresholds=dict(zip(keys, least.tolist(), strict=True)),
         )
-        warnings = text_warnings(base, coder)
+        warnings = [*text_warnings(base, coder), *absence_warnings(base)]
         summary = {
             "kpl_run": 1,
             "multi_label": True,

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.encoders.protocol import Encoder
-from kpl.knowledge import KnowledgeBase
+from kpl.knowledge import KnowledgeBase, fits_modality
 from kpl.methods import Method
 
-__all__ = ["result_warnings", "text_warnings"]
+__all__ = ["absence_warnings", "result_warnings", "text_warnings"]
 
 _ALIKE = 0.999  # cosine above which two text proxies cannot be told apart
 _MOVED = 0.3  # share of images on which the images overrule the text, above which a user should look
@@ -22,19 +22,39 @@ _FAR_FROM_EVEN = 0.6  # of the way from even classes to a single one
 
 
 def text_warnings(knowledge: KnowledgeBase, encoder: Encoder) -> list[str]:
-    """Name the words of the descriptions that the encoder's tokenizer does not know."""
+    """Warn of knowledge that the encoder was not made for, and name the words that its tokenizer does not know."""
+    found = []
+    if not fits_modality(knowledge, encoder.card.modalities):
+        states = f"is about {knowledge.task.modality!r}" if knowledge.task.modality else "does not state its modality"
+        found.append(
+            f"{encoder.card.name} is made for {', '.join(encoder.card.modalities[:2])}, and the knowledge {states}: "
+            "believe nothing of this without labels to check it"
+        )
     unknown: dict[str, int] = {}
     for entry in knowledge.classes:
         for description in entry.descriptions:
             for word in encoder.unknown_words(description.text):
                 unknown[word] = unknown.get(word, 0) + 1
     if not unknown:
-        return []
+        return found
     words = sorted(unknown, key=lambda word: (-unknown[word], word))
     more = f" and {len(words) - _LISTED} more" if len(words) > _LISTED else ""
-    return [
+    found.append(
         f"{encoder.card.name} does not know {len(words)} words of the descriptions and reads past them: "
         f"{', '.join(words[:_LISTED])}{more}"
+    )
+    return found
+
+
+def absence_warnings(knowledge: KnowledgeBase) -> list[str]:
+    """Warn of classes whose absence is only their descriptions negated: many encoders read past a "no"."""
+    silent = [entry.key for entry in knowledge.classes if not entry.absent]
+    if not silent:
+        return []
+    listed = ", ".join(silent[:3]) + (", ..." if len(silent) > 3 else "")
+    return [
+        f"{len(silent)} of {len(knowledge.classes)} classes ({listed}) do not state their absence, so it is read as "
+        "'no ...', which many encoders take for its contrary: state 'absent' in the knowledge, and check on labels"
     ]
 
 
