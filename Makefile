@@ -26,7 +26,7 @@ demo: $(CORE)  ## install the core and classify a few hundred drawn cells
 	$(BIN)/kpl demo --out demo
 
 test: lint  ## lint, types, structure and every test, with coverage
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest -n 2 --cov --cov-report=term
 
 lint: $(DEV)  ## ruff, mypy --strict and the rules of the house, without the other tests
 	$(BIN)/ruff check
