@@ -16,7 +16,7 @@ CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
 
-.PHONY: help demo test lint format docs cli-reference bench clean
+.PHONY: help demo test lint format docs cli-reference bench load fuzz clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1|/p' Makefile | while IFS='|' read -r name text; do printf 'make %-14s %s\n' "$$name" "$$text"; done
@@ -45,9 +45,15 @@ docs: $(DOCS)  ## build the documentation, warnings are errors
 cli-reference: $(CORE)  ## write docs/cli.md anew from the commands themselves
 	$(BIN)/python -m typer kpl.cli.main utils docs --name kpl --output docs/cli.md
 
-bench: $(CORE)  ## measure the README's figures and write them to benchmarks/out (long)
+bench: $(DEV)  ## measure the README's figures and write them to benchmarks/out (long)
 	@set -e; for name in $(BENCHMARKS); do \
 		echo "== $$name"; $(BIN)/python "benchmarks/$$name.py" --json "benchmarks/out/$$name.json"; done
+
+load: $(DEV)  ## eight clients against a server for a minute, its memory watched
+	$(BIN)/python benchmarks/serve.py --only-load --load 60
+
+fuzz: $(DEV)  ## send 2000 damaged files to a server
+	KPL_FUZZ=2000 $(BIN)/pytest -s -p no:cacheprovider tests/server/test_uploads.py
 
 clean:  ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist docs/_build demo .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import queue
 import signal
@@ -163,6 +164,7 @@ class _Worker:
 def work(pipe: Connection, memory: int) -> None:
     """Decode what comes through the pipe until it closes: the whole life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends its workers
+    logging.disable()  # what decoders complain of is answered to who sent it
     _limit_memory(memory)
     pipe.send_bytes(b"ready")
     while True:

@@ -12,7 +12,7 @@ export function make(tag, properties = {}, ...children) {
   return node;
 }
 
-export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
+export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
 
 export function bar(share, other = false) {
   const inner = make("span");
