@@ -114,3 +114,7 @@ def test_what_does_not_go_with_several_labels_is_refused(quick, several, feature
     assert not (tmp_path / "new").exists()
     (tmp_path / "l.csv").write_text("image,label\na,platelet\n")
     assert "multi-label run has no single label" in quick("calibrate", several, "--labels", "l.csv").error
+
+
+def test_a_folder_cannot_tell_several_labels(kpl, several, tmp_path):
+    assert "give a CSV of labels" in kpl("evaluate", several, "--labels", tmp_path).error

@@ -96,6 +96,8 @@ def read_presence(path: Path, ids: Sequence[str], knowledge: KnowledgeBase) -> P
     Raises:
         LabelsError: no such header, a class or cell that is unknown, a repeated image, or no image of the run.
     """
+    if path.is_dir():
+        raise LabelsError(f"{path.name!r} is a folder, which can give a picture one class only: give a CSV of labels")
     text = read_text(path)
     delimiter, titles, image_at, columns = _header(text, path.name, knowledge)
     label_at = place_of(titles, "label")
