@@ -150,6 +150,8 @@ for (const [button, rest, name] of [["get-csv", "/predictions.csv", "predictions
 }
 
 Object.assign(page, { reset, askForToken, knowledgeChanged, update });
-ask("GET", "/health").then((health) => { $("version").textContent = `KPL ${health.version}.`; }).catch(() => {});
 update();
-attempt(begin)();
+requestAnimationFrame(() => setTimeout(() => { // the page is painted first, then filled
+  ask("GET", "/health").then((health) => { $("version").textContent = `KPL ${health.version}.`; }).catch(() => {});
+  attempt(begin)();
+}));
