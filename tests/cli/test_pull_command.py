@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 
 import pytest
 from tests.encoders.hub_server import STRANGER, TOKEN, Repository
+
+from kpl.encoders.hub import Listing, RemoteFile
 
 from .conftest import LAB, kept
 
@@ -127,6 +130,19 @@ def test_names_that_nobody_knows(quick, hub):
 def test_a_repository_that_nobody_knows_suggests_the_nearest(kpl, hub):
     error = kpl("encoders", "pull", "hf:google/medsiglip-48").error
     assert "did you mean google/medsiglip-448" in error
+    error = kpl("encoders", "pull", "hf:google/medsiglip-448").error
+    assert "shows no repository 'google/medsiglip-448'" in error
+    assert error.count("google/medsiglip-448") == 1, "it suggests what was asked for"
+
+
+def test_a_missing_extra_is_told_with_its_install_line_before_anything_is_fetched(quick, hub, monkeypatch):
+    module = importlib.import_module("kpl.encoders.pull")
+    found = Listing("lab/model", "0" * 40, dict.fromkeys(["config.json", "model.safetensors"], RemoteFile()))
+    monkeypatch.setattr(module, "list_files", lambda *_, **__: found)
+    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    error = quick("encoders", "pull", "hf:lab/model").error
+    assert "needs an extra that is not installed: pip install 'knowledge-proxy-learning[transformers]'" in error
+    assert hub.requests == []
 
 
 def test_remote_code_is_refused_unless_asked_for(quick, hub):

@@ -12,8 +12,11 @@ import pytest
 from tests.encoders.tiny_models import MODELS
 
 import kpl.encoders.export as export_module
-from kpl.encoders import load_encoder
+from kpl.encoders import check_encoder, load_encoder
 from kpl.encoders.export import SENTENCES, Parity, export_onnx
+from kpl.encoders.golden import make_golden
+from kpl.encoders.registry import describe
+from kpl.encoders.store import write_card
 from kpl.errors import EncoderError, OutputError
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
@@ -40,6 +43,9 @@ def test_every_kind_of_model_is_the_same_without_torch(kind: str, tmp_path: Path
 
 def test_eight_bits_by_command(tmp_path: Path) -> None:
     folder = MODELS["clip"](tmp_path / "model")
+    card = describe(folder)
+    write_card(folder, card)
+    make_golden(folder, card)
     command = [
         sys.executable,
         "-c",
@@ -57,6 +63,10 @@ def test_eight_bits_by_command(tmp_path: Path) -> None:
     whole = [load_encoder(str(folder), device="cpu"), load_encoder(str(tmp_path / "out"))]
     rows = [encoder.encode_images(PICTURES) for encoder in whole]
     assert 0.99 < float((rows[0] * rows[1]).sum(axis=1).mean()) < 1 - 1e-7
+    checked = check_encoder(str(tmp_path / "out"))  # against the golden vectors of the original
+    assert checked.hashed == 3
+    assert checked.golden is not None
+    assert 1e-7 < checked.golden <= checked.card.tolerance < 0.5
 
 
 def test_an_export_that_is_not_close_enough_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

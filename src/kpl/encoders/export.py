@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import shutil
 import tempfile
@@ -17,9 +16,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from kpl.encoders.files import hash_files
 from kpl.encoders.onnx import OnnxEncoder
 from kpl.encoders.onnx_graphs import quantise, save_graph
-from kpl.encoders.protocol import Encoder, EncoderCard
+from kpl.encoders.protocol import Encoder
+from kpl.encoders.store import read_card, write_card
 from kpl.encoders.tokenizer_files import as_tokenizers
 from kpl.encoders.torch_encoder import TorchEncoder
 from kpl.errors import EncoderError, MissingExtraError, OutputError
@@ -278,8 +279,8 @@ def _finish(encoder: TorchEncoder, folder: Path, precision: str) -> tuple[Parity
         "recipe": f"{card.recipe} Exported to ONNX (opset {OPSET}, {precision}) from {card.name!r} with torch "
         f"{version('torch')}; sentences are padded as weights/tokenizer.json says.".strip(),
     }
-    _write_card(folder, card.model_copy(update=changes | {"files": _hashes(folder)}))
-    made = OnnxEncoder(folder, _read_card(folder))
+    write_card(folder, card.model_copy(update=changes | {"files": hash_files(folder)}))
+    made = OnnxEncoder(folder, read_card(folder))
     parity = (
         _measure("image", precision, encoder.encode_images, made.encode_images, _pictures()),
         _measure("text", precision, encoder.encode_texts, made.encode_texts, _sentences(encoder)),
@@ -288,10 +289,10 @@ def _finish(encoder: TorchEncoder, folder: Path, precision: str) -> tuple[Parity
         if not tower.mean >= LEAST_COSINE[precision]:  # false for NaN too
             raise EncoderError(f"{tower}; at least {LEAST_COSINE[precision]} is needed: not exported")
     figures = f"{card.figures} Against the original: {'; '.join(map(str, parity))}.".strip()
-    changes |= {"figures": figures, "files": _hashes(folder)}
+    changes |= {"figures": figures, "files": hash_files(folder)}
     if precision == "int8":
         changes["tolerance"] = max(card.tolerance, round(2 * (2 - 2 * min(p.least for p in parity)) ** 0.5, 3))
-    _write_card(folder, card.model_copy(update=changes))
+    write_card(folder, card.model_copy(update=changes))
     return parity
 
 
@@ -320,19 +321,3 @@ def _pictures() -> list[NDArray[np.uint8]]:
 
 def _sentences(encoder: TorchEncoder) -> list[str]:
     return [sentence for sentence in SENTENCES if encoder.count_tokens(sentence) <= encoder.context_length]
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    found = {}
-    for path in sorted((folder / "weights").iterdir()):
-        with path.open("rb") as file:
-            found[f"weights/{path.name}"] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
-
-
-def _write_card(folder: Path, card: EncoderCard) -> None:
-    (folder / "card.json").write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
-
-
-def _read_card(folder: Path) -> EncoderCard:
-    return EncoderCard.model_validate_json((folder / "card.json").read_bytes())

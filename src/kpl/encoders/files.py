@@ -187,7 +187,7 @@ def check_hashes(folder: Path, card: EncoderCard) -> None:
         if found != expected:
             raise EncoderError(
                 f"encoder {card.name!r}: {folder / name} has hash {found[:12]}, its card says {expected[:12]}; "
-                "the file is damaged or was exchanged: install or pull it again"
+                "the file is damaged or was exchanged: install, pull or export it again"
             )
 
 

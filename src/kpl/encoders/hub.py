@@ -254,7 +254,7 @@ def _explain(error: Exception, hub_id: str, revision: str | None, known: Sequenc
             return f"{hub_id} is gated and there is no token: {accept}, then {token}"
         return f"{hub_id} is gated and the account of this token has not been let in: {accept}, then pull again"
     if isinstance(error, hub.RepositoryNotFoundError):
-        near = difflib.get_close_matches(hub_id, known, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(hub_id, sorted(set(known) - {hub_id}), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         private = "ask for access with this token's account" if get_token() else token
         return (

@@ -6,7 +6,6 @@ thread within an operator, and results do not depend on the number of cores.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
@@ -17,6 +16,7 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from kpl.encoders.files import check_hashes
 from kpl.encoders.preprocess import prepare
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError, InputError
@@ -67,8 +67,9 @@ class OnnxEncoder:
         import onnxruntime as ort
         from tokenizers import Tokenizer
 
-        for name in [_IMAGES, _TEXTS, _TOKENIZER, *(name for name in card.files if name.endswith(".onnx.data"))]:
-            _check(folder, card, name)
+        if missing := {_IMAGES, _TEXTS, _TOKENIZER} - set(card.files):
+            raise EncoderError(f"encoder {card.name!r}: its card names no file {min(missing)!r}")
+        check_hashes(folder, card)
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = 1
@@ -172,20 +173,3 @@ class OnnxEncoder:
 def available_cores() -> int:
     """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _check(folder: Path, card: EncoderCard, name: str) -> None:
-    """Compare a file's hash with the card's."""
-    path = folder / name
-    if name not in card.files:
-        raise EncoderError(f"encoder {card.name!r}: its card names no file {name!r}")
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise EncoderError(f"encoder {card.name!r}: cannot read {path} ({error.strerror})") from error
-    if found != card.files[name]:
-        raise EncoderError(
-            f"encoder {card.name!r}: {path} has hash {found[:12]}, its card says {card.files[name][:12]}; "
-            "the file is damaged or was exchanged: install the package again"
-        )

@@ -21,7 +21,7 @@ from kpl.encoders.hub import Listing, Progress, fetch, list_files
 from kpl.encoders.openclip import built_in, second_repository
 from kpl.encoders.protocol import CatalogueEntry, EncoderCard, HubSource
 from kpl.encoders.registry import describe, load_encoder, parse_spec
-from kpl.encoders.store import kept_folder, new_folder, read_card
+from kpl.encoders.store import kept_folder, new_folder, read_card, write_card
 from kpl.encoders.weights import as_safetensors, choose_weights
 from kpl.errors import EncoderError, InputError, MissingExtraError
 
@@ -91,7 +91,7 @@ def pull(
         if _CARD in listing.files and any(name.startswith("weights/") for name in listing.files):
             sources = _fetch_encoder(listing, work, choice)
             entry_card = read_card(work).model_copy(update={"name": entry.name, "sources": sources})
-            _write_card(work, entry_card)
+            write_card(work, entry_card)
         else:
             _make_encoder(entry, listing, work, choice)
         return _tested(work, choice)
@@ -123,7 +123,7 @@ def _keep_own(folder: Path, choice: _Choice) -> EncoderCard:
     with new_folder(kept_folder(name)) as work:
         shutil.copytree(folder, work if (folder / "weights").is_dir() else work / "weights", dirs_exist_ok=True)
         card = describe(work, trust_remote_code=choice.trust_remote_code).model_copy(update={"name": name})
-        _write_card(work, card)
+        write_card(work, card)
         make_golden(work, card, trust_remote_code=choice.trust_remote_code)
         return _tested(work, choice)
 
@@ -167,7 +167,7 @@ def _make_encoder(entry: CatalogueEntry, listing: Listing, work: Path, choice: _
     if choice.progress:
         choice.progress("describing and testing", 0, 1)
     card = describe(work, entry, trust_remote_code=choice.trust_remote_code)
-    _write_card(work, card)
+    write_card(work, card)
     make_golden(work, card, trust_remote_code=choice.trust_remote_code)
 
 
@@ -192,11 +192,6 @@ def _place(source: Path, target: Path) -> None:
         os.link(source.resolve(), target)
     except OSError:  # another disk, or one without links
         shutil.copyfile(source, target)
-
-
-def _write_card(work: Path, card: EncoderCard) -> None:
-    (work / _CARD).unlink(missing_ok=True)  # it may be a link to the cache, which stays as it is
-    (work / _CARD).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def _tested(work: Path, choice: _Choice) -> EncoderCard:

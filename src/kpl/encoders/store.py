@@ -12,7 +12,7 @@ from pathlib import Path
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError, OutputError
 
-__all__ = ["home", "kept", "kept_folder", "new_folder", "read_card"]
+__all__ = ["home", "kept", "kept_folder", "new_folder", "read_card", "write_card"]
 
 
 def home() -> Path:
@@ -48,6 +48,13 @@ def read_card(folder: Path) -> EncoderCard:
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise EncoderError(f"{path}: not a readable encoder card ({reason}); install or pull it again") from error
+
+
+def write_card(folder: Path, card: EncoderCard) -> None:
+    """Write the card of an encoder's folder, in place of one that is there."""
+    path = folder / "card.json"
+    path.unlink(missing_ok=True)  # it may be a link to the hub's cache, which stays as it is
+    path.write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 @contextmanager
