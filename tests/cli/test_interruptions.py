@@ -202,3 +202,18 @@ def test_a_disk_that_is_really_full(cells, knowledge, tmp_path):
     assert done.stderr.startswith("kpl: cannot write ")
     assert FULL in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_thread_that_never_ends_does_not_hold_ctrl_c_up(tmp_path):
+    code = (
+        "import threading, kpl.cli.main as m\n"
+        "m._PATIENCE = 0.1\n"
+        "def stop(**_):\n"
+        "    threading.Thread(target=threading.Event().wait).start()\n"
+        "    raise KeyboardInterrupt\n"
+        "m.app = stop\n"
+        "m.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 130
+    assert done.stderr.startswith("kpl: stopped")

@@ -69,3 +69,17 @@ def test_an_error_of_the_function_comes_through() -> None:
 
 def test_there_is_always_a_worker() -> None:
     assert 1 <= default_workers() <= 8
+
+
+def test_leaving_early_waits_for_no_thread() -> None:
+    release = threading.Event()
+
+    def wait(item: int) -> int:
+        if item:
+            release.wait(60)
+        return item
+
+    results = ordered_map(wait, range(9), workers=2, look_ahead=4)
+    assert next(results) == 0
+    results.close()  # would hang here if it joined the threads
+    release.set()

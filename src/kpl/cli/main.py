@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
+import threading
 from typing import Annotated
 
 import typer
@@ -16,6 +18,7 @@ from kpl.errors import KplError
 __all__ = ["app", "main"]
 
 _INTERRUPTED = 130
+_PATIENCE = 5.0  # seconds that a thread gets to end after Ctrl-C
 _STOPPED = "stopped. What was finished is kept: the same command goes on from there"
 
 app = typer.Typer(
@@ -87,4 +90,16 @@ def main() -> None:
 def _fail(message: str, code: int) -> None:
     line = " ".join(message.split())
     Console(stderr=True, soft_wrap=True).print(Text.assemble(("kpl: ", "bold red"), line))
+    if code == _INTERRUPTED and _threads_are_stuck():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # the interpreter would wait for them
     sys.exit(code)
+
+
+def _threads_are_stuck() -> bool:
+    """Say whether a thread is left that does not end: Ctrl-C can leave a lock taken that it waits for."""
+    others = [t for t in threading.enumerate() if t is not threading.current_thread() and not t.daemon]
+    for thread in others:
+        thread.join(timeout=_PATIENCE)
+    return any(thread.is_alive() for thread in others)

@@ -62,14 +62,16 @@ def ordered_map(
         [2, 3]
     """
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="kpl-decode") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > look_ahead:
-                    yield waiting.popleft().result()
-            while waiting:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="kpl-ahead")
+    finished = False
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > look_ahead:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+        finished = True
+    finally:
+        # Ctrl-C may fall while a lock of the pool is taken, and its threads then wait for ever: so none waits for them.
+        pool.shutdown(wait=finished, cancel_futures=True)
