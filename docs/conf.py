@@ -20,6 +20,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_default_options = {"members": True, "exclude-members": "model_config"}  # pydantic's own plumbing
 napoleon_use_ivar = True
+suppress_warnings = ["ref.python"]  # attributes of the same name in two classes: the text says which is meant
 
 html_theme = "furo"
 html_title = f"KPL {release}"

@@ -59,6 +59,9 @@ def test_leaving_early_leaves_no_thread_behind() -> None:
     results = ordered_map(abs, itertools.count(), workers=3, look_ahead=6)
     assert next(results) == 0
     results.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("kpl-ahead"):
+            thread.join(60)  # nobody waits for them, but they end
     assert threading.active_count() == before
 
 
