@@ -76,8 +76,7 @@ def sinkhorn(
     log_v = np.where(columns > 0, 0.0, -np.inf)
     step, converged = 0, False
     for step in range(1, max_iterations + 1):  # noqa: B007 - the count is reported
-        log_u = np.log(rows) - _log_kernel_sum(scaled, kernel, log_v, axis=1)
-        log_reach = _log_kernel_sum(scaled, kernel, log_u, axis=0)
+        log_reach = _log_reach(scaled, kernel, rows, log_v)
         with np.errstate(invalid="ignore"):
             fresh = np.where(columns > 0, exponent * (log_columns - log_reach), -np.inf)
         gap = np.abs(np.exp(log_reach + log_v) - columns).sum() / rows.sum()
@@ -185,6 +184,18 @@ def _checked(
         raise InputError(f"row and column masses must have the same total, got {rows.sum():g} and {columns.sum():g}")
     # What is left of a difference (masses kept in float32) would keep any plan from converging.
     return scaled, rows, columns * (rows.sum() / columns.sum())
+
+
+def _log_reach(scaled: Floats, kernel: Floats, rows: Floats, log_v: Floats) -> Floats:
+    """Log of the column sums, less log_v, once every row is scaled to its mass."""
+    top = log_v.max()
+    sums = kernel @ np.exp(log_v - top)
+    if sums.min() > 1e-200:  # a million rows need no logarithm then
+        reach = (rows / sums) @ kernel
+        if reach.min() > 1e-200:
+            return np.asarray(np.log(reach) - top)
+    log_u = np.log(rows) - _log_kernel_sum(scaled, kernel, log_v, axis=1)
+    return _log_kernel_sum(scaled, kernel, log_u, axis=0)
 
 
 def _log_kernel_sum(scaled: Floats, kernel: Floats, log_scaling: Floats, axis: int) -> Floats:
