@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kpl.cli.notes import print_notes
 from kpl.cli.progress import stages
 
 if TYPE_CHECKING:
@@ -97,8 +98,7 @@ def _print_set(result: SetResult) -> None:
                 f"released log, {released.backbone}, k = {k}{best}", f"text {text:.2f}, KPL {kpl:.2f}", "-", style="dim"
             )
     console.print(table)
-    for notice in result.notices:
-        console.print(Text(f"Note: {notice}", style="yellow"), soft_wrap=True)
+    print_notes(console, result.notices)
 
 
 def _cell(scores: Scores, metric: str) -> str:

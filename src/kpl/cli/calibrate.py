@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kpl.cli.notes import print_notes
 from kpl.cli.progress import stages
 
 __all__ = ["calibrate"]
@@ -52,6 +53,5 @@ def calibrate(
         f"Chosen: {file.kind}" + ("" if file.kind == "none" else f", temperature {file.temperature:.3g}"),
         highlight=False,
     )
-    for notice in result.notices:
-        console.print(Text(f"Note: {notice}", style="yellow"), soft_wrap=True)
+    print_notes(console, result.notices)
     console.print(Text(f"Written to {out}; apply it with: kpl classify ... --calibration {out}"), soft_wrap=True)

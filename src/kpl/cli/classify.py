@@ -13,6 +13,7 @@ from rich.text import Text
 
 from kpl.cli.chosen import AllowPickle, TrustRemoteCode, chosen_encoder
 from kpl.cli.encoders import ENCODER_HELP
+from kpl.cli.notes import print_notes
 from kpl.cli.presence import classify_multi_label
 from kpl.cli.progress import stages
 from kpl.errors import InputError
@@ -171,8 +172,7 @@ def print_result(result: RunResult) -> None:
         console.print(f"{len(result.set_aside)} set aside, listed in run.json:", style="yellow", highlight=False)
         for item in result.set_aside[:_SHOWN]:
             console.print(Text(f"  {item.id!r}: {item.reason}"), soft_wrap=True)
-    for warning in result.warnings:
-        console.print(Text(f"Note: {warning}", style="yellow"), soft_wrap=True)
+    print_notes(console, result.warnings)
     files = "predictions.csv, run.json" + (", evidence.csv" if (result.out / "evidence.csv").exists() else "")
     console.print(Text(f"Written to {result.out}/: {files}"), soft_wrap=True)
     if (result.out / "report.html").exists():

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kpl.cli.notes import print_notes
 from kpl.cli.presence import evaluate_multi_label
 from kpl.cli.progress import stages
 from kpl.errors import LabelsError
@@ -151,10 +152,8 @@ def print_evaluation(result: Evaluation) -> None:
             rows.add_row(name, f"{difference.accuracy:+.3f}", interval, *p_values)
         console.print(rows)
     console.print(f"Guessing evenly: {table.chance:.1%}", highlight=False)
-    for notice in result.notices:
-        console.print(Text(f"Note: {notice}", style="yellow"), soft_wrap=True)
-    for name in result.left_out:
-        console.print(f"Note: {name} was left out: the source has no text for it", style="yellow")
+    left_out = [f"{name} was left out: the source has no text for it" for name in result.left_out]
+    print_notes(console, [*result.notices, *left_out])
 
 
 def _print_scores(console: Console, title: str, table: ScoreTable, metrics: Sequence[str]) -> None:

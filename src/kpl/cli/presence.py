@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kpl.cli.notes import print_notes
 from kpl.cli.progress import stages
 from kpl.errors import InputError, LabelsError
 
@@ -67,8 +68,7 @@ def classify_multi_label(
     console.print(f"{result.empty} without any class; {result.seconds:.1f} s", highlight=False)
     if result.set_aside:
         console.print(f"{len(result.set_aside)} set aside, listed in run.json", style="yellow", highlight=False)
-    for warning in result.warnings:
-        console.print(Text(f"Note: {warning}", style="yellow"), soft_wrap=True)
+    print_notes(console, result.warnings)
     console.print(Text(f"Written to {result.out}/: predictions.csv, run.json"), soft_wrap=True)
 
 
@@ -97,8 +97,7 @@ def evaluate_multi_label(
     table.add_row("majority", "", "-", "-", "-", "-", "-", f"{result.majority:.3f}", style="dim")
     table.add_row("chance", "", "0.500", f"{result.prevalence:.3f}", "-", "-", "-", "0.500", style="dim")
     console.print(table)
-    for notice in notices:
-        console.print(Text(f"Note: {notice}", style="yellow"), soft_wrap=True)
+    print_notes(console, notices)
     if rule:
         console.print(f"Thresholds reach a {rule.reach} of {rule.value:g} on these very labels.", highlight=False)
     if json_out is not None:

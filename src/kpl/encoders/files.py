@@ -19,6 +19,8 @@ __all__ = [
     "file_hash",
     "hash_files",
     "known_fields",
+    "logit_scale",
+    "per_channel",
     "read_json",
     "read_tensor",
     "text_of",
@@ -196,3 +198,21 @@ def known_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
     own = set(EncoderCard.model_fields)
     left = {"context_length", "image_size"}  # what the model's files say
     return {name: value for name, value in entry.items() if name in own - left}
+
+
+def logit_scale(file: Path) -> dict[str, float]:
+    """Logit scale, and bias where there is one, from the weights of a model of two towers.
+
+    Raises:
+        EncoderError: there is none in it.
+    """
+    found = read_tensor(file, ("logit_scale", "logit_bias", "module.logit_scale", "module.logit_bias"))
+    numbers = {name.removeprefix("module."): float(value.reshape(-1)[0]) for name, value in found.items()}
+    if "logit_scale" not in numbers:
+        raise EncoderError(f"{file}: no logit_scale in it: these are not the weights of a model of two towers")
+    return numbers | {"logit_scale": float(np.exp(numbers["logit_scale"]))}
+
+
+def per_channel(values: Any) -> tuple[float, ...]:  # noqa: ANN401 - JSON
+    """Three values, of red, green and blue, from three or from one for all."""
+    return tuple(values) if isinstance(values, list | tuple) else (values,) * 3

@@ -17,13 +17,14 @@ from types import ModuleType
 from typing import Any, Final
 from uuid import uuid4
 
-import numpy as np
 from numpy.typing import NDArray
 
 from kpl.encoders.files import (
     check_hashes,
     hash_files,
     known_fields,
+    logit_scale,
+    per_channel,
     read_json,
     read_tensor,
     text_of,
@@ -132,7 +133,7 @@ def describe(folder: Path, entry: CatalogueEntry, *, allow_pickle: bool = False)
     )
     size = _square(model["vision_cfg"].get("image_size", 224), weights)
     file = weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle)
-    scale = _scale(file)
+    scale = logit_scale(file)
     resize = str(prepared["resize_mode"])
     quick = bool(model.get("quick_gelu", False))
     known = known_fields(entry.model_dump())
@@ -151,8 +152,8 @@ def describe(folder: Path, entry: CatalogueEntry, *, allow_pickle: bool = False)
             "crop": "none" if resize == "squash" else "center_round",
             "fill": prepared["fill_color"],
             "interpolation": "bilinear" if prepared["interpolation"] == "bilinear" else "bicubic",
-            "mean": _three(prepared["mean"]),
-            "std": _three(prepared["std"]),
+            "mean": per_channel(prepared["mean"]),
+            "std": per_channel(prepared["std"]),
             **scale,
         }
     )
@@ -163,19 +164,6 @@ def _square(size: Any, where: Path) -> int:  # noqa: ANN401 - JSON
     if len(set(sides)) != 1:
         raise EncoderError(f"{where}: it reads pictures of {sides} pixels; KPL reads models of square pictures only")
     return int(sides[0])
-
-
-def _three(values: Any) -> tuple[float, ...]:  # noqa: ANN401 - JSON
-    return tuple(values) if isinstance(values, list | tuple) else (values,) * 3
-
-
-def _scale(file: Path) -> dict[str, float]:
-    """Logit scale, and bias where there is one, from the weights."""
-    found = read_tensor(file, ("logit_scale", "logit_bias", "module.logit_scale", "module.logit_bias"))
-    numbers = {name.removeprefix("module."): float(value.reshape(-1)[0]) for name, value in found.items()}
-    if "logit_scale" not in numbers:
-        raise EncoderError(f"{file}: no logit_scale in it: these are not the weights of a model of two towers")
-    return numbers | {"logit_scale": float(np.exp(numbers["logit_scale"]))}
 
 
 def load(

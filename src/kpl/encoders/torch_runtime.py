@@ -154,7 +154,11 @@ def _device(name: str | None) -> Any:  # noqa: ANN401
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (
+        RuntimeError,
+        AssertionError,
+        NotImplementedError,
+    ) as error:  # torch asserts where it was built without CUDA
         reason = str(error).splitlines()[0]
         there = ["cpu"] + [f"cuda:{k}" for k in range(torch.cuda.device_count())]
         raise InputError(f"device {name!r} cannot be used ({reason}): here are {', '.join(there)}") from error

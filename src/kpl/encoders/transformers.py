@@ -14,15 +14,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
 from kpl.encoders.files import (
     check_hashes,
     hash_files,
     known_fields,
+    logit_scale,
+    per_channel,
     read_json,
-    read_tensor,
     weight_file,
     weights_of,
 )
@@ -142,7 +142,7 @@ def describe(
     vision, text = _part(config, "vision_config"), _part(config, "text_config")
     tokenizer = tokenizer_of(weights, trusted=trust_remote_code)
     longest = int(getattr(text, "max_position_embeddings", 0) or tokenizer.model_max_length)
-    scale = _scale(weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle))
+    scale = logit_scale(weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle))
     activation = str(getattr(vision, "hidden_act", ""))
     return EncoderCard.model_validate(
         known_fields(entry.model_dump())
@@ -197,8 +197,8 @@ def _preparation(processor: Any, where: Path) -> dict[str, Any]:  # noqa: ANN401
     names = {int(value): name for name, value in FILTERS.items()}
     unit = 255 * float(processor.rescale_factor) if processor.do_rescale else 255.0
     plain = not processor.do_normalize
-    mean = [0.0] * 3 if plain else [float(value) / unit for value in _three(processor.image_mean)]
-    std = [1 / unit] * 3 if plain else [float(value) / unit for value in _three(processor.image_std)]
+    mean = [0.0] * 3 if plain else [float(value) / unit for value in per_channel(processor.image_mean)]
+    std = [1 / unit] * 3 if plain else [float(value) / unit for value in per_channel(processor.image_std)]
     image_size = int(crop.height) if cropped and crop else side
     return {
         "image_size": image_size,
@@ -209,18 +209,6 @@ def _preparation(processor: Any, where: Path) -> dict[str, Any]:  # noqa: ANN401
         "mean": mean,
         "std": std,
     }
-
-
-def _three(values: Any) -> Sequence[float]:  # noqa: ANN401 - JSON
-    return list(values) if isinstance(values, list | tuple) else [values] * 3
-
-
-def _scale(file: Path) -> dict[str, float]:
-    found = read_tensor(file, ("logit_scale", "logit_bias"))
-    numbers = {name: float(value.reshape(-1)[0]) for name, value in found.items()}
-    if "logit_scale" not in numbers:
-        raise EncoderError(f"{file}: no logit_scale in it: these are not the weights of a model of two towers")
-    return numbers | {"logit_scale": float(np.exp(numbers["logit_scale"]))}
 
 
 def load(

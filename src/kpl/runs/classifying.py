@@ -30,11 +30,12 @@ from kpl.embeddings import (
 from kpl.embeddings.layout import INDEX_NAME
 from kpl.encoders import Encoder, load_encoder
 from kpl.errors import EncoderError, InputError
+from kpl.evaluation import Calibration
 from kpl.images import Found, SetAside, find_pictures
 from kpl.knowledge import KnowledgeBase, check_tokens, fits_modality, write_knowledge
 from kpl.methods import KPL, Method, explain, make_method
 from kpl.proxies.arrays import Floats, chunks
-from kpl.runs.calibrating import load_calibration
+from kpl.runs.calibrating import CalibrationFile, load_calibration
 from kpl.runs.deciding import Deciding
 from kpl.runs.evidence import write_evidence
 from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, new_run_folder, save_texts
@@ -140,19 +141,7 @@ def classify(
     if with_evidence and chosen.reads not in ("descriptions", "pairs"):
         raise InputError(f"method {chosen.name!r} reads no descriptions: there is no evidence by sentence to explain")
     trusted = load_calibration(calibration) if calibration is not None else None
-    deciding = Deciding(
-        calibration=trusted.for_run(
-            encoder=encoder_identity(coder),
-            knowledge=base.content_hash(),
-            method=chosen.name,
-            settings=_settings(chosen),
-            keys=[entry.key for entry in base.classes],
-        )
-        if trusted
-        else None,
-        abstain_below=abstain_below,
-        coverage=coverage,
-    )
+    deciding = Deciding(_fitting(trusted, coder, base, chosen), abstain_below, coverage)
     tell = progress or _silent
     with new_run_folder(Path(out), overwrite=overwrite) as work:
         began = time.perf_counter()
@@ -175,6 +164,21 @@ def classify(
         seconds=seconds,
         embed_seconds=None if source.folder else embedded - began,
         abstained=features.n - sum(counts.values()),
+    )
+
+
+def _fitting(
+    trusted: CalibrationFile | None, encoder: Encoder, base: KnowledgeBase, method: Method
+) -> Calibration | None:
+    """Return the calibration of a file, refused if it was made for another run than this."""
+    if trusted is None:
+        return None
+    return trusted.for_run(
+        encoder=encoder_identity(encoder),
+        knowledge=base.content_hash(),
+        method=method.name,
+        settings=_settings(method),
+        keys=[entry.key for entry in base.classes],
     )
 
 

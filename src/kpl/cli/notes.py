@@ -1,0 +1,16 @@
+"""What every command says in the same way: the notes on a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.text import Text
+
+__all__ = ["print_notes"]
+
+
+def print_notes(console: Console, notes: Iterable[str]) -> None:
+    """Print what to know before believing a result, a line each; nothing in it is read as markup."""
+    for note in notes:
+        console.print(Text(f"Note: {note}", style="yellow"), soft_wrap=True)
