@@ -154,11 +154,8 @@ def _device(name: str | None) -> Any:  # noqa: ANN401
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (
-        RuntimeError,
-        AssertionError,
-        NotImplementedError,
-    ) as error:  # torch asserts where it was built without CUDA
+    # torch asserts where it was built without CUDA
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         there = ["cpu"] + [f"cuda:{k}" for k in range(torch.cuda.device_count())]
         raise InputError(f"device {name!r} cannot be used ({reason}): here are {', '.join(there)}") from error
