@@ -64,7 +64,11 @@ def test_the_cost_is_known_before(monkeypatch):
     read = []
     monkeypatch.setattr(Reddish, "encode_images", counting(Reddish.encode_images, read))
     picture = planted()
-    assert occlusion_map(picture, Reddish(), RED, 0, grid=5).views == sum(read) == occlusion_views(5)
+    told = []
+    seen = occlusion_map(picture, Reddish(), RED, 0, grid=5, progress=lambda *how_far: told.append(how_far))
+    assert seen.views == sum(read) == occlusion_views(5)
+    assert [done for done, _ in told] == np.cumsum(read).tolist()
+    assert {total for _, total in told} == {seen.views}
     read.clear()
     assert window_map(picture, Reddish(), RED, 0, window=30).views == sum(read) == window_views(picture.shape, 30)
 

@@ -6,6 +6,7 @@ others, not what a method learnt from the images. Occlusion: Zeiler and Fergus, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from kpl.proxies.arrays import Floats
 
 __all__ = ["Where", "class_margin", "draw_where", "occlusion_map", "occlusion_views", "window_map", "window_views"]
 
-_BATCH = 32
+_BATCH = 8
 _SHOWN_SIDE = 640
 
 
@@ -70,7 +71,13 @@ def occlusion_views(grid: int) -> int:
 
 
 def occlusion_map(
-    picture: NDArray[np.uint8], encoder: Encoder, text_proxies: Floats, class_index: int, *, grid: int = 8
+    picture: NDArray[np.uint8],
+    encoder: Encoder,
+    text_proxies: Floats,
+    class_index: int,
+    *,
+    grid: int = 8,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Where:
     """Hide one place after the other and see how much of the class's margin goes.
 
@@ -81,6 +88,7 @@ def occlusion_map(
         encoder: reads grid x grid + 1 pictures.
         text_proxies, class_index: see `class_margin`.
         grid: places a side.
+        progress: called with (views read, views in all).
 
     Raises:
         InputError: the grid is smaller than 2 or finer than the picture.
@@ -96,7 +104,7 @@ def occlusion_map(
             view = picture.copy()
             view[_span(y, height / grid, height), _span(x, width / grid, width)] = fill
             views.append(view)
-    seen = _margins(views, encoder, text_proxies, class_index)
+    seen = _margins(views, encoder, text_proxies, class_index, progress)
     side = (2 * height / grid, 2 * width / grid)
     return Where((seen[0] - seen[1:]).reshape(grid, grid), rows, columns, side, len(views))
 
@@ -118,6 +126,7 @@ def window_map(
     *,
     window: int,
     overlap: int = 3,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Where:
     """Slide a window over a picture and see the class's margin in each crop.
 
@@ -130,6 +139,7 @@ def window_map(
         text_proxies, class_index: see `class_margin`.
         window: side in pixels.
         overlap: the window moves by its side over this.
+        progress: called with (views read, views in all).
 
     Raises:
         InputError: the window does not fit into the picture.
@@ -141,7 +151,7 @@ def window_map(
         )
     rows, columns = _starts(height, window, overlap), _starts(width, window, overlap)
     views = [np.ascontiguousarray(picture[y : y + window, x : x + window]) for y in rows for x in columns]
-    seen = _margins(views, encoder, text_proxies, class_index).reshape(len(rows), len(columns))
+    seen = _margins(views, encoder, text_proxies, class_index, progress).reshape(len(rows), len(columns))
     middle = window / 2
     return Where(seen, np.array(rows) + middle, np.array(columns) + middle, (window, window), len(views))
 
@@ -151,10 +161,19 @@ def _starts(size: int, window: int, overlap: int) -> list[int]:
     return [round(start) for start in np.linspace(0, size - window, count).tolist()]
 
 
-def _margins(views: list[NDArray[np.uint8]], encoder: Encoder, text_proxies: Floats, class_index: int) -> Floats:
-    batches = [views[start : start + _BATCH] for start in range(0, len(views), _BATCH)]
-    features = np.concatenate([encode_pictures(batch, encoder) for batch in batches])
-    return class_margin(features.astype(np.float64), text_proxies, class_index)
+def _margins(
+    views: list[NDArray[np.uint8]],
+    encoder: Encoder,
+    text_proxies: Floats,
+    class_index: int,
+    progress: Callable[[int, int], None] | None,
+) -> Floats:
+    rows = []
+    for start in range(0, len(views), _BATCH):
+        rows.append(encode_pictures(views[start : start + _BATCH], encoder))
+        if progress:
+            progress(min(start + _BATCH, len(views)), len(views))
+    return class_margin(np.concatenate(rows).astype(np.float64), text_proxies, class_index)
 
 
 def draw_where(picture: NDArray[np.uint8], where: Where) -> Image.Image:
