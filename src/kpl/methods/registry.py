@@ -1,11 +1,12 @@
-"""The methods by name."""
+"""The methods by name: KPL's own, and those that installed packages offer under the entry point `kpl.methods`."""
 
 from __future__ import annotations
 
 import dataclasses
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from kpl.errors import UnknownNameError
+from kpl.errors import InputError, UnknownNameError
 from kpl.methods.chils import CHiLS
 from kpl.methods.contract import Method
 from kpl.methods.cupl import CuPL
@@ -51,17 +52,42 @@ METHODS: dict[str, type[Method]] = {
     )
 }
 
+"""Every method that can be used, by name."""
+_UNUSABLE: dict[str, str] = {}  # name of an entry point to the reason why it is none
+
+
+def _offered(point: EntryPoint) -> type[Method]:
+    """Load the method of an installed package; a TypeError or ValueError says what is wrong with it."""
+    method = point.load()
+    if not (isinstance(method, type) and issubclass(method, Method)):
+        raise TypeError(f"{point.value} is no subclass of kpl.Method")
+    if method.name != point.name:
+        raise ValueError(f"{point.value} calls itself {method.name!r}: both names must be the same")
+    if point.name in METHODS:
+        raise ValueError("the name is taken")
+    return method
+
+
+for _point in entry_points(group="kpl.methods"):
+    try:
+        METHODS[_point.name] = _offered(_point)
+    except Exception as error:  # somebody else's code: whatever it raises must not stop the other methods
+        _UNUSABLE.setdefault(_point.name, f"{type(error).__name__}: {error}")
+
 
 def make_method(name: str, **settings: Any) -> Method:  # noqa: ANN401 - each method has its own settings
     """Return an unfitted method by its registry name; settings left out or None keep their defaults.
 
     Raises:
         UnknownNameError: no such method, or a setting that the method does not have; suggests the nearest.
+        InputError: an installed package offers a method of that name that cannot be used; says why.
 
     Example:
         >>> make_method("text", k=5).k
         5
     """
+    if name in _UNUSABLE and name not in METHODS:
+        raise InputError(f"method {name!r} of an installed package cannot be used: {_UNUSABLE[name]}")
     if not isinstance(name, str) or name not in METHODS:
         raise UnknownNameError("method", str(name), METHODS)
     known = {f.name for f in dataclasses.fields(METHODS[name]) if f.init}

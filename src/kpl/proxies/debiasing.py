@@ -42,7 +42,9 @@ class _Confidence:
 
     def matching(self, wanted: float) -> float:
         """Return the temperature at which the confidence is `wanted`, between 1e-6 and 1e6 of the scores' spread."""
-        spread = float(np.ptp(self.scores, axis=1).mean()) or 1.0
+        spread = float(np.ptp(self.scores, axis=1).mean())
+        if spread <= 1e-12 * float(np.abs(self.scores).max()):  # classes alike: only rounding tells them apart
+            spread = 1.0
         low, high = np.log(1e-6 * spread), np.log(1e6 * spread)  # confidence falls as temperature rises
         for _ in range(_BISECTIONS):
             middle = 0.5 * (low + high)
