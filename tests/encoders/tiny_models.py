@@ -37,6 +37,14 @@ def openclip_resnet(folder: Path) -> Path:
     return _openclip(folder, config, resize_mode="squash", interpolation="bilinear")
 
 
+def openclip_timm(folder: Path, tower: str = "test_vit") -> Path:
+    """An OpenCLIP model whose image tower is one of timm's, as BiomedCLIP's is; random weights."""
+    vision = {"image_size": 160, "timm_model_name": tower, "timm_model_pretrained": False}
+    vision |= {"timm_pool": "", "timm_proj": "linear"}
+    text = {"context_length": 24, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+    return _openclip(folder, {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text})
+
+
 def openclip_custom_text(folder: Path, *, source: str = "someone/tiny-bert") -> Path:
     """An OpenCLIP model in the way of BiomedCLIP: a BERT of another repository as text tower, a tokenizer of its own.
 

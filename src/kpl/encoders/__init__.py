@@ -3,7 +3,7 @@
 from kpl.encoders.bundles import unpacked, write_bundle
 from kpl.encoders.catalogue import catalogue
 from kpl.encoders.checking import Checked, check_encoder
-from kpl.encoders.protocol import CatalogueEntry, Encoder, EncoderCard, HubSource
+from kpl.encoders.protocol import CatalogueEntry, Encoder, EncoderCard, HubSource, PatchEncoder
 from kpl.encoders.pull import pull
 from kpl.encoders.registry import encoder_names, load_card, load_encoder, parse_spec
 
@@ -13,6 +13,7 @@ __all__ = [
     "Encoder",
     "EncoderCard",
     "HubSource",
+    "PatchEncoder",
     "catalogue",
     "check_encoder",
     "encoder_names",

@@ -32,7 +32,8 @@ from kpl.encoders.files import (
     weights_of,
 )
 from kpl.encoders.protocol import CatalogueEntry, EncoderCard
-from kpl.encoders.torch_encoder import SentenceTokenizer, TorchEncoder
+from kpl.encoders.torch_encoder import SentenceTokenizer, TorchEncoder, TorchPatchEncoder
+from kpl.encoders.torch_patches import openclip_gathering
 from kpl.encoders.torch_runtime import TorchRuntime
 from kpl.errors import EncoderError, MissingExtraError
 
@@ -187,7 +188,10 @@ def load(
     runtime = TorchRuntime(device)
     placed = runtime.place(model)
     towers = (placed.encode_image, lambda tensors: placed.encode_text(tensors["text"]))
-    return TorchEncoder(card, runtime, placed, towers, tokenizer)
+    gathering = openclip_gathering(placed.visual)
+    if gathering is None:
+        return TorchEncoder(card, runtime, placed, towers, tokenizer)
+    return TorchPatchEncoder(card, runtime, placed, towers, tokenizer, gathering)
 
 
 def open_clip_model(folder: Path, card: EncoderCard, *, allow_pickle: bool = False) -> Any:  # noqa: ANN401 - torch

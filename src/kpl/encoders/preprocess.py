@@ -12,7 +12,7 @@ from PIL import Image
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import InputError
 
-__all__ = ["FILTERS", "prepare", "resize"]
+__all__ = ["FILTERS", "prepare", "read_box", "resize"]
 
 FILTERS: Final = {
     "nearest": Image.Resampling.NEAREST,
@@ -76,6 +76,29 @@ def _crop(image: Image.Image, card: EncoderCard) -> Image.Image:
     canvas = Image.new("RGB", (size, size), (card.fill,) * 3)
     canvas.paste(image, (-left, -top))
     return canvas
+
+
+def read_box(size: tuple[int, int], card: EncoderCard) -> tuple[float, float, float, float]:
+    """Say which part of a picture the tower reads.
+
+    Args:
+        size: (width, height) of the picture.
+        card: says how it is resized and cropped.
+
+    Returns:
+        (left, top, right, bottom) in pixels of the picture; beyond it where the tower reads padding.
+
+    Example:
+        >>> from kpl.encoders import load_card
+        >>> read_box((300, 200), load_card("mini").model_copy(update={"resize": "shortest", "crop": "center"}))
+        (50.0, 0.0, 250.0, 200.0)
+    """
+    if card.crop == "none":
+        return 0.0, 0.0, float(size[0]), float(size[1])
+    resized, rounded = _target(size, card), card.crop == "center_round"
+    left, top = (_start(side, card.image_size, rounded=rounded) for side in resized)
+    across, down = size[0] / resized[0], size[1] / resized[1]
+    return left * across, top * down, (left + card.image_size) * across, (top + card.image_size) * down
 
 
 def _start(side: int, size: int, *, rounded: bool) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["CatalogueEntry", "Encoder", "EncoderCard", "HubSource"]
+__all__ = ["CatalogueEntry", "Encoder", "EncoderCard", "HubSource", "PatchEncoder"]
 
 LoaderName = Literal["onnx", "openclip", "transformers"]
 
@@ -157,4 +157,20 @@ class Encoder(Protocol):
 
     def unknown_words(self, sentence: str) -> list[str]:
         """List the words of a sentence that the tokenizer does not know."""
+        ...
+
+
+@runtime_checkable
+class PatchEncoder(Encoder, Protocol):
+    """An encoder that also tells what is where in a picture.
+
+    Most vision transformers can; an encoder that cannot has no such method.
+    """
+
+    def encode_patches(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Encode the patches of (height, width, 3) pictures of 0..255 into (n, rows, columns, d) unit rows.
+
+        They lie in the space of the image features. The grid lies over the square that the image tower reads, which
+        the card's resize and crop make of a picture.
+        """
         ...

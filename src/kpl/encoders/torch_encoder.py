@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from kpl.encoders.preprocess import prepare
 from kpl.encoders.protocol import EncoderCard
+from kpl.encoders.torch_patches import Gathering, patch_tower
 from kpl.encoders.torch_runtime import Tensors, TorchRuntime
 from kpl.errors import InputError
 
-__all__ = ["SentenceTokenizer", "TorchEncoder", "check_lengths"]
+__all__ = ["SentenceTokenizer", "TorchEncoder", "TorchPatchEncoder", "check_lengths"]
 
 
 class SentenceTokenizer(Protocol):
@@ -129,6 +130,42 @@ class TorchEncoder:
         A tokenizer that falls back to letters or bytes knows every word.
         """
         return list(dict.fromkeys(self.tokenizer.unknown(sentence)))
+
+
+class TorchPatchEncoder(TorchEncoder):
+    """A `TorchEncoder` whose image tower is a vision transformer, see `kpl.encoders.PatchEncoder`.
+
+    Attributes:
+        gathering: where the tower gathers its patches into one vector
+    """
+
+    def __init__(
+        self,
+        card: EncoderCard,
+        runtime: TorchRuntime,
+        model: Any,  # noqa: ANN401 - torch has no types here
+        towers: tuple[Callable[[Any], Any], Callable[[Tensors], Any]],
+        tokenizer: SentenceTokenizer,
+        gathering: Gathering,
+    ) -> None:
+        super().__init__(card, runtime, model, towers, tokenizer)
+        self.gathering = gathering
+
+    def encode_patches(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Encode the patches of (height, width, 3) pictures of 0..255 into (n, rows, columns, d) unit rows.
+
+        Raises:
+            InputError: something is not a picture of three channels.
+            EncoderError: the device's memory does not hold a single picture.
+        """
+        if not len(pictures):
+            return np.empty((0, *self.gathering.grid, self.card.dim), dtype=np.float32)
+        patch_rows = patch_tower(self.image_rows, self.gathering)
+        return self.runtime.rows(
+            pictures,
+            lambda part: {"image": prepare(part, self.card)},
+            lambda tensors: patch_rows(tensors["image"]),
+        )
 
 
 def check_lengths(sentences: Sequence[str], lengths: Sequence[int], card: EncoderCard) -> None:

@@ -91,10 +91,10 @@ class TorchRuntime:
         Args:
             items: pictures or sentences, at least one.
             collate: makes arrays with n rows of n items, by name.
-            forward: turns tensors of these names into (n, d) features of any length.
+            forward: turns tensors of these names into (n, ..., d) features of any length.
 
         Returns:
-            (items, d) float32 unit rows.
+            (items, ..., d) float32 unit rows.
 
         Raises:
             EncoderError: the device's memory does not hold a single item.
@@ -117,7 +117,7 @@ class TorchRuntime:
                         ) from error
                 self._halve()  # out here, where the error no longer holds the tensors of what it interrupted
             rows = torch.cat(parts).cpu().numpy()
-        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+        return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), dtype=np.float32)
 
     def _forward(self, arrays: Mapping[str, NDArray[Any]], forward: Callable[[Tensors], Any]) -> Any:  # noqa: ANN401
         import torch

@@ -28,7 +28,8 @@ from kpl.encoders.files import (
 )
 from kpl.encoders.preprocess import FILTERS
 from kpl.encoders.protocol import CatalogueEntry, EncoderCard
-from kpl.encoders.torch_encoder import TorchEncoder
+from kpl.encoders.torch_encoder import TorchEncoder, TorchPatchEncoder
+from kpl.encoders.torch_patches import transformers_gathering
 from kpl.encoders.torch_runtime import ATTENTION, TorchRuntime
 from kpl.errors import EncoderError, MissingExtraError
 
@@ -245,7 +246,10 @@ def load(
         lambda pixels: pooled(placed.get_image_features(pixel_values=pixels)),
         lambda tensors: pooled(placed.get_text_features(**tensors)),
     )
-    return TorchEncoder(card, runtime, placed, towers, _Tokens(tokenizer, card))
+    gathering = transformers_gathering(placed)
+    if gathering is None:
+        return TorchEncoder(card, runtime, placed, towers, _Tokens(tokenizer, card))
+    return TorchPatchEncoder(card, runtime, placed, towers, _Tokens(tokenizer, card), gathering)
 
 
 def pooled(output: Any) -> Any:  # noqa: ANN401 - torch
