@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from codecs import BOM_UTF8
 from collections.abc import Sequence
@@ -33,17 +34,18 @@ class KnowledgeFile:
         KnowledgeError: as by `load_knowledge`; also a plain file of sentences, which has no place for provenance.
     """
 
-    def __init__(self, path: Path, *, faulty: bool = False, raw: bytes | None = None) -> None:
+    def __init__(self, path: Path, *, faulty: bool = False) -> None:
         """Open a file; `faulty` allows empty and repeated descriptions, which are to be mended."""
         self.path = path
         self._is_json = path.suffix.lower() == ".json"
-        self._raw = read_bytes(path) if raw is None else raw
+        self._raw = read_bytes(path)
         self._on_disk = self._raw
         source = parse_source(str(path), self._raw, is_json=self._is_json)
         self.knowledge = validate(source, unfinished=True, faulty=faulty)
         if "kpl_knowledge" not in source.data:
             raise KnowledgeError(f"{path}: a plain file of sentences: bring it in with 'kpl knowledge import' first")
-        self._data: dict[str, Any] = source.data
+        self._opened: dict[str, Any] = source.data
+        self._data = _opened(source.data)
         self._provenance = self.knowledge.provenance
         self._edit = None if self._is_json else YamlEdit(self._text())
         self._removed: list[tuple[int, str, int]] = []
@@ -51,8 +53,10 @@ class KnowledgeFile:
 
     def reopened(self) -> KnowledgeFile:
         """Return the file as it was when it was opened, to be changed in another way."""
-        again = KnowledgeFile(self.path, raw=self._raw)
-        again._on_disk = self._on_disk
+        again = copy.copy(self)
+        again._data = _opened(self._opened)
+        again._edit = self._edit and self._edit.afresh()
+        again._removed = []
         return again
 
     def follow(self, other: KnowledgeFile) -> None:
@@ -185,3 +189,12 @@ class KnowledgeFile:
                 f"{self.path}: its layout leaves no safe place for new sentences, so nothing is written: "
                 "bring it into the usual one with 'kpl knowledge import'"
             )
+
+
+def _opened(data: dict[str, Any]) -> dict[str, Any]:
+    """Copy what changes replace: the mapping at the top, the classes, and the lists that they hold."""
+    classes = [
+        {key: list(value) if isinstance(value, list) else value for key, value in entry.items()}
+        for entry in data["classes"]
+    ]
+    return {**data, "classes": classes}

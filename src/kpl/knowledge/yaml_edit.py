@@ -6,16 +6,25 @@ behind the last entry of a list in front of the new ones.
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from ruamel.yaml import YAML
+import yaml
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from kpl.knowledge.yaml_text import compose_yaml
+
 __all__ = ["YamlEdit", "to_scalar"]
+
+
+# The nodes of the two parsers, which have the same attributes.
+_MAPPING = (MappingNode, yaml.MappingNode)
+_SEQUENCE = (SequenceNode, yaml.SequenceNode)
+_SCALAR = (ScalarNode, yaml.ScalarNode)
 
 
 class YamlEdit:
@@ -23,11 +32,17 @@ class YamlEdit:
 
     def __init__(self, text: str) -> None:
         self._source = text
-        self._root: MappingNode = YAML(typ="safe", pure=True).compose(text)
+        self._root: MappingNode = compose_yaml(text)
         self._classes = _pairs(self._root)["classes"][1]
         self._newline = "\r\n" if "\r\n" in text else "\n"
         self._edits: list[tuple[int, int, str]] = []
         self._additions: dict[int, dict[str, list[Any]]] = defaultdict(dict)
+
+    def afresh(self) -> YamlEdit:
+        """Return the text as it was read, without what was added since, at no cost."""
+        again = copy.copy(self)
+        again._edits, again._additions = [], defaultdict(dict)
+        return again
 
     def extend(self, number: int, key: str, entries: list[Any]) -> None:
         """Put entries, sentences or flat mappings, behind those that the class at this index has under `key`."""
@@ -51,7 +66,7 @@ class YamlEdit:
         """Write another text and provenance into a description; comments and whatever else it states stay."""
         descriptions = _pairs(self._classes.value[number])["descriptions"][1]
         node = descriptions.value[position]
-        if isinstance(node, MappingNode):
+        if isinstance(node, _MAPPING):
             self._replace_in_mapping(node, {"text": entry} if isinstance(entry, str) else entry)
         elif descriptions.flow_style:
             self._edits.append((node.start_mark.index, node.end_mark.index, _flow(entry)))
@@ -115,7 +130,7 @@ class YamlEdit:
                 self._insert_lines(node, [f"{key}:", *_items(entries, 2)], column)
 
     def _extend_list(self, key: Node, value: Node, entries: list[Any], *, in_flow: bool) -> None:
-        if isinstance(value, SequenceNode) and value.value:
+        if isinstance(value, _SEQUENCE) and value.value:
             last = value.value[-1]
             if value.flow_style:
                 self._insert(last.end_mark.index, "".join(f", {_flow(entry)}" for entry in entries))
@@ -137,7 +152,7 @@ class YamlEdit:
             if key.value not in additions:
                 lines.append(self._source[key.start_mark.index : _end_of_pair((key, value))])
                 continue
-            old = [f"  - {self._span(item)}" for item in value.value] if isinstance(value, SequenceNode) else []
+            old = [f"  - {self._span(item)}" for item in value.value] if isinstance(value, _SEQUENCE) else []
             lines += [f"{key.value}:", *old, *_items(additions[key.value], 2)]
         known = _pairs(node)
         for key, entries in additions.items():
@@ -172,9 +187,9 @@ def _pairs(node: MappingNode) -> dict[str, tuple[Node, Any]]:
 
 def _plain_data(node: Node) -> object:
     """Return a text, or a flat mapping of texts, as data; None for anything else."""
-    if isinstance(node, MappingNode):
+    if isinstance(node, _MAPPING):
         return {key.value: _plain_data(value) for key, value in node.value}
-    return node.value if isinstance(node, ScalarNode) else None
+    return node.value if isinstance(node, _SCALAR) else None
 
 
 def _end_of_pair(pair: tuple[Node, Node]) -> int:
@@ -184,12 +199,12 @@ def _end_of_pair(pair: tuple[Node, Node]) -> int:
 
 def _end(node: Any, text: str) -> int:  # noqa: ANN401 - Node itself does not know of flow_style
     """Find where the content of a node ends; the mark of a block lies behind the comments that follow it."""
-    if isinstance(node, ScalarNode) and node.style in ("|", ">"):
+    if isinstance(node, _SCALAR) and node.style in ("|", ">"):
         return _end_of_block_scalar(node, text)
-    if isinstance(node, ScalarNode) or node.flow_style:
+    if isinstance(node, _SCALAR) or node.flow_style:
         return int(node.end_mark.index)
     last = node.value[-1]
-    if isinstance(node, MappingNode):
+    if isinstance(node, _MAPPING):
         key, last = last
         if last.start_mark.index == last.end_mark.index:  # nothing, whose mark lies where the next thing begins
             last = key

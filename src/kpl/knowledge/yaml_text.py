@@ -24,7 +24,7 @@ from ruamel.yaml.reader import ReaderError
 from kpl.errors import KnowledgeError
 from kpl.knowledge.places import MAX_DEPTH, Place, Source, enclosing_line, repeated_key
 
-__all__ = ["parse_yaml"]
+__all__ = ["compose_yaml", "parse_yaml"]
 
 
 def parse_yaml(name: str, text: str) -> Source:
@@ -54,12 +54,23 @@ _TAKEN_OTHERWISE = re.compile("[\t\x85\u2028\u2029]|[|>][-+0-9]*#")
 """What libyaml, which is of YAML 1.1, takes for the end of a line, for plain space or for a comment."""
 
 
+def compose_yaml(text: str) -> Any:  # noqa: ANN401 - a node of either parser
+    """Return the nodes, with their marks, of a text that `parse_yaml` has taken; by libyaml where the two agree."""
+    if _libyaml_reads(text):
+        return yaml.compose(text, Loader=yaml.CSafeLoader)
+    return YAML(typ="safe", pure=True).compose(text)
+
+
+def _libyaml_reads(text: str) -> bool:
+    return bool(yaml.__with_libyaml__) and not _TAKEN_OTHERWISE.search(text)
+
+
 def _parse_quickly(name: str, text: str) -> Source | None:
     """Parse with libyaml, fifty times as fast; None where that is absent or anything at all is the matter.
 
     Files with a fault are parsed once more by the slow parser, which says what is wrong, and where.
     """
-    if not yaml.__with_libyaml__ or _TAKEN_OTHERWISE.search(text):
+    if not _libyaml_reads(text):
         return None
     try:
         builder = _Builder(name, yaml.parse(text, Loader=yaml.CSafeLoader))

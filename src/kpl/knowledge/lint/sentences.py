@@ -68,18 +68,18 @@ def judge_writing(sheet: Sheet, row: Row) -> Iterator[tuple[str, str]]:
 def judge_content(sheet: Sheet, row: Row) -> Iterator[tuple[str, str]]:
     """Tell what is wrong in what a sentence says of its class."""
     declared = row.facts is not None and row.facts.against is not None
-    denies = not declared and NEGATION.search(row.text)
-    if denies and (negation := NEGATION.search(NOT_NEGATION.sub(" ", row.text))):
+    denies = not declared and NEGATION.search(row.lowered)
+    if denies and (negation := NEGATION.search(NOT_NEGATION.sub(" ", row.lowered))):
         yield "K301", f"says {negation.group()!r}: say what is there"
-    clinical = CLINICAL.search(row.text)
+    clinical = CLINICAL.search(row.lowered)
     if clinical:
         yield "K302", f"{clinical.group()!r} is not in a picture"
     seen = any(word.lower() in VISIBLE or part in VISIBLE for word, part in _words(_without_names(sheet, row)))
     if seen or clinical:
         return
-    if empty := EMPTY_TALK.search(row.text):
+    if empty := EMPTY_TALK.search(row.lowered):
         yield "K304", f"{empty.group()!r} holds for every class"
-    elif unseen := UNSEEN.search(row.text):
+    elif unseen := UNSEEN.search(row.lowered):
         yield "K303", f"nothing in it can be seen ({unseen.group()!r})"
 
 
@@ -101,7 +101,7 @@ def _words(text: str) -> Iterator[tuple[str, str]]:
 def _without_names(sheet: Sheet, row: Row) -> str:
     """Leave the names of the class out: 'red wolf' says nothing of a colour."""
     entry = sheet.knowledge.classes[row.class_number]
-    text = row.text.lower()
+    text = row.lowered
     for name in sorted({entry.key, entry.name, *entry.aliases}, key=len, reverse=True):
         text = text.replace(name.replace("_", " ").lower(), " ")
     return text
@@ -120,7 +120,7 @@ def _hidden(raw: str) -> str:
 
 
 def _how_cut(sheet: Sheet, text: str) -> str:
-    if _CUT.search(text):
+    if _CUT.search(text, max(0, len(text) - 40)):  # all its alternatives stand at the end
         return "its end looks cut"
     if text.count("(") != text.count(")") or text.replace('\\"', "").count('"') % 2:
         return "a bracket or quote stands open"

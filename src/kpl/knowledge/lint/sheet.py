@@ -34,6 +34,11 @@ class Row:
         """The sentence with its white space collapsed."""
         return " ".join(self.raw.split())
 
+    @cached_property
+    def lowered(self) -> str:
+        """The sentence in lower case."""
+        return self.text.lower()
+
 
 @dataclass(frozen=True)
 class Sheet:
