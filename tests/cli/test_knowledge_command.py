@@ -73,7 +73,9 @@ def test_a_list_of_names_can_be_seen_checked_and_copied(tmp_path):
     assert "a photo of apple pie." in run("show", "food-101", "apple_pie")
     assert "K406 notice" in run("lint", "food-101")
     run("import", "food-101", "--as", tmp_path / "mine.yaml")
-    assert load_knowledge(tmp_path / "mine.yaml") == load_knowledge("food-101")
+    mine, pack = load_knowledge(tmp_path / "mine.yaml"), load_knowledge("food-101")
+    assert (mine.kpl_knowledge, mine.content_hash()) == (2, pack.content_hash())
+    assert "# The 101 dishes" in (tmp_path / "mine.yaml").read_text()
 
 
 def test_lint_tells_and_fails_or_not(tidy, plain):

@@ -205,7 +205,7 @@ def test_files_in_circulation(shared):
         ("modality: toys", "template: 'a { {description}'", ["lone brace"]),
         ("kpl_knowledge: 1", "kpl_knowledge: 3", ["line 1, kpl_knowledge", "reads formats 1 and 2, got 3"]),
         ("kpl_knowledge: 1", "kpl_knowlege: 1", ["line 1", "did you mean 'kpl_knowledge'"]),
-        ("kpl_knowledge: 1\n", "", ["begin the file with 'kpl_knowledge: 1'"]),
+        ("kpl_knowledge: 1\n", "", ["begin the file with 'kpl_knowledge: 2'"]),
         ("task: {name: shapes, modality: toys}\n", "", ["task: is missing"]),
         ("name: shapes, ", "", ["line 2, task.name", "is missing: add it"]),
         ("task: {name: shapes, modality: toys}", "task:", ["line 2, task", "is empty"]),

@@ -11,14 +11,16 @@ from typing import Any
 
 from kpl.errors import KnowledgeError, OutputError
 from kpl.knowledge.files import write_whole
+from kpl.knowledge.packs import pack_names, read_pack
 from kpl.knowledge.reading import validate
 from kpl.knowledge.records import Provenance, Rejected
-from kpl.knowledge.schema import Description
+from kpl.knowledge.schema import Description, Task
+from kpl.knowledge.shapes import BULLET, find_faults, without_bullets
 from kpl.knowledge.source import MAX_BYTES, parse_source, read_bytes
-from kpl.knowledge.writing import to_entry
+from kpl.knowledge.writing import check_target, to_entry
 from kpl.knowledge.yaml_edit import YamlEdit
 
-__all__ = ["KnowledgeFile"]
+__all__ = ["KnowledgeFile", "copy_knowledge"]
 
 
 class KnowledgeFile:
@@ -34,11 +36,11 @@ class KnowledgeFile:
         KnowledgeError: as by `load_knowledge`; also a plain file of sentences, which has no place for provenance.
     """
 
-    def __init__(self, path: Path, *, faulty: bool = False) -> None:
-        """Open a file; `faulty` allows empty and repeated descriptions, which are to be mended."""
+    def __init__(self, path: Path, *, faulty: bool = False, raw: bytes | None = None) -> None:
+        """Open a file; `faulty` allows empty and repeated descriptions, to be mended; `raw` is what it holds."""
         self.path = path
         self._is_json = path.suffix.lower() == ".json"
-        self._raw = read_bytes(path)
+        self._raw = read_bytes(path) if raw is None else raw
         self._on_disk = self._raw
         source = parse_source(str(path), self._raw, is_json=self._is_json)
         self.knowledge = validate(source, unfinished=True, faulty=faulty)
@@ -67,7 +69,7 @@ class KnowledgeFile:
         """Add to the class at this index, behind what it has."""
         entries = [to_entry(description, self._provenance) for description in descriptions]
         if any(description.against for description in descriptions):
-            self._set_version()
+            self.set_version()
         self._extend(number, "descriptions", entries)
 
     def add_absent(self, number: int, sentences: Sequence[str]) -> None:
@@ -85,7 +87,7 @@ class KnowledgeFile:
             self._edit.replace(number, position, entry)
         held[position] = entry
         if description.provenance and description.provenance.reviewed_on:
-            self._set_version()
+            self.set_version()
 
     def texts(self, number: int) -> list[str]:
         """Return the descriptions of the class at this index as the file has them."""
@@ -119,7 +121,7 @@ class KnowledgeFile:
 
     def record_rejected(self, number: int, rejected: Rejected) -> None:
         """Keep a removed sentence for the record, behind those that the class at this index has there."""
-        self._set_version()
+        self.set_version()
         self._extend(number, "rejected", [rejected.model_dump(exclude_none=True)])
 
     def offer_provenance(self, provenance: Provenance) -> None:
@@ -132,6 +134,27 @@ class KnowledgeFile:
             self._edit.add_provenance(stated)
         self._data["provenance"] = stated
 
+    def change_task(self, task: Task) -> None:
+        """State another title, modality or template."""
+        before = self.knowledge.task.model_dump()
+        stated = {key: value for key, value in task.model_dump(exclude_none=True).items() if value != before[key]}
+        if self._edit:
+            self._edit.change_task(stated)
+        self._data["task"] = {**self._data["task"], **stated}
+
+    def tidy(self) -> None:
+        """Take bullets off, and entries out that say nothing, as `load_tidied` does.
+
+        Raises:
+            KnowledgeError: none would be left, and a class needs one.
+        """
+        bare, _ = without_bullets(self._data)
+        for number, reasons in find_faults(bare).items():
+            self.remove_descriptions(number, [place for place, reason in enumerate(reasons) if reason])
+            for position, text in enumerate(self.texts(number)):
+                if not reasons[position] and BULLET.match(text):
+                    self.change_text(number, position, BULLET.sub("", text))
+
     def save(self) -> None:
         """Write the file with what was added.
 
@@ -143,6 +166,15 @@ class KnowledgeFile:
             raise OutputError(
                 f"{self.path}: was changed while the command ran, so nothing is written: give the command again"
             )
+        self.save_as(self.path)
+
+    def save_as(self, path: Path) -> None:
+        """Write what the file has become to another one, or over it.
+
+        Raises:
+            OutputError: the disk refuses.
+            KnowledgeError: the layout of the file is one into which nothing can be put safely.
+        """
         for number, key, position in sorted(self._removed, reverse=True):
             del self._data["classes"][number][key][position]
         self._removed.clear()
@@ -152,7 +184,7 @@ class KnowledgeFile:
             text = self._edit.text()
             self._check(text)
         text = ("\ufeff" if self._raw.startswith(BOM_UTF8) else "") + text
-        write_whole(self.path, text)
+        write_whole(path, text)
         self._on_disk = text.encode()
 
     def _text(self) -> str:
@@ -170,7 +202,8 @@ class KnowledgeFile:
         held = self._data["classes"][number]
         held[key] = [*(held.get(key) or []), *entries]
 
-    def _set_version(self) -> None:
+    def set_version(self) -> None:
+        """State the present version of the format; every file of version 1 is one of it."""
         if self._data["kpl_knowledge"] != 2:
             if self._edit:
                 self._edit.replace_version(2)
@@ -189,6 +222,30 @@ class KnowledgeFile:
                 f"{self.path}: its layout leaves no safe place for new sentences, so nothing is written: "
                 "bring it into the usual one with 'kpl knowledge import'"
             )
+
+
+def copy_knowledge(name_or_path: str | Path, out: Path, task: Task, *, tidy: bool, overwrite: bool) -> bool:
+    """Copy a file or pack in KPL's own format, of the present version and with this task; comments and order stay.
+
+    Returns:
+        False, and nothing is written, where one is YAML and the other JSON.
+
+    Raises:
+        KnowledgeError: as by `load_knowledge`.
+        OutputError: the file exists and `overwrite` is not set, an unknown suffix, or the disk refuses.
+    """
+    pack = str(name_or_path) in pack_names()
+    path = Path(f"{name_or_path}.yaml" if pack else name_or_path)
+    check_target(out, overwrite=overwrite)
+    if (path.suffix.lower() == ".json") != (out.suffix.lower() == ".json"):
+        return False
+    file = KnowledgeFile(path, faulty=tidy, raw=read_pack(str(name_or_path)) if pack else None)
+    file.set_version()
+    file.change_task(task)
+    if tidy:
+        file.tidy()
+    file.save_as(out)
+    return True
 
 
 def _opened(data: dict[str, Any]) -> dict[str, Any]:

@@ -13,9 +13,22 @@ from kpl.errors import KnowledgeError
 from kpl.knowledge.folding import fold_sentence
 from kpl.knowledge.places import Place, Source
 
-__all__ = ["REFUSAL", "Tidied", "drop_faults", "find_faults", "to_document"]
+__all__ = [
+    "BULLET",
+    "REFUSAL",
+    "SCHEMA_KEY",
+    "Tidied",
+    "drop_faults",
+    "find_faults",
+    "refuse_unversioned",
+    "title_of",
+    "to_document",
+    "without_bullets",
+]
 
 _VERSION = "kpl_knowledge"
+SCHEMA_KEY = "$schema"
+"""By which JSON files name their schema to an editor."""
 _ITEM_KEYS = ("id", "feature")
 
 REFUSAL = re.compile(
@@ -28,14 +41,18 @@ REFUSAL = re.compile(
 )
 """How a language model says that it wrote no description."""
 
+BULLET = re.compile(r"^\s*([-*•·●]|\d{1,2}[.)])\s+(?=\w)")
+"""What a list puts in front of a sentence."""
+
 
 @dataclass(frozen=True)
 class Tidied:
-    """How many entries were dropped from a file, by reason."""
+    """How many entries were dropped from a file, by reason, and from how many a bullet or number was taken off."""
 
     empty: int = 0
     repeated: int = 0
     refused: int = 0
+    bullets: int = 0
 
     def __str__(self) -> str:
         """Say it in words.
@@ -48,6 +65,7 @@ class Tidied:
         return (
             f"dropped {total} entries: {self.empty} empty, {self.repeated} repeated, "
             f"{self.refused} refusals of a language model"
+            f"{f'; took the bullet or number off {self.bullets}' if self.bullets else ''}"
         )
 
 
@@ -63,10 +81,13 @@ def to_document(source: Source) -> tuple[dict[str, Any], Callable[[Place], int |
     data = source.data
     if not isinstance(data, dict) or not data:
         seen = "nothing" if data is None or data == {} else f"a {type(data).__name__}"
-        raise KnowledgeError(f"{source.name}: holds {seen} at the top: write '{_VERSION}: 1', task: and classes:")
+        raise KnowledgeError(
+            f"{source.name}: holds {seen} at the top: write '{_VERSION}: 2', task: and classes:, or bring another "
+            "format in with 'kpl knowledge import'"
+        )
     if _VERSION in data:
-        return data, source.line_of
-    _refuse_unversioned(source)
+        return {key: value for key, value in data.items() if key != SCHEMA_KEY}, source.line_of
+    refuse_unversioned(source)
     keys = list(data)
 
     def line_of(place: Place) -> int | None:
@@ -75,7 +96,7 @@ def to_document(source: Source) -> tuple[dict[str, Any], Callable[[Place], int |
         return source.line_of((keys[place[1]], *place[3:4]))
 
     classes = [{"key": key, "descriptions": _sentences(source, key)} for key in keys]
-    return {_VERSION: 1, "task": {"name": _stem(source.name)}, "classes": classes}, line_of
+    return {_VERSION: 2, "task": {"name": title_of(source.name)}, "classes": classes}, line_of
 
 
 def drop_faults(
@@ -83,19 +104,28 @@ def drop_faults(
 ) -> tuple[dict[str, Any], Callable[[Place], int | None], Tidied]:
     """Drop the entries of each class that say nothing: empty ones, repeats, and refusals of a language model.
 
-    Nothing is rewritten, and an entry that is wrong in another way stays, for the schema to complain about.
+    Bullets and numbers in front are taken off. Nothing else is rewritten, and an entry that is wrong in another way
+    stays, for the schema to complain about.
     """
     classes = document.get("classes")
     if not isinstance(classes, list):
         return document, line_of, Tidied()
-    counts = {"empty": 0, "repeated": 0, "refused": 0}
+    document, bullets = without_bullets(document)
+    classes = document["classes"]
+    counts = {"empty": 0, "repeated": 0, "refused": 0, "bullets": bullets}
     kept: dict[int, list[int]] = {}
     tidy = list(classes)
     for number, reasons in find_faults(document).items():
         for reason in filter(None, reasons):
             counts[reason] += 1
         kept[number] = [i for i, reason in enumerate(reasons) if reason is None]
-        tidy[number] = {**tidy[number], "descriptions": [tidy[number]["descriptions"][i] for i in kept[number]]}
+        absent = tidy[number].get("absent")
+        paired = isinstance(absent, list) and len(absent) == len(reasons) > 1
+        tidy[number] = {
+            **tidy[number],
+            "descriptions": [tidy[number]["descriptions"][i] for i in kept[number]],
+            **({"absent": [absent[i] for i in kept[number]]} if paired else {}),
+        }
 
     def original_line(place: Place) -> int | None:
         if len(place) > 3 and place[2] == "descriptions" and isinstance(place[1], int) and isinstance(place[3], int):
@@ -103,6 +133,28 @@ def drop_faults(
         return line_of(place)
 
     return {**document, "classes": tidy}, original_line, Tidied(**counts)
+
+
+def without_bullets(document: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Take the bullet or number off each description; tell how many had one."""
+    count = 0
+
+    def bare(entry: Any) -> Any:  # noqa: ANN401 - raw input of any type
+        nonlocal count
+        text = entry.get("text") if isinstance(entry, dict) else entry
+        if not isinstance(text, str) or not BULLET.match(text):
+            return entry
+        count += 1
+        text = BULLET.sub("", text)
+        return {**entry, "text": text} if isinstance(entry, dict) else text
+
+    classes = [
+        {**entry, "descriptions": [bare(each) for each in entry["descriptions"]]}
+        if isinstance(entry, dict) and isinstance(entry.get("descriptions"), list)
+        else entry
+        for entry in document["classes"]
+    ]
+    return {**document, "classes": classes}, count
 
 
 def find_faults(document: dict[str, Any]) -> dict[int, list[str | None]]:
@@ -135,7 +187,7 @@ def _faults(entries: list[Any]) -> list[str | None]:
     return reasons
 
 
-def _refuse_unversioned(source: Source) -> None:
+def refuse_unversioned(source: Source) -> None:
     """Tell KPL's own shape with a slip in the version key from a plain file."""
     near = [key for key in source.data if isinstance(key, str) and not isinstance(source.data[key], list)]
     typo = difflib.get_close_matches(_VERSION, near, n=1, cutoff=0.7)
@@ -143,7 +195,7 @@ def _refuse_unversioned(source: Source) -> None:
         where = f", line {line}" if (line := source.line_of((typo[0],))) else ""
         raise KnowledgeError(f"{source.name}{where}: unknown key {typo[0]!r}: did you mean {_VERSION!r}?")
     if isinstance(source.data.get("task"), dict) or "classes" in source.data:
-        raise KnowledgeError(f"{source.name}: the version is missing: begin the file with '{_VERSION}: 1'")
+        raise KnowledgeError(f"{source.name}: the version is missing: begin the file with '{_VERSION}: 2'")
 
 
 def _sentences(source: Source, key: str) -> list[Any]:
@@ -156,7 +208,10 @@ def _sentences(source: Source, key: str) -> list[Any]:
 
     entries = source.data[key]
     if not isinstance(entries, list):
-        raise error(f"must be a list of sentences, got {entries!r:.60}")
+        raise error(
+            f"must be a list of sentences, got {entries!r:.60}: write one, or bring another format in with "
+            "'kpl knowledge import'"
+        )
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict):
             continue
@@ -168,7 +223,7 @@ def _sentences(source: Source, key: str) -> list[Any]:
     return [entry["feature"] if isinstance(entry, dict) else entry for entry in entries]
 
 
-def _stem(name: str) -> str:
+def title_of(name: str) -> str:
     """Make a title of a file name."""
     stem = PurePath(name).stem.replace("_", " ")
     return stem if any(character.isalnum() for character in stem) else "knowledge"

@@ -8,7 +8,7 @@ from kpl.errors import KnowledgeError
 from kpl.knowledge.json_text import parse_json
 from kpl.knowledge.places import Source
 
-__all__ = ["SUFFIXES", "parse_source", "read_bytes", "read_source"]
+__all__ = ["MAX_BYTES", "SUFFIXES", "decode", "parse_source", "read_bounded", "read_bytes", "read_source"]
 
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 32 * 2**20  # a thousand classes with a hundred sentences each are about 10 MB
@@ -30,7 +30,19 @@ def read_bytes(path: Path) -> bytes:
         KnowledgeError: wrong suffix or unreadable.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise KnowledgeError(f"{path}: a knowledge file ends in {', '.join(SUFFIXES)}, not {path.suffix!r}: rename it")
+        raise KnowledgeError(
+            f"{path}: a knowledge file ends in {', '.join(SUFFIXES)}, not {path.suffix!r}: rename it, or bring "
+            "other formats in with 'kpl knowledge import'"
+        )
+    return read_bounded(path)
+
+
+def read_bounded(path: Path) -> bytes:
+    """Read a file up to a little more than is allowed.
+
+    Raises:
+        KnowledgeError: unreadable.
+    """
     try:
         if not path.is_file():
             raise KnowledgeError(f"{path}: not a file: give a knowledge file or the name of a shipped pack")
@@ -46,15 +58,24 @@ def parse_source(name: str, raw: bytes, *, is_json: bool) -> Source:
     Raises:
         KnowledgeError: too large, not UTF-8, not valid YAML or JSON, a repeated key, an alias, nested too deeply.
     """
-    if len(raw) > MAX_BYTES:
-        raise KnowledgeError(f"{name}: larger than {MAX_BYTES // 2**20} MB: remove what is not a description")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise KnowledgeError(f"{name}, line {line}: not UTF-8 text: save the file with encoding UTF-8") from error
+    text = decode(name, raw)
     if is_json:
         return parse_json(name, text)
     from kpl.knowledge.yaml_text import parse_yaml  # only here: JSON needs no YAML parser
 
     return parse_yaml(name, text)
+
+
+def decode(name: str, raw: bytes) -> str:
+    """Return the text of a file called `name` in messages.
+
+    Raises:
+        KnowledgeError: too large, or not UTF-8.
+    """
+    if len(raw) > MAX_BYTES:
+        raise KnowledgeError(f"{name}: larger than {MAX_BYTES // 2**20} MB: remove what is not a description")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise KnowledgeError(f"{name}, line {line}: not UTF-8 text: save the file with encoding UTF-8") from error

@@ -14,7 +14,7 @@ from kpl.knowledge.records import Part
 from kpl.knowledge.schema import Description, KnowledgeBase, Provenance
 from kpl.knowledge.source import SUFFIXES
 
-__all__ = ["to_entry", "write_knowledge"]
+__all__ = ["check_target", "to_entry", "write_knowledge"]
 
 
 def write_knowledge(kb: KnowledgeBase, path: Path, *, overwrite: bool = False) -> None:
@@ -23,13 +23,22 @@ def write_knowledge(kb: KnowledgeBase, path: Path, *, overwrite: bool = False) -
     Raises:
         OutputError: the file exists and `overwrite` is not set, an unknown suffix, or the disk refuses.
     """
+    check_target(path, overwrite=overwrite)
+    document = _document(kb)
+    text = _json(document) if path.suffix.lower() == ".json" else _yaml(document)
+    write_whole(path, text)
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse a file that cannot be written as knowledge, or may not be.
+
+    Raises:
+        OutputError: the file exists and `overwrite` is not set, or an unknown suffix.
+    """
     if path.suffix.lower() not in SUFFIXES:
         raise OutputError(f"{path}: a knowledge file ends in {', '.join(SUFFIXES)}, not {path.suffix!r}: choose one")
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: exists already: choose another name, or allow overwriting")
-    document = _document(kb)
-    text = _json(document) if path.suffix.lower() == ".json" else _yaml(document)
-    write_whole(path, text)
 
 
 def _document(kb: KnowledgeBase) -> dict[str, Any]:

@@ -81,6 +81,10 @@ class YamlEdit:
         node = _pairs(self._root)["kpl_knowledge"][1]
         self._edits.append((node.start_mark.index, node.end_mark.index, str(version)))
 
+    def change_task(self, stated: dict[str, str]) -> None:
+        """Write other values into the task, or new ones behind those that it has."""
+        self._replace_in_mapping(_pairs(self._root)["task"][1], stated)
+
     def add_provenance(self, stated: dict[str, str]) -> None:
         """Put the key `provenance`, which the file must lack, behind the task."""
         task = _pairs(self._root)["task"][1]

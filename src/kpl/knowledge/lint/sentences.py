@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from kpl.knowledge.lint.sheet import Row, Sheet
 from kpl.knowledge.lint.words import CLINICAL, EMPTY_TALK, NEGATION, NOT_NEGATION, UNSEEN, VISIBLE
-from kpl.knowledge.shapes import REFUSAL
+from kpl.knowledge.shapes import BULLET, REFUSAL
 
 __all__ = ["cleaned", "judge_content", "judge_writing"]
 
@@ -40,7 +40,7 @@ _LEAD = re.compile(r"^[\s,;:.!?)\]]+(?=\w)")
 _MARKUP = re.compile(
     r"</?[A-Za-z][^<>]*>|&(#\d+|#x[0-9a-fA-F]+|[A-Za-z]{2,8});|\*\*|^\s*([-*•·●]|\d{1,2}[.)])\s+\w|^#+ |`"
 )
-_BULLET = re.compile(r"^\s*([-*•·●]|\d{1,2}[.)])\s+(?=\w)|^#+ ")
+_HEADING = re.compile(r"^#+ ")
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 
 
@@ -89,7 +89,7 @@ def cleaned(raw: str) -> str:
     text = "".join(
         " " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf")
     )
-    return " ".join(_LEAD.sub("", _BULLET.sub("", text)).split())
+    return " ".join(_LEAD.sub("", BULLET.sub("", _HEADING.sub("", text))).split())
 
 
 def _words(text: str) -> Iterator[tuple[str, str]]:
