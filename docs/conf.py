@@ -25,3 +25,4 @@ suppress_warnings = ["ref.python"]  # attributes of the same name in two classes
 html_theme = "furo"
 html_title = f"KPL {release}"
 html_show_copyright = False
+html_extra_path = ["../src/kpl/knowledge/knowledge.schema.json"]  # for editors, at the root of the pages

@@ -49,8 +49,10 @@ def encoder(monkeypatch):
     return fake
 
 
-def test_schema_is_json():
+def test_schema_is_json(tmp_path):
     assert json.loads(run("schema"))["title"] == "KnowledgeBase"
+    assert "wrote" in run("schema", "--out", tmp_path / "knowledge.schema.json")
+    assert (tmp_path / "knowledge.schema.json").read_text() == run("schema")
 
 
 def test_packs_lists_the_shipped_ones():
@@ -125,3 +127,15 @@ def test_convert_tells_what_it_dropped(plain, tmp_path):
     with pytest.raises(OutputError, match="exists already"):
         run("import", plain, "--as", out, "--tidy")
     assert "wrote" in run("import", "blood-cells", "--as", out, "--overwrite")
+    assert "read as: KPL's own format, version 2" in run("import", out, "--as", out.with_suffix(".json"))
+
+
+def test_import_says_what_it_took_a_file_for(tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("label,prompt,size\n0,a photo of a 0,1\n1,a photo of a 1,1\n")
+    told = run("import", table, "--as", tmp_path / "a.yaml").splitlines()
+    assert told[0] == "read as: a table, class in 'label', sentence in 'prompt'"
+    assert told[1] == "not taken, for knowledge has no place for it: size"
+    assert told[2].startswith("2 of 2 sentences name their class")
+    assert told[3].endswith("a.yaml: 2 classes, 2 descriptions")
+    assert "name their class" not in run("import", table, "--as", tmp_path / "b.yaml", "--template", "{description}")

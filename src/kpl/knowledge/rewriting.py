@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kpl.errors import KnowledgeError, OutputError
+from kpl.knowledge.editors import with_schema_line
 from kpl.knowledge.files import write_whole
 from kpl.knowledge.packs import pack_names, read_pack
 from kpl.knowledge.reading import validate
@@ -239,7 +240,8 @@ def copy_knowledge(name_or_path: str | Path, out: Path, task: Task, *, tidy: boo
     check_target(out, overwrite=overwrite)
     if (path.suffix.lower() == ".json") != (out.suffix.lower() == ".json"):
         return False
-    file = KnowledgeFile(path, faulty=tidy, raw=read_pack(str(name_or_path)) if pack else None)
+    raw = with_schema_line(read_pack(str(name_or_path)).decode(), out).encode() if pack else None
+    file = KnowledgeFile(path, faulty=tidy, raw=raw)
     file.set_version()
     file.change_task(task)
     if tidy:

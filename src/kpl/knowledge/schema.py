@@ -141,6 +141,15 @@ class Task(Part):
     )
 
 
+def _describe_schema(schema: dict[str, Any]) -> None:
+    """Say what the schema is, and allow a JSON file to name it."""
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["description"] = "A KPL knowledge base: the classes of a task and how each of them looks."
+    schema["properties"] = {"$schema": {"description": "Where this schema lies.", "type": "string"}} | schema[
+        "properties"
+    ]
+
+
 class KnowledgeBase(Part):
     """A knowledge base: everything KPL is told about the classes.
 
@@ -162,12 +171,7 @@ class KnowledgeBase(Part):
     """
 
     # The schema is for people who write files: the Python example above would only confuse them.
-    model_config = ConfigDict(
-        json_schema_extra={
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "description": "A KPL knowledge base: the classes of a task and how each of them looks.",
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=_describe_schema)
 
     kpl_knowledge: Literal[1, 2] = Field(
         description="The version of this format: 2 knows 'against', 'ignore', 'rejected' and 'reviewed_on'; "

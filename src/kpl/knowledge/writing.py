@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from kpl.errors import OutputError
+from kpl.knowledge.editors import SCHEMA_FILE, schema_lies_beside, with_schema_line
 from kpl.knowledge.files import write_whole
 from kpl.knowledge.records import Part
 from kpl.knowledge.schema import Description, KnowledgeBase, Provenance
+from kpl.knowledge.shapes import SCHEMA_KEY
 from kpl.knowledge.source import SUFFIXES
 
 __all__ = ["check_target", "to_entry", "write_knowledge"]
@@ -20,13 +22,18 @@ __all__ = ["check_target", "to_entry", "write_knowledge"]
 def write_knowledge(kb: KnowledgeBase, path: Path, *, overwrite: bool = False) -> None:
     """Write a knowledge base as YAML or JSON, by the suffix; loading it again gives an equal one.
 
+    The file names its JSON Schema if that lies beside it as `knowledge.schema.json`.
+
     Raises:
         OutputError: the file exists and `overwrite` is not set, an unknown suffix, or the disk refuses.
     """
     check_target(path, overwrite=overwrite)
     document = _document(kb)
-    text = _json(document) if path.suffix.lower() == ".json" else _yaml(document)
-    write_whole(path, text)
+    if path.suffix.lower() == ".json":
+        named = {SCHEMA_KEY: SCHEMA_FILE} if schema_lies_beside(path) else {}
+        write_whole(path, _json(named | document))
+    else:
+        write_whole(path, with_schema_line(_yaml(document), path))
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,19 +12,28 @@ from rich.text import Text
 
 from kpl.cli.knowledge.saying import Knowledge, say
 from kpl.errors import UnknownNameError
-from kpl.knowledge import KnowledgeBase, load_knowledge, pack_names, read_pack_head
+from kpl.knowledge import load_knowledge, pack_names, read_pack_head
+from kpl.knowledge.editors import published_schema, write_schema
 
 __all__ = ["packs", "schema", "show"]
 
 
-def schema() -> None:
+def schema(
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write it to a file instead.")] = None,
+) -> None:
     """Print the JSON Schema of a knowledge file, for editors that check while you write.
+
+    Files that are begun or written beside a knowledge.schema.json name it to the editor.
 
     Example:
 
-      kpl knowledge schema > knowledge.schema.json
+      kpl knowledge schema --out knowledge.schema.json
     """
-    typer.echo(json.dumps(KnowledgeBase.model_json_schema(), indent=2, ensure_ascii=False))
+    if out is None:
+        typer.echo(published_schema(), nl=False)
+        return
+    write_schema(out)
+    say(f"wrote {out}")
 
 
 def packs() -> None:
