@@ -20,3 +20,10 @@ def test_the_papers_table(kpl, cells, tmp_path):
     assert len(figures) == 10
     assert set(figures["malaria"]["methods"]) == {"cupl", "kpl", "majority", "chance"}
     assert "no such folder" in kpl("bench", "paper", "--data", "none", "--encoder", "mini").error
+
+
+def test_a_table_of_nothing_is_a_failure(kpl, tmp_path):
+    (tmp_path / "DATA").mkdir()
+    told = kpl("bench", "paper", "--data", "DATA", "--encoder", "mini", "--sets", "idrid")
+    assert "no data set was scored" in told.error
+    assert told.code == 1

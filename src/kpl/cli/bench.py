@@ -13,6 +13,7 @@ from rich.text import Text
 
 from kpl.cli.notes import print_notes
 from kpl.cli.progress import stages
+from kpl.errors import InputError
 
 if TYPE_CHECKING:
     from kpl.evaluation import Scores
@@ -71,6 +72,8 @@ def paper(
         figures = {result.paper_set.key: result.to_json() for result in results}
         write_atomically(json_out, (json.dumps(figures, indent=2) + "\n").encode())
         typer.echo(f"Figures written to {json_out}")
+    if all(result.table is None for result in results):
+        raise InputError("no data set was scored; the lines above say what each of them lacks")
 
 
 def _names(given: str | None) -> list[str]:

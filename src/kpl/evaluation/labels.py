@@ -146,12 +146,14 @@ def _one_each(rows: Sequence[LabelRow], places: Sequence[int | None]) -> dict[in
             continue
         first = matched.setdefault(place, row)
         if (fold_name(first.label), first.group, first.more) != (fold_name(row.label), row.group, row.more):
-            and_more = f", {first.more} and {row.more}" if row.more else ""
-            raise LabelsError(
-                f"{row.image!r} is labelled twice, as {first.label!r} (group {first.group!r}) and as {row.label!r} "
-                f"(group {row.group!r}){and_more}: keep one of the two"
-            )
+            raise LabelsError(f"{row.image!r} is labelled twice, as {_said(first)} and as {_said(row)}: keep one")
     return matched
+
+
+def _said(row: LabelRow) -> str:
+    """Quote what a row says of its image."""
+    further = ([] if row.group is None else [f"group {row.group!r}"]) + [repr(cell) for cell in row.more if cell]
+    return repr(row.label) + (f" ({', '.join(further)})" if further else "")
 
 
 def _check_array(source: IntArray, n: int, n_classes: int) -> NDArray[np.int64]:

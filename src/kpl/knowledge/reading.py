@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kpl.errors import UnknownNameError
+from kpl.errors import KnowledgeError, UnknownNameError
 from kpl.knowledge.packs import pack_names, read_pack
 from kpl.knowledge.places import Place, Source
 from kpl.knowledge.problems import explain
@@ -29,7 +29,7 @@ def load_knowledge(name_or_path: str | Path) -> KnowledgeBase:
 
     Raises:
         UnknownNameError: neither a file nor a pack.
-        KnowledgeError: names the file, the line, the class and the mend.
+        KnowledgeError: no such file; or a fault in it: names the file, the line, the class and the mend.
 
     Example:
         >>> load_knowledge("blood-cells").task.modality
@@ -86,6 +86,10 @@ def find_source(name_or_path: str | Path) -> Source:
         return parse_source(f"pack {name}", read_pack(name), is_json=False)
     path = Path(name_or_path)
     if not path.exists():
+        if path.suffix.lower() in SUFFIXES or path.name != name:
+            near = _near_files(path)
+            hint = f"did you mean {near[0]!r}?" if near else "check its name; 'kpl knowledge packs' lists what ships"
+            raise KnowledgeError(f"no such knowledge file: {name!r}: {hint}")
         raise UnknownNameError("knowledge (no such file or pack)", name, [*pack_names(), *_near_files(path)])
     return read_source(path)
 
