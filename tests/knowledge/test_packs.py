@@ -18,6 +18,7 @@ MEDICAL = {
     "blood-cells": 10,
     "brain-mri": 4,
     "breast-ultrasound": 3,
+    "cataract-fundus": 4,
     "chest-covid": 4,
     "chest-pneumonia": 2,
     "chest-tuberculosis": 2,
@@ -140,12 +141,13 @@ def test_no_sentence_says_what_another_says(packs, name):
 
 
 FOLDERS = {
-    "chest-tuberculosis": "Tuberculosis Normal 1 0",
+    "chest-tuberculosis": "Tuberculosis Normal TB abnormal 1 0",
     "chest-pneumonia": "NORMAL PNEUMONIA",
     "chest-covid": "COVID|Lung_Opacity|Normal|Viral Pneumonia",
     "malaria-cells": "Parasitized Uninfected",
     "diabetic-retinopathy": "0 1 2 3 4",
-    "retina-diseases": "1_normal 2_cataract 2_glaucoma diabetic_retinopathy",
+    "cataract-fundus": "1_normal 2_cataract 2_glaucoma 3_retina_disease",
+    "retina-diseases": "cataract diabetic_retinopathy glaucoma normal",
     "brain-mri": "glioma meningioma notumor pituitary glioma_tumor meningioma_tumor no_tumor pituitary_tumor",
     "breast-ultrasound": "benign malignant normal",
     "skin-lesions": "akiec bcc bkl df mel nv vasc",
