@@ -2,6 +2,8 @@
 
 import re
 import runpy
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,3 +106,14 @@ def test_the_table_of_encoders_is_that_of_the_catalogue():
     written = runpy.run_path(str(PAGE.with_name("write_catalogue.py")))["page"]()
     page = PAGE.with_name("bring-your-encoder.md").read_text(encoding="utf-8")
     assert page == written, "write the table anew: python docs/write_catalogue.py"
+
+
+@pytest.mark.parametrize("script", ["write_readme.py", "write_pages.py"])
+def test_figures_on_the_pages_are_those_that_were_measured(script):
+    told = subprocess.run(
+        [sys.executable, PAGE.parents[1] / "benchmarks" / script, "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr

@@ -1,0 +1,133 @@
+"""Write the tables of the documentation from the JSON that the benchmarks wrote: no figure is typed by hand.
+
+python benchmarks/write_pages.py          rewrites them; `--check` fails if one is stale
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from kpl.knowledge import RULES
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def main() -> None:
+    """Rewrite or check the pages."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a page is stale")
+    stale = {path: text for path, text in pages().items() if path.read_text(encoding="utf-8") != text}
+    if parser.parse_args().check:
+        sys.exit(f"stale: {', '.join(path.name for path in stale)}: python benchmarks/write_pages.py" if stale else 0)
+    for path, text in stale.items():
+        path.write_text(text, encoding="utf-8")
+
+
+def pages() -> dict[Path, str]:
+    """Return every page that holds tables, as it has to be."""
+    made: dict[Path, str] = {}
+    for page, name, write in TABLES:
+        path = ROOT / "docs" / page
+        found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        marks = re.compile(rf"(<!-- {write.__name__}: [^\n]*-->\n).*?(<!-- end of {write.__name__} -->)", re.DOTALL)
+        text = made.get(path) or path.read_text(encoding="utf-8")
+        head, rest = marks.split(text)[0], marks.split(text)[-1]
+        opened, closed = marks.findall(text)[0]
+        made[path] = f"{head}{opened}\n{write(found)}\n{closed}{rest}"
+    return made
+
+
+def _percent(share: float, interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{100 * share:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def knowledge_value(found: dict[str, Any]) -> str:
+    """Accuracy of each source of texts on two sets of pictures, and how far KPL is ahead of it."""
+    sets = {name: found[name] for name in PICTURES}
+    head = " | ".join(f"{name} cells, n = {each['pictures']} | KPL ahead by | p" for name, each in sets.items())
+    lines = [f"| texts | method | {head} |", "|---" * (2 + 3 * len(sets)) + "|"]
+    for words, method, names in ROWS:
+        cells = []
+        for each in sets.values():
+            figure, ahead = each[method], each[method]["kpl_ahead"]
+            apart = _percent(ahead["difference"], ahead["interval"]) if method != "kpl" else ""
+            chance = "" if method == "kpl" else f"{ahead['p']:.0e}" if ahead["p"] < 0.001 else f"{ahead['p']:.3f}"
+            cells += [_percent(figure["accuracy"], figure["interval"]), apart, chance]
+        lines.append(f"| {words} | {names} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+PICTURES = ("real", "rendered")
+ROWS = (
+    ("class names", "names", "`names`"),
+    ("names with random words", "waffle", "`waffle`"),
+    ("the mean of the descriptions", "cupl", "`cupl`, `text`"),
+    ("the descriptions, and what the pictures call for", "kpl", "`kpl`"),
+)
+
+
+def other_sentences(found: dict[str, Any]) -> str:
+    """What is left of the accuracy when half of the sentences go."""
+
+    def cell(each: dict[str, Any]) -> str:
+        low, high = each["middle"]
+        return f"{100 * each['mean']:.1f} ({100 * low:.1f} to {100 * high:.1f}), {100 * each['lowest']:.1f}"
+
+    draws, sentences = found["real"]["half_of_the_sentences"]["draws"], found["real"]["sentences"]
+    rows = [
+        f"| `{method}` | " + " | ".join(cell(found[name]["half_of_the_sentences"][method]) for name in PICTURES) + " |"
+        for method in ("cupl", "kpl")
+    ]
+    return (
+        f"The pack has {sentences} sentences. With a random half of each class's, {draws} times: the mean accuracy,\n"
+        "the range of the middle 95 % of the draws, and the lowest.\n\n"
+        "| method | real cells | rendered cells |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+def lint_precision(found: dict[str, Any]) -> str:
+    """How many findings a person shares, rule by rule."""
+
+    def row(label: str, each: dict[str, float]) -> str:
+        interval = f"{100 * each['low']:.0f} to {100 * each['high']:.0f}"
+        return f"| {label} | {each['right']} of {each['of']} | {100 * each['share']:.0f} % | {interval} |"
+
+    lines = ["| rule | right | share | 95 % interval |", "|---|---|---|---|"]
+    lines += [row(f"`{code}` {RULES[code].name}", each) for code, each in found["precision"].items()]
+    lines.append(row("a flagged sentence has a fault", found["flagged_sentences_with_a_fault"]))
+    lines.append(row("a sentence without a finding has one", found["unflagged_sentences_with_a_fault"]))
+    return "\n".join(lines) + "\n"
+
+
+def lint_seconds(found: dict[str, Any]) -> str:
+    """How long a large file takes."""
+    time, machine = found["time"], found["machine"]
+    load, lint, opened, key = (
+        f"{time['seconds'][name]['wall']:.2f} s ({time['seconds'][name]['cpu']:.2f} s)"
+        for name in ("load", "lint", "open_review", "accept")
+    )
+    return (
+        f"A YAML file of {time['classes']} classes and {time['sentences']} sentences ({time['bytes'] / 1e6:.1f} MB),\n"
+        f"on the clock and, in brackets, of the processor, on {machine['processors']} cores with\n"
+        f"Python {machine['python']}: it is loaded in {load} and linted in {lint};\n"
+        f"a review opens in {opened} and answers a keypress, with the file checked\n"
+        f"and written whole, in {key}.\n"
+    )
+
+
+TABLES = (
+    ("knowledge-value.md", "knowledge_value", knowledge_value),
+    ("knowledge-value.md", "knowledge_value", other_sentences),
+    ("linting.md", "lint", lint_precision),
+    ("linting.md", "lint", lint_seconds),
+)
+
+if __name__ == "__main__":
+    main()
