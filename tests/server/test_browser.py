@@ -70,6 +70,12 @@ def test_the_whole_story(tell: Callable[..., dict[str, Any]], tmp_path: Path) ->
     assert "set by hand" in told["byHand"]
     assert told["changed"]
     assert told["cleared"]
+    assert 1 <= len(told["near"]) <= 8
+    assert all("cosine 0." in near or "cosine 1." in near for near in told["near"])
+    assert told["nearTitle"] == told["nearName"]
+    assert told["mapIsGone"]
+    assert "65 views" in told["cost"]
+    assert "not what KPL learnt" in told["caption"]
     rows = list(csv.DictReader(io.StringIO((tmp_path / "predictions.csv").read_text(encoding="utf-8"))))
     assert [row["image"] for row in rows] == [f"cell-{n}.png" for n in range(9)]
     assert "cell-0.png" in (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -86,6 +92,15 @@ def test_everything_is_done_with_the_keyboard(tell: Callable[..., dict[str, Any]
 def test_a_narrow_and_a_dark_screen(tell: Callable[..., dict[str, Any]], story: str) -> None:
     told = tell(story)
     assert told.get("background", "rgb(20, 23, 26)") == "rgb(20, 23, 26)"
+
+
+def test_many_classes_and_long_names_fit(tell: Callable[..., dict[str, Any]]) -> None:
+    told = tell("crowded")
+    assert told["summary"].startswith("63 pictures.")
+    assert told["rows"] == 40
+    assert told["tableHeight"] < 700
+    assert told["priors"][0] == 40
+    assert sum(told["priors"]) == pytest.approx(100, abs=2.5)  # each is rounded to a tenth
 
 
 def test_errors_are_said_and_can_be_mended(tell: Callable[..., dict[str, Any]]) -> None:

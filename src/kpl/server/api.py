@@ -11,13 +11,14 @@ from typing import Annotated, Any
 
 import anyio
 from fastapi import APIRouter, Depends, File, Query, Request, UploadFile
-from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
+from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
 from kpl.server import downloads, schemas, views
 from kpl.server.jobs import Job
+from kpl.server.maps import How
 from kpl.server.refusals import Gone, Refused, TooLarge
-from kpl.server.service import Service, load_pack
+from kpl.server.service import Service, check_place, load_pack
 from kpl.server.sessions import Session
 
 __all__ = ["router"]
@@ -163,9 +164,16 @@ def names(
 @router.get("/api/sessions/{session_id}/pictures/{place}/thumbnail", tags=["sessions"], response_class=FileResponse)
 def thumbnail(session: Mine, place: int) -> FileResponse:
     """One picture, small."""
-    if not 0 <= place < len(session.pictures):
-        raise Gone(f"no such picture: there are {len(session.pictures)}, counted from 0")
+    check_place(place, len(session.pictures))
     return FileResponse(session.thumbnail(place), media_type="image/jpeg", headers={"cache-control": "private"})
+
+
+@router.get("/api/sessions/{session_id}/pictures/{place}/picture", tags=["sessions"], response_class=FileResponse)
+def picture(session: Mine, place: int) -> FileResponse:
+    """One picture as the encoder gets it: decoded, upright, and not larger than the encoder can use."""
+    check_place(place, len(session.pictures))
+    path = session.pictures[place].path
+    return FileResponse(path, media_type="image/png", headers={"cache-control": "private"})
 
 
 @router.post("/api/sessions/{session_id}/jobs", tags=["jobs"], status_code=202)
@@ -228,6 +236,30 @@ def evidence(service: Served, session: Mine, place: int, refit: bool = False) ->
     """The sentences for and against a prediction; with `refit` what leaving each of the loudest out would do."""
     outcome = session.finished()
     return views.about_evidence(place, outcome, service.evidence(session, place, refit=refit))
+
+
+@router.get("/api/sessions/{session_id}/pictures/{place}/map", tags=["predictions"])
+def map_cost(
+    service: Served, session: Mine, place: int, how: How | None = None, window: schemas.Share = 0.5
+) -> schemas.MapCost:
+    """What a map of where a picture shows a class would take."""
+    plan, seconds = service.cost_of_map(session, place, how, window)
+    return schemas.MapCost(how=plan.how, views=plan.views, seconds=round(seconds, 2))
+
+
+@router.post("/api/sessions/{session_id}/pictures/{place}/map", tags=["predictions"], status_code=202)
+def draw(service: Served, session: Mine, place: int, body: schemas.Draw) -> schemas.JobInfo:
+    """Start to map where a picture shows a class: what its text responds to, not what KPL learnt."""
+    return views.about_job(service.draw_map(session, place, body.class_index, body.how, body.window))
+
+
+@router.get("/api/sessions/{session_id}/pictures/{place}/map.jpg", tags=["predictions"], response_class=Response)
+def drawn(session: Mine, place: int) -> Response:
+    """The map of the last such job of the session, drawn over its picture."""
+    found = session.drawn
+    if found is None or found.place != place:
+        raise Gone("no map of this picture: start a job for it")
+    return Response(found.jpeg, media_type="image/jpeg")
 
 
 @router.get("/api/sessions/{session_id}/predictions.csv", tags=["downloads"], response_class=FileResponse)

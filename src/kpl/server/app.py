@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from os import PathLike, stat_result
 from pathlib import Path
 
 import anyio
@@ -13,7 +14,9 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.middleware import Middleware
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from kpl.errors import KplError, UnknownNameError
 from kpl.server.api import router
@@ -71,8 +74,20 @@ def create_app(
     app.add_exception_handler(KplError, _refuse)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_api_route("/", _page, include_in_schema=False)
-    app.mount("/static", StaticFiles(directory=_PAGE), name="static")
+    app.mount("/static", _Parts(directory=_PAGE), name="static")
     return app
+
+
+class _Parts(StaticFiles):
+    """The page's files: a browser keeps them, and asks each time whether they are still those."""
+
+    def file_response(
+        self, full_path: str | PathLike[str], stat_result: stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        """Say so in the answer."""
+        answer = super().file_response(full_path, stat_result, scope, status_code)
+        answer.headers["cache-control"] = "no-cache"
+        return answer
 
 
 async def _sweep(service: Service) -> None:

@@ -30,6 +30,7 @@ class Limits:
         queue: jobs that wait.
         pending: one-shot requests at once.
         refits: explanations that learn again, at once.
+        views: pictures that the encoder reads for one map of a picture.
         rate, burst: requests a second of one address, and how many may come together.
         zip_entries, zip_bytes, zip_ratio: files in an archive, bytes they unpack to, and to how many times their size.
         classes, descriptions, sentence: of a knowledge base: classes, sentences in all, characters of one.
@@ -54,6 +55,7 @@ class Limits:
     queue: int = 8
     pending: int = 32
     refits: int = 2
+    views: int = 400
     rate: float = 500.0
     burst: int = 1000
     zip_entries: int = 20_000

@@ -76,6 +76,11 @@ class Outcome:
         return fitted if self.prior is None else fitted.with_prior(self.prior)
 
     @property
+    def text_proxies(self) -> Floats:
+        """Of the classes, (C, d) unit rows, for the k in use."""
+        return self._fit().method.text_.proxies
+
+    @property
     def estimated(self) -> Floats:
         """The class prior (C,) that was estimated from the pictures."""
         return self._fit().method.prior_
@@ -117,6 +122,14 @@ class Outcome:
         if self.prior is None:
             return softmax(text)
         return softmax(text + np.log(np.maximum(self.prior * len(self.prior), np.finfo(np.float64).tiny)))
+
+    def nearest(self, place: int, class_index: int, count: int = 4) -> list[tuple[int, float]]:
+        """Return the other pictures of a class that are nearest to a picture, with their cosines, the nearest first."""
+        rows = np.flatnonzero(self.probabilities().argmax(axis=1) == class_index)
+        rows = rows[rows != place]
+        cosines = self.images[rows] @ self.images[place]
+        order = np.argsort(-cosines, kind="stable")[:count]
+        return [(int(rows[i]), float(cosines[i])) for i in order]
 
     def warnings(self) -> list[str]:
         """What to know before believing it."""

@@ -6,17 +6,22 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from kpl.server.maps import How
+
 __all__ = [
     "Begin",
     "Choice",
     "Classified",
+    "Draw",
     "EncoderInfo",
     "EvidenceInfo",
     "Health",
     "JobInfo",
     "LeftOut",
+    "MapCost",
     "ModelInfo",
     "Move",
+    "NearPicture",
     "OneShotAnswer",
     "PackInfo",
     "PictureNames",
@@ -24,6 +29,7 @@ __all__ = [
     "Problem",
     "SentenceInfo",
     "SessionInfo",
+    "Share",
     "Start",
     "Uploaded",
 ]
@@ -33,6 +39,9 @@ class _Asked(BaseModel):
     """A body that a client sends: a key that is not known must not pass as silence."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+Share = Annotated[float, Field(ge=0.1, le=1, description="Side of a window, as a share of the picture's shorter side.")]
 
 
 class Problem(BaseModel):
@@ -194,6 +203,14 @@ class SentenceInfo(BaseModel):
     """By how much the margin of KPL falls when it learns without it; null where that was not asked."""
 
 
+class NearPicture(BaseModel):
+    """A picture of the session that is like another one."""
+
+    place: int
+    name: str
+    cosine: float
+
+
 class EvidenceInfo(BaseModel):
     """Why a picture went to its class."""
 
@@ -205,6 +222,31 @@ class EvidenceInfo(BaseModel):
     proxy_margin: float
     text_label: int
     sentences: list[SentenceInfo]
+    nearest_winner: list[NearPicture]
+    """The nearest other pictures that went to the same class."""
+    nearest_runner_up: list[NearPicture]
+    """The nearest pictures that went to the runner-up."""
+
+
+class MapCost(BaseModel):
+    """What a map of a picture takes."""
+
+    how: How
+    views: int
+    """Pictures that the encoder reads for it."""
+    seconds: float
+    """About how long that takes."""
+
+
+class Draw(_Asked):
+    """Map where a picture shows a class, by what the text says of the class."""
+
+    class_index: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    """Place of the class; left out, the class that the picture went to."""
+    how: How | None = None
+    """By hiding parts of the picture one by one, or by windows, each of which is looked at by itself: for pictures that
+    show more than the encoder was made for. Left out, what suits the encoder."""
+    window: Share = 0.5
 
 
 class OneShotAnswer(BaseModel):

@@ -21,13 +21,14 @@ from kpl.runs import load_model
 from kpl.server.decoding import Decoders, Kept
 from kpl.server.jobs import Job, Jobs
 from kpl.server.limits import Limits
+from kpl.server.maps import DrawnMap, How, MapPlan, draw_map, plan_map, seconds_a_view
 from kpl.server.oneshot import OneShot
 from kpl.server.outcomes import learn
 from kpl.server.refusals import Busy, Gone, Refused, TooLarge
 from kpl.server.sessions import FEATURES, Session, Sessions
 from kpl.server.zips import is_zip, unpack
 
-__all__ = ["Service", "encoder_is_here"]
+__all__ = ["Service", "check_place", "encoder_is_here", "load_pack"]
 
 _SHARD = 256
 _LOADED = 2  # encoders held in memory
@@ -65,6 +66,7 @@ class Service:
             self.close()
             raise
         self._encoders: dict[str, Encoder] = {}
+        self._pace: dict[str, float] = {}  # seconds in which an encoder reads a picture
         self._loading = threading.Lock()
         self._uploads = threading.Semaphore(limits.uploads)
         self._pending = threading.Semaphore(limits.pending)
@@ -231,8 +233,7 @@ class Service:
             Busy: too many refits at once.
         """
         outcome = session.finished()
-        if not 0 <= place < len(outcome.images):
-            raise Gone(f"no such picture: there are {len(outcome.images)}, counted from 0")
+        check_place(place, len(outcome.images))
         row = outcome.images[place : place + 1]
         if not refit:
             return explain(outcome.method, row)[0]
@@ -242,6 +243,48 @@ class Service:
             )
         with _place(self._refits, "others are learning again"), _working(session):
             return explain(outcome.method, row, refit_on=outcome.images)[0]
+
+    def cost_of_map(self, session: Session, place: int, how: How | None, share: float) -> tuple[MapPlan, float]:
+        """Say how a map would be made, and about how many seconds the encoder needs for it.
+
+        Raises:
+            Gone, Refused, TooLarge: there is no such picture, or no map of it.
+        """
+        plan, encoder = self._plan_map(session, place, how, share)
+        name = encoder.card.name
+        if name not in self._pace:
+            with _place(self._refits, "others are at it"):
+                self._pace[name] = seconds_a_view(plan, encoder)
+        return plan, plan.views * self._pace[name]
+
+    def draw_map(self, session: Session, place: int, class_index: int | None, how: How | None, share: float) -> Job:
+        """Start to map where a picture shows a class; None for the class that it went to.
+
+        Raises:
+            Gone, Refused, TooLarge: there is no such picture or class, or no map of it.
+            Busy: the queue is full.
+        """
+        outcome = session.finished()
+        plan, encoder = self._plan_map(session, place, how, share)
+        chosen = class_index if class_index is not None else int(outcome.probabilities()[place].argmax())
+        if chosen >= len(outcome.keys):
+            raise Gone(f"no such class: there are {len(outcome.keys)}, counted from 0")
+        proxies = outcome.text_proxies
+
+        def work(job: Job) -> None:
+            def tell(done: int, total: int) -> None:
+                job.tell("looking at parts of the picture", done, total)
+
+            with _working(session):
+                tell(0, plan.views)
+                session.drawn = DrawnMap(place, chosen, draw_map(plan, encoder, proxies, chosen, tell))
+
+        return self.jobs.add(session.id, work)
+
+    def _plan_map(self, session: Session, place: int, how: How | None, share: float) -> tuple[MapPlan, Encoder]:
+        outcome = session.finished()
+        check_place(place, len(outcome.images))
+        return plan_map(session.pictures[place], outcome.encoder, how, share, self.limits.views), outcome.encoder
 
     def one_shot(self, model: str, pictures: Sequence[tuple[str, BinaryIO]]) -> list[Any]:
         """Classify pictures at once by a fitted model: probabilities (C,), or the reason why not, each.
@@ -267,6 +310,12 @@ class Service:
                 answers = list(ordered_map(attempt, pictures, workers=self.limits.workers, look_ahead=8))
         self.pictures += len(pictures)
         return answers
+
+
+def check_place(place: int, count: int) -> None:
+    """Refuse the place of a picture that is not there."""
+    if not 0 <= place < count:
+        raise Gone(f"no such picture: there are {count}, counted from 0")
 
 
 def load_pack(name: str) -> KnowledgeBase:

@@ -16,6 +16,7 @@ from kpl.images import PictureRecord, SetAside
 from kpl.knowledge import KnowledgeBase
 from kpl.server.decoding import Kept
 from kpl.server.limits import Limits
+from kpl.server.maps import DrawnMap
 from kpl.server.outcomes import Outcome
 from kpl.server.refusals import Busy, Gone, TooLarge
 
@@ -51,7 +52,8 @@ class Session:
         set_aside: files that are no pictures, with reasons.
         knowledge: None until it is chosen.
         features: of the first `features.n` pictures, once embedded.
-        outcome: of the last job.
+        outcome: of the last job that classified.
+        drawn: the last map of a picture.
         lock: held by whoever changes it.
     """
 
@@ -63,6 +65,7 @@ class Session:
     knowledge: KnowledgeBase | None = None
     features: FeatureFolder | None = None
     outcome: Outcome | None = None
+    drawn: DrawnMap | None = None
     used: float = field(default_factory=time.monotonic)
     working: int = 0
     bytes_kept: int = 0

@@ -19,6 +19,7 @@ from kpl.server.schemas import (
     JobInfo,
     LeftOut,
     ModelInfo,
+    NearPicture,
     OneShotAnswer,
     PackInfo,
     Predictions,
@@ -119,8 +120,8 @@ def about_outcome(outcome: Outcome, *, with_warnings: bool = True) -> Prediction
         names=[entry.name for entry in outcome.knowledge.classes],
         k=outcome.k,
         most=outcome.most,
-        prior=_short(estimated if outcome.prior is None else outcome.prior),
-        estimated_prior=_short(estimated),
+        prior=_short(estimated if outcome.prior is None else outcome.prior, 6),
+        estimated_prior=_short(estimated, 6),
         by_hand=outcome.prior is not None,
         kpl=_columns(outcome.probabilities()),
         text=_columns(outcome.text_probabilities()),
@@ -143,8 +144,8 @@ def _columns(chances: Floats) -> Classified:
     )
 
 
-def _short(values: Floats) -> list[float]:
-    return [float(value) for value in np.round(values, 4).tolist()]
+def _short(values: Floats, digits: int = 4) -> list[float]:
+    return [float(value) for value in np.round(values, digits).tolist()]
 
 
 def about_evidence(place: int, outcome: Outcome, evidence: Evidence) -> EvidenceInfo:
@@ -168,7 +169,14 @@ def about_evidence(place: int, outcome: Outcome, evidence: Evidence) -> Evidence
             )
             for s in evidence.sentences
         ],
+        nearest_winner=_near(outcome, place, evidence.winner),
+        nearest_runner_up=_near(outcome, place, evidence.runner_up),
     )
+
+
+def _near(outcome: Outcome, place: int, class_index: int) -> list[NearPicture]:
+    found = outcome.nearest(place, class_index)
+    return [NearPicture(place=other, name=outcome.ids[other], cosine=round(cosine, 4)) for other, cosine in found]
 
 
 def about_one(name: str, keys: tuple[str, ...], answer: Floats | str) -> OneShotAnswer:

@@ -60,6 +60,14 @@ async function download(page, button, name) {
   await got.saveAs(`${folder}/${name}`);
 }
 
+async function showWhere(page, press = () => page.click("#map-draw")) {
+  await page.waitForFunction(() => !document.getElementById("map-draw").disabled);
+  told.cost = await page.textContent("#map-note");
+  await press();
+  await page.waitForSelector("#map:not([hidden])");
+  await page.waitForFunction(() => document.getElementById("map-picture").naturalWidth > 0);
+}
+
 const stories = {
   async whole() {
     const page = await open();
@@ -96,7 +104,18 @@ const stories = {
     await page.selectOption("#order", "unsure");
 
     await page.click("#wall .card");
-    await page.waitForSelector(".sentences li");
+    await page.waitForSelector(".near .card");
+    told.near = await page.$$eval(".near .card", (all) => all.map((one) => one.textContent));
+    await showWhere(page);
+    told.caption = await page.textContent("#map-caption");
+    const looked = await page.textContent("#evidence-title");
+    const near = page.locator(".near .card").first();
+    told.nearName = await near.getAttribute("title");
+    await near.click();
+    await page.waitForFunction((before) => document.getElementById("evidence-title").textContent !== before, looked);
+    told.nearTitle = await page.textContent("#evidence-title");
+    told.mapIsGone = await page.isHidden("#map");
+    await showWhere(page);
     await page.evaluate(() => { const box = document.getElementById("evidence"); box.scrollTop = box.scrollHeight; });
     await noticeInSight(page, "evidence");
     await page.click("#refit");
@@ -154,6 +173,14 @@ const stories = {
     const first = await page.textContent("#evidence-title");
     await press("ArrowRight");
     await page.waitForFunction((before) => document.getElementById("evidence-title").textContent !== before, first);
+    await until("#map-how");
+    await press("ArrowDown");
+    await page.waitForFunction(() => document.getElementById("map-how").value.startsWith("windows"));
+    await showWhere(page, async () => { await until("#map-draw"); await press("Enter"); });
+    await until(".near .card");
+    const before = await page.textContent("#evidence-title");
+    await press("Enter");
+    await page.waitForFunction((title) => document.getElementById("evidence-title").textContent !== title, before);
     await until(".sentences button");
     await press("Enter");
     await page.waitForSelector(".sentences input");
@@ -178,8 +205,12 @@ const stories = {
     await axe(page, "narrow");
     await page.click("#wall .card");
     await page.waitForSelector(".sentences li");
+    await showWhere(page);
     await noSidewaysScroll(page, "evidence");
+    const sideways = await page.evaluate(() => { const box = document.getElementById("evidence"); return box.scrollWidth - box.clientWidth; });
+    if (sideways > 0) told.errors.push(`the evidence is ${sideways} pixels too wide`);
     await noticeInSight(page, "evidence");
+    await axe(page, "narrow evidence");
     await page.screenshot({ path: `${folder}/narrow-evidence.png` });
   },
 
@@ -192,7 +223,46 @@ const stories = {
     await page.screenshot({ path: `${folder}/dark.png` });
     await page.click("#wall .card");
     await page.waitForSelector(".sentences li");
+    await showWhere(page);
     await axe(page, "dark evidence");
+    await page.screenshot({ path: `${folder}/dark-evidence.png` });
+  },
+
+  // Many classes, names in other scripts, and names and sentences as long as they come.
+  async crowded() {
+    const page = await open({ viewport: { width: 400, height: 800 } });
+    const long = "a-very-long-name-without-a-single-space-".repeat(5).slice(0, 190);
+    await page.evaluate(async (name) => {
+      const { state } = await import("/static/state.js");
+      const { drawEditor } = await import("/static/knowledge.js");
+      const names = ["細胞の一種", "خلية مستديرة", "клетка крови", name, ...Array.from({ length: 36 }, (_, n) => `class ${n}`)];
+      state.base = { kpl_knowledge: 2, task: { name: "crowded" }, classes: names.map((key, n) => ({ key, descriptions: [{ text: `${"a round cell with a dark nucleus ".repeat(n === 3 ? 3 : 1)}${n}` }, { text: `${name.slice(0, 60)} ${n}` }] })) };
+      state.dirty = true;
+      drawEditor();
+    }, long.slice(0, 90));
+    const data = await Promise.all(files.filter((file) => file.includes("cell-")).map((file) => readFile(file)));
+    const named = ["写真.png", "صورة.png", `${long}.png`, ...Array.from({ length: 60 }, (_, n) => `${n}.png`)];
+    await classify(page, named.map((name, n) => ({ name, mimeType: "image/png", buffer: data[n % data.length] })));
+    told.summary = await page.textContent("#summary");
+    told.rows = await page.locator("#shares tr").count();
+    told.tableHeight = await page.evaluate(() => document.querySelector(".scroll").clientHeight);
+    await noSidewaysScroll(page, "crowded");
+    await page.fill("#shares tr:first-child input", "100");
+    await page.waitForFunction(() => parseFloat(document.querySelector("#shares tr").cells[1].textContent) === 100);
+    await page.fill("#shares tr:first-child input", "40");
+    await page.waitForFunction(() => /^40/.test(document.querySelector("#shares output").textContent));
+    told.priors = await page.$$eval("#shares output", (all) => all.map((one) => parseFloat(one.textContent)));
+    await page.click("#estimated");
+    await page.waitForFunction(() => document.getElementById("estimated").disabled);
+    await page.click("#more");
+    await page.waitForFunction(() => document.querySelectorAll("#wall .card").length === 63);
+    await page.click(`#wall .card:has([title^="a-very"])`);
+    await page.waitForSelector(".sentences li");
+    const wide = await page.evaluate(() => { const box = document.getElementById("evidence"); return box.scrollWidth - box.clientWidth; });
+    if (wide > 0) told.errors.push(`the evidence is ${wide} pixels too wide`);
+    await noticeInSight(page, "crowded evidence");
+    await axe(page, "crowded evidence");
+    await page.screenshot({ path: `${folder}/crowded.png` });
   },
 
   async errors() {
@@ -218,6 +288,7 @@ const stories = {
     await page.click("#wall .card");
     await page.waitForFunction(() => !document.getElementById("alert").hidden);
     told.offline = await page.textContent("#alert-text");
+    await page.click("#alert-close"); // it can be reached: it lies before the open evidence, not behind it
     await page.context().setOffline(false);
     await page.click("#evidence-close");
     await page.evaluate(async () => { const { state } = await import("/static/state.js"); await fetch(`/api/sessions/${state.session}`, { method: "DELETE" }); });

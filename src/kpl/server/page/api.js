@@ -55,6 +55,17 @@ export async function follow(path, told) {
   }
 }
 
+// Wait for the end of a job; `told` hears how far it is.
+export async function followJob(job, told) {
+  let last = job;
+  await follow(`/api/jobs/${job.id}/events`, (now) => { last = now; told(now); });
+  while (!["done", "failed", "cancelled"].includes(last.state)) { // the stream broke: ask
+    await pause(0.5);
+    last = await ask("GET", `/api/jobs/${job.id}`);
+  }
+  return last;
+}
+
 export async function save(path, name) {
   const blob = await (await call("GET", path)).blob();
   const link = document.createElement("a");
@@ -65,8 +76,10 @@ export async function save(path, name) {
 }
 
 // Pictures need no token in their address: with one they come as blobs.
-export async function show(image, path) {
-  if (!token) { image.src = path; return; }
+export const show = async (image, path) => (token ? showFresh(image, path) : void (image.src = path));
+
+// Where the same address gives another picture each time.
+export async function showFresh(image, path) {
   const url = URL.createObjectURL(await (await call("GET", path)).blob());
   image.onload = () => URL.revokeObjectURL(url);
   image.src = url;

@@ -1,10 +1,12 @@
 // The page: what is chosen, what is sent, and which part shows what.
 
-import { ask, follow, hasToken, Problem, save, setToken } from "/static/api.js";
+import { ask, followJob, hasToken, Problem, save, setToken } from "/static/api.js";
 import { $, make } from "/static/dom.js";
 import { drawEditor, emptyBase } from "/static/knowledge.js";
+import { stopMap } from "/static/map.js";
 import { collect, uploadAll } from "/static/pictures.js";
-import { forget, openResults, refreshEvidence } from "/static/results.js";
+import { refreshEvidence } from "/static/evidence.js";
+import { forget, openResults } from "/static/results.js";
 import { attempt, page, path, quiet, say, state } from "/static/state.js";
 
 function askForToken() {
@@ -13,7 +15,7 @@ function askForToken() {
   $("token-value").focus();
 }
 
-$("alert-close").addEventListener("click", quiet);
+$("alert-close").addEventListener("click", () => { quiet(); ($("evidence").open ? $("evidence-close") : $("main")).focus(); });
 $("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   setToken($("token-value").value);
@@ -99,19 +101,15 @@ async function classify() {
     await ask("PUT", path("/knowledge"), { json: { knowledge: state.base } });
     state.dirty = false;
   }
+  await stopMap();
   const job = await ask("POST", path("/jobs"), { json: {}, onBusy: () => say("The server is busy: waiting for a place.") });
   state.job = job.id; $("job").hidden = false; update();
   let last = job;
   try {
-    await follow(`/api/jobs/${job.id}/events`, (now) => {
-      last = now;
+    last = await followJob(job, (now) => {
       $("job-text").textContent = now.total ? `${now.stage}: ${now.done} of ${now.total}` : now.stage;
       if (now.total) { $("job-bar").max = now.total; $("job-bar").value = now.done; } else { $("job-bar").removeAttribute("value"); }
     });
-    while (!["done", "failed", "cancelled"].includes(last.state)) { // the stream broke: ask
-      await new Promise((done) => setTimeout(done, 500));
-      last = await ask("GET", `/api/jobs/${job.id}`);
-    }
   } finally { state.job = null; $("job").hidden = true; update(); }
   if (again) { again = false; await classify(); return; }
   if (last.state === "failed") throw new Problem(last.error, 0);

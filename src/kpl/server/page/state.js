@@ -5,6 +5,9 @@ import { $ } from "/static/dom.js";
 
 export const state = { session: null, encoder: "mini", base: null, pictures: 0, leftOut: [], job: null, dirty: false, encoders: [], packs: [] };
 
+// What came out: the predictions, the names of the pictures, and the places of those on the wall in their order.
+export const view = { out: null, names: [], order: [] };
+
 // Set by the page itself: parts call it without knowing it.
 export const page = { reset() {}, askForToken() {}, async knowledgeChanged() {}, update() {} };
 
@@ -20,6 +23,7 @@ export function fail(error) {
     page.reset();
     error = new Problem("The session has ended and its pictures are gone from the server. Add them again to go on.", 404);
   }
+  ($("evidence").open ? $("evidence") : $("main")).append($("alert")); // behind an open dialog nobody would see it
   $("alert-text").textContent = error.message;
   $("alert").hidden = false;
   if (!(error instanceof Problem)) console.error(error);

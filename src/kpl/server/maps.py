@@ -1,0 +1,104 @@
+"""Where a picture of a session shows a class: what a map costs, and the map as a picture."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from kpl.embeddings.encoding import encode_pictures
+from kpl.encoders import Encoder
+from kpl.images import PictureRecord, decode
+from kpl.proxies.arrays import Floats
+from kpl.report import draw_where, occlusion_map, occlusion_views, window_map, window_views
+from kpl.server.refusals import Refused, TooLarge
+
+__all__ = ["DrawnMap", "How", "MapPlan", "draw_map", "plan_map", "seconds_a_view"]
+
+How = Literal["hiding", "windows"]
+
+_GRID = 8
+_TIMED = 2
+_LEAST_SIDE, _SHOWN_SIDE = 8, 640
+
+
+@dataclass(frozen=True)
+class MapPlan:
+    """How a map is made.
+
+    Attributes:
+        picture: (height, width, 3), shrunken so that its copies stay small.
+        how: by hiding its parts one by one, or by a window that slides over it.
+        window: side of the window in pixels; 0 for none.
+        views: pictures that the encoder reads for it.
+    """
+
+    picture: NDArray[np.uint8]
+    how: How
+    window: int
+    views: int
+
+
+@dataclass(frozen=True)
+class DrawnMap:
+    """A map that was drawn: of which picture, for which class, and the JPEG. It is held in memory only."""
+
+    place: int
+    class_index: int
+    jpeg: bytes
+
+
+def plan_map(record: PictureRecord, encoder: Encoder, how: How | None, share: float, most: int) -> MapPlan:
+    """Say how the map of a picture is made.
+
+    Args:
+        record: of the picture as the service keeps it.
+        encoder: will read the views.
+        how: by what; None for the one that suits the encoder.
+        share: side of a window, as a share of the picture's shorter side.
+        most: views that are allowed.
+
+    Raises:
+        Refused: the picture is too narrow.
+        TooLarge: more views than are allowed.
+    """
+    shown = Image.fromarray(decode(record.path))
+    side = max(_SHOWN_SIDE, 3 * encoder.card.image_size)
+    shown.thumbnail((side, side))
+    picture = np.asarray(shown)
+    shorter = min(picture.shape[:2])
+    if shorter < _LEAST_SIDE:
+        raise Refused(f"a picture of {shown.width} x {shown.height} pixels is too narrow for a map")
+    if how != "windows":
+        return MapPlan(picture, "hiding", 0, occlusion_views(_GRID))
+    pixels = min(shorter, max(_LEAST_SIDE, round(share * shorter)))
+    views = window_views(picture.shape, pixels)
+    if views > most:
+        raise TooLarge(f"{views} windows: at most {most} are looked at here, take a larger window")
+    return MapPlan(picture, how, pixels, views)
+
+
+def seconds_a_view(plan: MapPlan, encoder: Encoder) -> float:
+    """Time the encoder on a picture."""
+    began = time.perf_counter()
+    encode_pictures([plan.picture] * _TIMED, encoder)
+    return (time.perf_counter() - began) / _TIMED
+
+
+def draw_map(
+    plan: MapPlan, encoder: Encoder, text_proxies: Floats, class_index: int, progress: Callable[[int, int], None]
+) -> bytes:
+    """Make a map and draw it over its picture, a JPEG; for the arguments see `kpl.report.occlusion_map`."""
+    if plan.how == "windows":
+        where = window_map(plan.picture, encoder, text_proxies, class_index, window=plan.window, progress=progress)
+    else:
+        where = occlusion_map(plan.picture, encoder, text_proxies, class_index, grid=_GRID, progress=progress)
+    jpeg = io.BytesIO()
+    draw_where(plan.picture, where).save(jpeg, "JPEG", quality=85)
+    return jpeg.getvalue()

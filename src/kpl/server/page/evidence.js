@@ -1,0 +1,112 @@
+// The evidence for one picture: its sentences, its neighbours, and where in it.
+
+import { ask, show } from "/static/api.js";
+import { $, bar, make, percent } from "/static/dom.js";
+import { changeSentence } from "/static/knowledge.js";
+import { askForMap, stopMap } from "/static/map.js";
+import { attempt, path, say, view } from "/static/state.js";
+
+const LOUDEST = 5;
+let looking = -1;
+let all = false;
+
+export function closeEvidence() { if ($("evidence").open) $("evidence").close(); }
+
+export async function openEvidence(place) {
+  const fresh = looking !== place;
+  looking = place; all = false;
+  const picture = $("evidence-picture");
+  picture.alt = view.names[place];
+  if (fresh) { picture.removeAttribute("src"); show(picture, path(`/pictures/${place}/picture`)).catch(() => {}); }
+  if (!$("evidence").open) $("evidence").showModal();
+  if (fresh) $("evidence").scrollTop = 0;
+  await drawEvidence(false);
+}
+
+export async function refreshEvidence() { if ($("evidence").open && looking >= 0) await drawEvidence(false); }
+
+async function drawEvidence(refit) {
+  const place = looking;
+  $("refit").disabled = true;
+  $("evidence-note").textContent = refit ? "Learning again without each of the loudest sentences ..." : "";
+  const found = await ask("GET", path(`/pictures/${place}/evidence?refit=${refit}`)).finally(() => { $("refit").disabled = false; });
+  if (place !== looking) return;
+  const { out, order } = view;
+  const winner = out.names[found.winner], second = out.names[found.runner_up], text = out.names[found.text_label];
+  $("evidence-title").textContent = found.name;
+  $("evidence-said").replaceChildren(make("strong", {}, winner), ` ${percent(out.kpl.confidence[place])}, then ${second}`);
+  $("evidence-text").textContent = text === winner ? "The text proxy says the same." : `The text proxy says ${text}.`;
+  $("evidence-text").className = text === winner ? "small" : "differs";
+  $("evidence-margins").textContent = `Each sentence below has an exact share of the text's margin between the two, ${found.text_margin.toFixed(4)}. KPL's own margin, ${found.proxy_margin.toFixed(2)} in log odds, is no such sum: the two often disagree.`;
+  if (found.sentences.some((one) => one.proxy_effect !== null)) $("evidence-note").textContent = "Change of KPL's margin when it learns without the sentence: where it falls, the sentence holds the prediction up.";
+  const most = Math.max(...found.sentences.map((one) => Math.abs(one.text_share)), 1e-9);
+  const sides = [
+    [winner, `For ${winner}`, found.nearest_winner, found.sentences.filter((one) => one.text_share >= 0), false],
+    [second, `Against it, for ${second}`, found.nearest_runner_up, found.sentences.filter((one) => one.text_share < 0).reverse(), true],
+  ];
+  $("evidence-lists").replaceChildren(...sides.map(([name, title, near, list, other]) => make("section", { "aria-label": title }, make("h3", { textContent: title }),
+    neighbours(name, near, other), make("h4", { textContent: list.length === 1 ? "1 sentence" : `${list.length} sentences` }),
+    make("ol", { className: "sentences" }, ...(all ? list : list.slice(0, LOUDEST)).map((one) => sentence(one, most, other))),
+    list.length > LOUDEST && !all ? more() : null)));
+  $("previous").disabled = order.indexOf(place) <= 0;
+  $("next").disabled = order.indexOf(place) >= order.length - 1;
+  await askForMap(place, [found.winner, found.runner_up]);
+}
+
+// The nearest pictures of a side, each of which opens its own evidence.
+function neighbours(name, near, other) {
+  if (near.length === 0) return make("p", { className: "small" }, other ? `No picture went to ${name}.` : `No other picture went to ${name}.`);
+  return make("div", {}, make("h4", { textContent: other ? `Nearest pictures called ${name}` : `Nearest other pictures called ${name}` }),
+    make("ul", { className: "near" }, ...near.map((one) => {
+      const image = make("img", { alt: "", width: 96, height: 96 });
+      show(image, path(`/pictures/${one.place}/thumbnail`)).catch(() => {});
+      const button = make("button", { type: "button", className: "card", title: one.name }, image, make("span", { className: "file" }, one.name),
+        make("span", { className: "cosine" }, make("span", { className: "visually-hidden" }, "cosine "), one.cosine.toFixed(3)));
+      button.dataset.near = one.place;
+      button.addEventListener("click", attempt(async () => { await openEvidence(one.place); $("evidence-close").focus(); }));
+      return make("li", {}, button);
+    })));
+}
+
+function more() {
+  const button = make("button", { type: "button", textContent: "Show all sentences" });
+  button.addEventListener("click", attempt(async () => { all = true; await drawEvidence(false); $("evidence-close").focus(); }));
+  return button;
+}
+
+function sentence(one, most, other) {
+  const effect = one.proxy_effect === null ? "" : `; KPL's margin ${one.proxy_effect >= 0 ? "falls" : "rises"} by ${Math.abs(one.proxy_effect).toFixed(2)} without it`;
+  const text = make("span", {}, one.text);
+  const edit = make("button", { type: "button", textContent: "Edit", "aria-label": `Edit: ${one.text}` });
+  const line = make("div", { className: "text" }, text, edit);
+  edit.addEventListener("click", () => {
+    const field = make("input", { type: "text", value: one.text, maxLength: 1000, "aria-label": "Sentence: Enter keeps it, Escape does not" });
+    line.replaceChildren(field); field.focus();
+    field.addEventListener("keydown", attempt(async (event) => {
+      if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); line.replaceChildren(text, edit); edit.focus(); }
+      if (event.key === "Enter" && field.value.trim()) {
+        field.disabled = true; $("evidence-note").textContent = "Reading the sentence and learning again ...";
+        try { await changeSentence(one.class_index, one.index, field.value.trim()); say("The sentence is changed."); } finally { field.disabled = false; }
+        $("evidence-close").focus();
+      }
+    }));
+  });
+  return make("li", {}, line, bar(Math.abs(one.text_share) / most, other), make("span", { className: "small" }, `text ${one.text_share.toFixed(4)}${effect}`));
+}
+
+const step = (by) => attempt(async () => { const next = view.order[view.order.indexOf(looking) + by]; if (next !== undefined) await openEvidence(next); });
+$("previous").addEventListener("click", step(-1));
+$("next").addEventListener("click", step(1));
+$("refit").addEventListener("click", attempt(async () => { try { await drawEvidence(true); } catch (error) { $("evidence-note").textContent = error.message; } }));
+$("evidence-close").addEventListener("click", closeEvidence);
+$("evidence").addEventListener("keydown", (event) => {
+  if (["INPUT", "SELECT"].includes(event.target.tagName)) return;
+  if (event.key === "ArrowLeft") step(-1)();
+  if (event.key === "ArrowRight") step(1)();
+});
+$("evidence").addEventListener("close", () => {
+  const place = looking;
+  looking = -1; stopMap();
+  if (!$("alert").hidden) $("main").append($("alert"));
+  ($("wall").querySelector(`[data-place="${place}"]`) || $("results-title")).focus();
+});

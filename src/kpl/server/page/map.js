@@ -1,0 +1,70 @@
+// Where in a picture: what a map will cost, the job that draws it, and the map beside the picture.
+
+import { ask, followJob, showFresh } from "/static/api.js";
+import { $, make } from "/static/dom.js";
+import { attempt, path, say, view } from "/static/state.js";
+
+let place = -1;
+let job = null;
+let running = null;
+let shown = ""; // what the map in sight is of
+
+const settings = () => { const [how, window = "0.5"] = $("map-how").value.split(" "); return { how, window: Number(window) }; };
+const seconds = (time) => (time < 1 ? "less than a second" : time < 90 ? `about ${Math.round(time)} s` : `about ${Math.round(time / 60)} min`);
+
+// A picture is looked at: offer the map of its two classes, with its cost.
+export async function askForMap(wanted, classes) {
+  const of = `${wanted} ${classes.join(" ")} ${classes.map((one) => view.out.classes[one]).join(" ")} ${view.out.k}`;
+  if (of !== shown) { stopMap(); $("map").hidden = true; }
+  shown = of; place = wanted;
+  const before = $("map-class").value;
+  $("map-class").replaceChildren(...classes.map((one) => make("option", { value: one, textContent: view.out.names[one] })));
+  if (classes.includes(Number(before)) && !$("map").hidden) $("map-class").value = before;
+  await cost();
+}
+
+async function cost() {
+  const wanted = place, chosen = $("map-how").value, { how, window } = settings();
+  $("map-note").textContent = "";
+  $("map-draw").disabled = true;
+  try {
+    const found = await ask("GET", path(`/pictures/${wanted}/map?how=${how}&window=${window}`));
+    if (wanted !== place || chosen !== $("map-how").value) return;
+    $("map-note").textContent = `The encoder reads ${found.views} views of the picture: ${seconds(found.seconds)}.`;
+    $("map-draw").disabled = job !== null;
+  } catch (error) {
+    if (error.status !== 413 && error.status !== 422 && error.status !== 503) throw error;
+    $("map-note").textContent = error.message;
+  }
+}
+
+// A session has one job at a time: whoever wants another waits for the end of this one.
+export async function stopMap() {
+  if (job) await ask("DELETE", `/api/jobs/${job}`).catch(() => {}); // then it has ended by itself
+  await running;
+}
+
+async function draw() {
+  const wanted = place, of = shown, name = $("map-class").selectedOptions[0].textContent;
+  const started = await ask("POST", path(`/pictures/${wanted}/map`), { json: { class_index: Number($("map-class").value), ...settings() } });
+  job = started.id; $("map-draw").disabled = true; $("map-job").hidden = false; $("map-bar").removeAttribute("value");
+  let last;
+  try {
+    last = await followJob(started, (now) => {
+      $("map-text").textContent = now.total ? `View ${now.done} of ${now.total}` : "Waiting";
+      if (now.total) { $("map-bar").max = now.total; $("map-bar").value = now.done; }
+    });
+  } finally { job = null; $("map-job").hidden = true; $("map-draw").disabled = false; }
+  if (of !== shown || wanted !== place) return;
+  if (last.state !== "done") { $("map-note").textContent = last.state === "cancelled" ? "Cancelled." : last.error; return; }
+  $("map-picture").alt = `Map of where the picture shows ${name}`;
+  $("map-caption").textContent = `Bright is what the text of ${name} responds to; the ring is its peak. This is what the text responds to, not what KPL learnt.`;
+  await showFresh($("map-picture"), path(`/pictures/${wanted}/map.jpg`));
+  $("map").hidden = false;
+  $("map").scrollIntoView({ block: "nearest" });
+  say(`The map of ${name} is drawn.`);
+}
+
+$("map-how").addEventListener("change", attempt(cost));
+$("map-draw").addEventListener("click", () => { running = attempt(draw)(); });
+$("map-stop").addEventListener("click", stopMap);
