@@ -33,7 +33,7 @@ async function drawEvidence(refit) {
   if (place !== looking) return;
   const { out, order } = view;
   const winner = out.names[found.winner], second = out.names[found.runner_up], text = out.names[found.text_label];
-  $("evidence-title").textContent = found.name;
+  $("evidence-title").textContent = $("evidence-title").title = found.name;
   $("evidence-said").replaceChildren(make("strong", {}, winner), ` ${percent(out.kpl.confidence[place])}, then ${second}`);
   $("evidence-text").textContent = text === winner ? "The text proxy says the same." : `The text proxy says ${text}.`;
   $("evidence-text").className = text === winner ? "small" : "differs";
