@@ -20,7 +20,7 @@ from kpl.encoders import load_encoder
 from kpl.knowledge import load_knowledge
 from kpl.proxies.arrays import unit_rows
 from kpl.rendered import cell_of_class, draw_cell, draw_demo
-from kpl.report import occlusion_map, window_map, write_report
+from kpl.report import Where, occlusion_map, window_map, write_report
 from kpl.runs import classify
 
 TILE = 144
@@ -32,7 +32,7 @@ def main() -> None:
     """Measure and print."""
     made = parser(__doc__ or "")
     made.add_argument("--pictures", type=int, default=1000)
-    made.add_argument("--scenes", type=int, default=100)
+    made.add_argument("--scenes", type=int, default=400)
     args = made.parse_args()
     figures: dict[str, Any] = {"report": report(args.pictures), "map": pointing(args.scenes)}
     for name, own in figures.items():
@@ -70,6 +70,11 @@ def scene(seed: int) -> tuple[NDArray[np.uint8], str, int]:
     return picture, target, place
 
 
+def points_at(where: Where, place: int) -> bool:
+    """Say whether a map's peak is on a tile of a scene."""
+    return (int(where.peak[1] // TILE), int(where.peak[0] // TILE)) == divmod(place, 3)
+
+
 def pointing(scenes: int) -> dict[str, float]:
     """Play the pointing game with windows and with occlusion."""
     encoder, base = load_encoder("mini"), load_knowledge("blood-cells")
@@ -87,8 +92,7 @@ def pointing(scenes: int) -> dict[str, float]:
             "occlusion": occlusion_map(picture, encoder, proxies, own, grid=9),
         }
         for name, where in maps.items():
-            row, column = int(where.peak[1] // TILE), int(where.peak[0] // TILE)
-            hits[name].append((row, column) == divmod(place, 3))
+            hits[name].append(points_at(where, place))
     shares = {name: round(float(np.mean(found)), 3) for name, found in hits.items()}
     return {"scenes": scenes, **shares, "chance": round(1 / 9, 3), "middle": 0.0}
 

@@ -43,6 +43,19 @@ def test_explain_refuses_what_cannot_be_meant(quick, finished, cells, tmp_path):
     shutil.copytree(finished, tmp_path / "run")
     name = "platelet/cell-2.png"
     assert "a map needs both" in quick("explain", "run", name, "--map", "w.png").error
-    assert "--window goes with --map" in quick("explain", "run", name, "--window", 20).error
+    assert "--window and --how go with --map" in quick("explain", "run", name, "--window", 20).error
+    assert "--window and --how go with --map" in quick("explain", "run", name, "--how", "patches").error
+    given = ("explain", "run", name, "--map", "w.png", "--picture", cells / name)
+    assert "gives no features of patches" in quick(*given, "--how", "patches").error
+    assert "windows needs their size" in quick(*given, "--how", "windows").error
     assert "writes a .png" in quick("explain", "run", name, "--map", "w.jpg", "--picture", cells / name).error
     assert "picture of the run" in quick("explain", "run", "nothing.png").error
+
+
+def test_the_report_draws_maps(kpl, quick, cells, knowledge, tmp_path):
+    kpl("classify", cells, "-k", knowledge, "--out", "run")
+    told = kpl("report", "run", "--pictures", cells, "--maps", 2)
+    assert told.code == 0
+    assert "130 views" in told.err
+    assert (tmp_path / "run/report.html").read_text().count('<figure class="where">') >= 2
+    assert "with --pictures" in quick("report", "run", "--maps", 2).error

@@ -7,6 +7,7 @@ import pytest
 
 from kpl.embeddings import embed_texts
 from kpl.encoders import load_encoder
+from kpl.encoders.preprocess import resize
 from kpl.errors import EncoderError, InputError, PictureError
 from kpl.knowledge import load_knowledge
 from kpl.rendered import cell_of_class, draw_cell
@@ -17,6 +18,7 @@ from kpl.report import (
     map_picture,
     occlusion_map,
     occlusion_views,
+    patch_map,
     window_map,
     window_views,
 )
@@ -110,6 +112,87 @@ def test_the_drawn_map_is_brightest_where_it_points():
     assert green[299, 156] > 2 * green[30, 600]
 
 
+class Patchy(Reddish):
+    """Reddish, with a grid of patches over the square that its card says it reads."""
+
+    card = load_encoder("mini").card.model_copy(update={"name": "patchy", "dim": 2, "image_size": 64})
+    across = 8
+
+    def encode_patches(self, pictures):
+        step = self.card.image_size // self.across
+        found = [
+            self.encode_images(
+                [cut for row in np.split(resize(p, self.card), self.across) for cut in columns(row, step)]
+            )
+            for p in pictures
+        ]
+        return np.stack(found).reshape(len(pictures), self.across, self.across, 2)
+
+
+def columns(row, step):
+    return [row[:, start : start + step] for start in range(0, row.shape[1], step)]
+
+
+def patchy(**card):
+    encoder = Patchy()
+    encoder.card = Patchy.card.model_copy(update={"interpolation": "box"} | card)
+    return encoder
+
+
+SQUASH = {"resize": "squash", "crop": "none"}
+MIDDLE = {"resize": "shortest", "crop": "center"}
+PADDED = {"resize": "longest", "crop": "center_round"}
+
+
+@pytest.mark.parametrize("how", [SQUASH, MIDDLE, PADDED])
+@pytest.mark.parametrize(("height", "width"), [(200, 200), (150, 260), (260, 150)])
+def test_patches_are_laid_back_on_the_picture(how, height, width):
+    for y, x in ((height // 2 - 40, width // 2 + 30), (height // 2 + 35, width // 2 - 20)):
+        where = patch_map(planted(height, width, y, x), patchy(**how), RED, 0)
+        step = max(where.side)
+        assert np.hypot(where.peak[0] - x, where.peak[1] - y) < step
+        assert where.values.shape == (len(where.centres_y), len(where.centres_x))
+        assert where.views == 1
+        left, top, right, bottom = where.extent
+        assert 0 <= left < where.centres_x[0]
+        assert where.centres_x[-1] < right <= width
+        assert 0 <= top < where.centres_y[0]
+        assert where.centres_y[-1] < bottom <= height
+
+
+def test_what_is_cropped_is_not_mapped_and_is_drawn_black():
+    picture = planted(100, 300, 50, 150)
+    picture[40:60, 10:40, 0] = 255  # redder, and outside of what the encoder reads
+    where = patch_map(picture, patchy(**MIDDLE), RED, 0)
+    assert where.extent == (100, 0, 200, 100)
+    assert abs(where.peak[0] - 150) < 13
+    drawn = np.asarray(draw_where(picture, where))
+    assert drawn[:, :95].max() == drawn[:, 205:].max() == 0
+    assert drawn[45:55, 145:155].max() > 100
+
+
+def test_padding_is_no_place_of_the_picture():
+    where = patch_map(planted(30, 240, 15, 200), patchy(**PADDED), RED, 0)
+    assert where.extent == (0, 0, 240, 30)
+    assert len(where.centres_x) == 8
+    assert len(where.centres_y) == 2  # of eight rows six see padding alone
+    assert where.centres_y.tolist() == [7.5, 22.5]
+    assert abs(where.peak[0] - 200) < 16
+
+
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [((1, 64, 2), "patches of shape"), ((2, 8, 8, 2), "patches of shape"), ((1, 8, 8, 3), "card says")],
+)
+def test_patches_that_break_the_contract_are_refused(shape, says):
+    class Broken(Patchy):
+        def encode_patches(self, _pictures):
+            return np.full(shape, shape[-1] ** -0.5, np.float32)
+
+    with pytest.raises(EncoderError, match=says):
+        patch_map(planted(), Broken(), RED, 0)
+
+
 def scene(seed):
     """Nine cells in a square of tiles: the one asked for is not in the middle, all others are of other classes."""
     rng = np.random.default_rng(seed)
@@ -159,6 +242,53 @@ def test_the_map_of_a_picture_of_a_run(run, pictures):
     assert drawn.size == (144, 144)
     _, where = map_picture(seen, found, pictures / "cell-01.png", window=72)
     assert where.views == window_views((144, 144, 3), 72)
+
+
+class WithPatches:
+    """The encoder of the run, which tells of a grid of crops what is in them."""
+
+    def __init__(self):
+        self.inner = load_encoder("mini")
+        self.card = self.inner.card
+        self.read = 0
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def encode_images(self, pictures):
+        self.read += len(pictures)
+        return self.inner.encode_images(pictures)
+
+    def encode_patches(self, pictures):
+        crops = [cut for p in pictures for row in np.split(resize(p, self.card), 4) for cut in columns(row, 32)]
+        crops = [np.ascontiguousarray(crop) for crop in crops]
+        return self.inner.encode_images(crops).reshape(len(pictures), 4, 4, -1)
+
+
+def test_patches_are_the_default_where_there_are_some(run, pictures):
+    seen, told, encoder = look(run), [], WithPatches()
+    found = explain_picture(seen, "cell-01.png", top=0)
+    given = {"encoder": encoder, "announce": lambda *cost: told.append(cost)}
+    file = pictures / "cell-01.png"
+    assert map_picture(seen, found, file, **given)[1].how == "patches"
+    assert told == []  # one reading is nothing to announce
+    assert encoder.read == 0
+    assert map_picture(seen, found, file, how="hiding", **given)[1].how == "hiding"
+    assert map_picture(seen, found, file, window=72, **given)[1].how == "windows"
+    assert [views for views, _ in told] == [occlusion_views(8), window_views((144, 144, 3), 72)]
+    assert map_picture(seen, found, file)[1].how == "hiding"
+
+
+def test_what_does_not_go_together_is_refused(run, pictures):
+    seen = look(run)
+    found = explain_picture(seen, "cell-01.png", top=0)
+    for how, window, says in (
+        ("patches", None, "gives no features"),
+        ("windows", None, "size"),
+        ("hiding", 72, "size"),
+    ):
+        with pytest.raises(InputError, match=says):
+            map_picture(seen, found, pictures / "cell-01.png", how=how, window=window)
 
 
 def test_the_map_of_another_picture_is_refused(run, pictures):

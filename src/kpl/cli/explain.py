@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +19,17 @@ from kpl.errors import InputError
 if TYPE_CHECKING:
     from kpl.report import Explained, SentenceSaid
 
-__all__ = ["explain"]
+__all__ = ["announce", "explain"]
 
 _SHOWN = 3  # sentences on each side
+
+
+class How(StrEnum):
+    """By what a map is made."""
+
+    patches = "patches"
+    hiding = "hiding"
+    windows = "windows"
 
 
 def explain(
@@ -32,10 +42,13 @@ def explain(
         Path | None, typer.Option("--map", help="Also draw where in the picture the class is seen: a .png to write.")
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="With --map: the file of that picture.")] = None,
-    window: Annotated[
-        int | None,
-        typer.Option(min=8, help="With --map: slide a window of this many pixels, in the place of hiding parts."),
+    how: Annotated[
+        How | None,
+        typer.Option(
+            help="With --map: by what. Patches are the default of an encoder that has them, hiding of others."
+        ),
     ] = None,
+    window: Annotated[int | None, typer.Option(min=8, help="With --map: slide a window of this many pixels.")] = None,
 ) -> None:
     """Explain what a run says of one picture: the sentences, what learning without them does, its neighbours.
 
@@ -51,8 +64,8 @@ def explain(
 
     if (where is None) != (picture is None):
         raise InputError("a map needs both: --map, the file to write, and --picture, the file of that picture")
-    if window is not None and where is None:
-        raise InputError("--window goes with --map: give --map and --picture too")
+    if where is None and (window is not None or how is not None):
+        raise InputError("--window and --how go with --map: give --map and --picture too")
     seen = look(run)
     with stages() as progress:
         found = explain_picture(seen, image, top=top, progress=progress)
@@ -64,17 +77,29 @@ def explain(
 
     if where.suffix.lower() != ".png":
         raise InputError(f"--map writes a .png, not {where.suffix!r}: choose another name")
-    drawn, seen_where = map_picture(seen, found, picture, window=window, announce=_announce)
+    with stages() as progress:
+        drawn, seen_where = map_picture(
+            seen,
+            found,
+            picture,
+            how=None if how is None else how.value,
+            window=window,
+            announce=announce,
+            progress=partial(progress, "views"),
+        )
     buffer = io.BytesIO()
     drawn.save(buffer, format="PNG")
     write_atomically(where, buffer.getvalue())
     x, y = seen_where.peak
-    typer.echo(f"Map of {found.label}: {where}; loudest around pixel {x:.0f}, {y:.0f} from the top left.")
+    typer.echo(
+        f"Map of {found.label} by {seen_where.how}: {where}; loudest around pixel {x:.0f}, {y:.0f} from the top left."
+    )
     typer.echo("It shows what the text of the class responds to, not what KPL learnt from the pictures.")
 
 
-def _announce(views: int, seconds: float) -> None:
-    typer.echo(f"The encoder reads {views} views of the picture for the map: about {seconds:.0f} s", err=True)
+def announce(views: int, seconds: float) -> None:
+    """Tell what maps will cost."""
+    typer.echo(f"The encoder reads {views} views for what is mapped: about {seconds:.0f} s", err=True)
 
 
 def _print(found: Explained) -> None:

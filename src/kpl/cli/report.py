@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kpl.cli.explain import announce
 from kpl.cli.progress import stages
 
 __all__ = ["report"]
@@ -21,7 +22,13 @@ def report(
         str | None, typer.Option(help="Columns of the labels whose values are scored apart: site,scanner.")
     ] = None,
     pictures: Annotated[
-        Path | None, typer.Option(help="Where the pictures are now, if the run was given features only.")
+        Path | None, typer.Option(help="Where the pictures are: for --maps, or if the run was given features only.")
+    ] = None,
+    maps: Annotated[
+        int, typer.Option(min=0, help="Also draw where the class is seen, for so many of the least sure pictures.")
+    ] = 0,
+    window: Annotated[
+        int | None, typer.Option(min=8, help="With --maps: slide a window of this many pixels over each picture.")
     ] = None,
     ignore_unknown: Annotated[
         bool, typer.Option("--ignore-unknown", help="Leave out images whose label is no class of the knowledge.")
@@ -38,6 +45,8 @@ def report(
       kpl report run/ --labels labels.csv --by site
 
       kpl report run/ --pictures SCANS/
+
+      kpl report run/ --pictures SCANS/ --maps 12
     """
     from kpl.report import write_report
 
@@ -47,6 +56,9 @@ def report(
             labels=labels,
             by=[name.strip() for name in (by or "").split(",") if name.strip()],
             pictures=pictures,
+            maps=maps,
+            window=window,
+            announce=announce,
             ignore_unknown=ignore_unknown,
             progress=progress,
         )

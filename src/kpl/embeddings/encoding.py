@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings.text_cache import TextCache
-from kpl.encoders.protocol import Encoder
+from kpl.encoders.protocol import Encoder, PatchEncoder
 from kpl.errors import EncoderError, InputError
 
-__all__ = ["EmbedSettings", "embed_texts", "encode_pictures", "encoder_identity"]
+__all__ = ["EmbedSettings", "embed_texts", "encode_patches", "encode_pictures", "encoder_identity"]
 
 _SHAPING_FIELDS = {"name", "files", "dim", "padding", "image_size", "resize", "resize_to", "crop", "fill"} | {
     "interpolation",
@@ -68,6 +68,28 @@ def encode_pictures(pictures: Sequence[NDArray[np.uint8]], encoder: Encoder) -> 
         EncoderError: the encoder broke its contract.
     """
     return _checked(encoder.encode_images(pictures), len(pictures), encoder)
+
+
+def encode_patches(picture: NDArray[np.uint8], encoder: PatchEncoder) -> NDArray[np.float32]:
+    """Encode the patches of one picture and check the result.
+
+    Args:
+        picture: (height, width, 3) of 0..255.
+        encoder: gives (1, rows, columns, d) unit rows.
+
+    Returns:
+        (rows, columns, d) float32 unit rows.
+
+    Raises:
+        EncoderError: the encoder broke its contract.
+    """
+    found = encoder.encode_patches([picture])
+    if found.ndim != 4 or len(found) != 1 or 0 in found.shape:
+        raise EncoderError(
+            f"encoder {encoder.card.name!r} gave patches of shape {found.shape}, not (1, rows, columns, dimensions)"
+        )
+    rows, columns, dim = found.shape[1:]
+    return _checked(found.reshape(-1, dim), rows * columns, encoder).reshape(rows, columns, dim)
 
 
 def embed_texts(

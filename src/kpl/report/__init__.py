@@ -1,14 +1,16 @@
 """What came out, to look at: the report of a run as one HTML file, the evidence for one picture, and where in it."""
 
 from kpl.report.explaining import Explained, SentenceSaid, Without, explain_picture
-from kpl.report.mapping import map_picture
+from kpl.report.mapping import SmallMap, map_picture, map_rows
 from kpl.report.seen import Seen, look
 from kpl.report.where import (
+    How,
     Where,
     class_margin,
     draw_where,
     occlusion_map,
     occlusion_views,
+    patch_map,
     window_map,
     window_views,
 )
@@ -17,8 +19,10 @@ from kpl.report.writing import REPORT_FILE, write_report
 __all__ = [
     "REPORT_FILE",
     "Explained",
+    "How",
     "Seen",
     "SentenceSaid",
+    "SmallMap",
     "Where",
     "Without",
     "class_margin",
@@ -26,8 +30,10 @@ __all__ = [
     "explain_picture",
     "look",
     "map_picture",
+    "map_rows",
     "occlusion_map",
     "occlusion_views",
+    "patch_map",
     "window_map",
     "window_views",
     "write_report",

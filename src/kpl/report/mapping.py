@@ -1,34 +1,57 @@
-"""The map of one picture of a run: its file, the run's encoder, and the class that it went to."""
+"""The maps of pictures of a run: their files, the run's encoder, and the classes that they went to."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from kpl.embeddings import encoder_identity
 from kpl.embeddings.encoding import encode_pictures
-from kpl.encoders import Encoder, load_encoder
-from kpl.errors import EncoderError, InputError
-from kpl.images import decode, read_picture_bytes
+from kpl.encoders import Encoder, PatchEncoder, load_encoder
+from kpl.errors import EncoderError, InputError, PictureError
+from kpl.images import decode, find_pictures, read_picture_bytes
 from kpl.report.explaining import Explained
 from kpl.report.seen import Seen
 from kpl.report.where import (
+    How,
     Where,
     draw_where,
     occlusion_map,
     occlusion_views,
+    patch_map,
     window_map,
     window_views,
 )
 
-__all__ = ["map_picture"]
+__all__ = ["SmallMap", "map_picture", "map_rows"]
 
 _GRID = 8
 _TIMED = 4
+_SMALL_SIDE = 224
+_QUALITY = 62
+
+Announce = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class SmallMap:
+    """A map as the report shows it.
+
+    Attributes:
+        data: WebP of at most 224 pixels.
+        how: by what it was made.
+    """
+
+    data: bytes
+    how: How
 
 
 def map_picture(
@@ -36,9 +59,11 @@ def map_picture(
     explained: Explained,
     picture: str | Path,
     *,
+    how: How | None = None,
     window: int | None = None,
     encoder: Encoder | None = None,
-    announce: Callable[[int, float], None] | None = None,
+    announce: Announce | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Image.Image, Where]:
     """Map where a picture shows the class it went to, by what the text says of the class.
 
@@ -46,38 +71,153 @@ def map_picture(
         seen: the run.
         explained: the picture's evidence.
         picture: the file of that picture.
-        window: slide a window of this many pixels, in the place of hiding parts.
+        how: by what; None takes windows if their size is given, else patches if the encoder has them, else hiding.
+        window: side of the windows in pixels.
         encoder: the run's; None loads it by its name.
-        announce: told the number of views and the seconds they will take, before they are read.
+        announce: told the number of views and the seconds they will take, before they are read; not for a single view.
+        progress: called with (views read, views in all).
 
     Returns:
         The picture under its map, and the map.
 
     Raises:
-        InputError: the file is not the picture that was classified, or the window does not fit it.
+        InputError: the file is not the picture that was classified, the encoder has no patches, or the window is
+            missing, not asked for, or does not fit the picture.
         PictureError, EncoderError: the file cannot be read, the encoder is not at hand or another one.
     """
-    data = read_picture_bytes(Path(picture))
-    known = next(kept.sha256 for kept in seen.run.features.pictures() if kept.id == explained.image)
-    if hashlib.sha256(data).hexdigest() != known:
-        raise InputError(
-            f"{str(picture)!r} is not the file that was classified as {explained.image!r}: its bytes differ"
-        )
+    pixels = _pixels(Path(picture), explained.image, _hashes(seen)[explained.image])
+    coder = _run_encoder(seen, encoder)
+    chosen = _chosen(coder, how, window)
+    if announce:
+        _announce(coder, pixels, _views(chosen, pixels, window), announce)
+    where = _map(chosen, pixels, coder, seen, explained.class_index, window, progress)
+    return draw_where(pixels, where), where
+
+
+def map_rows(
+    seen: Seen,
+    rows: Sequence[int],
+    pictures: str | Path,
+    count: int,
+    *,
+    window: int | None = None,
+    encoder: Encoder | None = None,
+    announce: Announce | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[int, SmallMap]:
+    """Map the least sure of some pictures of a run, each for the class that it went to.
+
+    Args:
+        seen: the run.
+        rows: of the pictures to choose from.
+        pictures: the folder of the pictures; one counts only if its bytes are those that were classified.
+        count: how many to map.
+        window, encoder, announce: as in `map_picture`; told of all views together.
+        progress: called with (maps drawn, maps in all).
+
+    Returns:
+        The maps by row; fewer than asked for where files are missing or changed.
+
+    Raises:
+        InputError: `count` is below 1, no picture of them is in the folder, or the window does not fit one.
+        EncoderError: the encoder is not at hand or another one.
+    """
+    if count < 1:
+        raise InputError(f"maps, the number of pictures to map, must be at least 1, got {count}")
+    files, hashes = {record.id: record.path for record in find_pictures(pictures).pictures}, _hashes(seen)
+    coder = _run_encoder(seen, encoder)
+    chosen = _chosen(coder, None, window)
+    found: list[int] = []
+    views, first = 0, np.empty((0, 0, 3), np.uint8)
+    for row in sorted(rows, key=lambda row: (seen.confidence[row], row)):
+        image = seen.ids[row]
+        if image not in files or len(found) == count:
+            continue
+        try:
+            pixels = _pixels(files[image], image, hashes[image])
+        except (PictureError, InputError):
+            continue
+        first = pixels if not found else first
+        found.append(row)
+        views += _views(chosen, pixels, window)
+    if not found:
+        raise InputError(f"none of the pictures that the report shows is in {str(pictures)!r} as it was classified")
+    if announce:
+        _announce(coder, first, views, announce)
+    made = {}
+    for row in found:
+        pixels = _pixels(files[seen.ids[row]], seen.ids[row], hashes[seen.ids[row]])
+        drawn = draw_where(pixels, _map(chosen, pixels, coder, seen, int(seen.winners[row]), window, None))
+        made[row] = SmallMap(_small(drawn), chosen)
+        if progress:
+            progress(len(made), len(found))
+    return made
+
+
+def _hashes(seen: Seen) -> dict[str, str | None]:
+    return {kept.id: kept.sha256 for kept in seen.run.features.pictures()}
+
+
+def _pixels(path: Path, image: str, sha256: str | None) -> NDArray[np.uint8]:
+    data = read_picture_bytes(path)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise InputError(f"{str(path)!r} is not the file that was classified as {image!r}: its bytes differ")
+    return decode(data)
+
+
+def _run_encoder(seen: Seen, encoder: Encoder | None) -> Encoder:
     coder = encoder or load_encoder(seen.run.summary["encoder"]["name"])
     if encoder_identity(coder) != seen.run.summary["plan"]["encoder"]:
         raise EncoderError(
             f"the run used {seen.run.summary['plan']['encoder']}, and here is {encoder_identity(coder)}: bring that one"
         )
-    pixels = decode(data)
-    views = occlusion_views(_GRID) if window is None else window_views(pixels.shape, window)
-    if announce:
-        began = time.perf_counter()
-        encode_pictures([pixels] * _TIMED, coder)
-        announce(views, (time.perf_counter() - began) / _TIMED * views)
-    proxies, own = seen.text_proxies, explained.class_index
-    where = (
-        occlusion_map(pixels, coder, proxies, own, grid=_GRID)
-        if window is None
-        else window_map(pixels, coder, proxies, own, window=window)
-    )
-    return draw_where(pixels, where), where
+    return coder
+
+
+def _chosen(encoder: Encoder, how: How | None, window: int | None) -> How:
+    patches = isinstance(encoder, PatchEncoder)
+    chosen = how or ("windows" if window is not None else "patches" if patches else "hiding")
+    if (chosen == "windows") != (window is not None):
+        raise InputError("a map by windows needs their size, and no other map has one: give both, or neither")
+    if chosen == "patches" and not patches:
+        raise InputError(f"encoder {encoder.card.name!r} gives no features of patches: hide parts, or slide windows")
+    return chosen
+
+
+def _views(how: How, pixels: NDArray[np.uint8], window: int | None) -> int:
+    if how == "windows" and window is not None:
+        return window_views(pixels.shape, window)
+    return 1 if how == "patches" else occlusion_views(_GRID)
+
+
+def _announce(encoder: Encoder, pixels: NDArray[np.uint8], views: int, announce: Announce) -> None:
+    if views == 1:
+        return
+    timed = min(_TIMED, views)
+    began = time.perf_counter()
+    encode_pictures([pixels] * timed, encoder)
+    announce(views, (time.perf_counter() - began) / timed * views)
+
+
+def _map(
+    how: How,
+    pixels: NDArray[np.uint8],
+    encoder: Encoder,
+    seen: Seen,
+    class_index: int,
+    window: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> Where:
+    proxies = seen.text_proxies
+    if how == "patches" and isinstance(encoder, PatchEncoder):
+        return patch_map(pixels, encoder, proxies, class_index)
+    if window is not None:
+        return window_map(pixels, encoder, proxies, class_index, window=window, progress=progress)
+    return occlusion_map(pixels, encoder, proxies, class_index, grid=_GRID, progress=progress)
+
+
+def _small(drawn: Image.Image) -> bytes:
+    drawn.thumbnail((_SMALL_SIDE, _SMALL_SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    drawn.save(buffer, format="WEBP", quality=_QUALITY, method=4)
+    return buffer.getvalue()

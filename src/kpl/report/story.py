@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import csv
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from markupsafe import Markup
 
 from kpl.methods import METHODS
 from kpl.report.charts import MARKED, histogram, marker, plane_map
+from kpl.report.mapping import SmallMap
 from kpl.report.scores import Scored
 from kpl.report.seen import Seen
 from kpl.runs.thumbnails import overruled_rows, shown_rows
 
-__all__ = ["tell"]
+__all__ = ["rows_told", "tell"]
 
 _WALLS = 40  # classes with a wall; more would be no report but a book
 _POINTS = 2000
@@ -26,17 +28,33 @@ _SIDE = 3  # sentences for, and sentences against
 _SENTENCES = 12
 _LISTED = 200  # set aside, one line each
 _PAIRS = 20
+_HOW = {
+    "patches": "by the encoder's features of its patches",
+    "hiding": "by what hiding each part takes away",
+    "windows": "by what small windows see by themselves",
+}
 
 
-def tell(seen: Seen, scored: Scored | None) -> dict[str, Any]:
-    """Gather all that the template shows."""
+def rows_told(seen: Seen) -> list[int]:
+    """List the pictures that the report shows."""
+    walls = shown_rows(seen.winners, seen.confidence, seen.n_classes)
+    overruled = overruled_rows(seen.winners, seen.text_winners, seen.confidence)
+    return sorted({row for c in _order(seen)[:_WALLS] for row in walls[c].tolist()} | set(overruled))
+
+
+def _order(seen: Seen) -> list[int]:
+    """Classes, those with most pictures first."""
+    return [int(c) for c in np.argsort([-len(rows) for rows in _members(seen)], kind="stable")]
+
+
+def tell(seen: Seen, scored: Scored | None, maps: Mapping[int, SmallMap] = MappingProxyType({})) -> dict[str, Any]:
+    """Gather all that the template shows; maps of pictures by their row."""
     effects = _Effects(seen)
     walls = shown_rows(seen.winners, seen.confidence, seen.n_classes)
-    order = np.argsort([-len(rows) for rows in _members(seen)], kind="stable").tolist()
+    order, wanted = _order(seen), rows_told(seen)
     overruled = overruled_rows(seen.winners, seen.text_winners, seen.confidence)
-    wanted = {row for c in order[:_WALLS] for row in walls[c].tolist()} | set(overruled)
     effects.read({seen.ids[row] for row in wanted})
-    tile = _Tiles(seen, scored, effects)
+    tile = _Tiles(seen, scored, effects, maps)
     return {
         "what": _what(seen),
         "shares": _shares(seen),
@@ -166,17 +184,18 @@ class _Effects:
 class _Tiles:
     """One picture with its evidence."""
 
-    def __init__(self, seen: Seen, scored: Scored | None, effects: _Effects) -> None:
-        self.seen, self.scored, self.effects = seen, scored, effects
+    def __init__(self, seen: Seen, scored: Scored | None, effects: _Effects, maps: Mapping[int, SmallMap]) -> None:
+        self.seen, self.scored, self.effects, self.maps = seen, scored, effects, maps
 
     def __call__(self, row: int) -> dict[str, Any]:
         seen = self.seen
         winner, runner = int(seen.winners[row]), int(seen.runners[row])
         truth = int(self.scored.truth[row]) if self.scored else -1
-        data = seen.thumbnails.get(row)
+        data, where = seen.thumbnails.get(row), self.maps.get(row)
         return {
             "id": seen.ids[row],
-            "picture": None if data is None else "data:image/webp;base64," + base64.b64encode(data).decode("ascii"),
+            "picture": None if data is None else _inline(data),
+            "where": None if where is None else {"picture": _inline(where.data), "how": _HOW[where.how]},
             "label": seen.names[winner],
             "runner_up": seen.names[runner],
             "confidence": float(seen.confidence[row]),
@@ -211,6 +230,10 @@ class _Tiles:
                 }
             )
         return lines
+
+
+def _inline(webp: bytes) -> str:
+    return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")
 
 
 def _pairs(seen: Seen) -> list[tuple[str, str, int]]:

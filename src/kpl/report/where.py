@@ -1,24 +1,40 @@
-"""Where in a picture a class is seen: what hiding a part takes away, or what a small window sees by itself.
+"""Where in a picture a class is seen: by the patches of a vision transformer, by hiding parts, or by small windows.
 
-Both ask the encoder again and again, and both show what the *text* of a class responds to, against the text of the
-others, not what a method learnt from the images. Occlusion: Zeiler and Fergus, ECCV 2014.
+All show what the *text* of a class responds to, against the text of the others, not what a method learnt from the
+images. Patches cost one reading of the picture; occlusion (Zeiler and Fergus, ECCV 2014) and windows ask the encoder
+again and again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kpl.embeddings.encoding import encode_pictures
-from kpl.encoders import Encoder
+from kpl.embeddings.encoding import encode_patches, encode_pictures
+from kpl.encoders import Encoder, PatchEncoder
+from kpl.encoders.preprocess import read_box
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats
 
-__all__ = ["Where", "class_margin", "draw_where", "occlusion_map", "occlusion_views", "window_map", "window_views"]
+__all__ = [
+    "How",
+    "Where",
+    "class_margin",
+    "draw_where",
+    "occlusion_map",
+    "occlusion_views",
+    "patch_map",
+    "window_map",
+    "window_views",
+]
+
+How = Literal["patches", "hiding", "windows"]
+"""By what a map is made."""
 
 _BATCH = 8
 _SHOWN_SIDE = 640
@@ -32,6 +48,8 @@ class Where:
         values: (rows, columns); the larger, the more.
         centres_y, centres_x: pixels of the places' centres, (rows,) and (columns,).
         side: pixels of a place, (height, width).
+        extent: (left, top, right, bottom) in pixels, the part of the picture that was read.
+        how: by what it was made.
         views: pictures that the encoder read for it.
     """
 
@@ -39,6 +57,8 @@ class Where:
     centres_y: Floats
     centres_x: Floats
     side: tuple[float, float]
+    extent: tuple[float, float, float, float]
+    how: How
     views: int
 
     @property
@@ -63,6 +83,36 @@ def class_margin(features: Floats, text_proxies: Floats, class_index: int) -> Fl
     cosines = features @ text_proxies.T
     others = np.delete(cosines, class_index, axis=1)
     return np.asarray(cosines[:, class_index] - (others.max(axis=1) if others.size else 0.0))
+
+
+def patch_map(picture: NDArray[np.uint8], encoder: PatchEncoder, text_proxies: Floats, class_index: int) -> Where:
+    """See the class's margin in each patch of a vision transformer; the encoder reads the picture once.
+
+    Args:
+        picture: (height, width, 3) of 0..255.
+        encoder: gives features of patches.
+        text_proxies, class_index: see `class_margin`.
+
+    Returns:
+        The map; of a picture that the encoder crops only the middle, of one that it pads no patch of padding alone.
+    """
+    height, width = picture.shape[:2]
+    features = encode_patches(picture, encoder).astype(np.float64)
+    rows, columns, dim = features.shape
+    values = class_margin(features.reshape(-1, dim), text_proxies, class_index).reshape(rows, columns)
+    left, top, right, bottom = read_box((width, height), encoder.card)
+    own_rows, centres_y = _inside(top, bottom, rows, height)
+    own_columns, centres_x = _inside(left, right, columns, width)
+    extent = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
+    side = ((bottom - top) / rows, (right - left) / columns)
+    return Where(values[np.ix_(own_rows, own_columns)], centres_y, centres_x, side, extent, "patches", 1)
+
+
+def _inside(first: float, last: float, count: int, size: int) -> tuple[NDArray[np.intp], Floats]:
+    """Which places between two ends lie in 0..size, at least in part, and the centres of those parts."""
+    ends = np.clip(np.linspace(first, last, count + 1), 0, size)
+    own = np.flatnonzero(np.diff(ends) > 0)
+    return own, (ends[own] + ends[own + 1]) / 2
 
 
 def occlusion_views(grid: int) -> int:
@@ -106,7 +156,8 @@ def occlusion_map(
             views.append(view)
     seen = _margins(views, encoder, text_proxies, class_index, progress)
     side = (2 * height / grid, 2 * width / grid)
-    return Where((seen[0] - seen[1:]).reshape(grid, grid), rows, columns, side, len(views))
+    gone = (seen[0] - seen[1:]).reshape(grid, grid)
+    return Where(gone, rows, columns, side, (0.0, 0.0, float(width), float(height)), "hiding", len(views))
 
 
 def _span(centre: float, half: float, size: int) -> slice:
@@ -152,8 +203,9 @@ def window_map(
     rows, columns = _starts(height, window, overlap), _starts(width, window, overlap)
     views = [np.ascontiguousarray(picture[y : y + window, x : x + window]) for y in rows for x in columns]
     seen = _margins(views, encoder, text_proxies, class_index, progress).reshape(len(rows), len(columns))
-    middle = window / 2
-    return Where(seen, np.array(rows) + middle, np.array(columns) + middle, (window, window), len(views))
+    centres_y, centres_x = np.array(rows) + window / 2, np.array(columns) + window / 2
+    extent = (0.0, 0.0, float(width), float(height))
+    return Where(seen, centres_y, centres_x, (window, window), extent, "windows", len(views))
 
 
 def _starts(size: int, window: int, overlap: int) -> list[int]:
@@ -179,7 +231,7 @@ def _margins(
 def draw_where(picture: NDArray[np.uint8], where: Where) -> Image.Image:
     """Lay a map over its picture: what speaks for the class stays bright, the rest darkens; the peak is ringed.
 
-    Brightness tells it, not colour, so that it can be read by everyone and on paper.
+    Brightness tells it, not colour, so that it can be read by everyone and on paper. What was not read is black.
     """
     height, width = picture.shape[:2]
     low, high = float(where.values.min()), float(where.values.max())
@@ -192,6 +244,9 @@ def draw_where(picture: NDArray[np.uint8], where: Where) -> Image.Image:
     top = shares[np.ix_(y0, x0)] * (1 - fx) + shares[np.ix_(y0, x1)] * fx
     bottom = shares[np.ix_(y1, x0)] * (1 - fx) + shares[np.ix_(y1, x1)] * fx
     light = 0.25 + 0.75 * (top * (1 - fy) + bottom * fy)
+    left, top, right, bottom = where.extent
+    middle_x, middle_y = np.arange(width) + 0.5, np.arange(height) + 0.5
+    light *= (left <= middle_x) & (middle_x <= right) & ((top <= middle_y) & (middle_y <= bottom))[:, None]
     drawn = (picture * light[..., None]).round().astype(np.uint8)
     x, y = where.peak
     distance = np.hypot(np.arange(width)[None, :] - x, np.arange(height)[:, None] - y)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kpl.embeddings import write_atomically
-from kpl.errors import OutputError
+from kpl.encoders import Encoder
+from kpl.errors import InputError, OutputError
+from kpl.report.mapping import map_rows
 from kpl.report.scores import score
 from kpl.report.seen import look
-from kpl.report.story import tell
+from kpl.report.story import rows_told, tell
 from kpl.runs import EVALUATED
 
 __all__ = ["REPORT_FILE", "write_report"]
@@ -25,9 +28,13 @@ def write_report(
     labels: str | Path | None = None,
     by: Sequence[str] = (),
     pictures: str | Path | None = None,
+    maps: int = 0,
+    window: int | None = None,
+    encoder: Encoder | None = None,
     methods: Sequence[str] = EVALUATED,
     replicates: int = 2000,
     ignore_unknown: bool = False,
+    announce: Callable[[int, float], None] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Path:
     """Write `report.html` into a run folder, in the place of an earlier one.
@@ -38,19 +45,28 @@ def write_report(
         run: a run folder of `kpl classify`.
         labels: what to score against, as in `evaluate`; without it the report says nothing of right and wrong.
         by: columns of the labels whose values are scored apart.
-        pictures: where the pictures are now, if the run kept no thumbnails.
-        methods, replicates, ignore_unknown, progress: of the scoring, as in `evaluate`.
+        pictures: where the pictures are now, if the run kept no thumbnails, or for maps.
+        maps: for so many of the pictures shown, the least sure, also draw where in the picture the class is seen.
+        window, encoder, announce: of the maps, as in `map_picture`.
+        methods, replicates, ignore_unknown: of the scoring, as in `evaluate`.
+        progress: told the stage, how much of it is done, and how much there is.
 
     Returns:
         The file.
 
     Raises:
         FeaturesError: it is no finished run, or a damaged or a multi-label one.
+        InputError: maps are asked for without the pictures.
+        EncoderError: the maps need the run's encoder, and it is not at hand.
         LabelsError: the labels cannot be used.
         OutputError: the file cannot be written.
     """
+    if maps and pictures is None:
+        raise InputError(f"{maps} maps need the pictures themselves: say where they are, with --pictures")
+    if window is not None and not maps:
+        raise InputError("windows are for maps: say how many maps to draw, with --maps")
     seen = look(run, pictures=pictures)
-    scored = None
+    scored, drawn = None, {}
     if labels is not None:
         scored = score(
             seen,
@@ -61,6 +77,11 @@ def write_report(
             ignore_unknown=ignore_unknown,
             progress=progress,
         )
+    if maps and pictures is not None:
+        tell_maps = None if progress is None else partial(progress, "maps")
+        drawn = map_rows(
+            seen, rows_told(seen), pictures, maps, window=window, encoder=encoder, announce=announce, progress=tell_maps
+        )
     rooms = Environment(
         loader=PackageLoader("kpl.report"),
         autoescape=True,
@@ -68,7 +89,7 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = rooms.get_template("report.html").render(tell(seen, scored))
+    page = rooms.get_template("report.html").render(tell(seen, scored, drawn))
     target = seen.run.path / REPORT_FILE
     try:
         write_atomically(target, page.encode("utf-8", errors="replace"))
