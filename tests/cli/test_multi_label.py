@@ -54,6 +54,9 @@ def test_each_class_is_decided_by_itself(kpl, features, knowledge, tmp_path):
     assert summary["classes"]["platelet"] == sum("platelet" in row["labels"] for row in found)
     assert f"{len(keys)} of {len(keys)} classes" in summary["warnings"][-1]
     assert "do not state their absence" in summary["warnings"][-1]
+    log = json.loads((tmp_path / "run" / "log.json").read_text())
+    assert log["command"][1] == "classify"
+    assert set(log["seconds"]) == {"embed", "all"}
 
 
 @pytest.mark.parametrize("shape", ["joined", "columns"])
@@ -85,6 +88,21 @@ def test_a_multi_label_run_is_scored(kpl, several, tmp_path, shape):
     assert 0 <= found["presence"]["accuracy"] <= 1
 
 
+def test_the_values_of_a_column_are_scored_apart(kpl, several, tmp_path):
+    names = [row["image"] for row in rows(several)]
+    lines = ["image,label,site", *(f"{name},{name.split('/')[0]},{'AB'[at % 2]}" for at, name in enumerate(names))]
+    (tmp_path / "l.csv").write_text("\n".join(lines))
+    asked = ("--labels", "l.csv", "--json", "s.json", "--replicates", 20, "--by", "site")
+    assert "By site, mean over classes" in kpl("evaluate", several, *asked).plain
+    inside = json.loads((tmp_path / "s.json").read_text())["presence"]["subgroups"]["site"]
+    assert {value: own["n"] for value, own in inside.items()} == {"A": 6, "B": 6}
+    lines = [line for line in lines if not line.endswith("B")]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    kpl("evaluate", several, "--labels", "a.csv", "--json", "a.json", "--replicates", 20)
+    alone = json.loads((tmp_path / "a.json").read_text())["presence"]
+    assert alone == inside["A"], "a value's scores are those of its pictures alone"
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
@@ -93,12 +111,14 @@ def test_a_multi_label_run_is_scored(kpl, several, tmp_path, shape):
         ("image,platelet\nX,1\nX,0\n", "is labelled twice"),
         ("image,platelet\nX\n", "line 2: not the 2 cells"),
         ("image,size\nX,1\n", "no header with image and label"),
+        ("image;platelet;site\nX;1;\n", "has no column 'scanner': it has image, platelet, site"),
         ("image,platelet\nnowhere.png,1\n", "none of the 1 lines"),
     ],
 )
 def test_wrong_labels_are_said_in_a_line(quick, several, tmp_path, text, part):
     (tmp_path / "l.csv").write_text(text.replace("X", rows(several)[0]["image"]))
-    assert part in quick("evaluate", several, "--labels", "l.csv").error
+    by = ("--by", "scanner") if "scanner" in part else ()
+    assert part in quick("evaluate", several, "--labels", "l.csv", *by).error
 
 
 def test_what_does_not_go_with_several_labels_is_refused(quick, several, features, knowledge, tmp_path):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kpl.errors import FeaturesError, InputError
 from kpl.proxies import presence_probabilities
 from kpl.proxies.arrays import softmax, unit_rows
+from kpl.proxies.presence import presence_shares
 
 
 def rows(rng, *shape):
@@ -30,6 +31,25 @@ def test_it_is_the_geometric_mean_of_two_way_softmaxes(seed, temperature):
             ]
             assert found[i, c] == pytest.approx(np.prod(pairs) ** (1 / len(pairs)), rel=1e-9)
     assert ((found >= 0) & (found <= 1)).all()
+
+
+@settings(deadline=None)
+@given(st.integers(0, 100), st.floats(0.005, 2), st.floats(0.01, 1))
+def test_shares_of_sentences_sum_to_the_margin_above_the_threshold(seed, temperature, threshold):
+    rng = np.random.default_rng(seed)
+    image, present, absent = rows(rng, 1, 4)[0], rows(rng, 5, 4), rows(rng, 5, 4)
+    whole = presence_probabilities(image[None], [present] * 2, [absent] * 2, temperature=temperature)[0, 0]
+    chances, shares = presence_shares(image, (present - absent) / temperature, threshold)
+    assert shares.sum() == pytest.approx(np.log(whole) - np.log(threshold), rel=1e-9, abs=1e-12)
+    assert ((shares > 0) == (chances > threshold)).all()
+    for j in range(5):
+        alone = presence_probabilities(image[None], [present[[j]]] * 2, [absent[[j]]] * 2, temperature=temperature)
+        assert chances[j] == pytest.approx(alone[0, 0], rel=1e-9)
+
+
+def test_a_threshold_of_zero_has_no_distance():
+    with pytest.raises(InputError, match="threshold"):
+        presence_shares(np.ones(2), np.ones((1, 2)), 0.0)
 
 
 def test_classes_do_not_depend_on_each_other_nor_images_on_chunks():

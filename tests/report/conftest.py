@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from kpl.rendered import cell_of_class, draw_cell
-from kpl.runs import classify
+from kpl.runs import PresenceResult, classify, classify_presence
 
 HOSTILE = "\"><img src=x onerror=alert(1)><script>alert('x')<&{{7*7}}"
 CLASSES = {
@@ -66,6 +66,13 @@ def run(pictures: Path, knowledge: Path, tmp_path_factory: pytest.TempPathFactor
     out = tmp_path_factory.mktemp("run") / "run"
     classify(pictures, knowledge=knowledge, out=out, with_evidence=True)
     return out
+
+
+@pytest.fixture(scope="session")
+def several(pictures: Path, knowledge: Path, tmp_path_factory: pytest.TempPathFactory) -> PresenceResult:
+    """A multi-label run of the pictures."""
+    out = tmp_path_factory.mktemp("several") / "run"
+    return classify_presence(pictures, knowledge=knowledge, out=out, thresholds={"platelet": 0.52})
 
 
 @pytest.fixture(scope="session")

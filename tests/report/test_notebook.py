@@ -35,6 +35,16 @@ def test_a_run_of_features_shows_its_classes(run, knowledge, tmp_path):
     assert shown(result).count("img") == 0
 
 
+def test_a_multi_label_run_shows_the_surest_pictures_of_each_class(several):
+    page = shown(several)
+    assert "18 pictures, several labels each, with mini" in page.text
+    assert f"{several.empty} pictures have none of these classes" in page.text
+    shares = [f"{count / 18:.1%}" for count in several.counts.values()]
+    assert all(share in page.text for share in shares), "of all pictures, so that they need not sum to one"
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(images) == sum(min(count, 6) for count in several.counts.values()) > 0
+
+
 def test_an_evaluation_shows_its_table_and_gives_a_figure(run, labels):
     result = evaluate(run, labels=labels, methods=("text", "kpl"), replicates=20)
     page = shown(result)

@@ -24,7 +24,7 @@ ALLOWED = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "footer", "nav", "section", "h1", "h2", "h3"),
     *("p", "a", "ul", "li", "dl", "dt", "dd", "div", "span", "strong", "em", "small", "code", "br", "figure"),
     *("figcaption", "details", "summary", "img", "table", "caption", "thead", "tbody", "tr", "th", "td"),
-    *("svg", "desc", "g", "rect", "circle", "polygon", "polyline", "line", "text"),
+    *("svg", "defs", "image", "use", "desc", "g", "rect", "circle", "polygon", "polyline", "line", "text"),
 }
 
 
@@ -95,7 +95,8 @@ def test_text_from_users_stays_text(run, scored):
         for tag, attributes in page.tags:
             assert not [name for name in attributes if name.startswith("on")]
             assert tag != "img" or (attributes["src"] or "").startswith("data:image/webp;base64,")
-            assert tag != "a" or (attributes["href"] or "").startswith("#")
+            assert tag not in ("a", "use") or (attributes["href"] or "").startswith("#")
+            assert tag != "image" or (attributes["href"] or "").startswith("data:image/webp;base64,")
         assert HOSTILE in page.text, "the names are shown as they are"
         assert "49}}" not in page.text, "no text is a template"
 
@@ -132,15 +133,24 @@ def test_it_can_be_read_without_eyes(run, scored):
             assert tag != "th" or attributes["scope"] in ("row", "col")
             if tag == "svg":
                 assert attributes.get("aria-hidden") == "true" or attributes["aria-label"]
-            if tag == "a":
+            if tag in ("a", "use"):
                 assert (attributes["href"] or "")[1:] in ids
 
 
 def test_every_picture_opens_its_evidence(run):
     page = read(write_report(run))
-    assert page.count("img") >= 18
+    assert page.count("image") == 18
     assert page.text.count("share of the text margin") >= 18
     assert "KPL margin lost without it" in page.text
+
+
+def test_a_picture_is_in_the_file_once_however_often_it_is_seen(run):
+    page = read(write_report(run))
+    data = [a["href"] for tag, a in page.tags if tag == "image"]
+    assert len(set(data)) == len(data) == 18
+    seen = look(run)
+    near = sum(len(seen.nearest(row, c)) for row in range(18) for c in {int(seen.winners[row]), int(seen.runners[row])})
+    assert page.count("use") >= 18 + near, "the neighbours are seen too, not only named"
 
 
 def test_shares_of_the_evidence_sum_to_the_margin(run):
@@ -167,7 +177,7 @@ def test_labels_that_do_not_fit_are_refused_and_the_report_stays(run, tmp_path):
 
 def test_a_run_of_features_says_that_it_has_no_pictures(bare_run):
     page = read(write_report(bare_run))
-    assert page.count("img") == 0
+    assert page.count("image") == page.count("use") == 0
     assert "was given features, not pictures" in page.text
     assert "share of the text margin" in page.text
 
@@ -178,7 +188,9 @@ def test_pictures_can_be_put_in_later_if_they_are_the_same(bare_run, pictures, t
     shutil.copyfile(folder / "cell-01.png", folder / "cell-02.png")
     (folder / "cell-03.png").unlink()
     page = read(write_report(bare_run, pictures=folder))
-    shown = {a["alt"].partition(":")[0] for tag, a in page.tags if tag == "img"}
+    assert page.count("image") == 16
+    told = [a.get("aria-label") or "" for tag, a in page.tags if tag == "svg" and a.get("class") == "picture"]
+    shown = {label.partition(":")[0] for label in told if label}
     assert len(shown) == 16
     assert not shown & {"cell-02.png", "cell-03.png"}
     assert "not there any more" in page.text

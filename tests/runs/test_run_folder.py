@@ -97,7 +97,7 @@ STAGES = {
     "texts": at(classifying, "save_texts"),
     "knowledge": at(classifying, "write_knowledge"),
     "summary": at(classifying, "Plan"),
-    "log": at(classifying, "_write_log"),
+    "log": at(classifying, "write_log"),
     "the last rename": lambda _job, patch, error: moves_fail(patch, error, 1),
 }
 
@@ -153,7 +153,7 @@ def test_full_disk_is_one_line_that_says_what_to_do(job, monkeypatch):
 
 def test_an_interrupted_run_leaves_nothing_of_its_options(job, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(classifying, "_write_log", blow(KeyboardInterrupt()))
+        patch.setattr(classifying, "write_log", blow(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             job.run(with_evidence=True)
     assert (job.partial / "evidence.csv").exists()
@@ -163,7 +163,7 @@ def test_an_interrupted_run_leaves_nothing_of_its_options(job, monkeypatch):
 
 def test_an_interrupted_run_of_other_pictures_is_not_mixed_in(job, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(classifying, "_write_log", blow(KeyboardInterrupt()))
+        patch.setattr(classifying, "write_log", blow(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             job.run()
     others = job.folder / "others"
@@ -177,7 +177,7 @@ def test_an_interrupted_run_of_other_pictures_is_not_mixed_in(job, monkeypatch):
 
 def test_an_interrupted_run_whose_pictures_changed_embeds_those_again(job, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(classifying, "_write_log", blow(KeyboardInterrupt()))
+        patch.setattr(classifying, "write_log", blow(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             job.run()
     draw(job.pictures / "5.png", seed=555)

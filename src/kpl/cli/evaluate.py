@@ -93,9 +93,11 @@ def evaluate(
         check_figure(figure)
     rule = None if at is None else _rule(at)
     if is_multi_label(target):
-        if methods or against or by or ordered or figure or ignore_unknown:
-            raise LabelsError("a multi-label run is scored by itself: give only --labels, --at, --json, --replicates")
-        evaluate_multi_label(target, labels, rule=rule, replicates=replicates, json_out=json_out)
+        if methods or against or ordered or figure or ignore_unknown:
+            raise LabelsError(
+                "a multi-label run is scored by itself: give only --labels, --by, --at, --json, --replicates"
+            )
+        evaluate_multi_label(target, labels, by=_listed(by or ""), rule=rule, replicates=replicates, json_out=json_out)
         return
     chosen = _listed(methods) if methods else list(EVALUATED)
     with stages() as progress:

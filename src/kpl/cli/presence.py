@@ -73,7 +73,13 @@ def classify_multi_label(
 
 
 def evaluate_multi_label(
-    target: Path, labels: Path | None, *, rule: OperatingRule | None, replicates: int, json_out: Path | None
+    target: Path,
+    labels: Path | None,
+    *,
+    by: Sequence[str] = (),
+    rule: OperatingRule | None,
+    replicates: int,
+    json_out: Path | None,
 ) -> None:
     """Run `kpl evaluate` on a multi-label run and print each class and the mean."""
     from kpl.embeddings import write_atomically
@@ -81,7 +87,7 @@ def evaluate_multi_label(
 
     if labels is None:
         raise LabelsError("labels are needed to score a run: give --labels, a CSV")
-    result, notices = evaluate_presence(target, labels=labels, replicates=replicates, rule=rule)
+    result, notices = evaluate_presence(target, labels=labels, by=by, replicates=replicates, rule=rule)
     console = Console()
     table = Table("class", title=f"{result.n} labelled images (95 % interval)", title_justify="left")
     for column in ("present", *_COLUMNS.values(), *(["threshold"] if rule else [])):
@@ -97,6 +103,15 @@ def evaluate_multi_label(
     table.add_row("majority", "", "-", "-", "-", "-", "-", f"{result.majority:.3f}", style="dim")
     table.add_row("chance", "", "0.500", f"{result.prevalence:.3f}", "-", "-", "-", "0.500", style="dim")
     console.print(table)
+    for column, values in result.subgroups.items():
+        shown = Table(title=Text(f"By {column}, mean over classes"), title_justify="left")
+        shown.add_column(Text(column))
+        for heading in ("pictures", *_COLUMNS.values()):
+            shown.add_column(heading, justify="right")
+        for value, inside in values.items():
+            cells = (_cell(inside.mean[metric], inside.intervals.get(metric), metric) for metric in _COLUMNS)
+            shown.add_row(Text(value), str(inside.n), *cells)
+        console.print(shown)
     print_notes(console, notices)
     if rule:
         console.print(f"Thresholds reach a {rule.reach} of {rule.value:g} on these very labels.", highlight=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from kpl.errors import LabelsError
 from kpl.evaluation.bootstrap import Groups, Interval, Resampling, intervals_of
 from kpl.evaluation.details import OperatingPoint, OperatingRule, operating_point
 from kpl.evaluation.matching import match_names
-from kpl.evaluation.sources import headers, place_of, read_text, records
+from kpl.evaluation.sources import headers, place_of, place_of_further, read_text, records
 from kpl.evaluation.weighted import FloatArray, IntArray, OneRanking
 from kpl.knowledge import KnowledgeBase
 
@@ -34,11 +34,13 @@ class PresenceLabels:
         present: (n, C): 1 there, 0 not there, -1 unknown.
         groups: (n,), or None.
         notices: what the user should be told.
+        columns: further columns that were asked for, (n,) each; None where the labels say nothing.
     """
 
     present: NDArray[np.int64]
     groups: tuple[str | None, ...] | None
     notices: tuple[str, ...]
+    columns: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class PresenceTable:
         operating: class key to the point that a rule chose, on the very labels it is scored on.
         majority: accuracy of always saying what is commoner, mean over classes.
         prevalence: mean over classes of the share present, which is the average precision of guessing.
+        subgroups: column to value to the scores among those images.
     """
 
     n: int
@@ -62,9 +65,13 @@ class PresenceTable:
     operating: Mapping[str, OperatingPoint | None]
     majority: float
     prevalence: float
+    subgroups: Mapping[str, Mapping[str, PresenceTable]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, dict[str, Any]]:
-        """Return {"presence": {metric: ..., "per_class": ..., "intervals": ...}, "majority": ..., "chance": ...}."""
+        """Return {"presence": {metric: ..., "per_class": ..., "intervals": ...}, "majority": ..., "chance": ...}.
+
+        With subgroups "presence" has "subgroups": {column: {value: scores}}.
+        """
 
         def pair(name: str) -> list[float] | None:
             found = self.intervals.get(name)
@@ -79,29 +86,38 @@ class PresenceTable:
             for key, figures in self.classes.items()
         }
         means = {metric: pair(metric) for metric in PRESENCE_METRICS}
+        inside = {
+            column: {value: table.to_json()["presence"] for value, table in values.items()}
+            for column, values in self.subgroups.items()
+        }
+        own = {**self.mean, "n": self.n, "intervals": means, "per_class": per_class}
         return {
-            "presence": {**self.mean, "n": self.n, "intervals": means, "per_class": per_class},
+            "presence": {**own, "subgroups": inside} if inside else own,
             "majority": {"accuracy": self.majority, "auroc": None, "average_precision": None, "n": self.n},
             "chance": {"accuracy": 0.5, "auroc": 0.5, "average_precision": self.prevalence, "n": self.n},
         }
 
 
-def read_presence(path: Path, ids: Sequence[str], knowledge: KnowledgeBase) -> PresenceLabels:
+def read_presence(
+    path: Path, ids: Sequence[str], knowledge: KnowledgeBase, *, columns: Sequence[str] = ()
+) -> PresenceLabels:
     """Read which classes each image of a run has, from a CSV of one of two shapes.
 
     With a column `label`, its cell names the classes that are there, joined by "|"; an empty cell says that none is.
     Otherwise each class has a column of its own: 1 or 0 (yes, no, true, false), empty or -1 where it is not known.
-    Images without a line are not scored.
+    Images without a line are not scored. `columns` names further ones to read, such as a site or a scanner.
 
     Raises:
-        LabelsError: no such header, a class or cell that is unknown, a repeated image, or no image of the run.
+        LabelsError: no such header or column, an unknown class or cell, a repeated image, or no image of the run.
     """
     if path.is_dir():
         raise LabelsError(f"{path.name!r} is a folder, which can give a picture one class only: give a CSV of labels")
     text = read_text(path)
-    delimiter, titles, image_at, columns = _header(text, path.name, knowledge)
+    delimiter, titles, image_at, classes = _header(text, path.name, knowledge)
     label_at = place_of(titles, "label")
     group_at = place_of(titles, "group")
+    further = {column: place_of_further(titles, column, path.name) for column in columns}
+    values: dict[str, list[str | None]] = {column: [None] * len(ids) for column in columns}
     lines = list(records(text, delimiter, path.name))[1:]
     if short := [line for line, cells in lines if len(cells) != len(titles)]:
         raise LabelsError(f"{path.name!r}, line {short[0]}: not the {len(titles)} cells of the header")
@@ -119,16 +135,19 @@ def read_presence(path: Path, ids: Sequence[str], knowledge: KnowledgeBase) -> P
         if label_at is not None:
             present[place] = _joined(cells[label_at], knowledge, where)
         else:
-            for at, c in columns.items():
+            for at, c in classes.items():
                 present[place, c] = _cell(cells[at], titles[at], where)
         groups[place] = (cells[group_at].strip() or None) if group_at is not None else None
+        for column, at in further.items():
+            values[column][place] = cells[at].strip() or None
     if not (present >= 0).any():
         raise LabelsError(f"none of the {len(lines)} lines of {path.name!r} labels one of the {len(ids)} images")
     unknown = int((present < 0).all(axis=1).sum())
     notices = [f"not scored, no label: {unknown} of {len(ids)} images"] if unknown else []
     if not exactly:
         notices.append("images were matched by the end of their path, since no label names one as the run does")
-    return PresenceLabels(present, tuple(groups) if any(groups) else None, tuple(notices))
+    told = {column: tuple(own) for column, own in values.items()}
+    return PresenceLabels(present, tuple(groups) if any(groups) else None, tuple(notices), told)
 
 
 def _header(text: str, name: str, knowledge: KnowledgeBase) -> tuple[str, list[str], int, dict[int, int]]:
@@ -150,10 +169,12 @@ def score_presence(
     groups: Groups | None = None,
     resampling: Resampling | None = None,
     rule: OperatingRule | None = None,
+    subgroups: Mapping[str, Sequence[str | None]] | None = None,
 ) -> PresenceTable:
     """Score presence (n, C) of 1, 0 or -1 by probabilities (n, C) at thresholds (C,); intervals over images or groups.
 
-    A class that is always or never there has no AUROC; the means leave it out where it has no figure.
+    A class that is always or never there has no AUROC; the means leave it out where it has no figure. With `subgroups`,
+    column to (n,) values, the images of each value are also scored by themselves.
 
     Raises:
         LabelsError: no image has a label, or arrays that do not fit.
@@ -162,11 +183,33 @@ def score_presence(
         raise LabelsError(
             f"presence {present.shape} and probabilities {probabilities.shape} are not of the same images"
         )
-    rows = np.flatnonzero((present >= 0).any(axis=1))
-    if not rows.size:
+    labelled = np.flatnonzero((present >= 0).any(axis=1))
+    if not labelled.size:
         raise LabelsError(f"none of the {len(present)} images has a label: nothing to score")
-    present, probabilities = present[rows], probabilities[rows]
-    kept = groups and [groups[row] for row in rows.tolist()]
+    usual = resampling or Resampling()
+
+    def of(rows: IntArray, rule: OperatingRule | None = None) -> PresenceTable:
+        kept = groups and [groups[row] for row in rows.tolist()]
+        return _score(present[rows], probabilities[rows], keys, thresholds, kept, usual, rule)
+
+    apart = {}
+    for column, values in (subgroups or {}).items():
+        told = sorted({value for row in labelled.tolist() if (value := values[row]) is not None})
+        apart[column] = {value: of(np.array([r for r in labelled.tolist() if values[r] == value])) for value in told}
+    return replace(of(labelled, rule), subgroups=apart)
+
+
+def _score(
+    present: IntArray,
+    probabilities: FloatArray,
+    keys: Sequence[str],
+    thresholds: FloatArray,
+    groups: Groups | None,
+    resampling: Resampling,
+    rule: OperatingRule | None,
+) -> PresenceTable:
+    """Score images that all have a label."""
+    rows = len(present)
     measures = [_Presence(present[:, c], probabilities[:, c], thresholds[c]) for c in range(len(keys))]
 
     def scores(weights: IntArray) -> dict[str, FloatArray]:
@@ -174,12 +217,12 @@ def score_presence(
         named = {f"{m} {key}": each[m] for key, each in zip(keys, found, strict=True) for m in PRESENCE_METRICS}
         return {m: _mean(np.stack([each[m] for each in found])) for m in PRESENCE_METRICS} | named
 
-    plain = {name: float(value[0]) for name, value in scores(np.ones((len(rows), 1), dtype=np.int64)).items()}
+    plain = {name: float(value[0]) for name, value in scores(np.ones((rows, 1), dtype=np.int64)).items()}
     figures = {name: None if np.isnan(value) else value for name, value in plain.items()}
     known = [present[:, c][present[:, c] >= 0] for c in range(len(keys))]
     shares = [column.mean() for column in known if column.size]
     return PresenceTable(
-        n=len(rows),
+        n=rows,
         mean={metric: figures[metric] for metric in PRESENCE_METRICS},
         classes={
             key: {
@@ -190,7 +233,7 @@ def score_presence(
             }
             for key, column, least in zip(keys, known, thresholds, strict=True)
         },
-        intervals=intervals_of(scores, len(rows), kept, resampling or Resampling()),
+        intervals=intervals_of(scores, rows, groups, resampling),
         operating={
             key: operating_point(present[sure, c] == 1, probabilities[sure, c], rule)
             for c, key in enumerate(keys)

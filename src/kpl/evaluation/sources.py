@@ -12,7 +12,17 @@ from kpl.errors import InputError, LabelsError
 from kpl.images import find_pictures
 from kpl.knowledge.folding import fold_name
 
-__all__ = ["LabelRow", "headers", "place_of", "read_folder", "read_rows", "read_table", "read_text", "records"]
+__all__ = [
+    "LabelRow",
+    "headers",
+    "place_of",
+    "place_of_further",
+    "read_folder",
+    "read_rows",
+    "read_table",
+    "read_text",
+    "records",
+]
 
 _DELIMITERS = ",;\t|"
 _COLUMNS = {
@@ -84,7 +94,7 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> list[LabelRow]:
     delimiter, header = _find_header(text, path.name)
     width = len(header)
     image_at, label_at, group_at = (_place(header, _COLUMNS[kind]) for kind in ("image", "label", "group"))
-    further = [_further(header, column, path.name) for column in columns]
+    further = [place_of_further(header, column, path.name) for column in columns]
     rows: list[LabelRow] = []
     for line, cells in list(records(text, delimiter, path.name))[1:]:
         if len(cells) != width:
@@ -144,7 +154,12 @@ def _find_header(text: str, name: str) -> tuple[str, list[str]]:
     )
 
 
-def _further(titles: Sequence[str], column: str, name: str) -> int:
+def place_of_further(titles: Sequence[str], column: str, name: str) -> int:
+    """Return the place of a column that was asked for by its title, which is folded.
+
+    Raises:
+        LabelsError: there is none.
+    """
     at = _place(titles, [fold_name(column)])
     if at is None:
         raise LabelsError(f"{name!r} has no column {column!r}: it has {', '.join(titles)}")

@@ -14,7 +14,7 @@ import numpy as np
 from kpl.errors import FeaturesError
 from kpl.proxies.arrays import Descriptions, Floats, Images, check_positive, checked_descriptions, chunks
 
-__all__ = ["log_presence", "presence_blocks", "presence_probabilities"]
+__all__ = ["log_presence", "presence_blocks", "presence_probabilities", "presence_shares"]
 
 
 def presence_probabilities(
@@ -62,6 +62,34 @@ def presence_blocks(
     contrasts = [(a - b) / temperature for a, b in zip(seen, other, strict=True)]
     for chunk in chunks(images, dim):
         yield np.exp(log_presence(chunk, contrasts))
+
+
+def presence_shares(image: Floats, contrast: Floats, threshold: float) -> tuple[Floats, Floats]:
+    """Split by sentence how far a class is above its threshold: log p - log threshold, whose sign decides.
+
+    As log p is the mean over the sentences of log softmax([x.present_j, x.absent_j] / temperature)[0], a sentence's
+    share is its own such logarithm less log threshold, over their number: the shares sum to the margin exactly. A
+    sentence speaks for presence where its own probability is above the threshold.
+
+    Args:
+        image: (d,) unit.
+        contrast: (m, d), (present - absent) / temperature of the class.
+        threshold: above zero.
+
+    Returns:
+        Probabilities by each sentence alone, (m,), and shares, (m,).
+
+    Raises:
+        InputError: a threshold that is not above zero, from which nothing has a distance.
+
+    Example:
+        >>> chances, shares = presence_shares(np.array([1.0, 0.0]), np.array([[1.0, -1.0], [-1.0, 1.0]]), 0.5)
+        >>> chances.round(3), shares.round(3)
+        (array([0.731, 0.269]), array([ 0.19, -0.31]))
+    """
+    check_positive(threshold=threshold)
+    logs = -np.logaddexp(0.0, -(contrast @ image))
+    return np.exp(logs), (logs - np.log(threshold)) / len(logs)
 
 
 def log_presence(chunk: Floats, contrasts: list[Floats]) -> Floats:

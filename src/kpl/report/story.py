@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
-from kpl.methods import METHODS
-from kpl.report.charts import MARKED, histogram, marker, plane_map
+from kpl.report.charts import MARKED, histogram, plane_map
+from kpl.report.layout import Sprite, inline, mark, near_pictures, set_aside, what_was_run
 from kpl.report.mapping import SmallMap
 from kpl.report.scores import Scored
 from kpl.report.seen import Seen
@@ -26,7 +23,6 @@ _WALLS = 40  # classes with a wall; more would be no report but a book
 _POINTS = 2000
 _SIDE = 3  # sentences for, and sentences against
 _SENTENCES = 12
-_LISTED = 200  # set aside, one line each
 _PAIRS = 20
 _HOW = {
     "patches": "by the encoder's features of its patches",
@@ -56,14 +52,12 @@ def tell(seen: Seen, scored: Scored | None, maps: Mapping[int, SmallMap] = Mappi
     effects.read({seen.ids[row] for row in wanted})
     tile = _Tiles(seen, scored, effects, maps)
     return {
-        "what": _what(seen),
+        "what": what_was_run(seen.run),
         "shares": _shares(seen),
         "absent": [name for name, rows in zip(seen.names, _members(seen), strict=True) if not len(rows)],
         "abstained": int((~seen.answered).sum()),
         "histogram": histogram(seen.confidence),
-        "set_aside": seen.run.summary["set_aside"][:_LISTED],
-        "set_aside_count": len(seen.run.summary["set_aside"]),
-        "other_files": seen.run.summary["other_files"],
+        "aside": set_aside(seen.run),
         "warnings": seen.run.summary["warnings"],
         "pictures_shown": bool(seen.thumbnails),
         "pictures_missing": sum(row not in seen.thumbnails for row in wanted),
@@ -87,54 +81,12 @@ def tell(seen: Seen, scored: Scored | None, maps: Mapping[int, SmallMap] = Mappi
         "map": _map(seen),
         "knowledge": _knowledge(seen, order[:_WALLS]),
         "scores": scored.context if scored else None,
+        "sprite": tile.sprite.pictures,
     }
 
 
 def _members(seen: Seen) -> list[np.ndarray[Any, np.dtype[np.intp]]]:
     return [np.flatnonzero(seen.winners == c) for c in range(seen.n_classes)]
-
-
-def _what(seen: Seen) -> dict[str, Any]:
-    summary = seen.run.summary
-    plan, about, encoder = summary["plan"], summary["knowledge"], summary["encoder"]
-    method = METHODS.get(plan["method"])
-    return {
-        "pictures": seen.n,
-        "classes": seen.n_classes,
-        "encoder": encoder,
-        "knowledge": about,
-        "reviewed": about["reviewed"] / max(about["descriptions"], 1),
-        "method": plan["method"],
-        "summary": method.summary if method else "",
-        "facts": method.facts if method else None,
-        "settings": [(name, _plain(value), _why(seen, name, value)) for name, value in plan["settings"].items()],
-        "calibration": plan.get("calibration"),
-        "abstain": plan.get("abstain"),
-        "model": plan.get("model"),
-        "plan_hash": summary["plan_hash"],
-        "versions": summary["versions"],
-        "plan": plan,
-    }
-
-
-def _plain(value: object) -> str:
-    if value is None:
-        return "all"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _why(seen: Seen, name: str, value: object) -> str:
-    """Say how a setting came to have its value."""
-    plan, scale = seen.run.summary["plan"], seen.run.summary["encoder"].get("logit_scale")
-    if plan.get("model"):
-        return "kept from the model"
-    if name == "temperature" and scale and abs(float(str(value)) * scale - 1) < 1e-6:
-        return f"one over the encoder's logit scale, {scale:.4g}"
-    method = METHODS.get(plan["method"])
-    defaults = {f.name: f.default for f in fields(method)} if method else {}
-    if name in defaults and defaults[name] == value:
-        return "the method's default"
-    return "set for this run"
 
 
 def _shares(seen: Seen) -> list[dict[str, Any]]:
@@ -146,7 +98,7 @@ def _shares(seen: Seen) -> list[dict[str, Any]]:
         {
             "key": key,
             "name": name,
-            "mark": _mark(c),
+            "mark": mark(c),
             "count": int(own[c]),
             "share": own[c] / seen.n,
             "bar": 100 * own[c] / top,
@@ -157,11 +109,6 @@ def _shares(seen: Seen) -> list[dict[str, Any]]:
         }
         for c, (key, name) in enumerate(zip(seen.keys, seen.names, strict=True))
     ]
-
-
-def _mark(class_index: int) -> Markup:
-    """Draw the mark of a class for a line of text, 12 by 12."""
-    return marker(class_index, 6, 6, 4)
 
 
 class _Effects:
@@ -186,16 +133,17 @@ class _Tiles:
 
     def __init__(self, seen: Seen, scored: Scored | None, effects: _Effects, maps: Mapping[int, SmallMap]) -> None:
         self.seen, self.scored, self.effects, self.maps = seen, scored, effects, maps
+        self.sprite = Sprite(seen.thumbnails)
 
     def __call__(self, row: int) -> dict[str, Any]:
         seen = self.seen
         winner, runner = int(seen.winners[row]), int(seen.runners[row])
         truth = int(self.scored.truth[row]) if self.scored else -1
-        data, where = seen.thumbnails.get(row), self.maps.get(row)
+        where = self.maps.get(row)
         return {
             "id": seen.ids[row],
-            "picture": None if data is None else _inline(data),
-            "where": None if where is None else {"picture": _inline(where.data), "how": _HOW[where.how]},
+            "picture": self.sprite(row),
+            "where": None if where is None else {"picture": inline(where.data), "how": _HOW[where.how]},
             "label": seen.names[winner],
             "runner_up": seen.names[runner],
             "confidence": float(seen.confidence[row]),
@@ -208,7 +156,7 @@ class _Tiles:
             "text_margin": float(seen.features[row] @ (seen.text_proxies[winner] - seen.text_proxies[runner])),
             "evidence": self._evidence(row),
             "nearest": [
-                (seen.names[c], [(seen.ids[other], cosine) for other, cosine in seen.nearest(row, c)])
+                (f"Nearest called {seen.names[c]}", near_pictures(seen.ids, self.sprite, seen.nearest(row, c)))
                 for c in ([winner] if winner == runner else [winner, runner])
             ],
         }
@@ -232,10 +180,6 @@ class _Tiles:
         return lines
 
 
-def _inline(webp: bytes) -> str:
-    return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")
-
-
 def _pairs(seen: Seen) -> list[tuple[str, str, int]]:
     moved = np.flatnonzero(seen.winners != seen.text_winners)
     pairs = Counter(zip(seen.text_winners[moved].tolist(), seen.winners[moved].tolist(), strict=True))
@@ -249,7 +193,7 @@ def _map(seen: Seen) -> dict[str, Any]:
     return {
         "drawing": plane_map(plane.images[rows], seen.winners[rows], plane.texts, seen.names, plane.shares),
         "drawn": len(rows),
-        "legend": [(_mark(c), name) for c, name in enumerate(seen.names[:MARKED])],
+        "legend": [(mark(c), name) for c, name in enumerate(seen.names[:MARKED])],
         "more": max(0, seen.n_classes - MARKED),
     }
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -38,9 +35,9 @@ from kpl.proxies.arrays import Floats, chunks
 from kpl.runs.calibrating import CalibrationFile, load_calibration
 from kpl.runs.deciding import Deciding
 from kpl.runs.evidence import write_evidence
-from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, new_run_folder, save_texts
+from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, new_run_folder, save_texts, write_log
 from kpl.runs.models import Model, known_base, load_model
-from kpl.runs.notebook import result_html
+from kpl.runs.notebook import ranking, result_html
 from kpl.runs.plan import Plan
 from kpl.runs.predictions import write_predictions
 from kpl.runs.texts import wanted_prompts
@@ -90,7 +87,7 @@ class RunResult:
 
     def _repr_html_(self) -> str:
         title = f"{self.n} pictures by {self.method} with {self.encoder}"
-        return result_html(self.out, self.counts, title, self.warnings)
+        return result_html(self.out, self.counts, title, self.warnings, ranking)
 
 
 def classify(
@@ -153,7 +150,7 @@ def classify(
         counts = dict(zip(job.keys, np.bincount(winners, minlength=len(job.keys)).tolist(), strict=True))
         job.write_summary(counts, warnings, source.other_files)
         seconds = time.perf_counter() - started
-        _write_log(work, {"embed": embedded - began, "all": seconds})
+        write_log(work, {"embed": embedded - began, "all": seconds})
     return RunResult(
         out=Path(out),
         method=chosen.name,
@@ -383,15 +380,3 @@ def about(base: KnowledgeBase, encoder: Encoder) -> dict[str, Any]:
 
 def _settings(method: Method) -> dict[str, Any]:
     return {f.name: getattr(method, f.name) for f in fields(method) if f.init}
-
-
-def _write_log(work: Path, seconds: dict[str, float]) -> None:
-    log = {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-    }
-    (work / "log.json").write_text(json.dumps(log, indent=2) + "\n", encoding="utf-8")

@@ -6,7 +6,8 @@ evidence.csv         with --explain: the sentences for and against each predicti
 run.json             plan, versions, content hashes, counts, what was set aside, warnings; same inputs, same bytes
 log.json             command line, times, machine: what differs from run to run
 knowledge.json       the knowledge as it was used
-texts.safetensors    features of the prompts, one array a class, of the class names, and the text proxies made of them
+texts.safetensors    features of the prompts, one array a class, of the class names, and the text proxies made of them;
+                     in a multi-label run the prompts of absence in their place
 thumbnails.safetensors  small pictures for the report, WebP, by row; absent when the run was given features
 report.html          what came out, to look at; `kpl report` writes it again
 features/            the image features, as `kpl embed` writes them
@@ -16,7 +17,10 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,7 +37,17 @@ from kpl.errors import FeaturesError, OutputError
 from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.proxies.retrieval import TextProxies
 
-__all__ = ["FEATURES_FOLDER", "KNOWLEDGE_FILE", "RUN_FILE", "Run", "is_run", "new_run_folder", "open_run", "save_texts"]
+__all__ = [
+    "FEATURES_FOLDER",
+    "KNOWLEDGE_FILE",
+    "RUN_FILE",
+    "Run",
+    "is_run",
+    "new_run_folder",
+    "open_run",
+    "save_texts",
+    "write_log",
+]
 
 RUN_FILE = "run.json"
 KNOWLEDGE_FILE = "knowledge.json"
@@ -54,6 +68,7 @@ class Run:
         names: (C, d) features of the class-name prompts.
         text_proxies: (C, d) that the method began from; None in a multi-label run.
         chosen: per class the indices of the descriptions in its text proxy; None where the method reads other texts.
+        absent: per class (m_c, d) or (1, d), what is seen when it is not there; None but in a multi-label run.
     """
 
     path: Path
@@ -64,6 +79,7 @@ class Run:
     names: NDArray[np.float32] = field(repr=False)
     text_proxies: NDArray[np.float64] | None = field(default=None, repr=False)
     chosen: list[NDArray[np.intp]] | None = field(default=None, repr=False)
+    absent: list[NDArray[np.float32]] | None = field(default=None, repr=False)
 
     @property
     def predictions_file(self) -> Path:
@@ -101,6 +117,7 @@ def open_run(path: str | Path) -> Run:
         descriptions = [texts[f"class-{c:05d}"] for c in range(len(knowledge.classes))]
         names = texts["names"]
         chosen = [texts[f"chosen-{c:05d}"] for c in range(len(descriptions))] if "chosen-00000" in texts else None
+        absent = [texts[f"absent-{c:05d}"] for c in range(len(descriptions))] if "absent-00000" in texts else None
     except (KeyError, TypeError) as error:
         raise FeaturesError(f"{str(path)!r}: its {RUN_FILE} or {_TEXTS} is damaged: classify again") from error
     return Run(
@@ -112,6 +129,7 @@ def open_run(path: str | Path) -> Run:
         names=names,
         text_proxies=texts.get("proxies"),
         chosen=chosen,
+        absent=absent,
     )
 
 
@@ -122,15 +140,30 @@ def save_texts(
     text: TextProxies | None = None,
     *,
     of_descriptions: bool = True,
+    absent: list[NDArray[np.float32]] | None = None,
 ) -> None:
-    """Write the text features of a run, and the text proxies with what they were made of."""
+    """Write the text features of a run, and the text proxies with what they were made of, or those of absence."""
     arrays: dict[str, NDArray[Any]] = {f"class-{c:05d}": rows for c, rows in enumerate(descriptions)}
     arrays["names"] = names
     if text is not None:
         arrays["proxies"] = text.proxies
         if of_descriptions:
             arrays |= {f"chosen-{c:05d}": rows.astype(np.int64) for c, rows in enumerate(text.chosen)}
+    arrays |= {f"absent-{c:05d}": rows for c, rows in enumerate(absent or [])}
     write_atomically(folder / _TEXTS, save({name: np.ascontiguousarray(rows) for name, rows in arrays.items()}))
+
+
+def write_log(folder: Path, seconds: dict[str, float]) -> None:
+    """Write `log.json`: the command, the seconds of its stages, and the machine."""
+    log = {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+    }
+    (folder / "log.json").write_text(json.dumps(log, indent=2) + "\n", encoding="utf-8")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +20,25 @@ from kpl.evaluation import OperatingRule, PresenceTable, Resampling, read_presen
 from kpl.images import SetAside
 from kpl.knowledge import KnowledgeBase, load_knowledge, write_knowledge
 from kpl.proxies.arrays import Floats
-from kpl.proxies.presence import presence_blocks
+from kpl.proxies.presence import presence_probabilities
 from kpl.runs.classifying import Progress, Source, about, checked_encoder
-from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, is_run, new_run_folder, open_run, save_texts
+from kpl.runs.folder import (
+    FEATURES_FOLDER,
+    KNOWLEDGE_FILE,
+    RUN_FILE,
+    is_run,
+    new_run_folder,
+    open_run,
+    save_texts,
+    write_log,
+)
+from kpl.runs.notebook import result_html
 from kpl.runs.plan import Plan
 from kpl.runs.tables import write_csv
+from kpl.runs.thumbnails import keep_thumbnails, kept_presence_rows
 from kpl.runs.warnings import absence_warnings, text_warnings
 
-__all__ = ["PresenceResult", "classify_presence", "evaluate_presence", "is_multi_label"]
+__all__ = ["PresenceResult", "classify_presence", "evaluate_presence", "is_multi_label", "read_multi_label"]
 
 _METHOD = "presence"
 _JOINT = "|"
@@ -56,6 +68,11 @@ class PresenceResult:
     warnings: tuple[str, ...]
     seconds: float
 
+    def _repr_html_(self) -> str:
+        title = f"{self.n} pictures, several labels each, with {self.encoder}"
+        notes = (f"{self.empty} pictures have none of these classes", *self.warnings)
+        return result_html(self.out, self.counts, title, notes, _ranking, self.n)
+
 
 def classify_presence(
     inputs: str | Path | Sequence[str | Path],
@@ -83,13 +100,11 @@ def classify_presence(
     """
     started = time.perf_counter()
     base = knowledge if isinstance(knowledge, KnowledgeBase) else load_knowledge(knowledge)
-    keys = [entry.key for entry in base.classes]
-    least = _thresholds(base, threshold, thresholds or {})
-    if joint := [key for key in keys if _JOINT in key]:
-        raise InputError(f"class {joint[0]!r} has {_JOINT!r} in its key, which joins labels in a table: rename it")
+    keys, least = _keys(base), _thresholds(base, threshold, thresholds or {})
     source = Source.of(inputs)
     coder = checked_encoder(encoder, source, base)
     with new_run_folder(Path(out), overwrite=overwrite) as work:
+        began = time.perf_counter()
         features = source.features(
             coder, work / FEATURES_FOLDER, lambda done, total: progress and progress("pictures", done, total)
         )
@@ -98,10 +113,15 @@ def classify_presence(
             embed_texts(prompts, coder, cache=cache)
             for prompts in (base.prompts(), base.absent_prompts(), [[prompt] for prompt in base.name_prompts()])
         )
-        found = presence_blocks(features, present, absent, temperature=1.0 / coder.logit_scale)
+        embedded = time.perf_counter()
+        chances = presence_probabilities(features, present, absent, temperature=1.0 / coder.logit_scale)
+        there = chances >= least
+        counts, empty = dict(zip(keys, there.sum(axis=0).tolist(), strict=True)), int((~there.any(axis=1)).sum())
         (work / "evidence.csv").unlink(missing_ok=True)
-        counts, empty = _write(work / "predictions.csv", features.ids, keys, found, least)
-        save_texts(work, present, np.concatenate(names))
+        _write(work / "predictions.csv", features.ids, keys, chances, there)
+        if source.found:
+            keep_thumbnails(work, source.found.pictures, features.ids, kept_presence_rows(chances, there, least))
+        save_texts(work, present, np.concatenate(names), absent=absent)
         write_knowledge(base, work / KNOWLEDGE_FILE, overwrite=True)
         plan = Plan(
             encoder=encoder_identity(coder),
@@ -113,11 +133,6 @@ def classify_presence(
         )
         warnings = [*text_warnings(base, coder), *absence_warnings(base)]
         summary = {
-            "kpl_run": 1,
-            "multi_label": True,
-            "plan": plan.to_json(),
-            "plan_hash": plan.content_hash(),
-            **about(base, coder),
             "pictures": features.n,
             "classes": counts,
             "without_any": empty,
@@ -125,11 +140,17 @@ def classify_presence(
             "other_files": source.other_files,
             "warnings": warnings,
         }
-        (work / RUN_FILE).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        _write_summary(work / RUN_FILE, plan, about(base, coder) | summary)
         seconds = time.perf_counter() - started
+        write_log(work, {"embed": embedded - began, "all": seconds})
     return PresenceResult(
         Path(out), coder.card.name, features.n, counts, empty, features.set_aside, tuple(warnings), seconds
     )
+
+
+def _write_summary(path: Path, plan: Plan, facts: dict[str, Any]) -> None:
+    summary = {"kpl_run": 1, "multi_label": True, "plan": plan.to_json(), "plan_hash": plan.content_hash(), **facts}
+    path.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def is_multi_label(path: str | Path) -> bool:
@@ -141,18 +162,21 @@ def evaluate_presence(
     target: str | Path,
     *,
     labels: str | Path,
+    by: Sequence[str] = (),
     replicates: int = 2000,
     rule: OperatingRule | None = None,
 ) -> tuple[PresenceTable, tuple[str, ...]]:
     """Score a multi-label run against a table of labels; return the scores and what was left out of them.
+
+    The values of the columns `by` of the labels are scored apart too.
 
     Raises:
         LabelsError, FeaturesError: what cannot be used.
     """
     run = open_run(target)
     keys = [entry.key for entry in run.knowledge.classes]
-    ids, probabilities = _read(run.predictions_file, keys)
-    truth = read_presence(Path(labels), ids, run.knowledge)
+    ids, _, probabilities = read_multi_label(run.predictions_file, keys)
+    truth = read_presence(Path(labels), ids, run.knowledge, columns=by)
     table = score_presence(
         truth.present,
         probabilities,
@@ -161,8 +185,16 @@ def evaluate_presence(
         groups=truth.groups,
         resampling=Resampling(replicates),
         rule=rule,
+        subgroups=truth.columns,
     )
     return table, truth.notices
+
+
+def _keys(base: KnowledgeBase) -> list[str]:
+    keys = [entry.key for entry in base.classes]
+    if joint := [key for key in keys if _JOINT in key]:
+        raise InputError(f"class {joint[0]!r} has {_JOINT!r} in its key, which joins labels in a table: rename it")
+    return keys
 
 
 def _thresholds(base: KnowledgeBase, threshold: float, own: Mapping[str, float]) -> Floats:
@@ -177,27 +209,13 @@ def _thresholds(base: KnowledgeBase, threshold: float, own: Mapping[str, float])
     return least
 
 
-def _write(
-    path: Path, ids: Sequence[str], keys: Sequence[str], blocks: Iterator[Floats], least: Floats
-) -> tuple[dict[str, int], int]:
-    """Write the table; count the pictures of each class, and those without any."""
-    counts, empty = np.zeros(len(keys), dtype=np.int64), 0
+def read_multi_label(path: Path, keys: Sequence[str]) -> tuple[list[str], NDArray[np.bool_], NDArray[np.float64]]:
+    """Read the predictions of a multi-label run: image names, which classes are there (n, C), and probabilities (n, C).
 
-    def rows() -> Iterator[list[str]]:
-        nonlocal empty
-        names = iter(ids)
-        for block in blocks:
-            for chances, there in zip(block, block >= least, strict=True):
-                counts[there] += 1
-                empty += not there.any()
-                labels = _JOINT.join(keys[c] for c in np.flatnonzero(there).tolist())
-                yield [next(names), labels, *(f"{p:.6f}" for p in chances)]
-
-    write_csv(path, ["image", "labels", *(f"p_{key}" for key in keys)], rows())
-    return dict(zip(keys, counts.tolist(), strict=True)), empty
-
-
-def _read(path: Path, keys: Sequence[str]) -> tuple[list[str], NDArray[np.float64]]:
+    Raises:
+        FeaturesError: the file is missing, or is not that of these classes.
+    """
+    position = {key: c for c, key in enumerate(keys)}
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header, *rows = list(csv.reader(file))
@@ -206,6 +224,23 @@ def _read(path: Path, keys: Sequence[str]) -> tuple[list[str], NDArray[np.float6
         probabilities = np.array([row[2:] for row in rows], dtype=np.float64)
         if probabilities.shape != (len(rows), len(keys)):
             raise ValueError("ragged rows")
-    except (OSError, ValueError, csv.Error) as error:
+        present = np.zeros(probabilities.shape, dtype=np.bool_)
+        for number, row in enumerate(rows):
+            present[number, [position[key] for key in row[1].split(_JOINT) if key]] = True
+    except (OSError, ValueError, KeyError, csv.Error) as error:
         raise FeaturesError(f"{str(path)!r} is not the predictions file of this run: classify again") from error
-    return [row[0] for row in rows], probabilities
+    return [row[0] for row in rows], present, probabilities
+
+
+def _write(path: Path, ids: Sequence[str], keys: Sequence[str], chances: Floats, present: NDArray[np.bool_]) -> None:
+    def rows() -> Iterator[list[str]]:
+        for name, own, there in zip(ids, chances, present, strict=True):
+            yield [name, _JOINT.join(keys[c] for c in np.flatnonzero(there).tolist()), *(f"{p:.6f}" for p in own)]
+
+    write_csv(path, ["image", "labels", *(f"p_{key}" for key in keys)], rows())
+
+
+def _ranking(path: Path, keys: list[str]) -> tuple[list[str], list[list[int]]]:
+    ids, present, probabilities = read_multi_label(path, keys)
+    orders = np.argsort(-probabilities, axis=0, kind="stable").T
+    return ids, [order[present[order, c]].tolist() for c, order in enumerate(orders)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -13,13 +13,18 @@ from kpl.errors import FeaturesError
 from kpl.runs.predictions import read_predictions
 from kpl.runs.thumbnails import read_thumbnails
 
-__all__ = ["result_html"]
+__all__ = ["Ranking", "ranking", "result_html"]
+
+Ranking = Callable[[Path, list[str]], tuple[list[str], list[list[int]]]]
+"""Reads a table of predictions: image names, and of each class its rows, the surest first."""
 
 _A_CLASS = 6
 _CLASSES = 60
 
 
-def result_html(out: Path, counts: Mapping[str, int], title: str, notes: tuple[str, ...]) -> str:
+def result_html(
+    out: Path, counts: Mapping[str, int], title: str, notes: Sequence[str], read: Ranking, total: int | None = None
+) -> str:
     """Return a table of the classes with their counts, shares and surest pictures.
 
     Args:
@@ -27,9 +32,11 @@ def result_html(out: Path, counts: Mapping[str, int], title: str, notes: tuple[s
         counts: class key to pictures.
         title: said above the table.
         notes: said below it.
+        read: reads the table of predictions.
+        total: pictures, of which the shares are; None for the sum of the counts.
     """
-    pictures = _surest(out, list(counts))
-    total = max(sum(counts.values()), 1)
+    pictures = _surest(out, list(counts), read)
+    total = max(sum(counts.values()) if total is None else total, 1)
     rows = [
         f'<tr><th scope="row" style="text-align:left">{escape(key)}</th><td>{count}</td><td>{count / total:.1%}</td>'
         f'<td style="text-align:left">{pictures.get(key, "")}</td></tr>'
@@ -44,20 +51,31 @@ def result_html(out: Path, counts: Mapping[str, int], title: str, notes: tuple[s
     )
 
 
-def _surest(out: Path, keys: list[str]) -> dict[str, str]:
+def ranking(path: Path, keys: list[str]) -> tuple[list[str], list[list[int]]]:
+    """Read `predictions.csv`: image names, and of each class its rows, the surest first.
+
+    Raises:
+        FeaturesError: it is missing or damaged.
+    """
+    ids, winners, probabilities = read_predictions(path, keys)
+    order = np.argsort(-probabilities[np.arange(len(ids)), winners], kind="stable")
+    return ids, [order[winners[order] == c].tolist() for c in range(len(keys))]
+
+
+def _surest(out: Path, keys: list[str], read: Ranking) -> dict[str, str]:
     try:
         thumbnails = read_thumbnails(out)
         if not thumbnails:
             return {}
-        ids, winners, probabilities = read_predictions(out / "predictions.csv", keys)
+        ids, classes = read(out / "predictions.csv", keys)
     except FeaturesError:
         return {}
-    confidence = probabilities[np.arange(len(ids)), winners]
-    shown: dict[str, list[str]] = {}
-    for row in np.argsort(-confidence, kind="stable").tolist():
-        own = shown.setdefault(keys[winners[row]], [])
-        if len(own) < _A_CLASS and row in thumbnails:
+    shown = {}
+    for key, rows in zip(keys, classes, strict=True):
+        images = []
+        for row in [row for row in rows if row in thumbnails][:_A_CLASS]:
             data = base64.b64encode(thumbnails[row]).decode("ascii")
             name = escape(ids[row])
-            own.append(f'<img src="data:image/webp;base64,{data}" height="56" alt="{name}" title="{name}">')
-    return {key: "".join(images) for key, images in shown.items()}
+            images.append(f'<img src="data:image/webp;base64,{data}" height="56" alt="{name}" title="{name}">')
+        shown[key] = "".join(images)
+    return shown

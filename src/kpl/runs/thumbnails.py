@@ -19,10 +19,13 @@ from kpl.proxies.arrays import Floats
 
 __all__ = [
     "THUMBNAIL_SIDE",
+    "empty_rows",
     "keep_thumbnails",
+    "kept_presence_rows",
     "kept_rows",
     "make_thumbnails",
     "overruled_rows",
+    "presence_rows",
     "read_thumbnails",
     "shown_rows",
     "thumbnail",
@@ -88,6 +91,51 @@ def overruled_rows(winners: NDArray[np.intp], text_winners: NDArray[np.intp], co
         place[pair] = place.get(pair, 0) + 1
         keyed.append((place[pair], row))
     return [row for _, row in sorted(keyed, key=lambda item: item[0])][: 2 * _A_SIDE]
+
+
+def presence_rows(
+    probabilities: Floats, present: NDArray[np.bool_], thresholds: Floats
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Choose what to show of each class of a multi-label run: the surest with it, and the nearest to its threshold.
+
+    Args:
+        probabilities: (n, C).
+        present: (n, C), whether the picture has the class.
+        thresholds: (C,).
+
+    Returns:
+        A pair a class, both by falling probability; no picture is in both.
+
+    Example:
+        >>> chances = np.array([[0.9], [0.4], [0.1]])
+        >>> [(sure.tolist(), near.tolist()) for sure, near in presence_rows(chances, chances >= 0.5, np.array([0.5]))]
+        [([0], [1, 2])]
+    """
+    a_side = int(np.clip(_TOGETHER // (2 * len(thresholds)), 1, _A_SIDE))
+    chosen = []
+    for own, there, least in zip(probabilities.T, present.T, thresholds.tolist(), strict=True):
+        order = np.argsort(-own, kind="stable")
+        surest = order[there[order]][:a_side]
+        others = order[~np.isin(order, surest)]
+        near = np.sort(np.argsort(np.abs(own[others] - least), kind="stable")[:a_side])
+        chosen.append((surest, others[near]))
+    return chosen
+
+
+def empty_rows(probabilities: Floats, present: NDArray[np.bool_], thresholds: Floats) -> list[int]:
+    """Choose pictures without any class, those nearest to having one first; arrays as in `presence_rows`."""
+    rows = np.flatnonzero(~present.any(axis=1))
+    short = (thresholds - probabilities[rows]).min(axis=1)
+    return [int(row) for row in rows[np.argsort(short, kind="stable")][: 2 * _A_SIDE]]
+
+
+def kept_presence_rows(probabilities: Floats, present: NDArray[np.bool_], thresholds: Floats) -> list[int]:
+    """Choose as `kept_rows` does, for a multi-label run; arrays as in `presence_rows`."""
+    if len(present) <= _ALL:
+        return list(range(len(present)))
+    pairs = presence_rows(probabilities, present, thresholds)
+    shown = {row for surest, near in pairs for row in (*surest.tolist(), *near.tolist())}
+    return sorted(shown | set(empty_rows(probabilities, present, thresholds)))
 
 
 def thumbnail(picture: NDArray[np.uint8]) -> bytes:

@@ -1,0 +1,108 @@
+"""What the reports of all runs have in common: what was run, what was set aside, and pictures kept once."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from markupsafe import Markup
+
+from kpl.methods import METHODS
+from kpl.report.charts import marker
+from kpl.runs import Run
+
+__all__ = ["Near", "Sprite", "inline", "mark", "near_pictures", "set_aside", "what_was_run"]
+
+_LISTED = 200  # set aside, one line each
+
+Near = tuple[str, float, str | None]
+"""Name of a picture, cosine with it, and its id in the page if the run kept it."""
+
+
+class Sprite:
+    """Thumbnails that are shown, each written once into the page, however often it is seen.
+
+    Attributes:
+        pictures: (id in the page, data URI) of those that were asked for.
+    """
+
+    def __init__(self, thumbnails: Mapping[int, bytes]) -> None:
+        """Begin with none, of the thumbnails by row that a run kept."""
+        self.thumbnails = thumbnails
+        self.pictures: dict[str, str] = {}
+
+    def __call__(self, row: int) -> str | None:
+        """Return the id of a picture in the page; None if the run did not keep it."""
+        if row not in self.thumbnails:
+            return None
+        name = f"p{row}"
+        if name not in self.pictures:
+            self.pictures[name] = inline(self.thumbnails[row])
+        return name
+
+
+def inline(webp: bytes) -> str:
+    """Return a picture as a data URI."""
+    return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")
+
+
+def near_pictures(ids: Sequence[str], sprite: Sprite, found: Sequence[tuple[int, float]]) -> list[Near]:
+    """Lay out neighbours, (row, cosine) each."""
+    return [(ids[row], cosine, sprite(row)) for row, cosine in found]
+
+
+def set_aside(run: Run) -> dict[str, Any]:
+    """Tell which files have no prediction, and why."""
+    files = run.summary["set_aside"]
+    return {"files": files[:_LISTED], "count": len(files), "others": run.summary["other_files"]}
+
+
+def what_was_run(run: Run) -> dict[str, Any]:
+    """Tell what was run on what, and how each setting came to have its value."""
+    summary = run.summary
+    plan, about, encoder = summary["plan"], summary["knowledge"], summary["encoder"]
+    method = METHODS.get(plan["method"])
+    return {
+        "pictures": run.features.n,
+        "classes": len(run.knowledge.classes),
+        "encoder": encoder,
+        "knowledge": about,
+        "reviewed": about["reviewed"] / max(about["descriptions"], 1),
+        "method": plan["method"],
+        "summary": method.summary if method else "",
+        "facts": method.facts if method else None,
+        "settings": [(name, _plain(value), _why(run, name, value)) for name, value in plan["settings"].items()],
+        "calibration": plan.get("calibration"),
+        "abstain": plan.get("abstain"),
+        "model": plan.get("model"),
+        "plan_hash": summary["plan_hash"],
+        "versions": summary["versions"],
+        "plan": plan,
+    }
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "all"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _why(run: Run, name: str, value: object) -> str:
+    """Say how a setting came to have its value."""
+    plan, scale = run.summary["plan"], run.summary["encoder"].get("logit_scale")
+    if plan.get("model"):
+        return "kept from the model"
+    if name == "temperature" and scale and abs(float(str(value)) * scale - 1) < 1e-6:
+        return f"one over the encoder's logit scale, {scale:.4g}"
+    method = METHODS.get(plan["method"])
+    defaults = {f.name: f.default for f in fields(method)} if method else {}
+    if name in defaults and defaults[name] == value:
+        return "the method's default"
+    return "set for this run"
+
+
+def mark(class_index: int) -> Markup:
+    """Draw the mark of a class for a line of text, 12 by 12."""
+    return marker(class_index, 6, 6, 4)
