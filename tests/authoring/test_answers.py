@@ -134,3 +134,24 @@ def test_any_json_and_any_part_of_it_is_read(data, cut):
     read_json(text[:cut])
     read_answer(text)
     read_numbers(text[:cut])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["կx 窤 rim ث dark ލ", "c}3{[;.9 \\\\/ dark <;}{", "a rim ] } { $ % ; : = + ~ ^"],
+)
+def test_gibberish_is_no_description(text):
+    assert clean_sentence(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "β-cell islets of 5–10 µm (>50 %)",
+        "肺野に小さな結節が見られる",
+        "узелковые тени в верхних долях",
+        "عقيدات صغيرة",
+    ],
+)
+def test_other_scripts_and_signs_are_taken(text):
+    assert clean_sentence(text) == text

@@ -16,16 +16,21 @@ ASK = Request(model="tiny", system="s", prompt="p", form={"type": "object"}, see
 class Llama:
     """What llama_cpp.Llama does, as far as it is used."""
 
-    def __init__(self, *, model_path: str, n_ctx: int, verbose: bool) -> None:
+    def __init__(self, *, model_path: str, n_ctx: int = 0, vocab_only: bool = False, verbose: bool) -> None:
         if "broken" in model_path:
             raise ValueError("Failed to load model from file")
         assert not verbose
-        self.n_ctx = n_ctx
+        assert vocab_only or n_ctx == 4096, "no more than the model was trained on"
+        self.metadata = {"general.architecture": "tiny", "tiny.context_length": "4096"}
         self.closed = False
 
-    def create_chat_completion(self, messages, response_format, temperature=0.2, seed=None):
-        if len(messages[1]["content"]) > self.n_ctx:
-            raise ValueError("Requested tokens exceed context window")
+    def tokenize(self, text):
+        return list(text)
+
+    def create_chat_completion(self, messages, response_format, max_tokens, temperature=0.2, seed=None):
+        if messages[1]["content"] == "broken":
+            raise RuntimeError("llama_decode returned 1")
+        assert max_tokens == 4096 - len("s\np") - 128
         assert response_format == {"type": "json_object", "schema": {"type": "object"}}
         text = f"{messages[0]['content']}{messages[1]['content']} {temperature} {seed}"
         usage = {"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5}
@@ -39,6 +44,8 @@ class Llama:
 def library(monkeypatch):
     module = ModuleType("llama_cpp")
     module.Llama = Llama
+    module.llama_log_callback = lambda function: function
+    module.llama_log_set = lambda _function, _data: None
     monkeypatch.setitem(sys.modules, "llama_cpp", module)
 
 
@@ -59,8 +66,12 @@ def test_a_model_answers(library, file):
 
 
 def test_what_it_cannot_do_is_one_line(library, file, tmp_path):
-    with pytest.raises(LanguageModelError, match="exceed context window"):
-        LlamaFile(file).answer(ASK.model_copy(update={"prompt": "p" * 9000}))
+    with pytest.raises(
+        LanguageModelError, match="the question has 4002 tokens and the model takes 4096 with its answer"
+    ):
+        LlamaFile(file).answer(ASK.model_copy(update={"prompt": "p" * 4000}))
+    with pytest.raises(LanguageModelError, match="llama_decode returned 1"):
+        LlamaFile(file).answer(ASK.model_copy(update={"prompt": "broken"}))
     with pytest.raises(LanguageModelError, match="not a file"):
         LlamaFile(tmp_path / "nowhere.gguf")
     (tmp_path / "broken.gguf").write_bytes(b"")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kpl.knowledge.folding import fold_name, fold_sentence
+from kpl.knowledge.lint.language import script_of
 from kpl.knowledge.shapes import REFUSAL
 
 __all__ = ["Said", "clean_sentence", "fold_loosely", "read_answer", "read_json", "read_numbers"]
@@ -220,7 +221,14 @@ def clean_sentence(text: str) -> str | None:
     letters = len(_LETTERS_ONCE.findall(text))
     if letters < (4 if text.isascii() else 2) or len(text) > MAX_CHARACTERS or text[0] in "{}[]<|":
         return None
-    return None if _PREAMBLE.match(text) else text
+    return None if _PREAMBLE.match(text) or _is_gibberish(text) else text
+
+
+def _is_gibberish(text: str) -> bool:
+    """Whether a text is of too many scripts, or of too few letters, for anybody to have meant it."""
+    scripts = {script_of(c) for c in text if c.isalpha()}
+    words = sum(c.isalnum() or c.isspace() or unicodedata.category(c).startswith("M") for c in text)
+    return len(scripts) > 3 or words < 0.75 * len(text)
 
 
 def _plain_text(text: str) -> str:

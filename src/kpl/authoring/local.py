@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,12 @@ from kpl.errors import LanguageModelError, MissingExtraError
 
 __all__ = ["LlamaFile"]
 
-_CONTEXT = 8192  # tokens of question and answer together
+_CONTEXT = 8192
+"""Tokens of question and answer together, or fewer where the model was trained on fewer."""
+_ANSWER = 4096
+"""Tokens of an answer: a small model may never come to an end by itself."""
+_SPARE = 128
+"""Tokens that the model's own layout of a conversation may take."""
 
 
 class LlamaFile:
@@ -30,7 +36,11 @@ class LlamaFile:
         except ImportError as error:
             raise MissingExtraError("asking a language model in this process", "llm-local") from error
         try:
-            self._model: Any = llama_cpp.Llama(model_path=str(path), n_ctx=_CONTEXT, verbose=False)
+            # Its own way of being quiet lets warnings through, in the middle of the progress.
+            self._deaf = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)
+            llama_cpp.llama_log_set(self._deaf, ctypes.c_void_p(0))
+            self._context = min(_CONTEXT, _trained_context(llama_cpp, path))
+            self._model: Any = llama_cpp.Llama(model_path=str(path), n_ctx=self._context, verbose=False)
         except (ValueError, OSError, RuntimeError) as error:
             raise LanguageModelError(f"{path}: llama.cpp cannot read it ({error}): is it a whole GGUF file?") from error
         self._one = threading.Lock()  # llama.cpp answers one at a time
@@ -39,8 +49,15 @@ class LlamaFile:
         """Answer a request, held to the form of its answer by a grammar.
 
         Raises:
-            LanguageModelError: llama.cpp refuses, for example a question longer than its context.
+            LanguageModelError: a question that leaves no room for an answer, or llama.cpp fails.
         """
+        asked = len(self._model.tokenize(f"{request.system}\n{request.prompt}".encode()))
+        room = min(_ANSWER, self._context - asked - _SPARE)
+        if room < _SPARE:
+            raise LanguageModelError(
+                f"the question has {asked} tokens and the model takes {self._context} with its answer: "
+                "give fewer --sources, or a model that reads more"
+            )
         messages = [{"role": "system", "content": request.system}, {"role": "user", "content": request.prompt}]
         options: dict[str, Any] = {} if request.temperature is None else {"temperature": request.temperature}
         if request.seed is not None:
@@ -48,7 +65,7 @@ class LlamaFile:
         form = {"type": "json_object", "schema": request.form}
         with self._one:
             try:
-                data = self._model.create_chat_completion(messages, response_format=form, **options)
+                data = self._model.create_chat_completion(messages, response_format=form, max_tokens=room, **options)
             except (ValueError, RuntimeError) as error:
                 raise LanguageModelError(f"llama.cpp refuses the request ({error})") from error
         choice, usage = data["choices"][0], data["usage"]
@@ -62,3 +79,12 @@ class LlamaFile:
     def close(self) -> None:
         """Free the memory of the model."""
         self._model.close()
+
+
+def _trained_context(llama_cpp: Any, path: Path) -> int:  # noqa: ANN401 - a module without types
+    """Read how many tokens a model was trained to take; beyond them it writes nonsense."""
+    head = llama_cpp.Llama(model_path=str(path), vocab_only=True, verbose=False)
+    facts = head.metadata
+    head.close()
+    stated = str(facts.get(f"{facts.get('general.architecture')}.context_length", ""))
+    return int(stated) if stated.isdigit() and int(stated) > 0 else _CONTEXT

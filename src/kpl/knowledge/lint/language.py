@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 
-__all__ = ["odd_ones"]
+__all__ = ["odd_ones", "script_of"]
 
 _SMALL_WORDS = {
     "English": "the a an of and with is are that which in to its has have for or by from on as it at",
@@ -49,11 +49,12 @@ def _script(text: str) -> str:
     """Name the script of most letters, by the first word of their names in Unicode."""
     if text.isascii():
         return "LATIN"
-    names = Counter(_script_of(c) for c in text if c.isalpha())
+    names = Counter(script_of(c) for c in text if c.isalpha())
     return names.most_common(1)[0][0] if names else ""
 
 
 @lru_cache(maxsize=4096)
-def _script_of(character: str) -> str:
+def script_of(character: str) -> str:
+    """Name the script of a letter, by the first word of its name in Unicode."""
     name = unicodedata.name(character, "UNKNOWN").split()[0]
     return "CJK" if name in ("CJK", "HIRAGANA", "KATAKANA") else name
