@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.encoders.tiny_models import openclip_vit
 from tests.report.test_report import Page
 
 from kpl.errors import EncoderError, InputError
-from kpl.report import look, map_rows, occlusion_views, window_views, write_report
+from kpl.report import (
+    explain_picture,
+    look,
+    map_picture,
+    map_rows,
+    occlusion_views,
+    window_views,
+    write_report,
+)
+from kpl.runs import classify
 
 LINE = re.compile(r'<figure class="where"><img src="data:image/webp;base64,([^"]+)" alt="Map of ([^"]*)">')
 
@@ -97,3 +108,24 @@ class _Other:
     from kpl.encoders import load_encoder
 
     card = load_encoder("mini").card.model_copy(update={"name": "other"})
+
+
+@pytest.mark.torch
+def test_a_vision_transformer_maps_by_its_patches(pictures, tmp_path):
+    encoder = str(openclip_vit(tmp_path / "tiny"))
+    base = {"kpl_knowledge": 1, "task": {"name": "cells", "template": "{description}"}}
+    base["classes"] = [{"key": key, "descriptions": [f"a {key} cell"]} for key in ("round", "pale", "dark")]
+    (tmp_path / "cells.json").write_text(json.dumps(base), encoding="utf-8")
+    classify(pictures, knowledge=tmp_path / "cells.json", encoder=encoder, out=tmp_path / "run")
+    seen, told = look(tmp_path / "run"), []
+    found = explain_picture(seen, "cell-01.png", top=0)
+    drawn, where = map_picture(seen, found, pictures / "cell-01.png", encoder=encoder)
+    assert (where.how, where.views, where.values.shape, drawn.size) == ("patches", 1, (2, 2), (144, 144))
+    report = write_report(
+        tmp_path / "run", pictures=pictures, maps=2, encoder=encoder, announce=lambda *cost: told.append(cost)
+    )
+    text = report.read_text()
+    assert len(dict(LINE.findall(text))) == 2
+    assert "features of its patches" in text
+    assert told[0][0] == 2
+    assert write_report(tmp_path / "run", pictures=pictures, maps=2, encoder=encoder).read_text() == text

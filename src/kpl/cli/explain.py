@@ -49,6 +49,9 @@ def explain(
         ),
     ] = None,
     window: Annotated[int | None, typer.Option(min=8, help="With --map: slide a window of this many pixels.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="With --map: where the run's encoder is. Default: by its name.")
+    ] = None,
 ) -> None:
     """Explain what a run says of one picture: the sentences, what learning without them does, its neighbours.
 
@@ -84,6 +87,7 @@ def explain(
             picture,
             how=None if how is None else how.value,
             window=window,
+            encoder=encoder,
             announce=announce,
             progress=partial(progress, "views"),
         )

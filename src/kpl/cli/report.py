@@ -30,6 +30,9 @@ def report(
     window: Annotated[
         int | None, typer.Option(min=8, help="With --maps: slide a window of this many pixels over each picture.")
     ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="With --maps: where the run's encoder is. Default: by its name.")
+    ] = None,
     ignore_unknown: Annotated[
         bool, typer.Option("--ignore-unknown", help="Leave out images whose label is no class of the knowledge.")
     ] = False,
@@ -58,6 +61,7 @@ def report(
             pictures=pictures,
             maps=maps,
             window=window,
+            encoder=encoder,
             announce=announce,
             ignore_unknown=ignore_unknown,
             progress=progress,

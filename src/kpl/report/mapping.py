@@ -61,7 +61,7 @@ def map_picture(
     *,
     how: How | None = None,
     window: int | None = None,
-    encoder: Encoder | None = None,
+    encoder: str | Encoder | None = None,
     announce: Announce | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Image.Image, Where]:
@@ -73,7 +73,7 @@ def map_picture(
         picture: the file of that picture.
         how: by what; None takes windows if their size is given, else patches if the encoder has them, else hiding.
         window: side of the windows in pixels.
-        encoder: the run's; None loads it by its name.
+        encoder: the run's, or where it is; None loads it by its name.
         announce: told the number of views and the seconds they will take, before they are read; not for a single view.
         progress: called with (views read, views in all).
 
@@ -101,7 +101,7 @@ def map_rows(
     count: int,
     *,
     window: int | None = None,
-    encoder: Encoder | None = None,
+    encoder: str | Encoder | None = None,
     announce: Announce | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[int, SmallMap]:
@@ -165,8 +165,9 @@ def _pixels(path: Path, image: str, sha256: str | None) -> NDArray[np.uint8]:
     return decode(data)
 
 
-def _run_encoder(seen: Seen, encoder: Encoder | None) -> Encoder:
-    coder = encoder or load_encoder(seen.run.summary["encoder"]["name"])
+def _run_encoder(seen: Seen, encoder: str | Encoder | None) -> Encoder:
+    name = encoder or seen.run.summary["encoder"]["name"]
+    coder = load_encoder(name) if isinstance(name, str) else name
     if encoder_identity(coder) != seen.run.summary["plan"]["encoder"]:
         raise EncoderError(
             f"the run used {seen.run.summary['plan']['encoder']}, and here is {encoder_identity(coder)}: bring that one"

@@ -30,7 +30,7 @@ def write_report(
     pictures: str | Path | None = None,
     maps: int = 0,
     window: int | None = None,
-    encoder: Encoder | None = None,
+    encoder: str | Encoder | None = None,
     methods: Sequence[str] = EVALUATED,
     replicates: int = 2000,
     ignore_unknown: bool = False,
