@@ -50,7 +50,7 @@ bench: $(DEV)  ## measure the README's figures and write them to benchmarks/out 
 		echo "== $$name"; $(BIN)/python "benchmarks/$$name.py" --json "benchmarks/out/$$name.json"; done
 
 load: $(DEV)  ## eight clients against a server for a minute, its memory watched
-	$(BIN)/python benchmarks/serve.py --only-load --load 60
+	$(BIN)/python benchmarks/serve.py --only load --load 60
 
 fuzz: $(DEV)  ## send 2000 damaged files to a server
 	KPL_FUZZ=2000 $(BIN)/pytest -s -p no:cacheprovider tests/server/test_uploads.py

@@ -1,7 +1,8 @@
-"""How fast the service is and how it holds out: one-shot classification, a moved class prior, and a load of clients.
+"""How fast the service is and how it holds out: one-shot classification, a moved class prior, the page, a load.
 
 A server in a process of its own, clients in this one. `--load SECONDS` sends a mix of requests by eight clients and
-compares the server's memory before and after; no answer but success and 503 (too much to do) is allowed.
+compares the server's memory before and after; no answer but success and 503 (too much to do) is allowed. The first
+paint of the page needs Chromium, and playwright-core in the folder that KPL_NODE_MODULES names.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -171,6 +173,18 @@ def moved(host: str, port: int, files: list[bytes]) -> dict[str, float]:
     }
 
 
+def painted(host: str, port: int, times: int = 21) -> dict[str, float]:
+    """Open the page in headless Chromium a few times, and beside it what Chromium needs for almost nothing."""
+    environment = {"KPL_CHROMIUM": shutil.which("chromium") or "", **os.environ}
+    command = ["node", str(Path(__file__).with_name("paint.mjs")), f"http://{host}:{port}/", str(times)]
+    told = json.loads(subprocess.run(command, capture_output=True, check=True, env=environment).stdout)
+    figures = {"bytes": told["bytes"]}
+    for name, paints in told["paints"].items():
+        figures[f"{name}_ms_median"] = float(np.median(paints))
+        figures[f"{name}_ms_least"] = float(np.min(paints))
+    return figures
+
+
 def memory(pid: int) -> int:
     """Return the resident memory of a process and its children in bytes."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -207,6 +221,8 @@ def load(host: str, port: int, pid: int, files: list[bytes], seconds: float, cli
                 told[client.send("GET", f"/api/jobs/{json.loads(said)['id']}/events")[0]] += 1
                 told[client.send("GET", f"{address}/predictions")[0]] += 1
                 told[client.send("GET", f"{address}/predictions.csv")[0]] += 1
+                told[client.send("GET", f"{address}/pictures/0/evidence")[0]] += 1
+                told[client.send("GET", f"{address}/pictures/0/map")[0]] += 1
             told[client.send("DELETE", address)[0]] += 1
 
     def watch() -> None:
@@ -236,7 +252,7 @@ def main() -> None:
     made = parser(__doc__ or "")
     made.add_argument("--seconds", type=float, default=10, help="for each one-shot figure")
     made.add_argument("--load", type=float, default=60, help="seconds of load; 0 leaves it out")
-    made.add_argument("--only-load", action="store_true", help="leave the other figures out")
+    made.add_argument("--only", choices=("all", "load", "paint"), default="all", help="leave the other figures out")
     options = made.parse_args()
     files, figures = cells(MODEL_PICTURES), dict[str, Any]()
     with tempfile.TemporaryDirectory() as folder:
@@ -247,12 +263,14 @@ def main() -> None:
         fit(pictures, knowledge="blood-cells", out=Path(folder) / "cells.kpl")
         with served("--model", f"{folder}/cells.kpl") as (host, port, pid):
             one_shot(host, port, files, CLIENTS, 1)
-            if not options.only_load:
+            if options.only == "all":
                 figures["one_shot"] = [
                     one_shot(host, port, files, CLIENTS, options.seconds, at_once) for at_once in (1, 16)
                 ]
                 figures["prior"] = moved(host, port, files)
-            if options.load:
+            if options.only != "load" and "KPL_NODE_MODULES" in os.environ:
+                figures["first_paint"] = painted(host, port)
+            if options.only != "paint" and options.load:
                 figures["load"] = load(host, port, pid, files, options.load)
     rows = [[f"{name}: {key}", f"{value:.1f}"] for name, key, value in _flat(figures)]
     print_table("The service", ("figure", "value"), rows)

@@ -149,7 +149,5 @@ for (const [button, rest, name] of [["get-csv", "/predictions.csv", "predictions
 
 Object.assign(page, { reset, askForToken, knowledgeChanged, update });
 update();
-requestAnimationFrame(() => setTimeout(() => { // the page is painted first, then filled
-  ask("GET", "/health").then((health) => { $("version").textContent = `KPL ${health.version}.`; }).catch(() => {});
-  attempt(begin)();
-}));
+ask("GET", "/health").then((health) => { $("version").textContent = `KPL ${health.version}.`; }).catch(() => {});
+attempt(begin)();
