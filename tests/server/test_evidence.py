@@ -72,6 +72,24 @@ def test_a_map_costs_what_it_said(
     assert sum(read) == views
 
 
+def test_patches_come_first_where_the_encoder_has_them(
+    client: TestClient, classified: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.post(f"{classified}/pictures/3/map", json={"how": "patches"}).status_code == 422
+    assert client.get(f"{classified}/pictures/3/map").json()["choices"] == ["hiding", "windows"]
+    encoder = type(outcome_of(client, classified).encoder)
+
+    def quarters(self: Any, pictures: list[np.ndarray]) -> np.ndarray:
+        parts = [[picture[y : y + 48, x : x + 48] for y in (0, 48) for x in (0, 48)] for picture in pictures]
+        return np.stack([self.encode_images(four).reshape(2, 2, -1) for four in parts])
+
+    monkeypatch.setattr(encoder, "encode_patches", quarters, raising=False)
+    cost = client.get(f"{classified}/pictures/3/map").json()
+    assert (cost["how"], cost["views"], cost["choices"]) == ("patches", 1, ["patches", "hiding", "windows"])
+    patches = np.asarray(drawn(client, classified, 3))
+    assert not np.array_equal(patches, np.asarray(drawn(client, classified, 3, how="hiding")))
+
+
 def test_a_map_of_another_class_is_another_map(client: TestClient, classified: str) -> None:
     said = client.get(f"{classified}/pictures/4/evidence").json()
     first = np.asarray(drawn(client, classified, 4))

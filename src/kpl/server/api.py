@@ -14,9 +14,10 @@ from fastapi import APIRouter, Depends, File, Query, Request, UploadFile
 from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
+from kpl.report import How
 from kpl.server import downloads, schemas, views
 from kpl.server.jobs import Job
-from kpl.server.maps import How
+from kpl.server.maps import known_ways
 from kpl.server.refusals import Gone, Refused, TooLarge
 from kpl.server.service import Service, check_place, load_pack
 from kpl.server.sessions import Session
@@ -244,7 +245,8 @@ def map_cost(
 ) -> schemas.MapCost:
     """What a map of where a picture shows a class would take."""
     plan, seconds = service.cost_of_map(session, place, how, window)
-    return schemas.MapCost(how=plan.how, views=plan.views, seconds=round(seconds, 2))
+    choices = known_ways(session.finished().encoder)
+    return schemas.MapCost(how=plan.how, choices=choices, views=plan.views, seconds=round(seconds, 2))
 
 
 @router.post("/api/sessions/{session_id}/pictures/{place}/map", tags=["predictions"], status_code=202)

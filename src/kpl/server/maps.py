@@ -6,22 +6,19 @@ import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from kpl.embeddings.encoding import encode_pictures
-from kpl.encoders import Encoder
+from kpl.encoders import Encoder, PatchEncoder
 from kpl.images import PictureRecord, decode
 from kpl.proxies.arrays import Floats
-from kpl.report import draw_where, occlusion_map, occlusion_views, window_map, window_views
+from kpl.report import How, draw_where, occlusion_map, occlusion_views, patch_map, window_map, window_views
 from kpl.server.refusals import Refused, TooLarge
 
-__all__ = ["DrawnMap", "How", "MapPlan", "draw_map", "plan_map", "seconds_a_view"]
-
-How = Literal["hiding", "windows"]
+__all__ = ["DrawnMap", "MapPlan", "draw_map", "known_ways", "plan_map", "seconds_a_view"]
 
 _GRID = 8
 _TIMED = 2
@@ -34,7 +31,7 @@ class MapPlan:
 
     Attributes:
         picture: (height, width, 3), shrunken so that its copies stay small.
-        how: by hiding its parts one by one, or by a window that slides over it.
+        how: by what.
         window: side of the window in pixels; 0 for none.
         views: pictures that the encoder reads for it.
     """
@@ -54,6 +51,11 @@ class DrawnMap:
     jpeg: bytes
 
 
+def known_ways(encoder: Encoder) -> list[How]:
+    """By what a map can be made with an encoder, what suits it best first."""
+    return ["patches", "hiding", "windows"] if isinstance(encoder, PatchEncoder) else ["hiding", "windows"]
+
+
 def plan_map(record: PictureRecord, encoder: Encoder, how: How | None, share: float, most: int) -> MapPlan:
     """Say how the map of a picture is made.
 
@@ -65,7 +67,7 @@ def plan_map(record: PictureRecord, encoder: Encoder, how: How | None, share: fl
         most: views that are allowed.
 
     Raises:
-        Refused: the picture is too narrow.
+        Refused: the picture is too narrow, or the encoder gives no patches.
         TooLarge: more views than are allowed.
     """
     shown = Image.fromarray(decode(record.path))
@@ -75,13 +77,16 @@ def plan_map(record: PictureRecord, encoder: Encoder, how: How | None, share: fl
     shorter = min(picture.shape[:2])
     if shorter < _LEAST_SIDE:
         raise Refused(f"a picture of {shown.width} x {shown.height} pixels is too narrow for a map")
-    if how != "windows":
-        return MapPlan(picture, "hiding", 0, occlusion_views(_GRID))
+    chosen = how or known_ways(encoder)[0]
+    if chosen not in known_ways(encoder):
+        raise Refused(f"encoder {encoder.card.name!r} gives no features of patches: take hiding or windows")
+    if chosen != "windows":
+        return MapPlan(picture, chosen, 0, 1 if chosen == "patches" else occlusion_views(_GRID))
     pixels = min(shorter, max(_LEAST_SIDE, round(share * shorter)))
     views = window_views(picture.shape, pixels)
     if views > most:
         raise TooLarge(f"{views} windows: at most {most} are looked at here, take a larger window")
-    return MapPlan(picture, how, pixels, views)
+    return MapPlan(picture, chosen, pixels, views)
 
 
 def seconds_a_view(plan: MapPlan, encoder: Encoder) -> float:
@@ -95,7 +100,10 @@ def draw_map(
     plan: MapPlan, encoder: Encoder, text_proxies: Floats, class_index: int, progress: Callable[[int, int], None]
 ) -> bytes:
     """Make a map and draw it over its picture, a JPEG; for the arguments see `kpl.report.occlusion_map`."""
-    if plan.how == "windows":
+    if plan.how == "patches" and isinstance(encoder, PatchEncoder):
+        where = patch_map(plan.picture, encoder, text_proxies, class_index)
+        progress(1, 1)
+    elif plan.how == "windows":
         where = window_map(plan.picture, encoder, text_proxies, class_index, window=plan.window, progress=progress)
     else:
         where = occlusion_map(plan.picture, encoder, text_proxies, class_index, grid=_GRID, progress=progress)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from kpl.server.maps import How
+from kpl.report import How
 
 __all__ = [
     "Begin",
@@ -232,6 +232,8 @@ class MapCost(BaseModel):
     """What a map of a picture takes."""
 
     how: How
+    choices: list[How]
+    """What the encoder allows, what suits it best first."""
     views: int
     """Pictures that the encoder reads for it."""
     seconds: float
@@ -244,8 +246,8 @@ class Draw(_Asked):
     class_index: Annotated[int, Field(ge=0, le=100_000)] | None = None
     """Place of the class; left out, the class that the picture went to."""
     how: How | None = None
-    """By hiding parts of the picture one by one, or by windows, each of which is looked at by itself: for pictures that
-    show more than the encoder was made for. Left out, what suits the encoder."""
+    """By the encoder's patches; by hiding parts of the picture one by one; or by windows, each of which is looked at by
+    itself, for pictures that show more than the encoder was made for. Left out, what suits the encoder."""
     window: Share = 0.5
 
 

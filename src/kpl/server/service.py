@@ -17,11 +17,12 @@ from kpl.errors import EncoderError, InputError, KnowledgeError, PictureError, U
 from kpl.images import SetAside, ordered_map
 from kpl.knowledge import KnowledgeBase, check_tokens, load_knowledge, pack_names
 from kpl.methods import Evidence, explain
+from kpl.report import How
 from kpl.runs import load_model
 from kpl.server.decoding import Decoders, Kept
 from kpl.server.jobs import Job, Jobs
 from kpl.server.limits import Limits
-from kpl.server.maps import DrawnMap, How, MapPlan, draw_map, plan_map, seconds_a_view
+from kpl.server.maps import DrawnMap, MapPlan, draw_map, plan_map, seconds_a_view
 from kpl.server.oneshot import OneShot
 from kpl.server.outcomes import learn
 from kpl.server.refusals import Busy, Gone, Refused, TooLarge

@@ -141,6 +141,7 @@ const stories = {
 
   async keyboard() {
     const page = await open();
+    const chooser = page.waitForEvent("filechooser"); // waited for early: the browser must know before it opens one
     const press = (key, times = 1) => (async () => { for (let n = 0; n < times; n += 1) await page.keyboard.press(key); })();
     const until = async (id, key = "Tab") => {
       for (let n = 0; n < 200; n += 1) {
@@ -156,8 +157,8 @@ const stories = {
     await until(".skip");
     await until("#encoder");
     await until("#choose-files");
-    const [chooser] = await Promise.all([page.waitForEvent("filechooser"), press("Enter")]);
-    await chooser.setFiles(files);
+    await press("Enter");
+    await (await chooser).setFiles(files);
     await page.waitForFunction(() => document.activeElement.id === "classify");
     await press("Enter");
     await page.waitForFunction(() => document.activeElement.id === "results-title");

@@ -9,7 +9,13 @@ let job = null;
 let running = null;
 let shown = ""; // what the map in sight is of
 
-const settings = () => { const [how, window = "0.5"] = $("map-how").value.split(" "); return { how, window: Number(window) }; };
+const WAYS = {
+  patches: [["patches", "the encoder's own patches"]],
+  hiding: [["hiding", "hiding one part after the other"]],
+  windows: [["windows 0.5", "a window, half as wide"], ["windows 0.25", "a window, a quarter as wide"]],
+};
+// Nothing is chosen before it is known what the encoder allows.
+const settings = () => { const [how, window = "0.5"] = $("map-how").value.split(" "); return how ? { how, window: Number(window) } : {}; };
 const seconds = (time) => (time < 1 ? "less than a second" : time < 90 ? `about ${Math.round(time)} s` : `about ${Math.round(time / 60)} min`);
 
 // A picture is looked at: offer the map of its two classes, with its cost.
@@ -24,13 +30,15 @@ export async function askForMap(wanted, classes) {
 }
 
 async function cost() {
-  const wanted = place, chosen = $("map-how").value, { how, window } = settings();
+  const wanted = place, chosen = $("map-how").value;
   $("map-note").textContent = "";
   $("map-draw").disabled = true;
   try {
-    const found = await ask("GET", path(`/pictures/${wanted}/map?how=${how}&window=${window}`));
+    const found = await ask("GET", path(`/pictures/${wanted}/map?${new URLSearchParams(settings())}`));
     if (wanted !== place || chosen !== $("map-how").value) return;
-    $("map-note").textContent = `The encoder reads ${found.views} views of the picture: ${seconds(found.seconds)}.`;
+    const ways = found.choices.flatMap((way) => WAYS[way]);
+    if (ways.length !== $("map-how").options.length) $("map-how").replaceChildren(...ways.map(([value, textContent]) => make("option", { value, textContent })));
+    $("map-note").textContent = `The encoder reads ${found.views === 1 ? "the picture once" : `${found.views} views of the picture`}: ${seconds(found.seconds)}.`;
     $("map-draw").disabled = job !== null;
   } catch (error) {
     if (error.status !== 413 && error.status !== 422 && error.status !== 503) throw error;

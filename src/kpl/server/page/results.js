@@ -9,7 +9,7 @@ const A_LOOK = 48;
 const MANY = 15; // classes, above which their table scrolls by itself
 let shown = A_LOOK;
 
-export function forget() { Object.assign(view, { out: null, names: [], order: [] }); closeEvidence(); }
+export function forget() { Object.assign(view, { out: null, names: [], order: [] }); $("map-how").replaceChildren(); closeEvidence(); }
 
 export async function openResults() {
   const [now, list] = await Promise.all([ask("GET", path("/predictions")), ask("GET", path("/pictures"))]);
