@@ -103,7 +103,7 @@ function drawWall() {
   const old = new Map([...$("wall").children].map((item) => [Number(item.firstChild.dataset.place), item]));
   $("wall").replaceChildren(...here.map((place) => card(place, old.get(place))));
   if (focused !== undefined && document.activeElement === document.body) $("wall").querySelector(`[data-place="${focused}"]`)?.focus();
-  $("shown").textContent = view.order.length ? `${here.length} of ${view.order.length} shown. Choose one to see the sentences for and against.` : "No picture to show here.";
+  $("shown").textContent = view.order.length ? `${here.length} of ${view.order.length} shown. Choose one for its evidence.` : "No picture to show here.";
   $("more").hidden = here.length === view.order.length;
 }
 
