@@ -26,6 +26,7 @@ try {
       await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint").length > 0);
       paints[name].push(await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime));
       if (name === "page") {
+        await page.waitForFunction(() => document.querySelectorAll("#classes .class").length > 0);
         bytes = await page.evaluate(() => [...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")]
           .filter((one) => !one.name.includes("/api/")).reduce((sum, one) => sum + one.transferSize, 0));
       }
