@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kpl.methods import KPL, METHODS, Method, explain, make_method
     from kpl.rendered import draw_demo
     from kpl.report import write_report
-    from kpl.runs import Model, calibrate, classify, evaluate, fit, load_model, open_run, update
+    from kpl.runs import Model, calibrate, classify, evaluate, fit, inspect_knowledge, load_model, open_run, update
 
 __all__ = [
     "KPL",
@@ -44,6 +44,7 @@ __all__ = [
     "explain",
     "find_pictures",
     "fit",
+    "inspect_knowledge",
     "load_encoder",
     "load_knowledge",
     "load_model",
@@ -66,7 +67,17 @@ _ROOMS = {
     "methods": ("KPL", "METHODS", "Method", "explain", "make_method"),
     "rendered": ("draw_demo",),
     "report": ("write_report",),
-    "runs": ("Model", "calibrate", "classify", "evaluate", "fit", "load_model", "open_run", "update"),
+    "runs": (
+        "Model",
+        "calibrate",
+        "classify",
+        "evaluate",
+        "fit",
+        "inspect_knowledge",
+        "load_model",
+        "open_run",
+        "update",
+    ),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 

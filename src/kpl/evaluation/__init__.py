@@ -21,7 +21,7 @@ from kpl.evaluation.details import (
     describe,
     operating_point,
 )
-from kpl.evaluation.figures import FIGURE_SUFFIXES, check_figure, draw_table, table_figure
+from kpl.evaluation.figures import FIGURE_SUFFIXES, check_figure, draw_table, figure_bytes, table_figure
 from kpl.evaluation.labels import Truth, read_labels
 from kpl.evaluation.metrics import (
     METRICS,
@@ -79,6 +79,7 @@ __all__ = [
     "describe",
     "draw_table",
     "evaluate_predictions",
+    "figure_bytes",
     "fit_calibration",
     "macro_f1",
     "majority_rate",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,18 @@ import numpy as np
 from kpl.errors import MissingExtraError, OutputError
 from kpl.evaluation.comparison import Table
 
-__all__ = ["FIGURE_SUFFIXES", "check_figure", "draw_table", "table_figure"]
+__all__ = ["FIGURE_SUFFIXES", "check_figure", "draw_table", "figure_bytes", "table_figure"]
 
 FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
 _NAMED_CLASSES = 30
 _CURVES = 6
-_STYLE = {"svg.hashsalt": "kpl", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
+_STYLE: dict[str, Any] = {
+    "svg.hashsalt": "kpl",
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.parse_math": False,  # a dollar in a class's name is a dollar
+}
 _BLUE, _GREY = "#1f5fa8", "#8a8a8a"
 
 
@@ -46,6 +53,15 @@ def draw_table(table: Table, suffix: str, *, focus: str | None = None) -> bytes:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
+    return figure_bytes(lambda: table_figure(table, focus=focus), suffix)
+
+
+def figure_bytes(draw: Callable[[], Any], suffix: str) -> bytes:
+    """Return the content of a file with matplotlib's `Figure` that `draw` makes, in the style of KPL's figures.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
     check_figure(Path(f"figure{suffix}"))
     from matplotlib import rc_context
 
@@ -53,8 +69,7 @@ def draw_table(table: Table, suffix: str, *, focus: str | None = None) -> bytes:
         buffer = io.BytesIO()
         # no date: the same table gives the same bytes
         dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix.lower())
-        kind = suffix.lower().removeprefix(".")
-        table_figure(table, focus=focus).savefig(buffer, format=kind, dpi=150, metadata=dated)
+        draw().savefig(buffer, format=suffix.lower().removeprefix("."), dpi=150, metadata=dated)
     return buffer.getvalue()
 
 

@@ -8,11 +8,20 @@ from kpl.methods.ensemble import PromptEnsemble
 from kpl.methods.evidence import Evidence, Sentence, explain, text_shares
 from kpl.methods.frolic import Frolic
 from kpl.methods.inmap import InMaP
+from kpl.methods.insight import (
+    ClassInsight,
+    DescriptionInsight,
+    Insight,
+    Near,
+    Verdict,
+    judge_descriptions,
+)
 from kpl.methods.kpl import KPL, ClosedKPL
 from kpl.methods.names import ClassNames
 from kpl.methods.official import OfficialKPL
 from kpl.methods.otter import OTTER
 from kpl.methods.registry import METHODS, make_method
+from kpl.methods.similarity import ClassSimilarity, class_similarity
 from kpl.methods.stata import StatA
 from kpl.methods.text import TextProxy
 from kpl.methods.transclip import TransCLIP
@@ -27,15 +36,20 @@ __all__ = [
     "METHODS",
     "OTTER",
     "CHiLS",
+    "ClassInsight",
     "ClassNames",
+    "ClassSimilarity",
     "ClosedKPL",
     "CuPL",
+    "DescriptionInsight",
     "EMDirichlet",
     "Evidence",
     "Facts",
     "Frolic",
     "InMaP",
+    "Insight",
     "Method",
+    "Near",
     "OfficialKPL",
     "PromptEnsemble",
     "Reading",
@@ -44,11 +58,14 @@ __all__ = [
     "TextProxy",
     "TransCLIP",
     "Transductive",
+    "Verdict",
     "VisDesc",
     "Waffle",
     "Xplainer",
     "ZLaP",
+    "class_similarity",
     "explain",
+    "judge_descriptions",
     "make_method",
     "text_shares",
 ]

@@ -3,6 +3,7 @@
 from kpl.report.explaining import Explained, SentenceSaid, Without, explain_picture
 from kpl.report.mapping import SmallMap, map_picture, map_rows
 from kpl.report.seen import Seen, look
+from kpl.report.similarity import draw_similarity, similarity_figure
 from kpl.report.where import (
     How,
     Where,
@@ -26,6 +27,7 @@ __all__ = [
     "Where",
     "Without",
     "class_margin",
+    "draw_similarity",
     "draw_where",
     "explain_picture",
     "look",
@@ -34,6 +36,7 @@ __all__ = [
     "occlusion_map",
     "occlusion_views",
     "patch_map",
+    "similarity_figure",
     "window_map",
     "window_views",
     "write_report",

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from kpl.errors import FeaturesError, PictureError
 from kpl.images import find_pictures, read_picture_bytes
-from kpl.methods import Sentence, text_shares
+from kpl.methods import Insight, Sentence, judge_descriptions, text_shares
 from kpl.proxies.arrays import Floats
-from kpl.proxies.retrieval import best_k
+from kpl.proxies.retrieval import TextProxies, best_k
 from kpl.runs import Run, open_run
 from kpl.runs.predictions import read_answered, read_predictions, read_runners
 from kpl.runs.thumbnails import kept_rows, make_thumbnails, read_thumbnails
@@ -112,6 +112,14 @@ class Seen:
             texts * (float(np.sqrt(np.mean(centres**2))) or spread) / spread,
             (float(values[-1]) / total, float(values[-2]) / total),
         )
+
+    @cached_property
+    def insight(self) -> Insight | None:
+        """What each description does over the pictures; None where the method reads no descriptions."""
+        if self.run.chosen is None:
+            return None
+        text = TextProxies(self.text_proxies, tuple(self.run.chosen), ())
+        return judge_descriptions(self.features, self.winners, self.run.descriptions, text, elsewhere=False)
 
     def sentences(self, row: int) -> tuple[Sentence, ...]:
         """Return the sentences of the winner and the runner-up of a picture; none where the method reads no such."""

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from kpl.methods import class_similarity
+from kpl.methods.similarity import COLLAPSED
 from kpl.report.charts import MARKED, histogram, plane_map
 from kpl.report.layout import Sprite, inline, mark, near_pictures, set_aside, what_was_run
 from kpl.report.mapping import SmallMap
 from kpl.report.scores import Scored
 from kpl.report.seen import Seen
+from kpl.runs import verdict_words
 from kpl.runs.thumbnails import overruled_rows, shown_rows
 
 __all__ = ["rows_told", "tell"]
@@ -24,6 +27,7 @@ _POINTS = 2000
 _SIDE = 3  # sentences for, and sentences against
 _SENTENCES = 12
 _PAIRS = 20
+_TABLED = 30  # classes whose similarities are a table
 _HOW = {
     "patches": "by the encoder's features of its patches",
     "hiding": "by what hiding each part takes away",
@@ -79,6 +83,7 @@ def tell(seen: Seen, scored: Scored | None, maps: Mapping[int, SmallMap] = Mappi
             "tiles": [tile(row) for row in overruled],
         },
         "map": _map(seen),
+        "alike": _alike(seen),
         "knowledge": _knowledge(seen, order[:_WALLS]),
         "scores": scored.context if scored else None,
         "sprite": tile.sprite.pictures,
@@ -198,40 +203,53 @@ def _map(seen: Seen) -> dict[str, Any]:
     }
 
 
+def _alike(seen: Seen) -> dict[str, Any]:
+    """Say how alike the classes are to the text: as a table, or by the most alike pairs where that were too large."""
+    found = class_similarity(seen.text_proxies)
+    near = np.argwhere(np.triu(np.ones_like(found.cosines), k=1))
+    ranked = near[np.argsort(-found.cosines[near[:, 0], near[:, 1]], kind="stable")]
+    collapsed = [(a, b) for a, b in ranked[:_PAIRS].tolist() if found.cosines[a, b] > COLLAPSED]
+    order = found.order.tolist() if seen.n_classes <= _TABLED else []
+    return {
+        "collapsed": [(seen.names[a], seen.names[b]) for a, b in collapsed],
+        "names": [seen.names[c] for c in order],
+        "rows": [(seen.names[c], [found.centred[c, k] for k in order]) for c in order],
+        "pairs": [
+            (seen.names[a], seen.names[b], found.cosines[a, b], found.centred[a, b])
+            for a, b in ([] if order else ranked[:_PAIRS].tolist())
+        ],
+    }
+
+
 def _knowledge(seen: Seen, classes: Iterable[int]) -> list[dict[str, Any]] | None:
-    """Say of each description how much nearer it is to the pictures of its class than to the others."""
-    if seen.run.chosen is None:
+    """Say of each description how much nearer it is to the pictures of its class than to others, and its verdict."""
+    if seen.insight is None:
         return None
-    counts = np.bincount(seen.winners, minlength=seen.n_classes)
-    whole = counts @ seen.means
-    told = []
+    knowledge, told = seen.run.knowledge, []
     for c in classes:
-        entry, used = seen.run.knowledge.classes[c], set(seen.run.chosen[c].tolist())
-        if 0 < counts[c] < seen.n:
-            away = seen.means[c] - (whole - counts[c] * seen.means[c]) / (seen.n - counts[c])
-            lift = np.asarray(seen.run.descriptions[c] @ away)
-        else:
-            lift = np.zeros(len(entry.descriptions))
-        order = np.argsort(-lift, kind="stable").tolist()
+        entry, items = knowledge.classes[c], seen.insight.descriptions[c]
+        order = sorted(items, key=lambda item: -item.lift)
         shown = order if len(order) <= _SENTENCES else order[: _SENTENCES - 4] + order[-4:]
-        top = float(np.abs(lift).max()) or 1.0
+        top = max(abs(item.lift) for item in items) or 1.0
         told.append(
             {
                 "name": entry.name,
-                "count": int(counts[c]),
-                "used": len(used),
+                "count": seen.insight.classes[c].pictures,
+                "used": sum(item.used for item in items),
                 "descriptions": len(order),
+                "marked": sum(item.verdict.marked for item in items),
                 "left_out": len(order) - len(shown),
                 "sentences": [
                     {
-                        "text": entry.descriptions[j].text,
-                        "used": j in used,
-                        "lift": float(lift[j]),
-                        "bar": 100 * abs(float(lift[j])) / top,
-                        "against": lift[j] < 0,
-                        "reviewed": bool((p := entry.descriptions[j].provenance) and p.reviewed_by),
+                        "text": entry.descriptions[item.index].text,
+                        "used": item.used,
+                        "lift": item.lift,
+                        "bar": 100 * abs(item.lift) / top,
+                        "against": item.lift < 0,
+                        "verdict": verdict_words(item, knowledge),
+                        "reviewed": bool((p := entry.descriptions[item.index].provenance) and p.reviewed_by),
                     }
-                    for j in shown
+                    for item in shown
                 ],
             }
         )

@@ -5,6 +5,7 @@ from kpl.runs.classifying import DEFAULT_ENCODER, RunResult, classify
 from kpl.runs.evaluating import EVALUATED, Evaluation, evaluate
 from kpl.runs.fitting import Drift, Update, fit, update
 from kpl.runs.folder import Run, is_run, open_run
+from kpl.runs.insight import KnowledgeInsight, inspect_knowledge, verdict_words
 from kpl.runs.models import Learnt, Model, Prediction, is_model, load_model, save_model
 from kpl.runs.multilabel import PresenceResult, classify_presence, evaluate_presence, is_multi_label
 from kpl.runs.paper import SetResult, bench_paper
@@ -17,6 +18,7 @@ __all__ = [
     "CalibrationResult",
     "Drift",
     "Evaluation",
+    "KnowledgeInsight",
     "Learnt",
     "Model",
     "Prediction",
@@ -33,6 +35,7 @@ __all__ = [
     "evaluate",
     "evaluate_presence",
     "fit",
+    "inspect_knowledge",
     "is_model",
     "is_multi_label",
     "is_run",
@@ -41,5 +44,6 @@ __all__ = [
     "open_run",
     "save_model",
     "update",
+    "verdict_words",
     "wanted_prompts",
 ]

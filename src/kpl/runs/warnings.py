@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from kpl.encoders.protocol import Encoder
 from kpl.knowledge import KnowledgeBase, fits_modality
 from kpl.methods import Method
+from kpl.methods.similarity import COLLAPSED
 
 __all__ = ["absence_warnings", "result_warnings", "text_warnings"]
 
-_ALIKE = 0.999  # cosine above which two text proxies cannot be told apart
 _MOVED = 0.3  # share of images on which the images overrule the text, above which a user should look
 _FEW_PER_CLASS = 5
-_COLLAPSED = 0.9
+_ONE_CLASS = 0.9  # share of the pictures in one class
 _LISTED = 8
 _FAR_FROM_EVEN = 0.6  # of the way from even classes to a single one
 
@@ -70,13 +70,13 @@ def result_warnings(
     """
     found = []
     cosine = method.text_.proxies @ method.text_.proxies.T
-    alike = np.argwhere(np.triu(cosine, k=1) > _ALIKE)
+    alike = np.argwhere(np.triu(cosine, k=1) > COLLAPSED)
     if len(alike):
         pairs = ", ".join(f"{classes[a]} = {classes[b]}" for a, b in alike[:3].tolist())
         found.append(f"the encoder reads {len(alike)} pairs of classes as the same ({pairs}): describe what differs")
     n, n_classes = len(winners), len(classes)
     by_text = np.bincount(text_winners, minlength=n_classes)
-    if n > 1 and by_text.max() > _COLLAPSED * n:
+    if n > 1 and by_text.max() > _ONE_CLASS * n:
         top = classes[int(by_text.argmax())]
         found.append(
             f"the text alone calls {by_text.max()} of {n} pictures {top!r}: if that is not so, the descriptions do not "
@@ -95,7 +95,7 @@ def result_warnings(
     if moved > _MOVED:
         found.append(f"the images overrule the text on {moved:.0%} of the pictures: look at a few before trusting it")
     counts = np.bincount(winners, minlength=n_classes)
-    if n > 1 and counts.max() > _COLLAPSED * n:
+    if n > 1 and counts.max() > _ONE_CLASS * n:
         top = classes[int(counts.argmax())]
         found.append(f"{counts.max()} of {n} pictures went to {top!r}: if that is not so, check knowledge and encoder")
     return found

@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kpl.cli.knowledge.saying import Knowledge, say
-from kpl.errors import UnknownNameError
+from kpl.cli.chosen import AllowPickle, TrustRemoteCode, chosen_encoder
+from kpl.cli.knowledge.inspecting import inspect
+from kpl.cli.knowledge.saying import SHOWN, Knowledge, say
+from kpl.errors import InputError, UnknownNameError
 from kpl.knowledge import load_knowledge, pack_names, read_pack_head
 from kpl.knowledge.editors import published_schema, write_schema
 
@@ -56,14 +58,41 @@ def show(
     class_name: Annotated[
         str | None, typer.Argument(metavar="[CLASS]", help="Only this class: key, name, alias.")
     ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(help="Say what each description does over these pictures: a folder of `kpl embed`, or a run."),
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="With --features: where their encoder is. Default: where its name says.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, help="With --features: rows of a table; 0 prints every description.")
+    ] = SHOWN,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="With --features: also write all figures to this file.")
+    ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(help="With --features: also draw how alike the classes are, a .svg, .png or .pdf file."),
+    ] = None,
+    allow_pickle: AllowPickle = False,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Print the prompts of a knowledge base, exactly as an encoder reads them; of a list of names, those of the names.
+
+    With --features, say instead what each description does over pictures, without labels: how near it is to them, how
+    much nearer to those of its own class, which sentences repeat it, and a verdict; and which classes the text cannot
+    tell apart.
 
     Examples:
 
       kpl knowledge show blood-cells
 
       kpl knowledge show my-classes.yaml neutrophil
+
+      kpl knowledge show my-classes.yaml --features features/ --figure classes.svg
+
+      kpl knowledge show my-classes.yaml neutrophil --features run/
     """
     kb = load_knowledge(knowledge)
     chosen = range(len(kb.classes))
@@ -72,6 +101,19 @@ def show(
         if number is None:
             raise UnknownNameError("class", class_name, [entry.key for entry in kb.classes])
         chosen = range(number, number + 1)
+    if features is not None:
+        inspect(
+            kb,
+            features,
+            chosen=None if class_name is None else chosen[0],
+            encoder=chosen_encoder(encoder, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code),
+            limit=limit,
+            json_out=json_out,
+            figure=figure,
+        )
+        return
+    if encoder or json_out or figure:
+        raise InputError("--encoder, --json and --figure go with --features: give the features of pictures too")
     prompts = [[name] for name in kb.name_prompts()] if kb.names_only else kb.prompts()
     say(f"{kb.task.name} · {kb.task.modality or 'modality unknown'} · content {kb.content_hash()[:12]}")
     for number in chosen:

@@ -1,0 +1,67 @@
+"""The classes as the text sees them: a picture of how alike their proxies are, in which collapsed classes show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kpl.evaluation import check_figure, figure_bytes
+from kpl.methods import ClassSimilarity
+
+__all__ = ["draw_similarity", "similarity_figure"]
+
+_NUMBERED = 20  # classes up to which every cell says its number
+_NAMED = 60
+_PALE = 0.6  # from here on black ink would not be read
+
+
+def draw_similarity(similarity: ClassSimilarity, names: Sequence[str], suffix: str) -> bytes:
+    """Draw how alike the classes are to the text; return the file's content.
+
+    Args:
+        similarity: of the classes.
+        names: of the classes, in the order of the class indices.
+        suffix: the kind of file, see `kpl.evaluation.FIGURE_SUFFIXES`.
+
+    Raises:
+        OutputError: the suffix is no kind of figure.
+        MissingExtraError: matplotlib is not installed.
+    """
+    return figure_bytes(lambda: similarity_figure(similarity, names), suffix)
+
+
+def similarity_figure(similarity: ClassSimilarity, names: Sequence[str]) -> Any:  # noqa: ANN401 - matplotlib is not there where types are checked
+    """Draw the same as matplotlib's `Figure`, which a notebook shows. Arguments as `draw_similarity`.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    check_figure(Path("figure.png"))
+    from matplotlib.figure import Figure
+
+    order = similarity.order
+    cells = similarity.centred[np.ix_(order, order)]
+    n = len(order)
+    side = 3.2 + 0.42 * n if n <= _NUMBERED else 12.0 if n <= _NAMED else 9.0
+    figure = Figure(figsize=(side + 1.2, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(cells, cmap="PuOr_r", vmin=-1, vmax=1)  # orange and purple: told apart by every eye
+    image_bar = figure.colorbar(image, ax=axes, shrink=0.7)
+    image_bar.set_label("cosine of the text proxies less their mean")
+    if n <= _NAMED:
+        said = [names[c] for c in order.tolist()]
+        axes.set_xticks(range(n), said, rotation=60, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(n), said)
+    else:
+        axes.set(xlabel=f"{n} classes, similar ones together", xticks=[], yticks=[])
+    if n <= _NUMBERED:
+        for (row, column), value in np.ndenumerate(cells):
+            ink = "white" if abs(value) > _PALE else "black"
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=6)
+    axes.set_title(
+        "How alike the classes are to the text\n1 off the diagonal: collapsed, the text cannot tell them apart"
+    )
+    return figure
