@@ -167,7 +167,7 @@ def speed() -> dict[str, Any]:
     images = unit_rows(centres[truth] + rng.normal(size=(len(truth), 512)))
     texts = [unit_rows(centre + 2 * rng.normal(size=(25, 512))) for centre in centres]
     text = retrieve(images.mean(axis=0), texts, 40)
-    told = {"classes": len(texts), "sentences": 25 * len(texts), "pictures": len(images)}
+    told: dict[str, Any] = {"classes": len(texts), "sentences": 25 * len(texts), "pictures": len(images)}
     for name, elsewhere in (("seconds", True), ("without_neighbours_elsewhere", False)):
         began = time.perf_counter()
         judge_descriptions(images, truth, texts, text, elsewhere=elsewhere)

@@ -122,7 +122,67 @@ def lint_seconds(found: dict[str, Any]) -> str:
     )
 
 
+PLANTED = {"class": "another class", "retinal-oct": "retinal scans"}
+
+
+def insight_marked(found: dict[str, Any]) -> str:
+    """What share of the planted and of the genuine sentences is marked."""
+
+    def marked(each: dict[str, Any]) -> str:
+        return f"{100 * each['marked']:.0f} ({100 * each['range'][0]:.0f} to {100 * each['range'][1]:.0f})"
+
+    head = ("planted from", "k", "planted: marked, %", "planted: does the work, %")
+    lines = [f"| {' | '.join(head)} | genuine: marked, % | genuine: does the work, % |", "|---" * 6 + "|"]
+    alone = found["nothing planted"]["genuine"]
+    lines.append(f"| nothing | 0 | | | {100 * alone['marked']:.0f} | {100 * alone['does the work']:.0f} |")
+    for entry in found["planted"]:
+        sides = [f"{marked(entry[side])} | {100 * entry[side]['does the work']:.0f}" for side in ("planted", "genuine")]
+        lines.append(f"| {PLANTED[entry['from']]} | {entry['k']} | {' | '.join(sides)} |")
+    return "\n".join(lines) + "\n"
+
+
+def insight_dropped(found: dict[str, Any]) -> str:
+    """What dropping all that is marked does to accuracy."""
+
+    def gain(each: dict[str, Any], way: str) -> str:
+        # adding zero makes a rounded -0 one without a sign
+        low, mean, high = (
+            round(100 * v, 1) + 0.0 for v in (each[way]["interval"][0], each[way]["gain"], each[way]["interval"][1])
+        )
+        return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+
+    head = "planted from | k | text alone, % | marked dropped | as many dropped blindly | `kpl`, % | marked dropped"
+    lines = [f"| {head} |", "|---" * 7 + "|"]
+    for entry in ({"from": "", "k": 0, **found["nothing planted"]}, *found["planted"]):
+        text, own = entry["text"], entry["kpl"]
+        cells = (
+            PLANTED.get(entry["from"], "nothing"),
+            str(entry["k"]),
+            f"{100 * text['as it is']['accuracy']:.1f}",
+            gain(text, "marked dropped"),
+            gain(text, "as many dropped blindly"),
+            f"{100 * own['as it is']['accuracy']:.1f}",
+            gain(own, "marked dropped"),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def insight_seconds(found: dict[str, Any]) -> str:
+    """How long a large base takes."""
+    time, machine = found["speed"], found["machine"]
+    return (
+        f"The arithmetic for {time['classes']} classes with {time['sentences']} sentences and {time['pictures']} pictures"
+        f" (512 features)\ntakes {time['seconds']:.0f} s on {machine['processors']} cores, of which"
+        f" {time['seconds'] - time['without_neighbours_elsewhere']:.0f} s for the nearest sentences of other\n"
+        "classes, which the report leaves out. Reading the sentences comes first, once: they are kept.\n"
+    )
+
+
 TABLES = (
+    ("knowledge.md", "insight", insight_marked),
+    ("knowledge.md", "insight", insight_dropped),
+    ("knowledge.md", "insight", insight_seconds),
     ("knowledge-value.md", "knowledge_value", knowledge_value),
     ("knowledge-value.md", "knowledge_value", other_sentences),
     ("linting.md", "lint", lint_precision),
