@@ -172,8 +172,8 @@ def insight_seconds(found: dict[str, Any]) -> str:
     """How long a large base takes."""
     time, machine = found["speed"], found["machine"]
     return (
-        f"The arithmetic for {time['classes']} classes with {time['sentences']} sentences and {time['pictures']} pictures"
-        f" (512 features)\ntakes {time['seconds']:.0f} s on {machine['processors']} cores, of which"
+        f"The arithmetic for {time['classes']} classes, {time['sentences']} sentences, {time['pictures']} pictures\n"
+        f"(512 features) takes {time['seconds']:.0f} s on {machine['processors']} cores, of which"
         f" {time['seconds'] - time['without_neighbours_elsewhere']:.0f} s for the nearest sentences of other\n"
         "classes, which the report leaves out. Reading the sentences comes first, once: they are kept.\n"
     )
