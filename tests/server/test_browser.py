@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,26 @@ def test_errors_are_said_and_can_be_mended(tell: Callable[..., dict[str, Any]]) 
     assert "busy" in told["busy"]
     assert "kpl serve" in told["offline"]
     assert "Add them again" in told["ended"]
+
+
+def test_zips_folders_and_drops_are_taken(
+    tell: Callable[..., dict[str, Any]], pictures: list[str], tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "cells.zip", "w") as archive:
+        for number in range(3):
+            archive.writestr(f"night/cell-{number}.png", cell(number))
+    (tmp_path / "day").mkdir()
+    for number in (3, 4):
+        (tmp_path / "day" / f"cell-{number}.png").write_bytes(cell(number))
+    told = tell("ways", str(tmp_path / "cells.zip"), str(tmp_path / "day"), pictures[0])
+    assert told["names"] == [
+        *("day/cell-3.png", "day/cell-4.png", "dropped.png"),
+        *(f"night/cell-{number}.png" for number in range(3)),
+    ]
+    assert "256 MiB" in told["tooLarge"]
+    assert "DICOM" in told["leftOut"]
+    assert all("kpl encoders pull" in name for name in told["missing"])
+    assert told["missing"]
 
 
 def test_what_users_write_stays_text(tell: Callable[..., dict[str, Any]]) -> None:

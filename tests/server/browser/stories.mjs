@@ -178,6 +178,7 @@ const stories = {
     await press("ArrowDown");
     await page.waitForFunction(() => document.getElementById("map-how").value.startsWith("windows"));
     await showWhere(page, async () => { await until("#map-draw"); await press("Enter"); });
+    await page.waitForFunction(() => document.activeElement.id === "map-draw"); // the focus is where it was
     await until(".near .card");
     const before = await page.textContent("#evidence-title");
     await press("Enter");
@@ -296,6 +297,37 @@ const stories = {
     await page.click("#get-csv");
     await page.waitForFunction(() => /session has ended/.test(document.getElementById("alert-text").textContent));
     told.ended = await page.textContent("#alert-text");
+  },
+
+  // A zip, a folder, a drop; a file that is too large; an encoder that is not here.
+  async ways() {
+    const page = await open({ allowErrors: true });
+    told.missing = await page.$$eval("#encoder option:disabled", (all) => all.map((one) => one.textContent));
+    const ready = (count) => page.waitForFunction((wanted) => document.getElementById("upload").hidden && document.getElementById("count").textContent.startsWith(`${wanted} picture`), count);
+    const [zip, directory, ...loose] = files;
+    await page.setInputFiles("#files", zip);
+    await ready(3);
+    await page.setInputFiles("#folder", directory);
+    await ready(5);
+    const data = (await readFile(loose[0])).toString("base64");
+    const dropped = await page.evaluateHandle((bytes) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([Uint8Array.from(atob(bytes), (one) => one.charCodeAt(0))], "dropped.png", { type: "image/png" }));
+      return transfer;
+    }, data);
+    await page.dispatchEvent("#drop", "drop", { dataTransfer: dropped });
+    await ready(6);
+    await page.route("**/pictures", (route) => route.fulfill({ status: 413, json: { detail: "at most 256 MiB are taken in one request" } }), { times: 1 });
+    await page.setInputFiles("#files", loose[0]);
+    await page.waitForFunction(() => !document.getElementById("alert").hidden);
+    told.tooLarge = await page.textContent("#alert-text");
+    await page.click("#alert-close");
+    await page.setInputFiles("#files", { name: "scan.dcm", mimeType: "application/dicom", buffer: Buffer.concat([Buffer.alloc(128), Buffer.from("DICM"), Buffer.alloc(300)]) });
+    await page.waitForFunction(() => /scan.dcm/.test(document.getElementById("left-out-list").textContent));
+    told.leftOut = await page.textContent("#left-out-list");
+    await page.click("#classify");
+    await page.waitForSelector("#wall .card");
+    told.names = (await page.$$eval("#wall .file", (all) => all.map((one) => one.textContent))).sort();
   },
 
   async hostile() {

@@ -1,7 +1,7 @@
 // The page: what is chosen, what is sent, and which part shows what.
 
 import { ask, followJob, hasToken, Problem, save, setToken } from "/static/api.js";
-import { $, make } from "/static/dom.js";
+import { $, handOver, make } from "/static/dom.js";
 import { drawEditor, emptyBase } from "/static/knowledge.js";
 import { stopMap } from "/static/map.js";
 import { collect, uploadAll } from "/static/pictures.js";
@@ -103,14 +103,15 @@ async function classify() {
   }
   await stopMap();
   const job = await ask("POST", path("/jobs"), { json: {}, onBusy: () => say("The server is busy: waiting for a place.") });
-  state.job = job.id; $("job").hidden = false; update();
+  state.job = job.id; $("job").hidden = false; handOver($("classify"), $("job-stop")); update();
   let last = job;
   try {
     last = await followJob(job, (now) => {
-      $("job-text").textContent = now.total ? `${now.stage}: ${now.done} of ${now.total}` : now.stage;
+      const stage = now.stage[0].toUpperCase() + now.stage.slice(1);
+      $("job-text").textContent = now.total ? `${stage}: ${now.done} of ${now.total}` : stage;
       if (now.total) { $("job-bar").max = now.total; $("job-bar").value = now.done; } else { $("job-bar").removeAttribute("value"); }
     });
-  } finally { state.job = null; $("job").hidden = true; update(); }
+  } finally { state.job = null; update(); handOver($("job-stop"), $("classify")); $("job").hidden = true; }
   if (again) { again = false; await classify(); return; }
   if (last.state === "failed") throw new Problem(last.error, 0);
   if (last.state === "cancelled") { say("Cancelled."); return; }

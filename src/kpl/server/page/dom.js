@@ -12,6 +12,9 @@ export function make(tag, properties = {}, ...children) {
   return node;
 }
 
+// A button that cannot be pressed for a while hands its focus to another, and the other hands it back.
+export function handOver(from, to) { if (document.activeElement === from) to.focus(); }
+
 export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
 
 export function bar(share, other = false) {

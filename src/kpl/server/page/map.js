@@ -1,7 +1,7 @@
 // Where in a picture: what a map will cost, the job that draws it, and the map beside the picture.
 
 import { ask, followJob, showFresh } from "/static/api.js";
-import { $, make } from "/static/dom.js";
+import { $, handOver, make } from "/static/dom.js";
 import { attempt, path, say, view } from "/static/state.js";
 
 let place = -1;
@@ -55,14 +55,18 @@ export async function stopMap() {
 async function draw() {
   const wanted = place, of = shown, name = $("map-class").selectedOptions[0].textContent;
   const started = await ask("POST", path(`/pictures/${wanted}/map`), { json: { class_index: Number($("map-class").value), ...settings() } });
-  job = started.id; $("map-draw").disabled = true; $("map-job").hidden = false; $("map-bar").removeAttribute("value");
+  job = started.id; $("map-job").hidden = false; $("map-bar").removeAttribute("value");
+  handOver($("map-draw"), $("map-stop")); $("map-draw").disabled = true;
   let last;
   try {
     last = await followJob(started, (now) => {
       $("map-text").textContent = now.total ? `View ${now.done} of ${now.total}` : "Waiting";
       if (now.total) { $("map-bar").max = now.total; $("map-bar").value = now.done; }
     });
-  } finally { job = null; $("map-job").hidden = true; $("map-draw").disabled = false; }
+  } finally {
+    job = null; $("map-draw").disabled = false;
+    handOver($("map-stop"), $("map-draw")); $("map-job").hidden = true;
+  }
   if (of !== shown || wanted !== place) return;
   if (last.state !== "done") { $("map-note").textContent = last.state === "cancelled" ? "Cancelled." : last.error; return; }
   $("map-picture").alt = `Map of where the picture shows ${name}`;
