@@ -33,6 +33,7 @@ def test_each_class_is_decided_by_itself(kpl, features, knowledge, tmp_path):
     asked = ("--multi-label", "--threshold", "0.45", "--threshold", "platelet=0.6")
     told = kpl("classify", features, "-k", knowledge, *asked, "-o", "run").plain
     assert "12 pictures, several labels each, with mini" in told
+    assert "Look at it: run/report.html" in told
     base, mini, folder = load_knowledge(knowledge), load_encoder("mini"), open_features(features)
     expected = presence_probabilities(
         folder,
@@ -134,6 +135,16 @@ def test_what_does_not_go_with_several_labels_is_refused(quick, several, feature
     assert not (tmp_path / "new").exists()
     (tmp_path / "l.csv").write_text("image,label\na,platelet\n")
     assert "multi-label run has no single label" in quick("calibrate", several, "--labels", "l.csv").error
+
+
+def test_a_picture_is_explained_class_by_class(kpl, quick, several, tmp_path):
+    name = rows(several)[0]["image"]
+    told = kpl("explain", several, name).plain
+    for said in (name, "seen if present", "seen if absent", "the whole margin", "Nearest where platelet is"):
+        assert said in told
+    assert "no ..." not in told
+    assert "a multi-label run has several" in quick("explain", several, name, "--map", "m.png", "--picture", "p").error
+    assert "unknown picture" in quick("explain", several, "nowhere.png").error
 
 
 def test_a_folder_cannot_tell_several_labels(kpl, several, tmp_path):

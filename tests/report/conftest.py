@@ -76,6 +76,19 @@ def several(pictures: Path, knowledge: Path, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="session")
+def many_labels(labels: Path) -> Path:
+    """Which classes each picture has, a column each: the true one, and now and then platelets beside it."""
+    path = labels.parent / "many.csv"
+    with labels.open(encoding="utf-8", newline="") as source, path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", *CLASSES, "site"])
+        for number, (name, label, site) in enumerate(list(csv.reader(source))[1:]):
+            flags = [int(key == label or (key == "platelet" and number % 5 == 0)) for key in CLASSES]
+            writer.writerow([name, *flags, site])
+    return path
+
+
+@pytest.fixture(scope="session")
 def bare_run(run: Path, knowledge: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the same pictures' features, without thumbnails."""
     out = tmp_path_factory.mktemp("bare") / "run"

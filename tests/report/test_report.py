@@ -215,8 +215,8 @@ def test_what_is_no_run_or_another_kind_of_run_is_refused(run, pictures, knowled
     with pytest.raises(FeaturesError, match="no finished run"):
         write_report(pictures)
     classify_presence(pictures, knowledge=knowledge, out=tmp_path / "many")
-    with pytest.raises(FeaturesError, match="multi-label run, which has no report"):
-        write_report(tmp_path / "many")
+    with pytest.raises(FeaturesError, match="multi-label run"):
+        look(tmp_path / "many")
     shutil.copytree(run, tmp_path / "copy")
     (tmp_path / "copy" / "report.html").unlink(missing_ok=True)
     (tmp_path / "copy" / "report.html").mkdir()

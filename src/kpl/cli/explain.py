@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kpl.cli.presence import explain_multi_label
 from kpl.cli.progress import stages
 from kpl.errors import InputError
 
@@ -64,11 +65,19 @@ def explain(
       kpl explain run/ field-3.png --map where.png --picture SCANS/field-3.png --window 144
     """
     from kpl.report import explain_picture, look
+    from kpl.runs import is_multi_label
 
     if (where is None) != (picture is None):
         raise InputError("a map needs both: --map, the file to write, and --picture, the file of that picture")
     if where is None and (window is not None or how is not None):
         raise InputError("--window and --how go with --map: give --map and --picture too")
+    if is_multi_label(run):
+        if where is not None:
+            raise InputError(
+                "a map is drawn for the one label of a picture, and a multi-label run has several: leave it"
+            )
+        explain_multi_label(run, image)
+        return
     seen = look(run)
     with stages() as progress:
         found = explain_picture(seen, image, top=top, progress=progress)

@@ -1,4 +1,4 @@
-"""The multi-label side of `kpl classify` and `kpl evaluate`: classes that are present or not by themselves."""
+"""The multi-label side of `kpl classify`, `evaluate` and `explain`: classes that are present or not by themselves."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from kpl.errors import InputError, LabelsError
 if TYPE_CHECKING:
     from kpl.encoders import Encoder
     from kpl.evaluation import OperatingRule
+    from kpl.report import ClassPresence
 
-__all__ = ["classify_multi_label", "evaluate_multi_label"]
+__all__ = ["classify_multi_label", "evaluate_multi_label", "explain_multi_label"]
+
+_SHOWN = 3  # sentences for presence, and for absence
 
 _COLUMNS = {
     "auroc": "AUROC",
@@ -42,6 +45,7 @@ def classify_multi_label(
     overwrite: bool,
 ) -> None:
     """Run `kpl classify --multi-label` and print the classes with the pictures that have them."""
+    from kpl.report import write_report
     from kpl.runs import classify_presence
 
     common, own = _thresholds(thresholds)
@@ -70,6 +74,43 @@ def classify_multi_label(
         console.print(f"{len(result.set_aside)} set aside, listed in run.json", style="yellow", highlight=False)
     print_notes(console, result.warnings)
     console.print(Text(f"Written to {result.out}/: predictions.csv, run.json"), soft_wrap=True)
+    console.print(Text(f"Look at it: {write_report(result.out)}", style="bold"), soft_wrap=True)
+
+
+def explain_multi_label(run: Path, image: str) -> None:
+    """Run `kpl explain` on a multi-label run and print the evidence of each class, present against absent."""
+    from kpl.report import explain_presence
+
+    name, classes = explain_presence(run, image)
+    console = Console()
+    there = [f"{each.class_name} {each.probability:.1%}" for each in classes if each.present]
+    console.print(Text(f"{name}: {', '.join(there) or 'none of the classes'}", style="bold"), soft_wrap=True)
+    for each in classes:
+        console.print(_evidence(each))
+        for words, near in each.nearest:
+            listed = ", ".join(f"{image} ({cosine:.3f})" for image, cosine in near)
+            console.print(Text(f"Nearest {words}: {listed or 'none'}"), soft_wrap=True)
+    console.print(
+        "by itself: the class's probability by this sentence against its absence alone. share: the sentence's exact "
+        "part of the margin, which is the logarithm of the probability over the threshold.",
+        soft_wrap=True,
+    )
+
+
+def _evidence(found: ClassPresence) -> Table:
+    verdict = "present" if found.present else "absent"
+    title = f"{found.class_name} {found.probability:.1%}, threshold {found.threshold:.1%}: {verdict}"
+    table = Table("seen if present", "seen if absent", title=Text(title), title_justify="left", show_footer=True)
+    table.columns[0].footer = "the whole margin"
+    table.add_column("by itself", justify="right", footer=f"{found.probability:.1%}")
+    table.add_column("share", justify="right", footer=f"{found.margin:+.4f}")
+    shown = found.sentences
+    between = shown[_SHOWN:-_SHOWN] if len(shown) > 2 * _SHOWN else ()
+    for number, said in enumerate(shown if not between else (*shown[:_SHOWN], *shown[-_SHOWN:])):
+        if between and number == _SHOWN:
+            table.add_row(f"{len(between)} more between these", "", "", f"{sum(s.share for s in between):+.4f}")
+        table.add_row(Text(said.text), Text(said.against), f"{said.chance:.1%}", f"{said.share:+.4f}")
+    return table
 
 
 def evaluate_multi_label(

@@ -2,6 +2,7 @@
 
 from kpl.report.explaining import Explained, SentenceSaid, Without, explain_picture
 from kpl.report.mapping import SmallMap, map_picture, map_rows
+from kpl.report.presence import ClassPresence, PresenceSaid, PresenceSeen, explain_presence, look_at_presence
 from kpl.report.seen import Seen, look
 from kpl.report.similarity import draw_similarity, similarity_figure
 from kpl.report.where import (
@@ -19,8 +20,11 @@ from kpl.report.writing import REPORT_FILE, write_report
 
 __all__ = [
     "REPORT_FILE",
+    "ClassPresence",
     "Explained",
     "How",
+    "PresenceSaid",
+    "PresenceSeen",
     "Seen",
     "SentenceSaid",
     "SmallMap",
@@ -30,7 +34,9 @@ __all__ = [
     "draw_similarity",
     "draw_where",
     "explain_picture",
+    "explain_presence",
     "look",
+    "look_at_presence",
     "map_picture",
     "map_rows",
     "occlusion_map",

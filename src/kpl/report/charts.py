@@ -14,13 +14,24 @@ from numpy.typing import NDArray
 
 from kpl.proxies.arrays import Floats
 
-__all__ = ["MARKED", "chart", "coverage_curve", "curves", "histogram", "marker", "plane_map", "reliability_curve"]
+__all__ = [
+    "MARKED",
+    "chart",
+    "coverage_curve",
+    "curves",
+    "histogram",
+    "marker",
+    "plane_map",
+    "presence_histogram",
+    "reliability_curve",
+]
 
 _COLOURS = 7
 _SHAPES = 4
 MARKED = _COLOURS * _SHAPES
 """Classes that have a mark of their own; further ones share a small grey dot."""
 _WIDTH, _HEIGHT = 460, 300
+_LONGEST = 28  # letters of a name beside a curve or a mark
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 44
 
 
@@ -58,6 +69,11 @@ def marker(class_index: int, x: float, y: float, size: float = 3.0, extra: str =
     return Markup('<polygon class="{n}" points="{p}"/>').format(n=name, p=path)
 
 
+def _short(name: str) -> str:
+    """Cut a name that would run out of the drawing; the tables have it whole."""
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+
+
 def _text(x: float, y: float, words: object, anchor: str = "middle", name: str = "tick") -> Markup:
     return Markup('<text class="{n}" x="{x:.1f}" y="{y:.1f}" text-anchor="{a}">{w}</text>').format(
         n=name, x=x, y=y, a=anchor, w=words
@@ -68,6 +84,12 @@ def _line(x1: float, y1: float, x2: float, y2: float, name: str) -> Markup:
     return Markup('<line class="{n}" x1="{a:.1f}" y1="{b:.1f}" x2="{c:.1f}" y2="{d:.1f}"/>').format(
         n=name, a=x1, b=y1, c=x2, d=y2
     )
+
+
+def _bar(x: float, y: float, width: float, height: float, told: str) -> Markup:
+    return Markup(
+        '<rect class="c0" x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}"><title>{t}</title></rect>'
+    ).format(x=x, y=y, w=width, h=height, t=told)
 
 
 class _Frame:
@@ -109,17 +131,33 @@ def histogram(values: Floats, bins: int = 20) -> Markup:
     for count, low, high in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         if count:
             x, y = frame.x(low), frame.y(count)
-            frame.parts.append(
-                Markup(
-                    '<rect class="c0" x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}">'
-                    "<title>{t}</title></rect>"
-                ).format(
-                    x=x + 0.5, y=y, w=frame.x(high) - x - 1, h=frame.y(0) - y, t=f"{low:.2f} to {high:.2f}: {count}"
-                )
-            )
+            told = f"{low:.2f} to {high:.2f}: {count}"
+            frame.parts.append(_bar(x + 0.5, y, frame.x(high) - x - 1, frame.y(0) - y, told))
     half, sure = float(np.mean(values < 0.5)), float(np.mean(values >= 0.9))
     told = f"Median {np.median(values):.2f}; {half:.0%} of the pictures below 0.5, {sure:.0%} at 0.9 or more"
     return chart("Confidence of the pictures", told, frame.parts)
+
+
+def presence_histogram(values: Floats, threshold: float, name: str, called: int, bins: int = 40) -> Markup:
+    """Draw how many pictures have which probability of a class, small, its threshold marked; `called` have it."""
+    width, height, left, right, base = 340, 140, 10, 10, 112
+    counts, edges = np.histogram(values, bins=bins, range=(0.0, 1.0))
+    across = width - left - right
+    parts = [_line(left, base, width - right, base, "grid")]
+    for count, low, high in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        if count:
+            tall = max(1.5, 86 * count / int(counts.max()))
+            x, told = left + across * low, f"{low:.3g} to {high:.3g}: {count}"
+            parts.append(_bar(x + 0.4, base - tall, across / bins - 0.8, tall, told))
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        anchor = {0.0: "start", 1.0: "end"}.get(share, "middle")
+        parts.append(_text(left + across * share, base + 14, f"{100 * share:.0f} %", anchor))
+    at = left + across * threshold
+    parts.append(_line(at, 16, at, base, "threshold"))
+    side = "end" if threshold > 0.5 else "start"
+    parts.append(_text(at + (-4 if side == "end" else 4), 13, f"threshold {100 * threshold:.3g} %", side))
+    told = f"{called} of {len(values)} pictures reach the threshold of {threshold:.2f}; median {np.median(values):.2f}"
+    return chart(f"Probability of {name}", told, parts, width, height)
 
 
 def _round_up(value: int) -> int:
@@ -153,7 +191,7 @@ def plane_map(
         while any(abs(at - other) < 13 and abs(x - beside) < 130 for beside, other in taken):
             at += 13
         taken.append((x, at))
-        labels.append(_text(x + shift, at, names[c], side, "name"))
+        labels.append(_text(x + shift, at, _short(names[c]), side, "name"))
     told = (
         f"{len(points)} pictures of {len(names)} classes on two principal axes, which hold {shares[0]:.0%} and "
         f"{shares[1]:.0%} of the variance; large marks are the text proxies"
@@ -172,7 +210,7 @@ def curves(
         y = _HEIGHT - _BOTTOM - 12 - 13 * (len(lines) - 1 - number)
         frame.parts.append(frame.path(xs, ys, style))
         frame.parts.append(_line(frame.x(0.5), y - 4, frame.x(0.56), y - 4, style))
-        frame.parts.append(_text(frame.x(0.58), y, name, "start", "tick"))
+        frame.parts.append(_text(frame.x(0.58), y, _short(name), "start", "tick"))
     return chart(title, told, frame.parts)
 
 

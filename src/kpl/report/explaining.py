@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from kpl.proxies.sums import sum_images
 from kpl.report.seen import Seen, look
 from kpl.runs.texts import run_texts
 
-__all__ = ["Explained", "SentenceSaid", "Without", "explain_picture"]
+__all__ = ["Explained", "SentenceSaid", "Without", "explain_picture", "row_of"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def explain_picture(
     if top < 0:
         raise InputError(f"top, the number of sentences on each side, must be at least 0, got {top}")
     seen = run if isinstance(run, Seen) else look(run)
-    row = _row_of(seen, image)
+    row = row_of(seen.ids, image)
     winner, runner = int(seen.winners[row]), int(seen.runners[row])
     sides = [winner] if winner == runner else [winner, runner]
     found = seen.sentences(row)
@@ -136,18 +136,22 @@ def explain_picture(
     )
 
 
-def _row_of(seen: Seen, image: str) -> int:
-    if image in seen.ids:
-        return seen.ids.index(image)
-    ends = [row for row, name in enumerate(seen.ids) if name.endswith(f"/{image}")]
+def row_of(ids: Sequence[str], image: str) -> int:
+    """Return the row of a picture by its id, or by the end of it where that names one picture only.
+
+    Raises:
+        UnknownNameError: there is no such picture.
+        InputError: the end fits several pictures.
+    """
+    if image in ids:
+        return ids.index(image)
+    ends = [row for row, name in enumerate(ids) if name.endswith(f"/{image}")]
     if len(ends) > 1:
         raise InputError(
             f"{len(ends)} pictures of the run end in {image!r}: give the whole name, as predictions.csv does"
         )
     if not ends:
-        raise UnknownNameError(
-            "picture of the run", image, difflib.get_close_matches(image, seen.ids, 5) or seen.ids[:5]
-        )
+        raise UnknownNameError("picture of the run", image, difflib.get_close_matches(image, ids, 5) or ids[:5])
     return ends[0]
 
 

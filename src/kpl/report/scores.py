@@ -15,7 +15,7 @@ from kpl.report.charts import coverage_curve, curves, reliability_curve
 from kpl.report.seen import Seen
 from kpl.runs import EVALUATED, Evaluation, evaluate
 
-__all__ = ["METRIC_NAMES", "Scored", "score"]
+__all__ = ["METRIC_NAMES", "Scored", "roc", "score"]
 
 METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -107,7 +107,7 @@ class Scored:
         common = [c for c in np.argsort(-counts, kind="stable").tolist() if 0 < counts[c] < len(truth)][:_ROC_CLASSES]
         if not common:
             return None
-        lines = [(self.seen.names[c], *_roc(truth == c, probabilities[:, c])) for c in common]
+        lines = [(self.seen.names[c], *roc(truth == c, probabilities[:, c])) for c in common]
         told = f"One curve a class against the rest, the {len(lines)} most frequent; the dotted line is guessing"
         return curves(lines, "ROC", told, "false alarms (1 - specificity)", "found (sensitivity)")
 
@@ -150,7 +150,7 @@ def _figure(scores: Scores, metric: str) -> tuple[float | None, tuple[float, flo
     return getattr(scores, metric), scores.intervals.get(metric)
 
 
-def _roc(positive: NDArray[np.bool_], scores: Floats) -> tuple[list[float], list[float]]:
+def roc(positive: NDArray[np.bool_], scores: Floats) -> tuple[list[float], list[float]]:
     """Return false alarm rates and sensitivities from the strictest threshold on, thinned."""
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0, True)  # equal scores are one threshold

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from kpl.runs import Run, open_run
 from kpl.runs.predictions import read_answered, read_predictions, read_runners
 from kpl.runs.thumbnails import kept_rows, make_thumbnails, read_thumbnails
 
-__all__ = ["Plane", "Seen", "look"]
+__all__ = ["Plane", "Seen", "look", "thumbnails_from"]
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,9 @@ def look(path: str | Path, *, pictures: str | Path | None = None) -> Seen:
     """
     run = open_run(path)
     if run.summary.get("multi_label"):
-        raise FeaturesError(f"{str(path)!r} is a multi-label run, which has no report: read its predictions.csv")
+        raise FeaturesError(
+            f"{str(path)!r} is a multi-label run, which gives a picture several labels: look at it as one"
+        )
     if run.text_proxies is None:
         raise FeaturesError(f"{str(path)!r} was made by an earlier version, which kept no text proxies: classify again")
     keys = [entry.key for entry in run.knowledge.classes]
@@ -175,21 +178,22 @@ def look(path: str | Path, *, pictures: str | Path | None = None) -> Seen:
         thumbnails=read_thumbnails(run.path),
     )
     if pictures is not None:
-        seen.thumbnails.update(_thumbnails_from(seen, Path(pictures)))
+        wanted = kept_rows(seen.winners, seen.text_winners, seen.confidence, seen.n_classes)
+        seen.thumbnails.update(thumbnails_from(run, wanted, seen.thumbnails, Path(pictures)))
     return seen
 
 
-def _thumbnails_from(seen: Seen, folder: Path) -> dict[int, bytes]:
+def thumbnails_from(run: Run, rows: Sequence[int], kept: Collection[int], folder: Path) -> dict[int, bytes]:
+    """Make the thumbnails of some rows of a run that are not kept yet, where a file in the folder is that picture."""
     place = {record.id: record for record in find_pictures(folder).pictures}
-    hashes = [picture.sha256 for picture in seen.run.features.pictures()]
-    wanted = kept_rows(seen.winners, seen.text_winners, seen.confidence, seen.n_classes)
+    known = list(run.features.pictures())
     records = []
-    for row in wanted:
-        record = place.get(seen.ids[row])
-        if record is None or row in seen.thumbnails:
+    for row in rows:
+        record = place.get(known[row].id)
+        if record is None or row in kept:
             continue
         try:
-            same = hashlib.sha256(read_picture_bytes(record.path)).hexdigest() == hashes[row]
+            same = hashlib.sha256(read_picture_bytes(record.path)).hexdigest() == known[row].sha256
         except PictureError:
             continue
         if same:

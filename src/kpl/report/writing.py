@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -12,10 +13,13 @@ from kpl.embeddings import write_atomically
 from kpl.encoders import Encoder
 from kpl.errors import InputError, OutputError
 from kpl.report.mapping import map_rows
+from kpl.report.presence import look_at_presence
+from kpl.report.presence_scores import score_presence
+from kpl.report.presence_story import tell_presence
 from kpl.report.scores import score
 from kpl.report.seen import look
 from kpl.report.story import rows_told, tell
-from kpl.runs import EVALUATED
+from kpl.runs import EVALUATED, is_multi_label
 
 __all__ = ["REPORT_FILE", "write_report"]
 
@@ -42,7 +46,7 @@ def write_report(
     One file, no network, no script; the same run and labels give the same bytes.
 
     Args:
-        run: a run folder of `kpl classify`.
+        run: a run folder of `kpl classify`, of one label a picture or of several.
         labels: what to score against, as in `evaluate`; without it the report says nothing of right and wrong.
         by: columns of the labels whose values are scored apart.
         pictures: where the pictures are now, if the run kept no thumbnails, or for maps.
@@ -55,8 +59,8 @@ def write_report(
         The file.
 
     Raises:
-        FeaturesError: it is no finished run, or a damaged or a multi-label one.
-        InputError: maps are asked for without the pictures.
+        FeaturesError: it is no finished run, or a damaged one.
+        InputError: maps are asked for without the pictures, or of a multi-label run.
         EncoderError: the maps need the run's encoder, and it is not at hand.
         LabelsError: the labels cannot be used.
         OutputError: the file cannot be written.
@@ -65,6 +69,12 @@ def write_report(
         raise InputError(f"{maps} maps need the pictures themselves: say where they are, with --pictures")
     if window is not None and not maps:
         raise InputError("windows are for maps: say how many maps to draw, with --maps")
+    if is_multi_label(run):
+        if maps or ignore_unknown:
+            raise InputError("the report of a multi-label run has no maps and ignores no label: leave these out")
+        many = look_at_presence(run, pictures=pictures)
+        told = None if labels is None else score_presence(many, labels, by=by, replicates=replicates)
+        return _write(Path(run), "presence.html", tell_presence(many, told))
     seen = look(run, pictures=pictures)
     scored, drawn = None, {}
     if labels is not None:
@@ -82,6 +92,10 @@ def write_report(
         drawn = map_rows(
             seen, rows_told(seen), pictures, maps, window=window, encoder=encoder, announce=announce, progress=tell_maps
         )
+    return _write(seen.run.path, "report.html", tell(seen, scored, drawn))
+
+
+def _write(run: Path, template: str, told: dict[str, Any]) -> Path:
     rooms = Environment(
         loader=PackageLoader("kpl.report"),
         autoescape=True,
@@ -89,8 +103,8 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = rooms.get_template("report.html").render(tell(seen, scored, drawn))
-    target = seen.run.path / REPORT_FILE
+    page = rooms.get_template(template).render(told)
+    target = run / REPORT_FILE
     try:
         write_atomically(target, page.encode("utf-8", errors="replace"))
     except OSError as error:

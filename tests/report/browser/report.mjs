@@ -1,0 +1,60 @@
+// A report in a real browser, on every kind of screen and on paper. Usage: node report.mjs FILE FOLDER
+// The folder of node modules with playwright-core and axe-core is in KPL_NODE_MODULES, the browser in KPL_CHROMIUM.
+
+import { createRequire } from "node:module";
+import { readFile } from "node:fs/promises";
+
+const [file, folder] = process.argv.slice(2);
+const require = createRequire(`${process.env.KPL_NODE_MODULES}/`);
+const { chromium } = require("playwright-core");
+const axe = await readFile(require.resolve("axe-core/axe.min.js"), "utf-8");
+
+const told = { errors: [], dialogs: 0, elsewhere: [], axe: [], wide: {}, pictures: {}, background: {} };
+const screens = {
+  light: { viewport: { width: 1100, height: 900 } },
+  dark: { viewport: { width: 1100, height: 900 }, colorScheme: "dark" },
+  narrow: { viewport: { width: 400, height: 800 } },
+  print: { viewport: { width: 794, height: 1123 } },
+};
+
+const browser = await chromium.launch({ executablePath: process.env.KPL_CHROMIUM, args: ["--no-sandbox"] });
+try {
+  for (const [name, options] of Object.entries(screens)) {
+    // The report allows no script, so only what the browser itself runs may look at it.
+    const page = await (await browser.newContext(options)).newPage();
+    page.on("pageerror", (error) => told.errors.push(`${name}: ${error.message}`));
+    page.on("console", (line) => { if (line.type() === "error") told.errors.push(`${name}: ${line.text()}`); });
+    page.on("dialog", (dialog) => { told.dialogs += 1; dialog.dismiss(); });
+    page.on("request", (request) => { if (!/^(data|file):/.test(request.url())) told.elsewhere.push(request.url()); });
+    if (name === "print") await page.emulateMedia({ media: "print" });
+    await page.goto(`file://${file}`);
+    const wide = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    told.wide[name] = [await wide()];
+    await page.evaluate(() => { for (const one of document.querySelectorAll("details")) one.open = true; });
+    told.wide[name].push(await wide());
+    told.pictures[name] = await page.evaluate(() => {
+      const sizes = [...document.querySelectorAll("use")].map((one) => [one.getBBox(), one.getBoundingClientRect()]);
+      return [sizes.length, sizes.filter(([drawn, seen]) => drawn.width > 0 && seen.width > 20 && seen.height > 20).length];
+    });
+    told.background[name] = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    told.injected = await page.evaluate(() => document.querySelectorAll("script, iframe, [onerror], [onload], img[src=x]").length);
+    await page.evaluate(axe);
+    const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+    told.axe.push(...found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
+      .map((one) => `${name}: ${one.id} ${one.nodes.slice(0, 3).map((node) => node.target.join(" ")).join(", ")}`));
+    await page.screenshot({ path: `${folder}/${name}.png` });
+    if (name === "print") told.pages = (await page.pdf()).length;
+    await page.context().close();
+  }
+  const page = await (await browser.newContext(screens.light)).newPage();
+  await page.goto(`file://${file}`);
+  told.text = await page.textContent("body");
+  // By keyboard: the first picture of a wall opens its evidence.
+  await page.focus(".wall summary");
+  await page.keyboard.press("Enter");
+  told.opened = await page.isVisible(".wall details[open] .evidence");
+} catch (error) {
+  told.failed = error.stack;
+}
+process.stdout.write(JSON.stringify(told));
+await browser.close();

@@ -1,0 +1,48 @@
+"""The report in a real browser: readable by everyone, on every screen and on paper, and no text in it is a page."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.report.conftest import HOSTILE
+
+from kpl.report import write_report
+from kpl.runs import PresenceResult
+
+pytestmark = pytest.mark.browser
+STORY = Path(__file__).parent / "browser" / "report.mjs"
+
+
+@pytest.mark.parametrize("kind", ["single", "several"])
+def test_a_report_is_readable_everywhere(
+    kind: str, run: Path, several: PresenceResult, labels: Path, many_labels: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "run"
+    shutil.copytree(run if kind == "single" else several.out, place)
+    truth = labels if kind == "single" else many_labels
+    file = write_report(place, labels=truth, by=["site"], methods=("text", "kpl"), replicates=50)
+    done = subprocess.run(
+        ["node", str(STORY), str(file), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+        env={"KPL_CHROMIUM": shutil.which("chromium") or "", **os.environ},
+    )
+    assert done.stdout, done.stderr
+    told = json.loads(done.stdout)
+    assert not told.get("failed"), told["failed"]
+    assert told["axe"] == [], "no serious finding of axe"
+    assert (told["errors"], told["dialogs"], told["elsewhere"], told["injected"]) == ([], 0, [], 0)
+    assert told["wide"] == {name: [0, 0] for name in ("light", "dark", "narrow", "print")}, "nothing scrolls sideways"
+    for count, seen in told["pictures"].values():
+        assert count == seen >= 18
+    assert told["background"]["dark"] != told["background"]["light"] == told["background"]["print"]
+    assert HOSTILE in told["text"]
+    assert told["opened"]
+    assert told["pages"] > 10_000, "it prints"
