@@ -29,7 +29,7 @@ def page(several, many_labels, tmp_path_factory):
 def test_it_tells_the_story_in_order(several):
     text = read(write_report(several.out)).text
     parts = ["What was run on what", "What came out", "What occurs together", "Set aside", "class by class"]
-    places = [text.index(part) for part in parts] + [text.rindex("The knowledge in use")]
+    places = [text.rindex(part) for part in [*parts, "The knowledge in use"]]
     assert places == sorted(places)
     assert "Against the labels" not in text
     assert f"{several.empty} of 18 pictures have none of these classes" in text

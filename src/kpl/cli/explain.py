@@ -67,10 +67,7 @@ def explain(
     from kpl.report import explain_picture, look
     from kpl.runs import is_multi_label
 
-    if (where is None) != (picture is None):
-        raise InputError("a map needs both: --map, the file to write, and --picture, the file of that picture")
-    if where is None and (window is not None or how is not None):
-        raise InputError("--window and --how go with --map: give --map and --picture too")
+    _check(where, picture, window, how)
     if is_multi_label(run):
         if where is not None:
             raise InputError(
@@ -108,6 +105,14 @@ def explain(
         f"Map of {found.label} by {seen_where.how}: {where}; loudest around pixel {x:.0f}, {y:.0f} from the top left."
     )
     typer.echo("It shows what the text of the class responds to, not what KPL learnt from the pictures.")
+
+
+def _check(where: Path | None, picture: Path | None, window: int | None, how: How | None) -> None:
+    """Refuse parts of a map without the others."""
+    if (where is None) != (picture is None):
+        raise InputError("a map needs both: --map, the file to write, and --picture, the file of that picture")
+    if where is None and (window is not None or how is not None):
+        raise InputError("--window and --how go with --map: give --map and --picture too")
 
 
 def announce(views: int, seconds: float) -> None:
