@@ -69,11 +69,7 @@ def explain(
 
     _check(where, picture, window, how)
     if is_multi_label(run):
-        if where is not None:
-            raise InputError(
-                "a map is drawn for the one label of a picture, and a multi-label run has several: leave it"
-            )
-        explain_multi_label(run, image)
+        explain_multi_label(run, image, mapped=where is not None)
         return
     seen = look(run)
     with stages() as progress:

@@ -77,10 +77,12 @@ def classify_multi_label(
     console.print(Text(f"Look at it: {write_report(result.out)}", style="bold"), soft_wrap=True)
 
 
-def explain_multi_label(run: Path, image: str) -> None:
+def explain_multi_label(run: Path, image: str, *, mapped: bool = False) -> None:
     """Run `kpl explain` on a multi-label run and print the evidence of each class, present against absent."""
     from kpl.report import explain_presence
 
+    if mapped:
+        raise InputError("a map is drawn for the one label of a picture, and a multi-label run has several: leave it")
     name, classes = explain_presence(run, image)
     console = Console()
     there = [f"{each.class_name} {each.probability:.1%}" for each in classes if each.present]
