@@ -110,3 +110,13 @@ def test_closed_follows_its_formula(ridge, intercept):
         expected -= 0.5 * np.einsum("cd,de,ce->c", means, inverse, means)
     model = ClosedKPL(temperature=0.05, ridge=ridge, intercept=intercept)
     np.testing.assert_allclose(model.fit(Chunked(images, [40]), descriptions).scores(images), expected, atol=1e-10)
+
+
+def test_a_share_of_zero_never_wins_even_where_all_images_are_alike():
+    images, descriptions, _ = planted(3, (0.5, 0.5), n=40, dim=16)
+    same = np.repeat(images[:1], 40, axis=0)
+    model = KPL().fit(same, descriptions)
+    for c in (0, 1):
+        moved = model.with_prior(np.eye(2)[c])
+        assert set(moved.predict(same)) == {c}
+        assert moved.predict_proba(same)[:, c].tolist() == [1.0] * 40

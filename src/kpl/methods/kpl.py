@@ -12,7 +12,7 @@ import numpy as np
 from kpl.methods.contract import Facts, Method
 from kpl.proxies.anchored import AnchoredSettings, anchored_sums, solve_anchored
 from kpl.proxies.arrays import Floats, Images, chunks, softmax
-from kpl.proxies.priors import checked_prior
+from kpl.proxies.priors import checked_prior, prior_shift
 from kpl.proxies.retrieval import TextProxies
 from kpl.proxies.ridge import LinearScores, loop_ridge, ridge_discriminant, text_class_means
 from kpl.proxies.sums import ClassSums, ImageMoments
@@ -91,10 +91,8 @@ class KPL(Method):
         """
         self._check_fitted()
         given = checked_prior(prior, len(self.prior_))
-        tiny = np.finfo(np.float64).tiny
         moved = copy(self)
-        shift = np.log(np.maximum(given, tiny)) - np.log(np.maximum(self.prior_, tiny))
-        moved.model_ = LinearScores(self.model_.proxies, self.model_.offsets + shift)
+        moved.model_ = LinearScores(self.model_.proxies, self.model_.offsets + prior_shift(given, self.prior_))
         moved.prior_ = given
         return moved
 

@@ -9,7 +9,9 @@ import numpy as np
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, softmax
 
-__all__ = ["checked_prior", "estimated_prior"]
+__all__ = ["checked_prior", "estimated_prior", "prior_shift"]
+
+_NEVER = -1e12  # below any score, and still a number that can be added to and saved
 
 
 def checked_prior(prior: Sequence[float] | Floats, n_classes: int) -> Floats:
@@ -57,3 +59,20 @@ def estimated_prior(log_likelihoods: Floats, *, tolerance: float = 1e-8, max_ite
         if moved < tolerance:
             break
     return np.asarray(prior / prior.sum())
+
+
+def prior_shift(given: Floats, fitted: Floats) -> Floats:
+    """Return what to add to scores (n, C) that were learnt with the class prior `fitted`, so that `given` holds.
+
+    The prior is a term of such scores, so nothing is learnt again. A class with a share of zero never wins.
+
+    Args:
+        given: (C,) shares, as `checked_prior` returns them.
+        fitted: (C,) shares.
+
+    Example:
+        >>> prior_shift(np.array([0.8, 0.2]), np.array([0.5, 0.5])).round(2).tolist()
+        [0.47, -0.92]
+    """
+    tiny = np.finfo(np.float64).tiny
+    return np.where(given > 0, np.log(np.maximum(given, tiny)) - np.log(np.maximum(fitted, tiny)), _NEVER)

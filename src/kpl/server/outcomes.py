@@ -15,7 +15,7 @@ from kpl.encoders import Encoder
 from kpl.knowledge import KnowledgeBase, fits_modality
 from kpl.methods import KPL
 from kpl.proxies.arrays import Floats, chunks, softmax
-from kpl.proxies.priors import checked_prior
+from kpl.proxies.priors import checked_prior, prior_shift
 from kpl.proxies.sums import ImageMoments, sum_images
 from kpl.runs import Learnt, Model
 from kpl.runs.predictions import write_predictions
@@ -112,16 +112,14 @@ class Outcome:
         fitted = self._fit()
         if self.prior is None:
             return softmax(fitted.scores)
-        tiny = np.finfo(np.float64).tiny
-        shift = np.log(np.maximum(self.prior, tiny)) - np.log(np.maximum(fitted.method.prior_, tiny))
-        return softmax(fitted.scores + shift)
+        return softmax(fitted.scores + prior_shift(self.prior, fitted.method.prior_))
 
     def text_probabilities(self) -> Floats:
         """Of the text proxies alone, (n, C); a prior that was set by hand holds for them too."""
         text = self._fit().text
         if self.prior is None:
             return softmax(text)
-        return softmax(text + np.log(np.maximum(self.prior * len(self.prior), np.finfo(np.float64).tiny)))
+        return softmax(text + prior_shift(self.prior, np.full_like(self.prior, 1.0 / len(self.prior))))
 
     def nearest(self, place: int, class_index: int, count: int = 4) -> list[tuple[int, float]]:
         """Return the other pictures of a class that are nearest to a picture, with their cosines, the nearest first."""
