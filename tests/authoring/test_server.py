@@ -67,7 +67,7 @@ def test_what_may_pass_is_asked_again(step):
 @pytest.mark.parametrize(
     ("step", "says"),
     [
-        ("busy", r"too many requests \(429\) \(3 tries\)"),
+        ("busy", r"too many requests \(429: slow down\) \(3 tries\)"),
         ("broken", r"the server fails \(500: something failed for"),
         ("page", r"the server fails \(502: Bad +\[31m Gateway\)"),
         ("cut", "the connection broke before the answer was whole"),

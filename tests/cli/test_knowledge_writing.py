@@ -51,6 +51,10 @@ def test_as_a_new_user_types_it(kpl, begun):
     assert kpl("knowledge", "show", "chest-tb.yaml", "normal").plain.count("which has a shape") == 25
     assert [len(entry.descriptions) for entry in load_knowledge(begun).classes] == [25, 25]
     assert "# the prompt that an encoder reads" in begun.read_text()
+    before = begun.read_bytes()
+    told = kpl(*write(script, "chest-tb.yaml", "--per-class", 25)).plain
+    assert "every class has 25 descriptions or more, so nothing was asked" in told
+    assert begun.read_bytes() == before
 
 
 @posix

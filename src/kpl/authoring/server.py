@@ -180,7 +180,8 @@ class ChatServer:
         if status == 404:
             raise LanguageModelError(self._not_found(request.model, says))
         if status == 429 and "insufficient_quota" not in says:
-            raise _AgainError("too many requests (429)", _retry_after(headers.get("retry-after")))
+            wait = _retry_after(headers.get("retry-after"))
+            raise _AgainError(f"too many requests (429{': ' + says if says else ''})", wait)
         if status in (408, 409, 425) or status >= 500:
             wait = _retry_after(headers.get("retry-after"))
             raise _AgainError(f"the server fails ({status}{': ' + says if says else ''})", wait)

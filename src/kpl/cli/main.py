@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from kpl.cli.shown import visible
 from kpl.errors import KplError
 
 __all__ = ["app", "main"]
@@ -88,7 +89,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    line = " ".join(message.split())
+    line = visible(" ".join(message.split()))
     Console(stderr=True, soft_wrap=True).print(Text.assemble(("kpl: ", "bold red"), line))
     if code == _INTERRUPTED and _threads_are_stuck():
         sys.stdout.flush()

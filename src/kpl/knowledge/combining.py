@@ -51,9 +51,10 @@ def merge_knowledge(first: KnowledgeBase, second: KnowledgeBase) -> KnowledgeBas
     classes = list(first.classes)
     for theirs in second.classes:
         place = _place(first, theirs)
-        classes = [*classes, theirs] if place is None else [
-            _joined(entry, theirs) if number == place else entry for number, entry in enumerate(classes)
-        ]  # fmt: skip
+        if place is None:
+            classes.append(theirs)
+        else:
+            classes[place] = _joined(classes[place], theirs)
     document = {
         "kpl_knowledge": 2,
         "task": first.task.model_dump(),

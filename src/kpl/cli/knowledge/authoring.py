@@ -119,6 +119,11 @@ def write(
     finally:
         if machine:
             machine.close()
+    if not asker.spent.calls and not asker.spent.kept:
+        say(
+            f"{path}: every class has {per_class} descriptions or more, so nothing was asked: give a larger --per-class"
+        )
+        return
     say(f"{path}: {written}")
     if written.negated:
         say(f"{written.negated} descriptions are negated, because the model said nothing on their absence")

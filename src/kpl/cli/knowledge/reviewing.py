@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kpl.cli.knowledge.saying import say
+from kpl.cli.shown import visible
 from kpl.errors import InputError, KnowledgeError
 from kpl.knowledge.reviewing import Review, Turn
 
@@ -54,9 +55,11 @@ def review(
 
 
 def _show(session: Review, turn: Turn) -> None:
-    head = Text.assemble((f"\n[{session.done + 1} of {session.total}] ", "dim"), (turn.class_name, "bold"))
+    head = Text.assemble((f"\n[{session.done + 1} of {session.total}] ", "dim"), (visible(turn.class_name), "bold"))
     against = f"  (against {turn.description.against})" if turn.description.against else ""
-    Console().print(head, Text(f"  {turn.description.text}{against}"), Text(f"  {_KEYS}", style="dim"), sep="\n")
+    Console().print(
+        head, Text(visible(f"  {turn.description.text}{against}")), Text(f"  {_KEYS}", style="dim"), sep="\n"
+    )
 
 
 def _answer(session: Review, turn: Turn) -> bool:
@@ -70,7 +73,7 @@ def _answer(session: Review, turn: Turn) -> bool:
             session.accept()
             say("  accepted")
         case "e":
-            session.edit(click.prompt("  new text", default=turn.description.text))
+            session.edit(click.prompt("  new text (Enter keeps it)", default=turn.description.text, show_default=False))
             say("  edited")
         case "r":
             session.reject()

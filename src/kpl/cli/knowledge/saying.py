@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from kpl.cli.shown import visible
+
 __all__ = ["SHOWN", "Knowledge", "say"]
 
 SHOWN = 20
@@ -16,5 +18,5 @@ Knowledge = Annotated[str, typer.Argument(metavar="FILE|PACK", help="A .yaml or 
 
 
 def say(text: str) -> None:
-    """Print text as it is: brackets in a sentence are not markup."""
-    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+    """Print text as it is: brackets in a sentence are not markup, and nothing in it steers the terminal."""
+    Console().print(visible(text), markup=False, highlight=False, soft_wrap=True)
