@@ -21,6 +21,7 @@ from kpl.authoring import (
     read_passages,
     write_descriptions,
 )
+from kpl.authoring.writing import Written
 from kpl.cli.knowledge.saying import SHOWN, say
 from kpl.cli.progress import stages
 from kpl.errors import InputError
@@ -119,6 +120,11 @@ def write(
     finally:
         if machine:
             machine.close()
+    _report(path, per_class, asker, written, kept.folder)
+
+
+def _report(path: Path, per_class: int, asker: Asker, written: Written, folder: Path) -> None:
+    """Say what came, what is short, and what it took."""
     if not asker.spent.calls and not asker.spent.kept:
         say(
             f"{path}: every class has {per_class} descriptions or more, so nothing was asked: give a larger --per-class"
@@ -133,7 +139,7 @@ def write(
         say(f"... and {len(written.short) - SHOWN} more classes")
     if asker.spent.left_out:
         say(f"the server does not take {', '.join(asker.spent.left_out)}: asked without")
-    say(f"{asker.spent}, in {kept.folder}")
+    say(f"{asker.spent}, in {folder}")
 
 
 def _target(knowledge: str, out: Path | None) -> Path:
