@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from kpl.cli.notes import print_notes
 from kpl.cli.progress import stages
+from kpl.cli.shown import plain
 from kpl.errors import InputError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _names(given: str | None) -> list[str]:
 def _print_set(result: SetResult) -> None:
     console, told = Console(), result.paper_set
     if result.table is None:
-        console.print(Text(f"{told.title}: {result.missing}", style="yellow"), soft_wrap=True)
+        console.print(plain(f"{told.title}: {result.missing}", style="yellow"), soft_wrap=True)
         return
     title = f"{told.title}: {result.table.majority.n} labelled pictures (95 % interval)"
     table = Table("method", title=title, title_justify="left")

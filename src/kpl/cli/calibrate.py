@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from kpl.cli.notes import print_notes
 from kpl.cli.progress import stages
+from kpl.cli.shown import plain
 
 __all__ = ["calibrate"]
 
@@ -54,4 +54,4 @@ def calibrate(
         highlight=False,
     )
     print_notes(console, result.notices)
-    console.print(Text(f"Written to {out}; apply it with: kpl classify ... --calibration {out}"), soft_wrap=True)
+    console.print(plain(f"Written to {out}; apply it with: kpl classify ... --calibration {out}"), soft_wrap=True)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from kpl.cli.chosen import AllowPickle, TrustRemoteCode, chosen_encoder
 from kpl.cli.encoders import ENCODER_HELP
 from kpl.cli.notes import print_notes
 from kpl.cli.presence import classify_multi_label
 from kpl.cli.progress import stages
+from kpl.cli.shown import plain
 from kpl.errors import InputError
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def print_result(result: RunResult) -> None:
     top = max(*result.counts.values(), 1)
     for key, count in result.counts.items():
         bar = "█" * round(20 * count / top)
-        table.add_row(Text(key), str(count), f"{count / result.n:.1%}", Text(bar, style="cyan"))
+        table.add_row(plain(key), str(count), f"{count / result.n:.1%}", plain(bar, style="cyan"))
     console.print(table)
     if result.abstained:
         console.print(f"{result.abstained} of {result.n} left without a label", highlight=False)
@@ -171,9 +171,9 @@ def print_result(result: RunResult) -> None:
     if result.set_aside:
         console.print(f"{len(result.set_aside)} set aside, listed in run.json:", style="yellow", highlight=False)
         for item in result.set_aside[:_SHOWN]:
-            console.print(Text(f"  {item.id!r}: {item.reason}"), soft_wrap=True)
+            console.print(plain(f"  {item.id!r}: {item.reason}"), soft_wrap=True)
     print_notes(console, result.warnings)
     files = "predictions.csv, run.json" + (", evidence.csv" if (result.out / "evidence.csv").exists() else "")
-    console.print(Text(f"Written to {result.out}/: {files}"), soft_wrap=True)
+    console.print(plain(f"Written to {result.out}/: {files}"), soft_wrap=True)
     if (result.out / "report.html").exists():
-        console.print(Text(f"Look at it: {result.out / 'report.html'}", style="bold"), soft_wrap=True)
+        console.print(plain(f"Look at it: {result.out / 'report.html'}", style="bold"), soft_wrap=True)

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kpl.cli.progress import stages
+from kpl.cli.shown import plain
 
 __all__ = ["ENCODER_HELP", "app"]
 
@@ -47,7 +48,7 @@ def list_encoders() -> None:
             "here" if here else f"get it: kpl encoders pull {name}",
         ]
         about = Text.assemble(told.title, "\n", (f"{told.terms}\n{', '.join(facts)}", "dim"))
-        table.add_row(Text(name, style="bold green" if here else "bold"), about)
+        table.add_row(plain(name, style="bold green" if here else "bold"), about)
     Console().print(table)
 
 

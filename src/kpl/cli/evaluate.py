@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from kpl.cli.notes import print_notes
 from kpl.cli.presence import evaluate_multi_label
 from kpl.cli.progress import stages
+from kpl.cli.shown import plain
 from kpl.errors import LabelsError
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _print_classes(console: Console, table: ScoreTable) -> None:
         shown.add_column(column, justify="right")
     for key, entry in entries.items():
         shown.add_row(
-            Text(key),
+            plain(key),
             str(entry.n),
             _number(entry.sensitivity, entry.intervals.get("sensitivity")),
             *(_number(value) for value in (entry.specificity, entry.f1, entry.auroc, entry.average_precision)),
@@ -191,7 +191,7 @@ def _print_classes(console: Console, table: ScoreTable) -> None:
     for column in ("threshold", "sensitivity", "specificity"):
         shown.add_column(column, justify="right")
     for key, entry in entries.items():
-        shown.add_row(Text(key), *(_number(value) for value in entry.operating or (None, None, None)))
+        shown.add_row(plain(key), *(_number(value) for value in entry.operating or (None, None, None)))
     console.print(shown)
     console.print("Thresholds chosen on these very labels: new pictures will do a little worse.", soft_wrap=True)
 
@@ -199,12 +199,12 @@ def _print_classes(console: Console, table: ScoreTable) -> None:
 def _print_subgroups(console: Console, table: ScoreTable) -> None:
     name = table.reference or next(iter(table.scores))
     for column, values in table.subgroups.get(name, {}).items():
-        shown = Table(title=Text(f"By {column}, {name}"), title_justify="left")
-        shown.add_column(Text(column))
+        shown = Table(title=plain(f"By {column}, {name}"), title_justify="left")
+        shown.add_column(plain(column))
         for heading in ("n", *(_COLUMNS[metric] for metric in _FIRST)):
             shown.add_column(heading, justify="right")
         for value, scores in values.items():
-            shown.add_row(Text(value), str(scores.n), *(_cell(scores, metric) for metric in _FIRST))
+            shown.add_row(plain(value), str(scores.n), *(_cell(scores, metric) for metric in _FIRST))
         console.print(shown)
 
 

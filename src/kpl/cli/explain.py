@@ -15,6 +15,7 @@ from rich.text import Text
 
 from kpl.cli.presence import explain_multi_label
 from kpl.cli.progress import stages
+from kpl.cli.shown import plain
 from kpl.errors import InputError
 
 if TYPE_CHECKING:
@@ -122,11 +123,11 @@ def _print(found: Explained) -> None:
         f"{found.image}: {found.label} {found.confidence:.1%}, then {found.runner_up} {found.runner_confidence:.1%}; "
         f"the text alone says {found.text_label}"
     )
-    console.print(Text(told, style="bold"), soft_wrap=True)
+    console.print(plain(told, style="bold"), soft_wrap=True)
     if found.sentences:
         console.print(_table(found))
     if found.not_fitted:
-        console.print(Text(f"Nothing was learnt again: {found.not_fitted}"), soft_wrap=True)
+        console.print(plain(f"Nothing was learnt again: {found.not_fitted}"), soft_wrap=True)
     elif found.sentences:
         console.print(
             "text share: the sentence's exact part of the text margin. lost without: how much of the method's own "
@@ -135,7 +136,7 @@ def _print(found: Explained) -> None:
         )
     for name, near in found.nearest:
         listed = ", ".join(f"{image} ({cosine:.3f})" for image, cosine in near)
-        console.print(Text(f"Nearest called {name}: {listed or 'none'}"), soft_wrap=True)
+        console.print(plain(f"Nearest called {name}: {listed or 'none'}"), soft_wrap=True)
 
 
 def _table(found: Explained) -> Table:
@@ -158,9 +159,9 @@ def _table(found: Explained) -> Table:
 def _cells(sentence: SentenceSaid) -> tuple[Text, ...]:
     without = sentence.without
     return (
-        Text(sentence.text),
-        Text(sentence.class_name),
-        Text(f"{sentence.share:+.4f}"),
-        Text("" if without is None else f"{without.effect:+.4f}"),
-        Text("" if without is None else without.label),
+        plain(sentence.text),
+        plain(sentence.class_name),
+        plain(f"{sentence.share:+.4f}"),
+        plain("" if without is None else f"{without.effect:+.4f}"),
+        plain("" if without is None else without.label),
     )

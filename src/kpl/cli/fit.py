@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from kpl.cli.progress import stages
+from kpl.cli.shown import plain
 
 __all__ = ["fit"]
 
@@ -57,5 +57,7 @@ def fit(
     size = out.stat().st_size / 1e6
     said = f"{model.method.name} learnt {len(model.keys)} classes from {rows} pictures with {model.encoder_name}"
     console = Console()
-    console.print(Text(said), soft_wrap=True)
-    console.print(Text(f"Written to {out} ({size:.1f} MB): kpl classify NEW/ --model {out} --out run/"), soft_wrap=True)
+    console.print(plain(said), soft_wrap=True)
+    console.print(
+        plain(f"Written to {out} ({size:.1f} MB): kpl classify NEW/ --model {out} --out run/"), soft_wrap=True
+    )

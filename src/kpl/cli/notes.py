@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.text import Text
+
+from kpl.cli.shown import plain
 
 __all__ = ["print_notes"]
 
@@ -13,4 +14,4 @@ __all__ = ["print_notes"]
 def print_notes(console: Console, notes: Iterable[str]) -> None:
     """Print what to know before believing a result, a line each; nothing in it is read as markup."""
     for note in notes:
-        console.print(Text(f"Note: {note}", style="yellow"), soft_wrap=True)
+        console.print(plain(f"Note: {note}", style="yellow"), soft_wrap=True)

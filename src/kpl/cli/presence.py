@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from kpl.cli.notes import print_notes
 from kpl.cli.progress import stages
+from kpl.cli.shown import plain
 from kpl.errors import InputError, LabelsError
 
 if TYPE_CHECKING:
@@ -67,14 +67,14 @@ def classify_multi_label(
     table.add_column("pictures", justify="right")
     table.add_column("share", justify="right")
     for key, count in result.counts.items():
-        table.add_row(Text(key), str(count), f"{count / result.n:.1%}")
+        table.add_row(plain(key), str(count), f"{count / result.n:.1%}")
     console.print(table)
     console.print(f"{result.empty} without any class; {result.seconds:.1f} s", highlight=False)
     if result.set_aside:
         console.print(f"{len(result.set_aside)} set aside, listed in run.json", style="yellow", highlight=False)
     print_notes(console, result.warnings)
-    console.print(Text(f"Written to {result.out}/: predictions.csv, run.json"), soft_wrap=True)
-    console.print(Text(f"Look at it: {write_report(result.out)}", style="bold"), soft_wrap=True)
+    console.print(plain(f"Written to {result.out}/: predictions.csv, run.json"), soft_wrap=True)
+    console.print(plain(f"Look at it: {write_report(result.out)}", style="bold"), soft_wrap=True)
 
 
 def explain_multi_label(run: Path, image: str, *, mapped: bool = False) -> None:
@@ -86,12 +86,12 @@ def explain_multi_label(run: Path, image: str, *, mapped: bool = False) -> None:
     name, classes = explain_presence(run, image)
     console = Console()
     there = [f"{each.class_name} {each.probability:.1%}" for each in classes if each.present]
-    console.print(Text(f"{name}: {', '.join(there) or 'none of the classes'}", style="bold"), soft_wrap=True)
+    console.print(plain(f"{name}: {', '.join(there) or 'none of the classes'}", style="bold"), soft_wrap=True)
     for each in classes:
         console.print(_evidence(each))
         for words, near in each.nearest:
             listed = ", ".join(f"{image} ({cosine:.3f})" for image, cosine in near)
-            console.print(Text(f"Nearest {words}: {listed or 'none'}"), soft_wrap=True)
+            console.print(plain(f"Nearest {words}: {listed or 'none'}"), soft_wrap=True)
     console.print(
         "by itself: the class's probability by this sentence against its absence alone. share: the sentence's exact "
         "part of the margin, which is the logarithm of the probability over the threshold.",
@@ -102,7 +102,7 @@ def explain_multi_label(run: Path, image: str, *, mapped: bool = False) -> None:
 def _evidence(found: ClassPresence) -> Table:
     verdict = "present" if found.present else "absent"
     title = f"{found.class_name} {found.probability:.1%}, threshold {found.threshold:.1%}: {verdict}"
-    table = Table("seen if present", "seen if absent", title=Text(title), title_justify="left", show_footer=True)
+    table = Table("seen if present", "seen if absent", title=plain(title), title_justify="left", show_footer=True)
     table.columns[0].footer = "the whole margin"
     table.add_column("by itself", justify="right", footer=f"{found.probability:.1%}")
     table.add_column("share", justify="right", footer=f"{found.margin:+.4f}")
@@ -111,7 +111,7 @@ def _evidence(found: ClassPresence) -> Table:
     for number, said in enumerate(shown if not between else (*shown[:_SHOWN], *shown[-_SHOWN:])):
         if between and number == _SHOWN:
             table.add_row(f"{len(between)} more between these", "", "", f"{sum(s.share for s in between):+.4f}")
-        table.add_row(Text(said.text), Text(said.against), f"{said.chance:.1%}", f"{said.share:+.4f}")
+        table.add_row(plain(said.text), plain(said.against), f"{said.chance:.1%}", f"{said.share:+.4f}")
     return table
 
 
@@ -139,7 +139,7 @@ def evaluate_multi_label(
         point = result.operating.get(key)
         chosen = ["-" if point is None else f"{point.threshold:.3f}"] if rule else []
         cells = (_cell(figures[metric], result.intervals.get(f"{metric} {key}"), metric) for metric in _COLUMNS)
-        table.add_row(Text(key), f"{figures['positives']} of {figures['n']}", *cells, *chosen)
+        table.add_row(plain(key), f"{figures['positives']} of {figures['n']}", *cells, *chosen)
     table.add_section()
     means = (_cell(result.mean[metric], result.intervals.get(metric), metric) for metric in _COLUMNS)
     table.add_row("mean", "", *means, *([""] if rule else []))
@@ -147,13 +147,13 @@ def evaluate_multi_label(
     table.add_row("chance", "", "0.500", f"{result.prevalence:.3f}", "-", "-", "-", "0.500", style="dim")
     console.print(table)
     for column, values in result.subgroups.items():
-        shown = Table(title=Text(f"By {column}, mean over classes"), title_justify="left")
-        shown.add_column(Text(column))
+        shown = Table(title=plain(f"By {column}, mean over classes"), title_justify="left")
+        shown.add_column(plain(column))
         for heading in ("pictures", *_COLUMNS.values()):
             shown.add_column(heading, justify="right")
         for value, inside in values.items():
             cells = (_cell(inside.mean[metric], inside.intervals.get(metric), metric) for metric in _COLUMNS)
-            shown.add_row(Text(value), str(inside.n), *cells)
+            shown.add_row(plain(value), str(inside.n), *cells)
         console.print(shown)
     print_notes(console, notices)
     if rule:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["visible"]
+from rich.text import Text
+
+__all__ = ["plain", "visible"]
 
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -17,3 +19,8 @@ def visible(text: str) -> str:
         'a \\x1b[31mred\\x07 rim'
     """
     return _STEERING.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Make text from files a part of a line or a table: no markup is read in it, and it steers nothing."""
+    return Text(visible(text), style=style)

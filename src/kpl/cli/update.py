@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from kpl.cli.progress import stages
+from kpl.cli.shown import plain
 
 __all__ = ["update"]
 
@@ -45,7 +45,7 @@ def update(
         )
     total = sum(lot.rows for lot in result.model.learnt_from)
     console = Console()
-    console.print(Text(f"{result.added} pictures added, {total} in all; written to {out or model}"), soft_wrap=True)
+    console.print(plain(f"{result.added} pictures added, {total} in all; written to {out or model}"), soft_wrap=True)
     if result.exact:
         console.print("Exact: the same as a fit on all of them, up to rounding.")
     else:

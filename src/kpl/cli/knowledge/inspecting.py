@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from kpl.cli.knowledge.saying import say
 from kpl.cli.progress import stages
+from kpl.cli.shown import plain
 
 if TYPE_CHECKING:
     from kpl.encoders import Encoder
@@ -85,7 +85,7 @@ def _print_classes(console: Console, told: KnowledgeInsight, limit: int) -> None
         if found.descriptions[c][0].verdict is Verdict.UNJUDGED:
             counts = ("-" for _ in shown)
         style = "red" if own.collapsed else ""
-        table.add_row(Text(entries[c].key), str(own.pictures), *counts, Text(near, style=style), f"{own.cosine:.3f}")
+        table.add_row(plain(entries[c].key), str(own.pictures), *counts, plain(near, style=style), f"{own.cosine:.3f}")
     console.print(table)
     if len(rows) < len(entries):
         say(f"{len(entries) - len(rows)} more classes, with a smaller share to look at: --limit 0 prints all")
@@ -102,7 +102,7 @@ def _print_matrix(console: Console, told: KnowledgeInsight) -> None:
     for c, (entry, row) in enumerate(zip(told.knowledge.classes, told.found.similarity.centred, strict=True)):
         rounded = (round(value, 1) + 0.0 for value in row.tolist())  # -0.0 is 0
         cells = ("·" if c == k else f"{value:.1f}".replace("0.", ".") for k, value in enumerate(rounded))
-        table.add_row(Text(f"{c + 1} {entry.key}"), *cells)
+        table.add_row(plain(f"{c + 1} {entry.key}"), *cells)
     console.print(table)
 
 
@@ -146,7 +146,7 @@ def _print_rows(
         table = Table("class", "description", title=title, title_justify="left")
         headings = ["lift", "rivals"]
     else:  # eight columns: without padding 80 characters still hold words
-        table = Table("description", title=Text(title), title_justify="left", padding=0)
+        table = Table("description", title=plain(title), title_justify="left", padding=0)
         headings = ["mean", "spread", "lift", "rivals", "same", "else"]
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -163,10 +163,10 @@ def _print_rows(
             "else": elsewhere,
         }
         table.add_row(
-            *([Text(entry.key)] if with_class else []),
-            Text(entry.descriptions[item.index].text + ("" if item.used else " (not used)")),
+            *([plain(entry.key)] if with_class else []),
+            plain(entry.descriptions[item.index].text + ("" if item.used else " (not used)")),
             *(cells[heading] for heading in headings),
-            Text(_shortened(verdict_words(item, told.knowledge)), style=_COLOURS.get(str(item.verdict), "red")),
+            plain(_shortened(verdict_words(item, told.knowledge)), style=_COLOURS.get(str(item.verdict), "red")),
         )
     console.print(table)
 

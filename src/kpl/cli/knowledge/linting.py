@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from kpl.cli.knowledge.saying import Knowledge, say
+from kpl.cli.shown import plain
 from kpl.knowledge import RULES, Finding, fix_knowledge, lint_knowledge
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def rules() -> None:
     """
     table = Table("code", "name", "severity", "why", "--fix")
     for rule in RULES.values():
-        table.add_row(rule.code, rule.name, rule.severity, Text(rule.why), rule.fix)
+        table.add_row(rule.code, rule.name, rule.severity, plain(rule.why), rule.fix)
     Console().print(table)
 
 

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from kpl.cli.chosen import AllowPickle, TrustRemoteCode, chosen_encoder
 from kpl.cli.knowledge.inspecting import inspect
 from kpl.cli.knowledge.saying import SHOWN, Knowledge, say
+from kpl.cli.shown import plain
 from kpl.errors import InputError, UnknownNameError
 from kpl.knowledge import load_knowledge, pack_names, read_pack_head
 from kpl.knowledge.editors import published_schema, write_schema
@@ -49,7 +49,7 @@ def packs() -> None:
     for name in pack_names():
         head = read_pack_head(name)
         sentences = str(head.descriptions or "names only")
-        table.add_row(name, Text(head.task.modality or "unknown"), str(head.classes), sentences)
+        table.add_row(name, plain(head.task.modality or "unknown"), str(head.classes), sentences)
     Console().print(table)
 
 

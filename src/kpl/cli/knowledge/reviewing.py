@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kpl.cli.knowledge.saying import say
-from kpl.cli.shown import visible
+from kpl.cli.shown import plain, visible
 from kpl.errors import InputError, KnowledgeError
 from kpl.knowledge.reviewing import Review, Turn
 
@@ -58,7 +58,7 @@ def _show(session: Review, turn: Turn) -> None:
     head = Text.assemble((f"\n[{session.done + 1} of {session.total}] ", "dim"), (visible(turn.class_name), "bold"))
     against = f"  (against {turn.description.against})" if turn.description.against else ""
     Console().print(
-        head, Text(visible(f"  {turn.description.text}{against}")), Text(f"  {_KEYS}", style="dim"), sep="\n"
+        head, plain(visible(f"  {turn.description.text}{against}")), plain(f"  {_KEYS}", style="dim"), sep="\n"
     )
 
 
