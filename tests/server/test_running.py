@@ -101,6 +101,43 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     assert "Traceback" not in told
 
 
+@pytest.mark.skipif(os.name == "nt", reason="locks and SIGKILL are POSIX's")
+def test_what_a_killed_server_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    living, _ = started(TMPDIR=str(tmp_path))
+    (kept,) = tmp_path.glob("kpl-serve-*")
+    killed, address = started(TMPDIR=str(tmp_path))
+    left = next(folder for folder in tmp_path.glob("kpl-serve-*") if folder != kept)
+    try:
+        with httpx2.Client(base_url=address, timeout=60) as client:
+            session = client.post("/api/sessions", json={}).json()["id"]
+            client.post(f"/api/sessions/{session}/pictures", files=parts({"Erika.png": cell(0)}))
+        assert list(left.glob("*/*.png"))
+        killed.kill()
+        killed.communicate(timeout=60)
+        assert left.exists()
+        unlocked = tmp_path / "kpl-serve-not-yet-locked"  # of a server that only starts
+        unlocked.mkdir()
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "lock").touch()
+        link = tmp_path / "kpl-serve-link"
+        link.symlink_to(elsewhere)
+        following, _ = started(TMPDIR=str(tmp_path))
+        try:
+            assert not left.exists()
+            assert kept.exists()
+            assert unlocked.exists()
+            assert (link / "lock").exists()
+        finally:
+            following.terminate()
+            following.communicate(timeout=60)
+        assert kept.exists()
+    finally:
+        for process in (killed, living):
+            process.kill()
+            process.communicate(timeout=60)
+
+
 def test_the_command_reads_its_token_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(TOKEN + "\n", encoding="utf-8")
     process, address = started("--token-file", str(tmp_path / "token"))

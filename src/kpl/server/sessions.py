@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -15,6 +14,7 @@ from kpl.embeddings import FeatureFolder
 from kpl.images import PictureRecord, SetAside
 from kpl.knowledge import KnowledgeBase
 from kpl.server.decoding import Kept
+from kpl.server.folders import PrivateFolder, clear_left_behind
 from kpl.server.limits import Limits
 from kpl.server.maps import DrawnMap
 from kpl.server.outcomes import Outcome
@@ -128,7 +128,8 @@ class Sessions:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._folder = Path(tempfile.mkdtemp(prefix="kpl-serve-"))  # made for the user alone, 0700
+        clear_left_behind()
+        self._folder = PrivateFolder()
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
 
@@ -138,7 +139,7 @@ class Sessions:
     @property
     def folder(self) -> Path:
         """The private folder of all."""
-        return self._folder
+        return self._folder.path
 
     def create(self, encoder: str) -> Session:
         """Begin a session; when there are many, in the place of the oldest that holds no picture.
@@ -156,7 +157,7 @@ class Sessions:
             if len(self._sessions) >= self._limits.sessions:
                 raise Busy(f"there are {len(self._sessions)} sessions already: end one, or try again later")
             name = secrets.token_hex(16)
-            folder = self._folder / name
+            folder = self.folder / name
             folder.mkdir(mode=0o700)
             made = self._sessions[name] = Session(name, encoder, folder)
             return made
@@ -196,4 +197,4 @@ class Sessions:
     def close(self) -> None:
         """Remove everything."""
         self._sessions.clear()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
