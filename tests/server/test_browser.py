@@ -143,10 +143,17 @@ def test_a_token_is_asked_for(tell: Callable[..., dict[str, Any]], tmp_path: Pat
     (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
     process, server = started("--token-file", str(tmp_path / "token"))
     try:
-        assert "not the token" in tell("token", server=server)["wrong"]
+        told = tell("token", server=server)
+        assert "not the token" in told["wrong"]
+        assert told["left"] == [200, 404]
     finally:
         process.terminate()
         process.communicate(timeout=60)
+
+
+def test_a_session_ends_with_its_page(tell: Callable[..., dict[str, Any]]) -> None:
+    told = tell("leaving")
+    assert (told["reloaded"], told["closed"]) == ([200, 404], [200, 404])
 
 
 def test_the_page_is_small(tell: Callable[..., dict[str, Any]]) -> None:

@@ -68,6 +68,17 @@ async function showWhere(page, press = () => page.click("#map-draw")) {
   await page.waitForFunction(() => document.getElementById("map-picture").naturalWidth > 0);
 }
 
+// The status of the session of a page before the page is left, and at the last.
+async function leaves(page, how, headers = {}) {
+  const session = await page.evaluate(async () => (await import("/static/state.js")).path());
+  const look = async () => (await fetch(new URL(session, address), { headers })).status;
+  const before = await look();
+  await how();
+  let after = await look();
+  for (let n = 0; after === 200 && n < 100; n += 1) { await new Promise((done) => setTimeout(done, 100)); after = await look(); }
+  return [before, after];
+}
+
 const stories = {
   async whole() {
     const page = await open();
@@ -369,6 +380,16 @@ const stories = {
     await classify(page);
     await page.waitForFunction(() => document.querySelector("#wall img").naturalWidth > 0);
     await download(page, "#get-csv", "predictions.csv");
+    told.left = await leaves(page, () => page.reload(), { authorization: `Bearer ${process.env.STORY_TOKEN}` });
+  },
+
+  async leaving() {
+    const page = await open();
+    await classify(page);
+    told.reloaded = await leaves(page, () => page.reload());
+    await page.waitForFunction(() => document.querySelectorAll("#classes .class").length > 0);
+    await classify(page);
+    told.closed = await leaves(page, () => page.goto("about:blank"));
   },
 
   async figures() {

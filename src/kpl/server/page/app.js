@@ -1,6 +1,6 @@
 // The page: what is chosen, what is sent, and which part shows what.
 
-import { ask, followJob, hasToken, Problem, save, setToken } from "/static/api.js";
+import { ask, followJob, hasToken, leave, Problem, save, setToken } from "/static/api.js";
 import { $, handOver, make } from "/static/dom.js";
 import { drawEditor, emptyBase } from "/static/knowledge.js";
 import { stopMap } from "/static/map.js";
@@ -147,6 +147,9 @@ for (const [button, rest, name] of [["get-csv", "/predictions.csv", "predictions
     try { await save(path(rest), name); say(`${name} is ready.`); } finally { $(button).disabled = false; }
   }));
 }
+
+// The page is gone for good: nobody could use or remove its session any more.
+window.addEventListener("pagehide", (event) => { if (state.session && !event.persisted) leave(path()); });
 
 Object.assign(page, { reset, askForToken, knowledgeChanged, update });
 update();
