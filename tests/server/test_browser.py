@@ -107,7 +107,7 @@ def test_many_classes_and_long_names_fit(tell: Callable[..., dict[str, Any]]) ->
 def test_errors_are_said_and_can_be_mended(tell: Callable[..., dict[str, Any]]) -> None:
     told = tell("errors")
     assert "notes.png" in told["leftOut"]
-    assert "no descriptions" in told["noDescriptions"] or "class names" in told["noDescriptions"]
+    assert "first class has no description: write at least one for each class" in told["noDescriptions"]
     assert "busy" in told["busy"]
     assert "kpl serve" in told["offline"]
     assert "Add them again" in told["ended"]
@@ -149,6 +149,15 @@ def test_a_token_is_asked_for(tell: Callable[..., dict[str, Any]], tmp_path: Pat
     finally:
         process.terminate()
         process.communicate(timeout=60)
+
+
+def test_an_encoder_for_other_pictures_is_noticed(tell: Callable[..., dict[str, Any]]) -> None:
+    told = tell("misfit")
+    assert told["fits"] == ""
+    assert "mini was made for blood smear pictures only; brain-mri is about brain MRI" in told["other"]
+    assert not told["kindOfPack"]
+    assert "say what kind of picture yours are" in told["unsaid"]
+    assert "made for" not in told["notes"]
 
 
 def test_a_session_ends_with_its_page(tell: Callable[..., dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kpl.embeddings import FeatureFolder, encoder_identity
 from kpl.encoders import Encoder
-from kpl.knowledge import KnowledgeBase, fits_modality
+from kpl.knowledge import KnowledgeBase
 from kpl.methods import KPL
 from kpl.proxies.arrays import Floats, chunks, softmax
 from kpl.proxies.priors import checked_prior, prior_shift
@@ -132,9 +132,6 @@ class Outcome:
     def warnings(self) -> list[str]:
         """What to know before believing it."""
         found = []
-        if not fits_modality(self.knowledge, self.encoder.card.modalities):
-            kinds = ", ".join(self.encoder.card.modalities[:2])
-            found.append(f"the encoder {self.encoder.card.name} was made for {kinds}: on other pictures it may guess")
         if self.prior is not None:
             found.append("the class prior was set by hand")
         found += text_warnings(self.knowledge, self.encoder)

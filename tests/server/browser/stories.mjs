@@ -392,6 +392,32 @@ const stories = {
     told.closed = await leaves(page, () => page.goto("about:blank"));
   },
 
+  // Knowledge about other pictures than the encoder was made for.
+  async misfit() {
+    const page = await open();
+    const said = async () => ((await page.isVisible("#misfit")) ? page.textContent("#misfit") : "");
+    const shows = (pattern) => page.waitForFunction((text) => new RegExp(text).test(document.getElementById("misfit").textContent), pattern);
+    told.fits = await said();
+    await page.selectOption("#pack", "brain-mri");
+    await shows("brain MRI");
+    told.other = await said();
+    told.kindOfPack = await page.isVisible("#kind");
+    await axe(page, "misfit");
+    await page.selectOption("#pack", "");
+    await shows("say what kind");
+    told.unsaid = await said();
+    await page.fill("#modality", "Blood-Smears");
+    await page.press("#modality", "Tab");
+    await page.waitForFunction(() => document.getElementById("misfit").hidden);
+    for (const [place, text] of [[0, "a round cell"], [1, "a cell with a lobed nucleus"]]) {
+      await page.fill(`#sentences-${place}`, text);
+      await page.press(`#sentences-${place}`, "Tab");
+    }
+    await axe(page, "own classes");
+    await classify(page);
+    told.notes = await page.textContent("#warnings");
+  },
+
   async figures() {
     const times = [];
     for (let n = 0; n < 5; n += 1) {

@@ -2,7 +2,7 @@
 
 import { ask, followJob, hasToken, leave, Problem, save, setToken } from "/static/api.js";
 import { $, handOver, make } from "/static/dom.js";
-import { drawEditor, emptyBase } from "/static/knowledge.js";
+import { drawEditor, emptyBase, misfit, nameWithout } from "/static/knowledge.js";
 import { stopMap } from "/static/map.js";
 import { collect, uploadAll } from "/static/pictures.js";
 import { refreshEvidence } from "/static/evidence.js";
@@ -41,6 +41,13 @@ async function begin() {
 function aboutEncoder() {
   const one = state.encoders.find((known) => known.name === $("encoder").value);
   $("encoder-about").textContent = one ? `${one.title}. For: ${one.intended_use} Licence: ${one.licence}.` : "";
+  aboutFit();
+}
+
+function aboutFit() {
+  const said = misfit(state.encoders.find((known) => known.name === $("encoder").value), $("pack").value);
+  $("misfit").hidden = !said;
+  $("misfit").textContent = said;
 }
 
 async function choosePack() {
@@ -51,12 +58,15 @@ async function choosePack() {
     ? `${head.title}. ${head.classes} classes, ${head.descriptions} descriptions${head.modality ? `, for ${head.modality}` : ""}.`
     : "Write at least two classes, each with what is seen in its pictures.";
   $("editor").open = !name;
+  $("kind").hidden = Boolean(name);
+  $("modality").value = state.base.task.modality || "";
   drawEditor();
   await knowledgeChanged();
 }
 
 async function knowledgeChanged() {
   state.dirty = true;
+  aboutFit();
   update();
   if (!$("results").hidden && state.pictures) await classify();
 }
@@ -96,6 +106,8 @@ const send = attempt(async (items) => {
 let again = false;
 async function classify() {
   if (state.job) { again = true; await ask("DELETE", `/api/jobs/${state.job}`); return; }
+  const bare = nameWithout();
+  if (bare) { $("editor").open = true; throw new Problem(`The class ${bare} has no description: write at least one for each class, under Classes and descriptions.`, 0); }
   await ensureSession();
   if (state.dirty) {
     await ask("PUT", path("/knowledge"), { json: { knowledge: state.base } });
@@ -124,6 +136,10 @@ async function classify() {
 
 $("encoder").addEventListener("change", attempt(async () => { aboutEncoder(); state.session = null; state.encoder = $("encoder").value; }));
 $("pack").addEventListener("change", attempt(choosePack));
+$("modality").addEventListener("change", attempt(async () => {
+  state.base.task.modality = $("modality").value.trim() || null;
+  await knowledgeChanged();
+}));
 $("classify").addEventListener("click", attempt(classify));
 $("job-stop").addEventListener("click", attempt(async () => { if (state.job) await ask("DELETE", `/api/jobs/${state.job}`); }));
 $("clear").addEventListener("click", attempt(async () => {

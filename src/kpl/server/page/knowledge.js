@@ -10,6 +10,24 @@ export const emptyBase = () => ({
   classes: [{ key: "first class", descriptions: [] }, { key: "second class", descriptions: [] }],
 });
 
+// As kpl.knowledge.fits_modality does it: case, spaces, hyphens and a plural s do not count.
+const folded = (kind) => kind.normalize("NFKC").toLowerCase().replace(/[\s_-]+/g, "").replace(/s$/, "");
+
+// What to say of an encoder that was made for other pictures than the knowledge is about; nothing where they fit.
+export function misfit(encoder, pack) {
+  const kinds = encoder?.modalities || [], kind = state.base?.task.modality;
+  if (kinds.length === 0 || !state.base || (kind && kinds.map(folded).includes(folded(kind)))) return "";
+  const only = `${encoder.name} was made for ${kinds[0]} pictures only`;
+  if (!kind) return `${only}: say what kind of picture yours are, under Classes and descriptions.`;
+  return `${only}; ${pack || "this knowledge"} is about ${kind}: what comes out means nothing.`;
+}
+
+// The name of a class that has no description yet.
+export const nameWithout = () => {
+  const bare = state.base.classes.find((entry) => entry.descriptions.length === 0);
+  return bare && (bare.name || bare.key);
+};
+
 // Sentences that stay keep what is known of them; `absent` sentences go with the descriptions they were paired with.
 function setDescriptions(entry, texts) {
   const known = new Map((entry.descriptions || []).map((one) => [textOf(one), one]));
