@@ -69,9 +69,16 @@ def test_one_keypress_each_with_undo_edit_and_quit(tmp_path):
     terminal.wait_for("[2 of 4]")
     terminal.wait_for("q quit")
     assert load_knowledge(path).classes[0].descriptions[0].provenance.reviewed_by == "Dr. A"
+    terminal.press("\r")  # signs nothing
+    terminal.wait_for("a accept")
     terminal.press("e")
     terminal.wait_for("new text")
-    terminal.press("a very thin rim\n")
+    terminal.press("\x03")
+    terminal.wait_for("as it was")
+    terminal.wait_for("[2 of 4]")
+    terminal.press("e")
+    terminal.wait_for("new text")
+    terminal.press("\x15a very thin rim\n")  # Ctrl-U empties the line, which holds the old text
     terminal.wait_for("[3 of 4]")
     terminal.press("x")
     terminal.wait_for("a accept")
@@ -80,7 +87,7 @@ def test_one_keypress_each_with_undo_edit_and_quit(tmp_path):
     assert "1 accepted, 1 edited, 0 rejected, 2 left" in " ".join(terminal.shown.split())
     base = load_knowledge(path)
     assert base.classes[0].descriptions[1].text == "a very thin rim"
-    assert base.classes[0].rejected == ()
+    assert len(base.classes[0].rejected) == 1  # the wording that was replaced
 
 
 def test_without_a_terminal_or_with_nothing_left(tmp_path, kpl):

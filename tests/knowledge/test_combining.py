@@ -36,6 +36,21 @@ def test_diff_tells_what_only_one_says():
     assert diff_knowledge(FIRST, FIRST.with_task(modality="toys"))[1].text == "modality: toys"
 
 
+def test_what_was_rejected_stays_rejected():
+    refused = {"text": "Four sides", "rejected_by": "Dr. A", "rejected_on": "2026-11-22"}
+    first = base(disc=["round"], box={"descriptions": ["four corners"], "rejected": [refused]})
+    box = merge_knowledge(first, SECOND).classes[1]
+    assert [each.text for each in box.descriptions] == ["four corners"]
+    assert [each.text for each in box.rejected] == ["Four sides"]
+
+
+def test_two_modalities_are_not_merged():
+    toys, smears = FIRST.with_task(modality="toys"), SECOND.with_task(modality="blood smear")
+    with pytest.raises(KnowledgeError, match="one is about 'toys', the other about 'blood smear'"):
+        merge_knowledge(toys, smears)
+    assert merge_knowledge(toys, SECOND).task.modality == "toys"
+
+
 def test_merge_adds_and_keeps_who_wrote_what():
     merged = merge_knowledge(FIRST, SECOND)
     assert [entry.key for entry in merged.classes] == ["disc", "box", "star"]

@@ -43,11 +43,17 @@ def merge_knowledge(first: KnowledgeBase, second: KnowledgeBase) -> KnowledgeBas
     """Return the first with what only the second says: classes, aliases, and descriptions with their provenance.
 
     The task, the order and every word of the first stay. Absent sentences are taken with a class that is new; in a
-    class of both they stay as they are where they are one against all, and are refused where they are paired.
+    class of both they stay as they are where they are one against all, and are refused where they are paired. What
+    a reviewer rejected in the first does not come back; what one rejected in the second is added to the record.
 
     Raises:
-        KnowledgeError: paired absent sentences, or a name that would stand for two classes.
+        KnowledgeError: two modalities, paired absent sentences, or a name that would stand for two classes.
     """
+    kinds = [base.task.modality for base in (first, second) if base.task.modality]
+    if len({fold_name(kind) for kind in kinds}) > 1:
+        raise KnowledgeError(
+            f"one is about {kinds[0]!r}, the other about {kinds[1]!r}: state one task.modality in both to merge them"
+        )
     classes = list(first.classes)
     for theirs in second.classes:
         place = _place(first, theirs)
@@ -106,11 +112,14 @@ def _place(base: KnowledgeBase, entry: KnowledgeClass) -> int | None:
 
 
 def _joined(ours: KnowledgeClass, theirs: KnowledgeClass) -> KnowledgeClass:
-    said = {fold_sentence(each.text) for each in ours.descriptions}
+    refused = {fold_sentence(each.text) for each in ours.rejected}
+    said = {fold_sentence(each.text) for each in ours.descriptions} | refused
     new = tuple(each for each in theirs.descriptions if fold_sentence(each.text) not in said)
     if new and len(ours.absent) > 1:
         raise KnowledgeError(f"class {ours.key!r}: its absent sentences are paired with its descriptions: add by hand")
     known = {fold_name(name) for name in (ours.key, ours.name, *ours.aliases)}
     aliases = [name for name in (theirs.key, theirs.name, *theirs.aliases) if fold_name(name) not in known]
     merged = (*ours.aliases, *dict.fromkeys(aliases))
-    return ours.model_copy(update={"aliases": merged, "descriptions": (*ours.descriptions, *new)})
+    rejected = (*ours.rejected, *(each for each in theirs.rejected if fold_sentence(each.text) not in refused))
+    changes = {"aliases": merged, "descriptions": (*ours.descriptions, *new), "rejected": rejected}
+    return ours.model_copy(update=changes)

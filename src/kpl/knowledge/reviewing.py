@@ -139,8 +139,7 @@ class Review:
         gone: dict[int, list[int]] = {}
         for turn, (kind, text) in zip(self._turns, self._decisions, strict=False):
             before = turn.description.provenance or Provenance()
-            if kind == "rejected":
-                gone.setdefault(turn.class_number, []).append(turn.position)
+            if kind != "accepted":  # the wording that an edit replaced was rejected too
                 record = Rejected(
                     text=turn.description.text,
                     rejected_by=self.reviewer,
@@ -148,6 +147,8 @@ class Review:
                     author=before.author,
                 )
                 file.record_rejected(turn.class_number, record)
+            if kind == "rejected":
+                gone.setdefault(turn.class_number, []).append(turn.position)
                 continue
             signed = {"reviewed_by": self.reviewer, "reviewed_on": self._on}
             changes = {"text": text or turn.description.text, "provenance": before.model_copy(update=signed)}

@@ -50,7 +50,7 @@ class KPL(Method):
         source="this project; docs/method.md",
         assumes="the text is right more often than not; classes that share one covariance",
         cost="a few passes, O(n d^2) each; memory O(d^2 + C d); streams",
-        fails="text that is wrong for most images; a handful of images, where it leans on the text",
+        fails="text that is wrong for most images; fewer than five images a class, where averaged text can be better",
         configured="its defaults, chosen on three of the six encoders",
     )
 

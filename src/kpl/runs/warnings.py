@@ -90,7 +90,10 @@ def result_warnings(
             f"{int((prior < 0.1 / n_classes).sum())} of {n_classes} next to absent; if that is not so, look closely"
         )
     if (learnt := method.moments_.count) < _FEW_PER_CLASS * n_classes:
-        found.append(f"{learnt} pictures for {n_classes} classes is little to learn from: the result leans on the text")
+        found.append(
+            f"{learnt} pictures for {n_classes} classes is little to learn from, and what so few teach can be worse "
+            "than the averaged text: compare with --method cupl"
+        )
     moved = float(np.mean(winners != text_winners))
     if moved > _MOVED:
         found.append(f"the images overrule the text on {moved:.0%} of the pictures: look at a few before trusting it")

@@ -20,6 +20,11 @@ from kpl.cli.shown import plain, visible
 from kpl.errors import InputError, KnowledgeError
 from kpl.knowledge.reviewing import Review, Turn
 
+try:
+    import readline
+except ImportError:  # Windows has none: the sentence is typed anew there
+    readline = None  # type: ignore[assignment]
+
 __all__ = ["review"]
 
 _KEYS = "a accept · e edit · r reject · u undo · q quit"
@@ -43,6 +48,8 @@ def review(
     session = Review(knowledge, reviewer or _own_name(), datetime.datetime.now().astimezone().date().isoformat())
     if session.total and not sys.stdin.isatty():
         raise InputError("a review needs a terminal: run 'kpl knowledge review' in one")
+    if session.total:
+        say(f"Reviewed by {session.reviewer}{'' if reviewer else ' (--reviewer gives another name)'}")
     while (turn := session.turn) is not None:
         _show(session, turn)
         try:
@@ -57,9 +64,10 @@ def review(
 def _show(session: Review, turn: Turn) -> None:
     head = Text.assemble((f"\n[{session.done + 1} of {session.total}] ", "dim"), (visible(turn.class_name), "bold"))
     against = f"  (against {turn.description.against})" if turn.description.against else ""
-    Console().print(
-        head, plain(visible(f"  {turn.description.text}{against}")), plain(f"  {_KEYS}", style="dim"), sep="\n"
-    )
+    lines = [head, plain(f"  {turn.description.text}{against}")]
+    if (known := turn.description.provenance) and (stated := [known.author, known.written, known.source]):
+        lines.append(plain("  " + " · ".join(str(each) for each in stated if each), style="dim"))
+    Console().print(*lines, plain(f"  {_KEYS}", style="dim"), sep="\n")
 
 
 def _answer(session: Review, turn: Turn) -> bool:
@@ -69,12 +77,15 @@ def _answer(session: Review, turn: Turn) -> bool:
     except EOFError:
         return False
     match key:
-        case "a" | "\r" | "\n":
+        case "a":
             session.accept()
             say("  accepted")
         case "e":
-            session.edit(click.prompt("  new text (Enter keeps it)", default=turn.description.text, show_default=False))
-            say("  edited")
+            if (text := _edited(turn.description.text)) is None:
+                say("  as it was")
+            else:
+                session.edit(text)
+                say("  edited")
         case "r":
             session.reject()
             say("  rejected")
@@ -85,6 +96,21 @@ def _answer(session: Review, turn: Turn) -> bool:
         case _:
             say(f"  {_KEYS}")
     return True
+
+
+def _edited(text: str) -> str | None:
+    """Let the reviewer change a sentence in its line; None where nothing was changed, or Ctrl-C or Ctrl-D pressed."""
+    if readline is not None:
+        readline.set_startup_hook(lambda: readline.insert_text(visible(text)))
+    try:
+        new = " ".join(input("  new text: ").split())
+    except (EOFError, KeyboardInterrupt):
+        say("")
+        return None
+    finally:
+        if readline is not None:
+            readline.set_startup_hook(None)
+    return new if new not in ("", text) else None
 
 
 def _own_name() -> str:
