@@ -151,6 +151,16 @@ def test_a_token_is_asked_for(tell: Callable[..., dict[str, Any]], tmp_path: Pat
         process.communicate(timeout=60)
 
 
+def test_priors_keep_their_proportions_and_return(tell: Callable[..., dict[str, Any]]) -> None:
+    told = tell("priors")
+    assert sorted(told["all"])[-2:] == [0, 100]
+    assert told["back"] == pytest.approx(told["spread"], abs=0.11)  # each is shown to a tenth
+    assert len(set(told["spread"])) > 3
+    assert told["slow"] == [60]
+    assert told["value"] == 60
+    assert told["end"] == told["start"]
+
+
 def test_an_encoder_for_other_pictures_is_noticed(tell: Callable[..., dict[str, Any]]) -> None:
     told = tell("misfit")
     assert told["fits"] == ""

@@ -392,6 +392,53 @@ const stories = {
     told.closed = await leaves(page, () => page.goto("about:blank"));
   },
 
+  // Class priors: to 100 % and back, while a slow answer for k is on its way, and back to the estimated one.
+  async priors() {
+    const page = await open();
+    await classify(page);
+    const table = () => page.$$eval("#shares tr", (rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent).concat(row.querySelector("input").value)));
+    const outputs = () => page.$$eval("#shares output", (all) => all.map((one) => parseFloat(one.textContent)));
+    const slide = async (row, value) => {
+      const answer = page.waitForResponse((one) => one.url().endsWith("/predictions") && one.request().method() === "POST");
+      await page.fill(`#shares tr:nth-child(${row}) input`, String(value));
+      await answer;
+    };
+    told.start = await table();
+    await slide(1, 10); await slide(2, 30); await slide(3, 5);
+    told.spread = await outputs();
+    const at = told.spread.indexOf(Math.max(...told.spread)) + 1;
+    const before = told.spread[at - 1];
+    await slide(at, 100);
+    told.all = await outputs();
+    await slide(at, before);
+    told.back = await outputs();
+
+    // The answer for k is held back until a prior was moved.
+    let release;
+    const held = new Promise((done) => { release = done; });
+    await page.route("**/predictions", async (route) => { await held; await route.continue(); }, { times: 1 });
+    await page.fill("#k", "2");
+    await page.fill("#shares tr:nth-child(1) input", "60");
+    await page.evaluate(() => document.activeElement.blur());
+    await page.evaluate(() => {
+      window.seen = [];
+      new MutationObserver(() => window.seen.push(document.querySelector("#shares output").textContent)).observe(document.getElementById("shares"), { childList: true, characterData: true, subtree: true });
+    });
+    const second = page.waitForResponse((one) => one.request().method() === "POST" && /"k":2,"prior":\{/.test(one.request().postData() || ""));
+    release();
+    await second;
+    await page.waitForFunction(() => !document.getElementById("estimated").disabled && document.getElementById("k-value").textContent.startsWith("2 of"));
+    told.slow = [...new Set((await page.evaluate(() => window.seen)).map(parseFloat))];
+    told.value = Number(await page.inputValue("#shares tr:nth-child(1) input"));
+
+    const most = await page.getAttribute("#k", "max");
+    await page.fill("#k", most);
+    await page.waitForFunction((k) => document.getElementById("k-value").textContent.startsWith(`${k} of`), most);
+    await page.click("#estimated");
+    await page.waitForFunction(() => document.getElementById("estimated").disabled);
+    told.end = await table();
+  },
+
   // Knowledge about other pictures than the encoder was made for.
   async misfit() {
     const page = await open();

@@ -9,41 +9,55 @@ const A_LOOK = 48;
 const MANY = 15; // classes, above which their table scrolls by itself
 let shown = A_LOOK;
 
-export function forget() { Object.assign(view, { out: null, names: [], order: [] }); $("map-how").replaceChildren(); closeEvidence(); }
+export function forget() { round += 1; own = spread = wanted = null; Object.assign(view, { out: null, names: [], order: [] }); $("map-how").replaceChildren(); closeEvidence(); }
 
 export async function openResults() {
+  round += 1;
   const [now, list] = await Promise.all([ask("GET", path("/predictions")), ask("GET", path("/pictures"))]);
   view.names = list.names;
+  own = spread = wanted = null;
   $("empty").hidden = true; $("results").hidden = false;
   draw(now, true);
 }
 
-// Settings: the newest wins, and one request is under way at a time.
+// Settings: the newest wins, and one request is under way at a time. What an answer says of an earlier result is dropped.
 let wanted = null;
 let moving = false;
+let round = 0;
 async function move(settings) {
   wanted = { ...(wanted || {}), ...settings };
   if (moving) return;
   moving = true;
   try {
     while (wanted) {
-      const next = wanted; wanted = null;
+      const next = wanted, asked = round; wanted = null;
       const started = performance.now();
-      draw(await ask("POST", path("/predictions"), { json: { k: next.k ?? view.out.k, prior: "prior" in next ? next.prior : (view.out.by_hand ? priors(view.out.prior) : null) } }), false);
+      const now = await ask("POST", path("/predictions"), { json: { k: next.k ?? view.out.k, prior: "prior" in next ? next.prior : (view.out.by_hand ? priors(own ?? view.out.prior) : null) } });
+      if (asked !== round) continue;
+      draw(now, false);
       $("took").textContent = `${view.names.length} pictures looked at again in ${Math.round(performance.now() - started)} ms.`;
     }
     await refreshEvidence();
-  } catch (error) { fail(error); } finally { moving = false; }
+  } catch (error) {
+    own = spread = wanted = null; // what was asked for does not hold
+    if (view.out) fillPriors();
+    fail(error);
+  } finally { moving = false; }
 }
 
 const priors = (shares) => Object.fromEntries(view.out.classes.map((key, place) => [key, shares[place]]));
 
-// One class gets the share that its slider says; the others keep their proportions in what is left.
-let held = null; // the shares when the slider was taken hold of
+// One class gets the share that its slider says; the others keep their proportions in what is left, through 100 % and back.
+let own = null; // the shares as they were last asked for by hand, not rounded: newer than any answer
+let spread = null; // the last of them in which some other class than the one at 100 % had a share
 function share(place, wanted) {
-  held ??= view.out.prior;
-  const rest = 1 - held[place];
-  return held.map((other, at) => (at === place ? wanted : rest > 1e-9 ? other * (1 - wanted) / rest : (1 - wanted) / (held.length - 1)));
+  const now = own ?? view.out.prior;
+  const others = (shares) => shares.reduce((sum, one, at) => (at === place ? sum : sum + one), 0);
+  if (others(now) > 0) spread = now;
+  const from = spread ?? now, rest = others(from);
+  own = from.map((other, at) => (at === place ? wanted : rest > 0 ? other * (1 - wanted) / rest : (1 - wanted) / (from.length - 1)));
+  fillPriors();
+  return own;
 }
 
 function draw(now, whole) {
@@ -53,8 +67,9 @@ function draw(now, whole) {
   const n = view.out.kpl.label.length;
   const differ = view.out.kpl.label.filter((label, place) => label !== view.out.text.label[place]).length;
   $("summary").textContent = `${n} ${n === 1 ? "picture" : "pictures"}. KPL and the text proxy disagree on ${differ} (${percent(n ? differ / n : 0)}).`;
-  $("k").max = view.out.most; $("k").value = view.out.k; $("k").disabled = view.out.most < 2;
-  $("k-value").textContent = `${view.out.k} of at most ${view.out.most}`;
+  $("k").max = view.out.most; $("k").disabled = view.out.most < 2;
+  $("k").value = wanted?.k ?? view.out.k; // a newer one that is still to be asked for stays
+  $("k-value").textContent = `${$("k").value} of at most ${view.out.most}`;
   if (rebuild) { drawTable(); drawFilters(); }
   fillTable();
   drawWall();
@@ -65,7 +80,6 @@ function drawTable() {
   $("shares").replaceChildren(...view.out.classes.map((key, place) => {
     const slider = make("input", { type: "range", min: 0, max: 100, step: 0.1, "aria-label": `Class prior of ${view.out.names[place]}, percent` });
     slider.addEventListener("input", () => move({ prior: priors(share(place, slider.value / 100)) }));
-    slider.addEventListener("change", () => { held = null; });
     return make("tr", {}, make("th", { scope: "row", textContent: view.out.names[place] }), make("td"), make("td"),
       make("td", {}, make("span", { className: "prior" }, slider, make("output"))));
   }));
@@ -73,13 +87,20 @@ function drawTable() {
 
 function fillTable() {
   for (const [place, row] of [...$("shares").rows].entries()) {
-    const [, kpl, text, prior] = row.cells;
+    const [, kpl, text] = row.cells;
     kpl.replaceChildren(percent(view.out.kpl.share[place]), bar(view.out.kpl.share[place]));
     text.replaceChildren(percent(view.out.text.share[place]), bar(view.out.text.share[place], true));
-    const slider = prior.querySelector("input");
-    if (document.activeElement !== slider || !view.out.by_hand) slider.value = 100 * view.out.prior[place];
-    prior.querySelector("output").textContent = percent(view.out.prior[place]);
-    slider.setAttribute("aria-valuetext", percent(view.out.prior[place]));
+  }
+  fillPriors();
+}
+
+function fillPriors() {
+  const now = own ?? view.out.prior;
+  for (const [place, row] of [...$("shares").rows].entries()) {
+    const slider = row.cells[3].querySelector("input");
+    if (own === null || document.activeElement !== slider) slider.value = 100 * now[place]; // not under the hand that moves it
+    row.cells[3].querySelector("output").textContent = percent(now[place]);
+    slider.setAttribute("aria-valuetext", percent(now[place]));
   }
   $("estimated").disabled = !view.out.by_hand;
 }
@@ -127,4 +148,4 @@ function card(place, old) {
 for (const id of ["by", "only", "order"]) $(id).addEventListener("change", () => { shown = A_LOOK; drawWall(); });
 $("more").addEventListener("click", () => { const first = shown; shown += A_LOOK; drawWall(); $("wall").children[first]?.firstChild.focus(); });
 $("k").addEventListener("input", () => { $("k-value").textContent = `${$("k").value} of at most ${view.out.most}`; move({ k: Number($("k").value) }); });
-$("estimated").addEventListener("click", () => { move({ prior: null }); $("k").focus(); });
+$("estimated").addEventListener("click", () => { own = spread = null; move({ prior: null }); $("k").focus(); });
