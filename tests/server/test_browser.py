@@ -146,6 +146,8 @@ def test_a_token_is_asked_for(tell: Callable[..., dict[str, Any]], tmp_path: Pat
         told = tell("token", server=server)
         assert "not the token" in told["wrong"]
         assert told["left"] == [200, 404]
+        assert told["formerPictures"] == "The result below is of the former pictures: press Classify."
+        assert told["formerKnowledge"] == "The result below is of the former knowledge: press Classify."
     finally:
         process.terminate()
         process.communicate(timeout=60)

@@ -380,6 +380,16 @@ const stories = {
     await classify(page);
     await page.waitForFunction(() => document.querySelector("#wall img").naturalWidth > 0);
     await download(page, "#get-csv", "predictions.csv");
+    const former = () => page.waitForFunction(() => !document.getElementById("former").hidden);
+    if (!(await page.isHidden("#former"))) told.errors.push("a fresh result is called a former one");
+    await page.setInputFiles("#files", files[0]);
+    await former();
+    told.formerPictures = await page.textContent("#former");
+    await page.click("#classify");
+    await page.waitForFunction(() => document.getElementById("former").hidden);
+    await page.selectOption("#pack", "");
+    await page.waitForFunction(() => !document.getElementById("alert").hidden);
+    told.formerKnowledge = await page.textContent("#former");
     told.left = await leaves(page, () => page.reload(), { authorization: `Bearer ${process.env.STORY_TOKEN}` });
   },
 

@@ -7,7 +7,7 @@ import { stopMap } from "/static/map.js";
 import { collect, uploadAll } from "/static/pictures.js";
 import { refreshEvidence } from "/static/evidence.js";
 import { forget, openResults } from "/static/results.js";
-import { attempt, page, path, quiet, say, state } from "/static/state.js";
+import { attempt, page, path, quiet, say, state, view } from "/static/state.js";
 
 function askForToken() {
   $("work").hidden = true; $("token").hidden = false;
@@ -65,13 +65,23 @@ async function choosePack() {
 }
 
 async function knowledgeChanged() {
-  state.dirty = true;
+  state.dirty = state.former = true;
   aboutFit();
   update();
   if (!$("results").hidden && state.pictures) await classify();
 }
 
+// The result stands until there is another: say of what it is.
+function aboutResult() {
+  const former = [];
+  if (view.out && state.pictures !== view.out.kpl.label.length) former.push("pictures");
+  if (view.out && state.former) former.push("knowledge");
+  $("former").hidden = former.length === 0;
+  $("former").textContent = former.length ? `The result below is of the former ${former.join(" and ")}: press Classify.` : "";
+}
+
 function update() {
+  aboutResult();
   const busy = state.job !== null;
   $("classify").disabled = busy || state.pictures === 0;
   $("encoder").disabled = state.pictures > 0 || busy;
@@ -129,6 +139,8 @@ async function classify() {
   if (last.state === "cancelled") { say("Cancelled."); return; }
   const first = $("results").hidden;
   await openResults();
+  state.former = state.dirty;
+  update();
   say("Classified."); // said before the focus moves there
   if (first) $("results-title").focus();
   await refreshEvidence();

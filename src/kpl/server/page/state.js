@@ -3,7 +3,7 @@
 import { Problem } from "/static/api.js";
 import { $ } from "/static/dom.js";
 
-export const state = { session: null, encoder: "mini", base: null, pictures: 0, leftOut: [], job: null, dirty: false, encoders: [], packs: [] };
+export const state = { session: null, encoder: "mini", base: null, pictures: 0, leftOut: [], job: null, dirty: false, former: false, encoders: [], packs: [] };
 
 // What came out: the predictions, the names of the pictures, and the places of those on the wall in their order.
 export const view = { out: null, names: [], order: [] };
