@@ -13,7 +13,7 @@ from tests.authoring.chat_server import KEY, phrases, serving
 
 from kpl.knowledge import load_knowledge
 
-from .conftest import start
+from .conftest import answer_to_ctrl_c, start
 from .test_interruptions import stop, wait_for
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals and terminals are those of POSIX systems")
@@ -64,7 +64,7 @@ def test_a_run_stopped_half_way_repeats_no_call(kpl, many, tmp_path, how):
     whole = shutil.copytree(tmp_path, tmp_path / "whole")
     options = ("--per-class", 20, "--strategy", "paper", "--concurrency", 2)
     with serving(phrases, wait=0.1) as script:
-        process = start(*write(script, many, *options), cwd=tmp_path)
+        process = start(*write(script, many, *options), cwd=tmp_path, preexec_fn=answer_to_ctrl_c)
         calls = tmp_path / "many.calls"
         wait_for(lambda: calls.is_dir() and len(list(calls.glob("*.json"))) >= 4, process)
         told = stop(process, how)

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from tests.cli.conftest import script
+from tests.cli.conftest import answer_to_ctrl_c, script
 from tests.knowledge.test_reviewing import YAML
 
 from kpl.knowledge import load_knowledge
@@ -24,6 +24,7 @@ class Terminal:
 
         self.pid, self.screen = pty.fork()
         if self.pid == 0:
+            answer_to_ctrl_c()
             command = [*script(), *map(str, arguments)]
             os.execve(command[0], command, {**os.environ, "COLUMNS": "100", "TERM": "xterm"})  # noqa: S606
         self.shown = ""
