@@ -79,7 +79,14 @@ def test_streaming_equals_memory():
 
 def test_the_settings_reach_the_class_models():
     images, descriptions, _ = planted(3)
-    chosen = {"temperature": 0.03, "text_weight": 0.8, "anchor_images": 5.0, "ridge": 0.4, "rounds": 3}
+    chosen = {
+        "temperature": 0.03,
+        "text_weight": 0.8,
+        "anchor_images": 5.0,
+        "ridge": 0.4,
+        "rounds": 3,
+        "few_images": 9.0,
+    }
     model = KPL(k=2, **chosen).fit(images, descriptions)
     expected, prior = learn_anchored(images, model.text_.proxies, sum_images(images), AnchoredSettings(**chosen))
     assert [len(kept) for kept in model.text_.chosen] == [2] * 4

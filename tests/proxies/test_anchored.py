@@ -30,26 +30,42 @@ def assert_same(found, expected, atol):
 
 
 @pytest.mark.parametrize(
-    ("n", "tau", "weight", "kappa", "ridge", "rounds"),
+    ("n", "tau", "weight", "kappa", "ridge", "rounds", "few"),
     [
-        (60, 0.01, 0.5, 2.0, 0.2, 8),
-        (60, 0.01, 0.5, 2.0, 0.2, 1),
-        (60, 0.05, 0.0, 0.3, 1.0, 3),
-        (60, 0.03, 1.5, 20.0, 0.05, 2),
-        (3, 0.01, 0.5, 0.1, 0.2, 3),  # an image here is more than half of what made a mean
+        (60, 0.01, 0.5, 2.0, 0.2, 8, 4.0),
+        (60, 0.01, 0.5, 2.0, 0.2, 1, 4.0),
+        (60, 0.05, 0.0, 0.3, 1.0, 3, 0.0),
+        (60, 0.03, 1.5, 20.0, 0.05, 2, 30.0),
+        (12, 0.01, 0.5, 1.5, 0.2, 3, 4.0),
+        (3, 0.01, 0.5, 0.1, 0.2, 3, 1.0),  # an image here is more than half of what made a mean
     ],
 )
-def test_scores_and_prior_follow_the_formulas(n, tau, weight, kappa, ridge, rounds):
+def test_scores_and_prior_follow_the_formulas(n, tau, weight, kappa, ridge, rounds, few):
     images, texts = case(0, n=n, dim=8)
     options = {"ridge": ridge, "rounds": rounds}
-    scores, prior = learn(images, texts, temperature=tau, text_weight=weight, anchor_images=kappa, **options)
+    scores, prior = learn(
+        images, texts, temperature=tau, text_weight=weight, anchor_images=kappa, few_images=few, **options
+    )
     expected, expected_prior = transcription.anchored_scores(
-        images, texts, tau=tau, weight=weight, kappa=kappa, **options
+        images, texts, tau=tau, weight=weight, kappa=kappa, few=few, **options
     )
     # Scores are log odds up to a constant per image.
     found = scores(images)
     np.testing.assert_allclose(found - found[:, :1], expected - expected[:, :1], rtol=1e-7, atol=1e-7)
     np.testing.assert_allclose(prior, expected_prior, rtol=1e-9, atol=1e-9)
+
+
+def test_the_fewer_the_images_the_more_the_text_decides_what_they_are():
+    share = AnchoredSettings().text_share
+    assert share(4 * 19, 19) == pytest.approx(0.5)
+    shares = [share(n, 19) for n in (1, 19, 100, 1000, 100_000)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > 0.999
+    assert shares[-1] < 1e-6
+    assert AnchoredSettings(few_images=0).text_share(1, 19) == 0
+    images, texts = case(0, n=12)
+    only_text = learn(images, texts, rounds=1, few_images=1e6)
+    assert_same(learn(images, texts, few_images=1e6), only_text, 1e-6)
 
 
 @settings(**FEW)
@@ -108,7 +124,7 @@ def test_identical_images_go_where_the_text_says(n, dim):
 
 
 def test_a_listed_class_that_is_absent_keeps_finite_scores_and_no_mass():
-    images, texts = case(3)
+    images, texts = case(3, n=600)
     scores, prior = learn(images, np.vstack([texts, -images.mean(0) / np.linalg.norm(images.mean(0))]))
     assert np.isfinite(scores.proxies).all()
     assert np.isfinite(scores.offsets).all()
@@ -160,7 +176,8 @@ def test_a_direction_that_a_class_text_shares_with_every_image_draws_no_images_t
 @pytest.mark.parametrize(
     "changes",
     [{name: value} for name in ("temperature", "anchor_images", "ridge") for value in (0.0, -1.0, np.nan, np.inf)]
-    + [{"text_weight": -0.1}, {"text_weight": np.nan}, {"text_weight": np.inf}, {"rounds": 0}],
+    + [{name: value} for name in ("text_weight", "few_images") for value in (-0.1, np.nan, np.inf)]
+    + [{"rounds": 0}],
 )
 def test_settings_without_a_meaning_are_refused(changes):
     with pytest.raises(InputError, match=next(iter(changes)).replace("_", " ")):

@@ -106,9 +106,10 @@ def ridge_scores(images, texts, tau, ridge, *, intercept, log_prior):
     return images @ inverse @ means.T + extra + log_prior
 
 
-def anchored_scores(images, texts, *, tau, weight, kappa, ridge, rounds):
+def anchored_scores(images, texts, *, tau, weight, kappa, ridge, rounds, few=4.0):
     """Text-anchored class models, image by image and in the images' own coordinates: (n, C) scores and the prior."""
     n, d = images.shape
+    s = 1 / (1 + (n / (few * len(texts))) ** 3) if few else 0.0
     cosines = images @ texts.T
     p = share = softmax(cosines / tau)
     mean_image = images.mean(0)
@@ -123,12 +124,13 @@ def anchored_scores(images, texts, *, tau, weight, kappa, ridge, rounds):
             within += off.T @ (p[:, c, None] * off) / n
         inverse = np.linalg.inv(within + ridge * variance / np.sqrt(n) * np.eye(d))
         text = weight * (images - means.mean(0)) @ texts.T / tau
+        prior = (mass + 3 * s) / (n + 3 * s * len(texts))
         scores = np.zeros(p.shape)
         for i, x in enumerate(images):
             own = np.minimum(share[i], (mass + kappa) / 2) if done < rounds else np.zeros(len(texts))
             for c, m in enumerate(means):
                 without = ((mass[c] + kappa) * m - own[c] * x) / (mass[c] + kappa - own[c])
                 fit = x @ inverse @ without - 0.5 * without @ inverse @ without
-                scores[i, c] = fit + text[i, c] + np.log(mass[c] / n)
-        p = softmax(scores)
-    return scores, mass / n
+                scores[i, c] = fit + text[i, c] + np.log(prior[c])
+        p = s * share + (1 - s) * softmax(scores)
+    return scores, prior

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import io
+import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kpl.errors import MissingExtraError, OutputError
+from kpl.errors import OutputError
 from kpl.evaluation.comparison import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["FIGURE_SUFFIXES", "check_figure", "draw_table", "figure_bytes", "table_figure"]
 
 FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
 _NAMED_CLASSES = 30
 _CURVES = 6
-_STYLE: dict[str, Any] = {
-    "svg.hashsalt": "kpl",
+_STYLE: Any = {  # matplotlib's own type lists every key
     "font.size": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "text.parse_math": False,  # a dollar in a class's name is a dollar
 }
+_DRAWING = threading.Lock()
 _BLUE, _GREY = "#1f5fa8", "#8a8a8a"
 
 
@@ -32,14 +38,9 @@ def check_figure(path: Path) -> None:
 
     Raises:
         OutputError: the suffix is no kind of figure.
-        MissingExtraError: matplotlib is not installed.
     """
     if path.suffix.lower() not in FIGURE_SUFFIXES:
         raise OutputError(f"{path}: a figure ends in {', '.join(FIGURE_SUFFIXES)}, not {path.suffix!r}: choose one")
-    try:
-        import matplotlib as _  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("drawing a figure", "report") from error
 
 
 def draw_table(table: Table, suffix: str, *, focus: str | None = None) -> bytes:
@@ -49,37 +50,35 @@ def draw_table(table: Table, suffix: str, *, focus: str | None = None) -> bytes:
         table: made by `compare` with class keys.
         suffix: the kind of file, see `FIGURE_SUFFIXES`.
         focus: the method of the confusion matrix and of the reliability; None takes the reference, else the best.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
     """
     return figure_bytes(lambda: table_figure(table, focus=focus), suffix)
 
 
-def figure_bytes(draw: Callable[[], Any], suffix: str) -> bytes:
+def figure_bytes(draw: Callable[[], Figure], suffix: str, *, text_as_text: bool = False, salt: str = "kpl") -> bytes:
     """Return the content of a file with matplotlib's `Figure` that `draw` makes, in the style of KPL's figures.
 
-    Raises:
-        MissingExtraError: matplotlib is not installed.
+    Args:
+        draw: makes the figure.
+        suffix: the kind of file, see `FIGURE_SUFFIXES`.
+        text_as_text: leave an SVG's letters to who shows it, instead of drawing their shapes.
+        salt: of the ids in an SVG, so that two figures in one page share none.
     """
     check_figure(Path(f"figure{suffix}"))
     from matplotlib import rc_context
 
-    with rc_context(_STYLE):
-        buffer = io.BytesIO()
+    own: Any = {"svg.fonttype": "none" if text_as_text else "path", "svg.hashsalt": salt}
+    buffer = io.BytesIO()
+    # matplotlib's style is one for the whole process, and so are warnings
+    with _DRAWING, rc_context(_STYLE | own), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")  # of another script
         # no date: the same table gives the same bytes
         dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix.lower())
         draw().savefig(buffer, format=suffix.lower().removeprefix("."), dpi=150, metadata=dated)
     return buffer.getvalue()
 
 
-def table_figure(table: Table, *, focus: str | None = None) -> Any:  # noqa: ANN401 - matplotlib is not there where types are checked
-    """Draw a table with its details; return matplotlib's `Figure`, which a notebook shows. Arguments as `draw_table`.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-    """
-    check_figure(Path("figure.png"))
+def table_figure(table: Table, *, focus: str | None = None) -> Figure:
+    """Draw the same as matplotlib's `Figure`, which a notebook shows. Arguments as `draw_table`."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -94,7 +93,7 @@ def table_figure(table: Table, *, focus: str | None = None) -> Any:  # noqa: ANN
     return figure
 
 
-def _accuracies(axes: Any, table: Table) -> None:  # noqa: ANN401 - matplotlib is not there where types are checked
+def _accuracies(axes: Axes, table: Table) -> None:
     names = list(table.scores)[::-1]
     for place, name in enumerate(names):
         scores = table.scores[name]
@@ -109,7 +108,7 @@ def _accuracies(axes: Any, table: Table) -> None:  # noqa: ANN401 - matplotlib i
     axes.legend(frameon=False, loc="best")
 
 
-def _confusion(axes: Any, table: Table, focus: str) -> None:  # noqa: ANN401 - the same
+def _confusion(axes: Axes, table: Table, focus: str) -> None:
     details = table.details.get(focus)
     if details is None or details.confusion is None:
         _nothing(axes, f"Confusion matrix of {focus}", "not drawn for this many classes")
@@ -128,7 +127,7 @@ def _confusion(axes: Any, table: Table, focus: str) -> None:  # noqa: ANN401 - t
             axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=ink, fontsize=6)
 
 
-def _reliability(axes: Any, table: Table, focus: str) -> None:  # noqa: ANN401 - the same
+def _reliability(axes: Axes, table: Table, focus: str) -> None:
     details = table.details.get(focus)
     if details is None or not details.reliability:
         _nothing(axes, f"Reliability of {focus}", "no probabilities that sum to one")
@@ -145,7 +144,7 @@ def _reliability(axes: Any, table: Table, focus: str) -> None:  # noqa: ANN401 -
     )
 
 
-def _coverage(axes: Any, table: Table, focus: str) -> None:  # noqa: ANN401 - the same
+def _coverage(axes: Axes, table: Table, focus: str) -> None:
     drawn = [name for name, details in table.details.items() if details.coverage]
     if not drawn:
         _nothing(axes, "Coverage and risk", "no probabilities that sum to one")
@@ -160,7 +159,7 @@ def _coverage(axes: Any, table: Table, focus: str) -> None:  # noqa: ANN401 - th
     axes.legend(frameon=False, loc="best")
 
 
-def _nothing(axes: Any, title: str, why: str) -> None:  # noqa: ANN401 - the same
+def _nothing(axes: Axes, title: str, why: str) -> None:
     axes.set_axis_off()
     axes.set_title(title)
     axes.text(0.5, 0.5, why, ha="center", va="center", color=_GREY)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from kpl.methods.contract import Facts, Method
-from kpl.proxies.anchored import AnchoredSettings, anchored_sums, solve_anchored
+from kpl.proxies.anchored import AnchoredSettings, added_responsibilities, anchored_sums, solve_anchored
 from kpl.proxies.arrays import Floats, Images, chunks, softmax
 from kpl.proxies.priors import checked_prior, prior_shift
 from kpl.proxies.retrieval import TextProxies
@@ -29,7 +29,7 @@ class KPL(Method):
 
     Attributes:
         k: descriptions retrieved per class.
-        text_weight, anchor_images, ridge, rounds: see `AnchoredSettings`.
+        text_weight, anchor_images, ridge, rounds, few_images: see `AnchoredSettings`.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -50,7 +50,7 @@ class KPL(Method):
         source="this project; docs/method.md",
         assumes="the text is right more often than not; classes that share one covariance",
         cost="a few passes, O(n d^2) each; memory O(d^2 + C d); streams",
-        fails="text that is wrong for most images; fewer than five images a class, where averaged text can be better",
+        fails="text that is wrong for most images",
         configured="its defaults, chosen on three of the six encoders",
     )
 
@@ -59,6 +59,7 @@ class KPL(Method):
     anchor_images: float = AnchoredSettings.anchor_images
     ridge: float = AnchoredSettings.ridge
     rounds: int = AnchoredSettings.rounds
+    few_images: float = AnchoredSettings.few_images
     model_: LinearScores = field(init=False, repr=False)
     prior_: Floats = field(init=False, repr=False)
     sums_: ClassSums = field(init=False, repr=False)
@@ -70,10 +71,8 @@ class KPL(Method):
     def _add(self, images: Images, moments: ImageMoments, text: TextProxies) -> bool:
         # One round more, in which the earlier images keep the responsibilities that they had in the last.
         for chunk in chunks(images):
-            cosines = chunk @ self.text_.proxies.T
-            self.sums_.update(
-                chunk, softmax(cosines / self.temperature) if self.rounds == 1 else softmax(self.model_(chunk))
-            )
+            added = added_responsibilities(chunk, self.text_.proxies, self.model_, moments.count, self._settings())
+            self.sums_.update(chunk, added)
         self.model_, self.prior_ = solve_anchored(self.sums_, self.text_.proxies, moments, self._settings())
         return self.rounds == 1 and text.same_choice(self.text_)
 
@@ -97,7 +96,9 @@ class KPL(Method):
         return moved
 
     def _settings(self) -> AnchoredSettings:
-        return AnchoredSettings(self.temperature, self.text_weight, self.anchor_images, self.ridge, self.rounds)
+        return AnchoredSettings(
+            self.temperature, self.text_weight, self.anchor_images, self.ridge, self.rounds, self.few_images
+        )
 
     def _scores(self, chunk: Floats) -> Floats:
         return self.model_(chunk)

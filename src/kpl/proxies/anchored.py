@@ -6,24 +6,28 @@ that few images call for stays at its anchor, so that listed findings that are n
 prior comes from the soft counts. What a text cannot know, how the images of one class really scatter, the shared
 covariance brings.
 
-Three things keep the rounds from confirming themselves:
+Four things keep the rounds from confirming themselves:
 
 * an image is never compared with a class mean that it helped to make: its own share is taken out (leave-one-out,
   in closed form: the squared distance only grows by a factor), which matters most for small folders and rare classes;
 * the text speaks in every round, at half its weight;
 * a class whose text is close to every image, whatever it shows, is not a common class: the text's cosines are centred
-  on the mean of the class means (not on the mean image, which would take a common class for a loud text).
+  on the mean of the class means (not on the mean image, which would take a common class for a loud text);
+* with a handful of images a class there is little to learn from, and the rounds would learn it by heart: the text's own
+  responsibilities keep a share of those of every round, which is gone once images are many.
 
 Notation: n images x_i, C classes, P responsibilities, t_c text proxies, L = X T^T, tau the text temperature,
 M = (S_w + lambda I)^-1, |v|_M^2 = v^T M v.
 
+    text share  s = 1 / (1 + (n / (f C))^3),   f = 4 images a class
     anchors     a_c = x_bar + (t_c - t_bar)
     means       m_c = (sum_i P_ic x_i + kappa a_c) / (N_c + kappa),   N_c = sum_i P_ic,   m_bar = mean_c m_c
     covariance  S_w = sum_ic P_ic (x_i - m_c)(x_i - m_c)^T / n
-    score       -1/2 |x - m_c|_M^2 + w (x - m_bar) . t_c / tau + log(N_c / n)
+    prior       pi_c = (N_c + 3 s) / (n + 3 s C)
+    score       -1/2 |x - m_c|_M^2 + w (x - m_bar) . t_c / tau + log pi_c
     first P     softmax(L / tau)
-    next P      softmax of the scores with |x_i - m_c|_M^2 times ((N_c + kappa) / (N_c + kappa - p_ic))^2,
-                p = min(the first P, (N_c + kappa) / 2)
+    next P      s x the first P + (1 - s) x softmax of the scores with |x_i - m_c|_M^2 times
+                ((N_c + kappa) / (N_c + kappa - p_ic))^2,   p = min(the first P, (N_c + kappa) / 2)
 
 The factor is exact: with N = N_c + kappa, the mean without a share p of the image is m' = (N m - p x) / (N - p), and
 x - m' = (x - m) N / (N - p). The rounds end early once the class sums stand still.
@@ -44,12 +48,14 @@ from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax
 from kpl.proxies.ridge import LinearScores, text_class_means
 from kpl.proxies.sums import ClassSums, ImageMoments
 
-__all__ = ["AnchoredSettings", "anchored_sums", "learn_anchored", "solve_anchored"]
+__all__ = ["AnchoredSettings", "added_responsibilities", "anchored_sums", "learn_anchored", "solve_anchored"]
 
 #: Unit rows whose total variance is below this differ by float16 rounding alone; the ridge never rests on less.
 LEAST_VARIANCE = 1e-6
 #: The rounds end when the class sums, in sum over classes, moved by less than this share of the number of images.
 SETTLED = 1e-3
+#: Images that every class is given in the prior, times the text's share: so few counts say little of it.
+PRIOR_IMAGES = 3.0
 #: Rows of a working block: few enough that its (rows, C) arrays stay in the processor's cache.
 BLOCK_ROWS = 512
 
@@ -64,6 +70,8 @@ class AnchoredSettings:
         anchor_images: kappa, how many images an anchor weighs.
         ridge: lambda = ridge x (total variance of the images, at least 1e-6) / sqrt(n).
         rounds: passes over the images after that of the moments, at most.
+        few_images: f, images a class at which the text's responsibilities weigh as much as those of the class models;
+            0 leaves them out after the first round.
     """
 
     temperature: float = 0.01
@@ -71,14 +79,21 @@ class AnchoredSettings:
     anchor_images: float = 1.5
     ridge: float = 0.2
     rounds: int = 8
+    few_images: float = 4.0
 
     def __post_init__(self) -> None:
         """Refuse settings without a meaning, with an `InputError`."""
         check_positive(temperature=self.temperature, anchor_images=self.anchor_images, ridge=self.ridge)
-        if not (np.isfinite(self.text_weight) and self.text_weight >= 0):
-            raise InputError(f"text weight must be zero or more, got {self.text_weight}")
+        for name, value in (("text weight", self.text_weight), ("few images", self.few_images)):
+            if not (np.isfinite(value) and value >= 0):
+                raise InputError(f"{name} must be zero or more, got {value}")
         if self.rounds < 1:
             raise InputError(f"rounds must be at least 1, got {self.rounds}")
+
+    def text_share(self, n_images: int, n_classes: int) -> float:
+        """Return s, the share of the text's own responsibilities in every round; near zero where images are many."""
+        few = self.few_images * n_classes
+        return few**3 / (few**3 + float(n_images) ** 3)
 
 
 @dataclass(frozen=True)
@@ -89,8 +104,9 @@ class _Round:
     directions: Floats  # (C, d), M m_c with m_c centred on the mean image
     halves: Floats  # (C,), -1/2 m_c^T M m_c
     mass: Floats  # (C,), N_c + kappa
-    offsets: Floats  # (C,), log(N_c / n) - w m_bar . t_c / tau
-    log_prior: Floats  # (C,)
+    offsets: Floats  # (C,), log pi_c - w m_bar . t_c / tau
+    prior: Floats  # (C,)
+    text_share: float  # s
 
 
 def learn_anchored(
@@ -131,7 +147,17 @@ def solve_anchored(
     current = _round(sums, text_proxies, moments, settings)
     offsets = current.offsets + current.halves - current.directions @ moments.mean
     proxies = current.directions + (settings.text_weight / settings.temperature) * text_proxies
-    return LinearScores(proxies, offsets), np.exp(current.log_prior)
+    return LinearScores(proxies, offsets), current.prior
+
+
+def added_responsibilities(
+    chunk: Floats, text_proxies: Floats, model: LinearScores, n_images: int, settings: AnchoredSettings
+) -> Floats:
+    """Return the P (n_k, C) of images that were not there when the model was learnt, of `n_images` in all."""
+    first = softmax(chunk @ text_proxies.T / settings.temperature)
+    if settings.rounds == 1:
+        return first
+    return _blended(softmax(model(chunk)), first, settings.text_share(n_images, len(text_proxies)))
 
 
 def _round(sums: ClassSums, text_proxies: Floats, moments: ImageMoments, settings: AnchoredSettings) -> _Round:
@@ -148,10 +174,12 @@ def _round(sums: ClassSums, text_proxies: Floats, moments: ImageMoments, setting
     precision: Floats = np.asarray(np.linalg.inv(within), dtype=np.float64)
     directions = means @ precision
     halves = -0.5 * np.einsum("cd,cd->c", means, directions)
-    log_prior = np.log(np.maximum(sums.mass / n, np.finfo(np.float64).tiny))
+    text_share = settings.text_share(n, len(text_proxies))
+    given = PRIOR_IMAGES * text_share
+    prior = np.maximum((sums.mass + given) / (n + given * len(text_proxies)), np.finfo(np.float64).tiny)
     centre = text_proxies @ (moments.mean + means.mean(axis=0))
-    offsets = log_prior - (settings.text_weight / settings.temperature) * centre
-    return _Round(precision, directions, halves, mass, offsets, log_prior)
+    offsets = np.log(prior) - (settings.text_weight / settings.temperature) * centre
+    return _Round(precision, directions, halves, mass, offsets, prior, text_share)
 
 
 def _responsibilities(
@@ -164,8 +192,8 @@ def _responsibilities(
     scores -= 0.5 * np.einsum("nd,nd->n", centred @ current.precision, centred)[:, None]  # -1/2 |x - m|_M^2
     text = block @ text_proxies.T
     text /= settings.temperature
-    share = softmax(text)
-    np.minimum(share, current.mass / 2, out=share)  # never more than half of what made the mean
+    first = softmax(text)
+    share = np.minimum(first, current.mass / 2)  # never more than half of what made the mean
     np.subtract(current.mass, share, out=share)
     np.divide(current.mass, share, out=share)
     scores *= share
@@ -173,4 +201,12 @@ def _responsibilities(
     text *= settings.text_weight
     scores += text
     scores += current.offsets
-    return softmax(scores)
+    return _blended(softmax(scores), first, current.text_share)
+
+
+def _blended(learnt: Floats, first: Floats, text_share: float) -> Floats:
+    """Give the text its share of responsibilities (n, C), both of which are used up."""
+    learnt *= 1 - text_share
+    first *= text_share
+    learnt += first
+    return learnt

@@ -7,13 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from markupsafe import Markup
-
 from kpl.methods import METHODS
-from kpl.report.charts import marker
 from kpl.runs import Run
 
-__all__ = ["Near", "Sprite", "inline", "mark", "near_pictures", "set_aside", "what_was_run"]
+__all__ = ["Near", "Sprite", "inline", "near_pictures", "set_aside", "what_was_run"]
 
 _LISTED = 200  # set aside, one line each
 
@@ -101,8 +98,3 @@ def _why(run: Run, name: str, value: object) -> str:
     if name in defaults and defaults[name] == value:
         return "the method's default"
     return "set for this run"
-
-
-def mark(class_index: int) -> Markup:
-    """Draw the mark of a class for a line of text, 12 by 12."""
-    return marker(class_index, 6, 6, 4)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from kpl.report.charts import presence_histogram
-from kpl.report.layout import Sprite, mark, near_pictures, set_aside, what_was_run
+from kpl.report.layout import Sprite, near_pictures, set_aside, what_was_run
+from kpl.report.marks import mark
 from kpl.report.presence import PresenceSeen
 from kpl.report.presence_scores import PresenceScored
 from kpl.runs.thumbnails import empty_rows, presence_rows

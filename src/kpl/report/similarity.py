@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kpl.evaluation import check_figure, figure_bytes
+from kpl.evaluation import figure_bytes
 from kpl.methods import ClassSimilarity
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["draw_similarity", "similarity_figure"]
 
@@ -28,18 +30,12 @@ def draw_similarity(similarity: ClassSimilarity, names: Sequence[str], suffix: s
 
     Raises:
         OutputError: the suffix is no kind of figure.
-        MissingExtraError: matplotlib is not installed.
     """
     return figure_bytes(lambda: similarity_figure(similarity, names), suffix)
 
 
-def similarity_figure(similarity: ClassSimilarity, names: Sequence[str]) -> Any:  # noqa: ANN401 - matplotlib is not there where types are checked
-    """Draw the same as matplotlib's `Figure`, which a notebook shows. Arguments as `draw_similarity`.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-    """
-    check_figure(Path("figure.png"))
+def similarity_figure(similarity: ClassSimilarity, names: Sequence[str]) -> Figure:
+    """Draw the same as matplotlib's `Figure`, which a notebook shows. Arguments as `draw_similarity`."""
     from matplotlib.figure import Figure
 
     order = similarity.order

@@ -12,9 +12,10 @@ import numpy as np
 
 from kpl.methods import class_similarity
 from kpl.methods.similarity import COLLAPSED
-from kpl.report.charts import MARKED, histogram, plane_map
-from kpl.report.layout import Sprite, inline, mark, near_pictures, set_aside, what_was_run
+from kpl.report.charts import histogram, plane_map
+from kpl.report.layout import Sprite, inline, near_pictures, set_aside, what_was_run
 from kpl.report.mapping import SmallMap
+from kpl.report.marks import MARKED, mark
 from kpl.report.scores import Scored
 from kpl.report.seen import Seen
 from kpl.runs import verdict_words

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ from kpl.runs.folder import is_run, open_run
 from kpl.runs.predictions import read_answered, read_predictions
 from kpl.runs.texts import bundle_texts, run_texts
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 __all__ = ["EVALUATED", "Evaluation", "evaluate"]
 
 EVALUATED = ("names", "cupl", "text", "inmap", "kpl-official", "kpl")
@@ -49,14 +52,11 @@ class Evaluation:
     notices: tuple[str, ...]
     left_out: tuple[str, ...] = ()
 
-    def figure(self, *, focus: str | None = None) -> Any:  # noqa: ANN401 - matplotlib is not there where types are checked
+    def figure(self, *, focus: str | None = None) -> Figure:
         """Draw the table; return matplotlib's `Figure`, which a notebook shows.
 
         Args:
             focus: the method of the confusion matrix and the reliability; None takes the run's own, else the best.
-
-        Raises:
-            MissingExtraError: matplotlib is not installed.
         """
         return table_figure(self.table, focus=focus)
 
