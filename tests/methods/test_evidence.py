@@ -53,9 +53,11 @@ def test_a_sentence_counts_by_its_cosine_and_its_side(name):
             length = np.linalg.norm(descriptions[s.class_index][chosen[s.class_index]].sum(axis=0))
             expected = sign * (x @ descriptions[s.class_index][s.index]) / length
             assert s.text_share == pytest.approx(expected, abs=1e-12)
-            assert s.proxy_effect is None
-        shares = [s.text_share for s in row.sentences]
-        assert shares == sorted(shares, reverse=True)
+            common = sign * (images.mean(axis=0) @ descriptions[s.class_index][s.index]) / length
+            assert s.text_excess == pytest.approx(expected - common, abs=1e-12)
+            assert (s.proxy_effect, s.winner_without) == (None, None)
+        excess = [s.text_excess for s in row.sentences]
+        assert excess == sorted(excess, reverse=True)
 
 
 def test_retrieval_per_image_shows_the_images_own_sentences():
@@ -94,6 +96,7 @@ def test_the_proxy_effect_is_the_margin_lost_in_a_fit_without_the_sentence(name,
             scores = quick(name, k=3).fit(images, without).scores(x[None])[0]
             expected = row.proxy_margin - (scores[row.winner] - scores[row.runner_up])
             assert s.proxy_effect == pytest.approx(expected, rel=1e-7, abs=1e-9)
+            assert s.winner_without == scores.argmax()
     np.testing.assert_array_equal(model.scores(images), before)  # the method itself is left as it was
 
 

@@ -15,7 +15,7 @@ def test_the_shares_sum_to_the_text_margin(run):
     for image in ("cell-01.png", "cell-02.png"):
         found = explain_picture(run, image, top=0)
         assert sum(s.share for s in found.sentences) == pytest.approx(found.text_margin, abs=1e-6)
-        assert [s.share for s in found.sentences] == sorted((s.share for s in found.sentences), reverse=True)
+        assert [s.excess for s in found.sentences] == sorted((s.excess for s in found.sentences), reverse=True)
         assert found.method_margin is None
         assert found.not_fitted == "not asked for"
 
@@ -23,7 +23,8 @@ def test_the_shares_sum_to_the_text_margin(run):
 def test_a_sentence_is_left_out_by_learning_again(run):
     told = []
     found = explain_picture(run, "cell-04.png", top=1, progress=lambda *said: told.append(said))
-    assert told == [("fits", 1, 2), ("fits", 2, 2)]
+    assert told == [("fits", done, len(told)) for done in range(1, len(told) + 1)]
+    assert len(told) == 2 + len(found.together)
     seen = look(run)
     row = seen.ids.index("cell-04.png")
     first = found.sentences[0]
@@ -37,6 +38,21 @@ def test_a_sentence_is_left_out_by_learning_again(run):
     assert first.without.effect == pytest.approx(found.method_margin - first.without.margin, abs=1e-9)
     assert first.without.label == seen.names[int(scores.argmax())]
     assert [s.without is None for s in found.sentences] == [False, *[True] * (len(found.sentences) - 2), False]
+
+
+def test_the_loudest_of_a_class_are_also_left_out_together(run):
+    found, seen = explain_picture(run, "cell-04.png", top=2), look(run)
+    row, plan = seen.ids.index("cell-04.png"), seen.run.summary["plan"]
+    assert found.together
+    for name, count, without in found.together:
+        c = seen.names.index(name)
+        texts = [d.text for d in seen.run.knowledge.classes[c].descriptions]
+        gone = [texts.index(s.text) for s in found.sentences if s.class_name == name and s.without is not None]
+        assert 1 < len(gone) == count < len(texts)
+        less = [np.delete(rows, gone, axis=0) if k == c else rows for k, rows in enumerate(seen.run.descriptions)]
+        scores = make_method(plan["method"], **plan["settings"]).fit(seen.features, less).scores(seen.features)[row]
+        assert without.margin == pytest.approx(scores[seen.winners[row]] - scores[seen.runners[row]], abs=1e-9)
+        assert without.label == seen.names[int(scores.argmax())]
 
 
 def test_the_neighbours_are_the_nearest_of_their_class(run):

@@ -207,9 +207,9 @@ def scene(seed):
     return picture, target, place
 
 
-def points_at(where, place):
+def points_at(peak, place):
     y, x = divmod(place, 3)
-    return x * TILE <= where.peak[0] < (x + 1) * TILE and y * TILE <= where.peak[1] < (y + 1) * TILE
+    return x * TILE <= peak[0] < (x + 1) * TILE and y * TILE <= peak[1] < (y + 1) * TILE
 
 
 def test_windows_point_at_the_right_cell_of_a_scene_and_wrong_classes_do_not():
@@ -217,15 +217,19 @@ def test_windows_point_at_the_right_cell_of_a_scene_and_wrong_classes_do_not():
     rows = [r.mean(axis=0, dtype=np.float64) for r in embed_texts(base.prompts(), encoder)]
     proxies = np.stack([row / np.linalg.norm(row) for row in rows])
     keys = [entry.key for entry in base.classes]
-    right, wrong = [], []
+    right, wrong, guessed, middle = [], [], [], []
     for seed in range(SCENES):
         picture, target, place = scene(seed)
         own = keys.index(target)
         other = (own + 1 + seed % (len(keys) - 1)) % len(keys)
         for hits, c in ((right, own), (wrong, other)):
             where = window_map(picture, encoder, proxies, c, window=TILE, overlap=2)
-            hits.append(points_at(where, place))
-    # guessing finds one tile in nine; the middle of the picture never, since the cell is not there
+            hits.append(points_at(where.peak, place))
+        guesses = np.random.default_rng(seed).uniform(0, 3 * TILE, (100, 2))
+        guessed.append(np.mean([points_at(peak, place) for peak in guesses]))
+        middle.append(points_at((1.5 * TILE, 1.5 * TILE), place))
+    assert np.mean(guessed) == pytest.approx(1 / 9, abs=0.03)
+    assert np.mean(middle) == 0
     assert np.mean(right) >= 0.8
     assert np.mean(wrong) <= 0.3
 

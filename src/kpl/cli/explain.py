@@ -15,7 +15,7 @@ from rich.text import Text
 
 from kpl.cli.presence import explain_multi_label
 from kpl.cli.progress import stages
-from kpl.cli.shown import plain
+from kpl.cli.shown import percent, plain
 from kpl.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["announce", "explain"]
 
 _SHOWN = 3  # sentences on each side
+_LEGEND = (
+    "text share: the sentence's exact part of the text margin. beyond average: the same less that of the average "
+    "picture, which tells what this picture in particular shows; the sentences stand in its order. lost without: how "
+    "much of the method's own margin, in its own unit, goes when it learns again without the sentence (below zero: the "
+    "margin grows). The two often disagree."
+)
 
 
 class How(StrEnum):
@@ -102,6 +108,11 @@ def explain(
         f"Map of {found.label} by {seen_where.how}: {where}; loudest around pixel {x:.0f}, {y:.0f} from the top left."
     )
     typer.echo("It shows what the text of the class responds to, not what KPL learnt from the pictures.")
+    if seen_where.how == "hiding":
+        typer.echo(
+            "Hiding is for pictures of one thing, as the encoder was made for. Of a picture of many, it pointed at the "
+            "wrong one more often than not in our tests: give --window, the size of one in pixels."
+        )
 
 
 def _check(where: Path | None, picture: Path | None, window: int | None, how: How | None) -> None:
@@ -120,7 +131,8 @@ def announce(views: int, seconds: float) -> None:
 def _print(found: Explained) -> None:
     console = Console()
     told = (
-        f"{found.image}: {found.label} {found.confidence:.1%}, then {found.runner_up} {found.runner_confidence:.1%}; "
+        f"{found.image}: {found.label} {percent(found.confidence)}, then {found.runner_up} "
+        f"{percent(found.runner_confidence)}; "
         f"the text alone says {found.text_label}"
     )
     console.print(plain(told, style="bold"), soft_wrap=True)
@@ -129,11 +141,7 @@ def _print(found: Explained) -> None:
     if found.not_fitted:
         console.print(plain(f"Nothing was learnt again: {found.not_fitted}"), soft_wrap=True)
     elif found.sentences:
-        console.print(
-            "text share: the sentence's exact part of the text margin. lost without: how much of the method's own "
-            "margin goes when it learns again without the sentence. The two often disagree.",
-            soft_wrap=True,
-        )
+        console.print(_LEGEND, soft_wrap=True)
     for name, near in found.nearest:
         listed = ", ".join(f"{image} ({cosine:.3f})" for image, cosine in near)
         console.print(plain(f"Nearest called {name}: {listed or 'none'}"), soft_wrap=True)
@@ -145,23 +153,32 @@ def _table(found: Explained) -> Table:
         "sentence", "of", title=f"{found.label} against {found.runner_up}", title_justify="left", show_footer=True
     )
     table.columns[0].footer = "the whole margin"
-    table.add_column("text share", justify="right", footer=f"{found.text_margin:+.4f}")
-    table.add_column("lost without", justify="right", footer=margin)
-    table.add_column("then called")
-    shown = found.sentences
-    if len(shown) > 2 * _SHOWN:
-        shown = (*shown[:_SHOWN], *shown[-_SHOWN:])
-    for sentence in shown:
+    shares, excess = (sum(getattr(s, part) for s in found.sentences) for part in ("share", "excess"))
+    table.add_column("text share", justify="right", footer=f"{shares:+.4f}")
+    table.add_column("beyond average", justify="right", footer=f"{excess:+.4f}")
+    if found.method_margin is not None:
+        table.add_column("lost without", justify="right", footer=margin)
+        table.add_column("then called")
+    cut = _SHOWN if len(found.sentences) > 2 * _SHOWN + 1 else len(found.sentences)
+    for sentence in found.sentences[:cut]:
         table.add_row(*_cells(sentence))
+    if between := found.sentences[cut:-_SHOWN]:
+        shares, excess = (sum(getattr(s, part) for s in between) for part in ("share", "excess"))
+        table.add_row(f"{len(between)} more between", "", f"{shares:+.4f}", f"{excess:+.4f}", style="dim")
+        for sentence in found.sentences[-_SHOWN:]:
+            table.add_row(*_cells(sentence))
+    for name, count, without in found.together:
+        words = f"the {count} loudest of {name} at once"
+        table.add_row(plain(words), plain(name), "", "", f"{without.effect:+.4f}", plain(without.label), style="dim")
     return table
 
 
 def _cells(sentence: SentenceSaid) -> tuple[Text, ...]:
     without = sentence.without
-    return (
+    said = (
         plain(sentence.text),
         plain(sentence.class_name),
         plain(f"{sentence.share:+.4f}"),
-        plain("" if without is None else f"{without.effect:+.4f}"),
-        plain("" if without is None else without.label),
+        plain(f"{sentence.excess:+.4f}"),
     )
+    return said if without is None else (*said, plain(f"{without.effect:+.4f}"), plain(without.label))

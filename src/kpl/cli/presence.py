@@ -13,7 +13,7 @@ from rich.table import Table
 
 from kpl.cli.notes import print_notes
 from kpl.cli.progress import stages
-from kpl.cli.shown import plain
+from kpl.cli.shown import percent, plain
 from kpl.errors import InputError, LabelsError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def explain_multi_label(run: Path, image: str, *, mapped: bool = False) -> None:
         raise InputError("a map is drawn for the one label of a picture, and a multi-label run has several: leave it")
     name, classes = explain_presence(run, image)
     console = Console()
-    there = [f"{each.class_name} {each.probability:.1%}" for each in classes if each.present]
+    there = [f"{each.class_name} {percent(each.probability)}" for each in classes if each.present]
     console.print(plain(f"{name}: {', '.join(there) or 'none of the classes'}", style="bold"), soft_wrap=True)
     for each in classes:
         console.print(_evidence(each))
@@ -101,17 +101,17 @@ def explain_multi_label(run: Path, image: str, *, mapped: bool = False) -> None:
 
 def _evidence(found: ClassPresence) -> Table:
     verdict = "present" if found.present else "absent"
-    title = f"{found.class_name} {found.probability:.1%}, threshold {found.threshold:.1%}: {verdict}"
+    title = f"{found.class_name} {percent(found.probability)}, threshold {percent(found.threshold)}: {verdict}"
     table = Table("seen if present", "seen if absent", title=plain(title), title_justify="left", show_footer=True)
     table.columns[0].footer = "the whole margin"
-    table.add_column("by itself", justify="right", footer=f"{found.probability:.1%}")
+    table.add_column("by itself", justify="right", footer=percent(found.probability))
     table.add_column("share", justify="right", footer=f"{found.margin:+.4f}")
     shown = found.sentences
     between = shown[_SHOWN:-_SHOWN] if len(shown) > 2 * _SHOWN else ()
     for number, said in enumerate(shown if not between else (*shown[:_SHOWN], *shown[-_SHOWN:])):
         if between and number == _SHOWN:
             table.add_row(f"{len(between)} more between these", "", "", f"{sum(s.share for s in between):+.4f}")
-        table.add_row(plain(said.text), plain(said.against), f"{said.chance:.1%}", f"{said.share:+.4f}")
+        table.add_row(plain(said.text), plain(said.against), percent(said.chance), f"{said.share:+.4f}")
     return table
 
 

@@ -6,7 +6,7 @@ import re
 
 from rich.text import Text
 
-__all__ = ["plain", "visible"]
+__all__ = ["percent", "plain", "visible"]
 
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -24,3 +24,17 @@ def visible(text: str) -> str:
 def plain(text: str, style: str = "") -> Text:
     """Make text from files a part of a line or a table: no markup is read in it, and it steers nothing."""
     return Text(visible(text), style=style)
+
+
+def percent(share: float) -> str:
+    """Write a share of one as percent; what only rounds to none or all of it says so.
+
+    Example:
+        >>> percent(0.1234), percent(0.9999), percent(1.0), percent(1e-9)
+        ('12.3 %', '> 99.9 %', '100 %', '< 0.1 %')
+    """
+    if share in (0.0, 1.0):
+        return f"{share:.0%}".replace("%", " %")
+    if share >= 0.9995:
+        return "> 99.9 %"
+    return "< 0.1 %" if share < 0.0005 else f"{100 * share:.1f} %"

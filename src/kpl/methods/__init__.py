@@ -5,7 +5,7 @@ from kpl.methods.contract import Facts, Method, Reading
 from kpl.methods.cupl import CuPL
 from kpl.methods.em_dirichlet import EMDirichlet
 from kpl.methods.ensemble import PromptEnsemble
-from kpl.methods.evidence import Evidence, Sentence, explain, text_shares
+from kpl.methods.evidence import Evidence, Sentence, explain, text_shares, without
 from kpl.methods.frolic import Frolic
 from kpl.methods.inmap import InMaP
 from kpl.methods.insight import (
@@ -68,4 +68,5 @@ __all__ = [
     "judge_descriptions",
     "make_method",
     "text_shares",
+    "without",
 ]

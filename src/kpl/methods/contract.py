@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self, TypeVar, get_type_hints
 
@@ -167,10 +167,14 @@ class Method(ABC):
         """Keep what of the texts is no description, and return the descriptions."""
         return texts
 
-    def texts_without(self, class_index: int, index: int) -> list[Floats]:
-        """Return the texts of a fit that leaves one description out, for `explain`."""
-        texts = list(self.descriptions_)
-        texts[class_index] = np.delete(texts[class_index], index, axis=0)
+    def texts(self) -> list[Floats]:
+        """Return the texts that `fit` got, to fit again."""
+        return list(self.descriptions_)
+
+    def texts_without(self, class_index: int, indices: Sequence[int]) -> list[Floats]:
+        """Return the texts of a fit that leaves some descriptions of a class out, for `explain`."""
+        texts = self.texts()
+        texts[class_index] = np.delete(texts[class_index], indices, axis=0)
         return texts
 
     def _learn(self, images: Images, moments: ImageMoments) -> None:  # noqa: B027 - optional on purpose

@@ -1,9 +1,12 @@
 """Which sentences spoke for a prediction, and which against it.
 
-Two different things, never passed off as each other:
+Different things, never passed off as each other:
 
 * `text_share`: the margin between the *text proxies* of the winner and the runner-up splits exactly by sentence,
   because a text proxy is a sum of sentences over its length: x.t_w - x.t_r = sum_j x.e_wj / l_w - sum_j x.e_rj / l_r.
+  Nearly all of a share is common to every picture (all cosines of an encoder are alike), so that shares of one picture
+  differ little. `text_excess` is what the share has beyond that of the average picture, x less x_bar in the same sum:
+  what this picture in particular shows of the sentence.
 * `proxy_effect`: what the sentence does to the *method's* margin is not a sum, so it is found by learning again
   without the sentence: the margin as it is, minus the margin without it.
 """
@@ -20,9 +23,9 @@ from kpl.errors import InputError
 from kpl.methods.contract import Method
 from kpl.proxies.arrays import Floats, Images, chunks
 from kpl.proxies.retrieval import best_k
-from kpl.proxies.sums import sum_images
+from kpl.proxies.sums import ImageMoments, sum_images
 
-__all__ = ["Evidence", "Sentence", "explain", "text_shares"]
+__all__ = ["Evidence", "Sentence", "explain", "text_shares", "without"]
 
 
 @dataclass(frozen=True)
@@ -31,15 +34,19 @@ class Sentence:
 
     Attributes:
         class_index, index: which description.
-        text_share: its exact part of the text margin; above zero speaks for the winner.
+        text_share: its exact part of the text margin.
+        text_excess: its share less its share of the average picture's margin; above zero speaks for the winner.
         proxy_effect: by how much the method's margin falls when it is left out; None if not asked for, or if it is
             its class's only description.
+        winner_without: the class that the image then goes to; None with `proxy_effect`.
     """
 
     class_index: int
     index: int
     text_share: float
+    text_excess: float
     proxy_effect: float | None = None
+    winner_without: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class Evidence:
         winner, runner_up: class indices, by the method's scores.
         text_margin: cosine with the winner's text proxy minus the runner-up's; the sum of all text shares.
         proxy_margin: the method's score of the winner minus the runner-up's.
-        sentences: all retrieved descriptions of both classes, those that speak for the winner first.
+        sentences: all retrieved descriptions of both classes, those that speak for the winner first, by their excess.
     """
 
     winner: int
@@ -104,6 +111,7 @@ def text_shares(
     chosen: Sequence[NDArray[np.intp]],
     winner: int,
     runner_up: int,
+    average: Floats,
 ) -> tuple[Sentence, ...]:
     """Split the margin between two text proxies by sentence, those that speak for the winner first.
 
@@ -112,31 +120,45 @@ def text_shares(
         descriptions: of every class, (m_c, d) unit rows.
         chosen: of every class, the indices of the descriptions that its text proxy is made of.
         winner, runner_up: class indices.
+        average: (d,) mean of the images.
 
     Example:
         >>> texts = [np.eye(2)[:1], np.eye(2)[1:]]
-        >>> found = text_shares(np.array([0.8, 0.6]), texts, [np.array([0]), np.array([0])], 0, 1)
-        >>> [round(sentence.text_share, 1) for sentence in found]
-        [0.8, -0.6]
+        >>> image, average = np.array([0.8, 0.6]), np.array([0.6, 0.8])
+        >>> found = text_shares(image, texts, [np.array([0]), np.array([0])], 0, 1, average)
+        >>> [(round(sentence.text_share, 1), round(sentence.text_excess, 1)) for sentence in found]
+        [(0.8, 0.2), (-0.6, 0.2)]
     """
     found = []
     for class_index, sign in ((winner, 1.0), (runner_up, -1.0)):
         kept = np.asarray(descriptions[class_index], dtype=np.float64)[chosen[class_index]]
         length = float(np.linalg.norm(kept.sum(axis=0))) or 1.0  # descriptions that cancel out have a proxy of zeros
-        parts = sign * (kept @ image) / length
+        parts, excess = sign * (kept @ image) / length, sign * (kept @ (image - average)) / length
         found += [
-            Sentence(class_index, int(j), float(part)) for j, part in zip(chosen[class_index], parts, strict=True)
+            Sentence(class_index, int(j), float(part), float(more))
+            for j, part, more in zip(chosen[class_index], parts, excess, strict=True)
         ]
-    return tuple(sorted(found, key=lambda sentence: -sentence.text_share))
+    return tuple(sorted(found, key=lambda sentence: -sentence.text_excess))
 
 
 def _text_evidence(method: Method, image: Floats, scores: Floats, winner: int, runner_up: int) -> Evidence:
     chosen = method.text_.chosen
     if getattr(method, "retrieval", "dataset") == "image":
         chosen = tuple(best_k(rows @ image, method.k) for rows in method.descriptions_)
-    sentences = text_shares(image, method.descriptions_, chosen, winner, runner_up)
+    sentences = text_shares(image, method.descriptions_, chosen, winner, runner_up, method.moments_.mean)
     margin = float(sum(s.text_share for s in sentences))
     return Evidence(winner, runner_up, margin, float(scores[winner] - scores[runner_up]), sentences)
+
+
+def without(method: Method, images: Images, moments: ImageMoments, class_index: int, indices: Sequence[int]) -> Method:
+    """Return the method learnt again without some descriptions of a class.
+
+    Args:
+        method: fitted.
+        images, moments: what it was fitted on.
+        class_index, indices: the descriptions; not all of the class.
+    """
+    return replace(method).fit_moments(images, moments, method.texts_without(class_index, indices))
 
 
 def _with_refits(
@@ -152,24 +174,20 @@ def _with_refits(
     moments = sum_images(refit_on)
     winners, runners = (np.array([getattr(row, side) for row in rows]) for side in ("winner", "runner_up"))
     index, full = np.arange(len(rows)), np.array([row.proxy_margin for row in rows])
-    effects: dict[tuple[int, int], Floats] = {}
+    told: dict[tuple[int, int], tuple[Floats, NDArray[np.intp]]] = {}
     for done, (c, j) in enumerate(asked, start=1):
-        scores = replace(method).fit_moments(refit_on, moments, method.texts_without(c, j)).scores(images)
-        effects[c, j] = full - (scores[index, winners] - scores[index, runners])
+        scores = without(method, refit_on, moments, c, [j]).scores(images)
+        told[c, j] = full - (scores[index, winners] - scores[index, runners]), scores.argmax(axis=1)
         if progress:
             progress(done, len(asked))
-    return [
-        replace(
-            row,
-            sentences=tuple(
-                replace(s, proxy_effect=float(effects[s.class_index, s.index][i]))
-                if s in _extremes(row, top) and (s.class_index, s.index) in effects
-                else s
-                for s in row.sentences
-            ),
-        )
-        for i, row in enumerate(rows)
-    ]
+
+    def said(i: int, row: Evidence, s: Sentence) -> Sentence:
+        if (s.class_index, s.index) not in told or s not in _extremes(row, top):
+            return s
+        effects, then = told[s.class_index, s.index]
+        return replace(s, proxy_effect=float(effects[i]), winner_without=int(then[i]))
+
+    return [replace(row, sentences=tuple(said(i, row, s) for s in row.sentences)) for i, row in enumerate(rows)]
 
 
 def _extremes(row: Evidence, top: int) -> tuple[Sentence, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -65,12 +66,14 @@ class Xplainer(Textual):
         self.absent_ = [rows[len(rows) // 2 :] for rows in texts]
         return [rows[: len(rows) // 2] for rows in texts]
 
-    def texts_without(self, class_index: int, index: int) -> list[Floats]:
-        """Return the pairs of a fit that leaves one description and its negation out."""
-        absent = list(self.absent_)
-        absent[class_index] = np.delete(absent[class_index], index, axis=0)
-        pairs = zip(super().texts_without(class_index, index), absent, strict=True)
-        return [np.concatenate(pair) for pair in pairs]
+    def texts(self) -> list[Floats]:
+        """Return the pairs that `fit` got."""
+        return [np.concatenate(pair) for pair in zip(self.descriptions_, self.absent_, strict=True)]
+
+    def texts_without(self, class_index: int, indices: Sequence[int]) -> list[Floats]:
+        """Return the pairs of a fit that leaves some descriptions and their negations out."""
+        present = len(self.descriptions_[class_index])
+        return super().texts_without(class_index, [*indices, *(present + index for index in indices)])
 
     def _learn(self, images: Images, moments: ImageMoments) -> None:
         del images, moments

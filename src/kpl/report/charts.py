@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kpl.proxies.arrays import Floats
 from kpl.report.inlining import LIGHT, inline_figure
-from kpl.report.marks import COLOURS, MARKED, class_colour, class_shape
+from kpl.report.marks import MARKED, class_colour, class_shape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["coverage_curve", "curves", "histogram", "plane_map", "presence_histogram", "reliability_curve"]
 
 _POINTS_PER_INCH = 72  # of an SVG by matplotlib: sizes here are pixels of the page
+_DASHES = dict(zip("o^sD", ("-", "--", "-.", (0, (1, 1))), strict=True))
 _LONGEST = 28  # letters of a name beside a curve or a mark
 
 
@@ -55,15 +56,21 @@ def _count(axes: Axes, ticks: int) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(ticks, integer=True))
 
 
-def histogram(values: Floats, bins: int = 20) -> Markup:
-    """Draw how many pictures have which confidence, (n,) values of 0 to 1."""
+def histogram(values: Floats) -> Markup:
+    """Draw how many pictures have which confidence, (n,) values of 0 to 1; finer where nearly all of them are."""
+    edges = (0.0, 0.5, 0.75, 0.9, 0.99, 0.999, 1.0)
+    names = ("below 50 %", "50 to 75", "75 to 90", "90 to 99", "99 to 99.9", "above 99.9 %")
+    counts = np.histogram(values, bins=edges)[0]
     figure, axes = _canvas()
-    axes.hist(values, bins=bins, range=(0.0, 1.0), color=LIGHT["c0"], rwidth=0.94)
+    axes.grid(axis="x", visible=False)
+    bars = axes.bar(names, counts, color=LIGHT["c0"], width=0.86)
+    axes.bar_label(bars, color=LIGHT["ink"], fontsize=11, padding=2)
+    axes.tick_params(axis="x", labelsize=10)
+    axes.margins(y=0.1)
     _count(axes, 6)
-    axes.set(xlabel="confidence", ylabel="pictures", xlim=(0, 1))
-    half, sure = float(np.mean(values < 0.5)), float(np.mean(values >= 0.9))
-    told = f"Median {np.median(values):.2f}; {half:.0%} of the pictures below 0.5, {sure:.0%} at 0.9 or more"
-    return inline_figure(figure, "Confidence of the pictures", told)
+    axes.set(xlabel="confidence", ylabel="pictures")
+    parts = ", ".join(f"{name}: {count}" for name, count in zip(names, counts.tolist(), strict=True))
+    return inline_figure(figure, "Confidence of the pictures", f"Median {np.median(values):.3f}; {parts}")
 
 
 def presence_histogram(values: Floats, threshold: float, name: str, called: int, bins: int = 40) -> Markup:
@@ -95,8 +102,7 @@ def plane_map(
             x, y, class_shape(c), color=LIGHT[class_colour(c)], markersize=14, markeredgecolor=LIGHT["ink"],
             markeredgewidth=1.6,
         )  # fmt: skip
-    figure.draw_without_rendering()  # places are known once the layout is
-    _name_proxies(axes, figure.dpi, texts[:MARKED], names)
+    _name_proxies(figure, axes, texts[:MARKED], names)
     told = (
         f"{len(points)} pictures of {len(names)} classes on two principal axes, which hold {shares[0]:.0%} and "
         f"{shares[1]:.0%} of the variance; large marks are the text proxies"
@@ -104,46 +110,82 @@ def plane_map(
     return inline_figure(figure, "Map of the pictures", told)
 
 
-def _name_proxies(axes: Axes, dpi: float, texts: Floats, names: Sequence[str]) -> None:
-    """Write each name beside its proxy, below those that are there already."""
-    line, apart = 13.0, 130.0
-    taken: list[tuple[float, float]] = []
-    places = axes.transData.transform(texts) * _POINTS_PER_INCH / dpi
-    middle = axes.transAxes.transform((0.72, 0))[0] * _POINTS_PER_INCH / dpi
-    for (x, y), point, name in zip(places.tolist(), texts, names, strict=False):
-        below = y - 4
-        while any(abs(below - other) < line and abs(x - beside) < apart for beside, other in taken):
-            below -= line
-        taken.append((x, below))
-        left = x > middle
-        axes.annotate(
-            _short(name), point, (-12 if left else 12, below - y), textcoords="offset points", gid="css-name",
-            ha="right" if left else "left", size=13, weight="bold", color=LIGHT["ink"], annotation_clip=False,
+def _name_proxies(figure: Figure, axes: Axes, texts: Floats, names: Sequence[str]) -> None:
+    """Write each name beside its proxy, where it covers no other mark or name; a line leads to one further off."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]  # matplotlib's stub lacks it
+    figure.draw_without_rendering()  # places are known once the layout is
+    unit = figure.dpi / _POINTS_PER_INCH
+    places = axes.transData.transform(texts) / unit
+    taken = [(x - 8, y - 8, x + 8, y + 8) for x, y in places.tolist()]
+    frame = (0.0, 0.0, figure.bbox.width / unit, figure.bbox.height / unit)
+    for (x, y), point, name in zip(places.tolist(), texts.tolist(), names, strict=False):
+        label = axes.annotate(
+            _short(name), point, (0, 0), textcoords="offset points", gid="css-name", ha="center", va="center", size=13,
+            weight="bold", color=LIGHT["ink"], annotation_clip=False,
         )  # fmt: skip
+        extent = label.get_window_extent(renderer)
+        width, height = extent.width / unit, extent.height / unit
+        sides = [
+            (far * dx * (11 + width / 2), far * dy * (11 + height / 2))
+            for far in (1, 1.6, 2.4)
+            for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1), (0.9, 0.9), (-0.9, 0.9), (0.9, -0.9), (-0.9, -0.9))
+        ]
+        boxes = [(x + dx - width / 2, y + dy - height / 2, x + dx + width / 2, y + dy + height / 2) for dx, dy in sides]
+        costs = [sum(_overlap(box, other) for other in taken) + 4 * _outside(box, frame) for box in boxes]
+        best = int(np.argmin(costs))
+        label.set_position(sides[best])
+        taken.append(boxes[best])
+        if best >= len(sides) // 3:
+            axes.annotate("", point, sides[best], textcoords="offset points", arrowprops=_LEADER)
+
+
+_Box = tuple[float, float, float, float]
+_LEADER = {"arrowstyle": "-", "color": LIGHT["soft"], "shrinkA": 7, "shrinkB": 8}
+
+
+def _overlap(one: _Box, other: _Box) -> float:
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return max(0.0, width) * max(0.0, height)
+
+
+def _outside(box: _Box, frame: _Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1]) - _overlap(box, frame)
 
 
 def curves(
-    lines: Sequence[tuple[str, Sequence[float], Sequence[float]]], title: str, told: str, x_label: str, y_label: str
+    lines: Sequence[tuple[int, str, Sequence[float], Sequence[float]]],
+    title: str,
+    told: str,
+    x_label: str,
+    y_label: str,
 ) -> Markup:
-    """Draw named curves over shares; the diagonal is dotted."""
-    figure, axes = _canvas()
+    """Draw curves over shares, (class index, its name, x, y) each; the diagonal is dotted."""
+    figure, axes = _canvas(height=300 + 16 * -(-len(lines) // 2))
     _diagonal(axes)
-    for number, (name, xs, ys) in enumerate(lines):
-        colour, dash = LIGHT[COLOURS[number % len(COLOURS)]], "--" if number // len(COLOURS) % 2 else "-"
-        axes.plot(xs, ys, dash, color=colour, linewidth=2, label=_short(name))
+    for c, name, xs, ys in lines:
+        dash, colour = _DASHES[class_shape(c)], LIGHT[class_colour(c)]
+        axes.plot(xs, ys, linestyle=dash, color=colour, linewidth=2, label=_short(name))
     axes.set(xlabel=x_label, ylabel=y_label, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    axes.legend(loc="lower right", frameon=False, fontsize=11, labelcolor=LIGHT["ink"])
+    figure.legend(
+        loc="outside lower center", ncols=2, frameon=False, fontsize=11, labelcolor=LIGHT["ink"], handlelength=3
+    )
     return inline_figure(figure, title, told)
 
 
-def reliability_curve(bins: Sequence[tuple[float, float, float]], told: str) -> Markup:
-    """Draw (confidence, accuracy, share) of each bin; a larger dot holds more pictures."""
+def reliability_curve(bins: Sequence[tuple[float, float, int]], told: str) -> Markup:
+    """Draw (confidence, accuracy, pictures) of each bin with Wilson's 95 % interval; larger dots hold more pictures."""
     figure, axes = _canvas()
     _diagonal(axes)
-    confidence, accuracy, share = (np.array(side) for side in zip(*bins, strict=True))
-    axes.plot(confidence, accuracy, color=LIGHT["c0"], linewidth=2)
-    axes.scatter(confidence, accuracy, s=(5 + 18 * share**0.5) ** 2, color=LIGHT["c0"], alpha=0.62, linewidths=0)
-    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    confidence, accuracy, count = (np.array(side, dtype=np.float64) for side in zip(*bins, strict=True))
+    half = 1.96 * np.sqrt(accuracy * (1 - accuracy) / count + 1.96**2 / (4 * count**2)) / (1 + 1.96**2 / count)
+    middle = (accuracy + 1.96**2 / (2 * count)) / (1 + 1.96**2 / count)
+    axes.vlines(confidence, middle - half, middle + half, color=LIGHT["c0"], linewidth=1.5)
+    sizes = (5 + 13 * np.sqrt(count / count.sum())) ** 2
+    axes.scatter(confidence, accuracy, s=sizes, color=LIGHT["c0"], alpha=0.62, linewidths=0)
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(-0.04, 1.04), ylim=(-0.04, 1.04))
     return inline_figure(figure, "Reliability", told)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from kpl.errors import InputError, UnknownNameError
-from kpl.methods import make_method
+from kpl.methods import Method, Sentence, make_method, without
 from kpl.proxies.sums import sum_images
 from kpl.report.seen import Seen, look
 from kpl.runs.texts import run_texts
@@ -20,7 +20,7 @@ __all__ = ["Explained", "SentenceSaid", "Without", "explain_picture", "row_of"]
 
 @dataclass(frozen=True)
 class Without:
-    """What the method says when it learns again without a sentence.
+    """What the method says when it learns again without a sentence, or without several.
 
     Attributes:
         margin: its score of the winner less that of the runner-up, then.
@@ -39,13 +39,15 @@ class SentenceSaid:
 
     Attributes:
         class_name, text: whose it is, and what it says.
-        share: its exact part of the text margin; above zero it speaks for the winner.
+        share: its exact part of the text margin.
+        excess: its share less its share of the average picture's margin; above zero it speaks for the winner.
         without: None where the method was not fitted again.
     """
 
     class_name: str
     text: str
     share: float
+    excess: float
     without: Without | None = None
 
 
@@ -61,8 +63,10 @@ class Explained:
         text_label: what the text proxies alone say.
         text_margin: the sum of the shares.
         method_margin: the method's score of the label less the runner-up's; None where it was not fitted again.
-        sentences: all retrieved ones of both classes, those that speak for the label first; empty for a method that
-            reads none.
+        sentences: all retrieved ones of both classes, those that speak for the label first, by their excess; empty for
+            a method that reads none.
+        together: for the label and the runner-up the name, how many of its sentences were left out one by one, and
+            what the method says without all of these at once.
         nearest: for the label and the runner-up the nearest other pictures of the run, with cosines.
         not_fitted: why nothing was learnt again; empty where it was.
     """
@@ -77,6 +81,7 @@ class Explained:
     text_margin: float
     method_margin: float | None
     sentences: tuple[SentenceSaid, ...]
+    together: tuple[tuple[str, int, Without], ...]
     nearest: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
     not_fitted: str = ""
 
@@ -108,7 +113,7 @@ def explain_picture(
     winner, runner = int(seen.winners[row]), int(seen.runners[row])
     sides = [winner] if winner == runner else [winner, runner]
     found = seen.sentences(row)
-    margin, withouts, why = _without(seen, row, top, progress)
+    again = _learn_again(seen, row, top, progress)
     classes = seen.run.knowledge.classes
     return Explained(
         image=seen.ids[row],
@@ -119,20 +124,24 @@ def explain_picture(
         runner_confidence=float(seen.probabilities[row, runner]),
         text_label=seen.names[int(seen.text_winners[row])],
         text_margin=float(seen.features[row] @ (seen.text_proxies[winner] - seen.text_proxies[runner])),
-        method_margin=margin,
+        method_margin=again.margin,
         sentences=tuple(
             SentenceSaid(
                 classes[s.class_index].name,
                 classes[s.class_index].descriptions[s.index].text,
                 s.text_share,
-                withouts.get((s.class_index, s.index)),
+                s.text_excess,
+                again.without.get((s.class_index, (s.index,))),
             )
             for s in found
+        ),
+        together=tuple(
+            (seen.names[c], len(indices), told) for (c, indices), told in again.without.items() if len(indices) > 1
         ),
         nearest=tuple(
             (seen.names[c], tuple((seen.ids[other], cosine) for other, cosine in seen.nearest(row, c))) for c in sides
         ),
-        not_fitted=why,
+        not_fitted=again.why_not,
     )
 
 
@@ -155,31 +164,49 @@ def row_of(ids: Sequence[str], image: str) -> int:
     return ends[0]
 
 
-def _without(
-    seen: Seen, row: int, top: int, progress: Callable[[str, int, int], None] | None
-) -> tuple[float | None, dict[tuple[int, int], Without], str]:
-    """Fit the run's method again, whole and without each of the loudest sentences; the margins then."""
+_Descriptions = tuple[int, tuple[int, ...]]  # a class, and which of its descriptions
+
+
+@dataclass(frozen=True)
+class _Again:
+    """The method's own margin, and what it says without some descriptions; or why nothing was learnt again."""
+
+    margin: float | None = None
+    without: dict[_Descriptions, Without] = field(default_factory=dict)
+    why_not: str = ""
+
+
+def _learn_again(seen: Seen, row: int, top: int, progress: Callable[[str, int, int], None] | None) -> _Again:
+    """Fit the run's method again: whole, without each of the loudest sentences, without those of a class at once."""
     plan = seen.run.summary["plan"]
-    if plan.get("model"):
-        return None, {}, "the run used a model, which learnt from other pictures"
     found = seen.sentences(row)
+    if plan.get("model"):
+        return _Again(why_not="the run used a model, which learnt from other pictures")
     if not found:
-        return None, {}, f"method {plan['method']!r} reads no descriptions"
+        return _Again(why_not=f"method {plan['method']!r} reads no descriptions")
     if top == 0:
-        return None, {}, "not asked for"
+        return _Again(why_not="not asked for")
     winner, runner = int(seen.winners[row]), int(seen.runners[row])
     method, images = make_method(plan["method"], **plan["settings"]), seen.features
     moments = sum_images(images)
     method.fit_moments(images, moments, run_texts(method, seen.run))
     scores = method.scores(images)[row]
     margin = float(scores[winner] - scores[runner])
-    asked = list(dict.fromkeys((s.class_index, s.index) for s in (*found[:top], *found[-top:])))
-    asked = [(c, j) for c, j in asked if len(method.descriptions_[c]) > 1]
-    withouts = {}
-    for done, (c, j) in enumerate(asked, start=1):
-        less = replace(method).fit_moments(images, moments, method.texts_without(c, j)).scores(images)[row]
+    told: dict[_Descriptions, Without] = {}
+    asked = _left_out(method, found, top)
+    for done, (c, indices) in enumerate(asked, start=1):
+        less = without(method, images, moments, c, indices).scores(images)[row]
         then = float(less[winner] - less[runner])
-        withouts[c, j] = Without(then, margin - then, seen.names[int(np.argmax(less))])
+        told[c, indices] = Without(then, margin - then, seen.names[int(np.argmax(less))])
         if progress:
             progress("fits", done, len(asked))
-    return margin, withouts, ""
+    return _Again(margin, told)
+
+
+def _left_out(method: Method, found: Sequence[Sentence], top: int) -> list[_Descriptions]:
+    """List the loudest sentences of both sides one by one, then those of each class together; a class keeps one."""
+    loudest = list(dict.fromkeys((s.class_index, s.index) for s in (*found[:top], *found[-top:])))
+    single = [(c, (j,)) for c, j in loudest if len(method.descriptions_[c]) > 1]
+    classes = dict.fromkeys(c for c, _ in loudest)
+    whole = [(c, tuple(j for other, j in loudest if other == c)) for c in classes]
+    return single + [(c, js) for c, js in whole if 1 < len(js) < len(method.descriptions_[c])]

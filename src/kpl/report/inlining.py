@@ -19,7 +19,7 @@ LIGHT = {
     "soft": "#57606a",
     "line": "#d0d7de",
     "rest": "#8c959f",
-    **dict(zip(COLOURS, ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f6a93"), strict=True)),
+    **dict(zip(COLOURS, ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"), strict=True)),
 }
 """The page's colours by name, in its light theme: what figures are drawn in, and what `report.css` begins with."""
 _NAMED = {value: f"var(--{name})" for name, value in LIGHT.items()}
@@ -50,6 +50,7 @@ def inline_figure(figure: Any, title: str, told: str) -> Markup:  # noqa: ANN401
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
     root.attrib |= {"role": "img", "class": "chart", "aria-label": f"{title}. {told}"}
+    root.set("style", f"max-width:{1.5 * 72 * figure.get_figwidth():.0f}px")  # an inch has 72 units of the drawing
     for place, (tag, words) in enumerate((("title", title), ("desc", told))):
         element = ElementTree.Element(tag)
         element.text = words

@@ -1,7 +1,7 @@
 """The mark of each class: a colour and a shape, the same in tables, figures and legends.
 
 The colours are after Okabe and Ito (2008), without black and yellow; they follow the page's light or dark theme. The
-shape changes with every round of them, so that no class is told by its colour alone.
+shape changes with every class and every round of colours, so that no class is told by its colour alone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 __all__ = ["COLOURS", "MARKED", "class_colour", "class_shape", "mark"]
 
-COLOURS = ("c0", "c1", "c2", "c3", "c4", "c5", "c6")
+COLOURS = ("c0", "c1", "c2", "c3", "c4", "c5")
 """Names of the page's colours for classes; `report.css` says what they are in each theme."""
 _REST = "rest"
 _SHAPES = {  # matplotlib's name, and the corners in units of the size; a circle has none
@@ -30,7 +30,10 @@ def class_colour(class_index: int) -> str:
 
 def class_shape(class_index: int) -> str:
     """Return matplotlib's name of a class's marker."""
-    return list(_SHAPES)[class_index // len(COLOURS)] if class_index < MARKED else "o"
+    if class_index >= MARKED:
+        return "o"
+    rounds, place = divmod(class_index, len(COLOURS))
+    return list(_SHAPES)[(rounds + place) % len(_SHAPES)]
 
 
 def mark(class_index: int) -> Markup:

@@ -92,6 +92,6 @@ def _roc(seen: PresenceSeen, truth: NDArray[np.int64]) -> Any:  # noqa: ANN401 -
     lines = []
     for c in mixed[:_ROC_CLASSES]:
         known = truth[:, c] >= 0
-        lines.append((seen.names[c], *roc(truth[known, c] == 1, seen.probabilities[known, c])))
+        lines.append((c, seen.names[c], *roc(truth[known, c] == 1, seen.probabilities[known, c])))
     told = f"One curve a class, present against absent, the {len(lines)} most frequent; the dotted line is guessing"
     return curves(lines, "ROC", told, "false alarms (1 - specificity)", "found (sensitivity)")

@@ -83,7 +83,7 @@ class Scored:
             told = "Dots on the dotted line would be right as often as they are sure" + (
                 "" if ece is None else f"; calibration error {ece:.3f}"
             )
-            bins = [(b.confidence, b.accuracy, b.share) for b in details.reliability]
+            bins = [(b.confidence, b.accuracy, round(b.share * table.majority.n)) for b in details.reliability]
             self.context["reliability"] = reliability_curve(bins, told)
         if details.coverage:
             half = int(np.searchsorted(details.coverage, 0.5))
@@ -107,7 +107,7 @@ class Scored:
         common = [c for c in np.argsort(-counts, kind="stable").tolist() if 0 < counts[c] < len(truth)][:_ROC_CLASSES]
         if not common:
             return None
-        lines = [(self.seen.names[c], *roc(truth == c, probabilities[:, c])) for c in common]
+        lines = [(c, self.seen.names[c], *roc(truth == c, probabilities[:, c])) for c in common]
         told = f"One curve a class against the rest, the {len(lines)} most frequent; the dotted line is guessing"
         return curves(lines, "ROC", told, "false alarms (1 - specificity)", "found (sensitivity)")
 

@@ -97,9 +97,14 @@ class Seen:
         return np.asarray(sums / np.maximum(counts, 1))
 
     @cached_property
+    def average(self) -> Floats:
+        """Mean feature of all pictures, (d,)."""
+        return np.asarray(self.features.mean(axis=0, dtype=np.float64))
+
+    @cached_property
     def plane(self) -> Plane:
         """Where pictures and text proxies lie on the principal axes."""
-        mean = self.features.mean(axis=0, dtype=np.float64)
+        mean = self.average
         gram = self.features.T @ self.features / np.float32(self.n) - np.outer(mean, mean)
         values, vectors = np.linalg.eigh(np.asarray(gram, dtype=np.float64))
         axes = vectors[:, ::-1][:, :2]
@@ -131,7 +136,8 @@ class Seen:
         settings = self.run.summary["plan"]["settings"]
         if settings.get("retrieval") == "image":
             chosen = [best_k(np.asarray(rows @ image), settings["k"]) for rows in self.run.descriptions]
-        return text_shares(image, self.run.descriptions, chosen, int(self.winners[row]), int(self.runners[row]))
+        winner, runner = int(self.winners[row]), int(self.runners[row])
+        return text_shares(image, self.run.descriptions, chosen, winner, runner, self.average)
 
     def nearest(self, row: int, class_index: int, count: int = 3) -> list[tuple[int, float]]:
         """Return the pictures of a class that are nearest to a picture, with their cosines, the nearest first."""

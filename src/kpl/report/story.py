@@ -64,6 +64,7 @@ def tell(seen: Seen, scored: Scored | None, maps: Mapping[int, SmallMap] = Mappi
         "histogram": histogram(seen.confidence),
         "aside": set_aside(seen.run),
         "warnings": seen.run.summary["warnings"],
+        "effects": bool(effects.found),
         "pictures_shown": bool(seen.thumbnails),
         "pictures_missing": sum(row not in seen.thumbnails for row in wanted),
         "walls": [
@@ -122,7 +123,9 @@ class _Effects:
 
     def __init__(self, seen: Seen) -> None:
         self.path = seen.run.path / "evidence.csv"
-        self.found: dict[tuple[str, str, str], float] = {}
+        self.names = dict(zip(seen.keys, seen.names, strict=True))
+        self.margins: dict[str, float] = {}
+        self.found: dict[tuple[str, str, str], tuple[float, str]] = {}
 
     def read(self, ids: set[str]) -> None:
         """Read the effects of some pictures; nothing without `evidence.csv`."""
@@ -131,7 +134,9 @@ class _Effects:
         with self.path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 if row["proxy_effect"] and row["image"] in ids:
-                    self.found[row["image"], row["class"], row["sentence"]] = float(row["proxy_effect"])
+                    self.margins[row["image"]] = float(row["proxy_margin"])
+                    then = self.names.get(row.get("label_without", ""), "")  # a run of an earlier version has none
+                    self.found[row["image"], row["class"], row["sentence"]] = float(row["proxy_effect"]), then
 
 
 class _Tiles:
@@ -160,6 +165,7 @@ class _Tiles:
             "truth": seen.names[truth] if truth >= 0 else None,
             "right": truth == winner if truth >= 0 else None,
             "text_margin": float(seen.features[row] @ (seen.text_proxies[winner] - seen.text_proxies[runner])),
+            "method_margin": self.effects.margins.get(seen.ids[row]),
             "evidence": self._evidence(row),
             "nearest": [
                 (f"Nearest called {seen.names[c]}", near_pictures(seen.ids, self.sprite, seen.nearest(row, c)))
@@ -169,7 +175,8 @@ class _Tiles:
 
     def _evidence(self, row: int) -> list[dict[str, Any]]:
         found = self.seen.sentences(row)
-        chosen = found if len(found) <= 2 * _SIDE else (*found[:_SIDE], *found[-_SIDE:])
+        cut = _SIDE if len(found) > 2 * _SIDE + 1 else len(found)
+        chosen, between = (*found[:cut], *found[cut:][-_SIDE:]), found[cut:-_SIDE]
         classes = self.seen.run.knowledge.classes
         lines = []
         for sentence in chosen:
@@ -180,9 +187,14 @@ class _Tiles:
                     "class": entry.name,
                     "text": text,
                     "share": sentence.text_share,
+                    "excess": sentence.text_excess,
                     "effect": self.effects.found.get((self.seen.ids[row], entry.key, text)),
                 }
             )
+        if between:
+            shares, excess = (sum(getattr(s, part) for s in between) for part in ("text_share", "text_excess"))
+            rest = {"class": "", "text": f"{len(between)} more between", "share": shares, "excess": excess}
+            lines.insert(cut, rest | {"effect": None})
         return lines
 
 

@@ -21,15 +21,18 @@ _HEADER = (
     "sentence",
     "side",
     "text_share",
+    "text_excess",
     "proxy_effect",
+    "label_without",
 )
 
 
 def write_evidence(path: Path, ids: Sequence[str], evidence: Sequence[Evidence], knowledge: KnowledgeBase) -> None:
     """Write one row for each image and sentence.
 
-    `text_share` is the sentence's exact part of `text_margin`: the rows of an image sum to it. `proxy_effect` is how
-    much `proxy_margin` falls when the method learns again without the sentence; empty where that was not computed.
+    `text_share` is the sentence's exact part of `text_margin`: the rows of an image sum to it. `text_excess` is that
+    less the same of the average picture. `proxy_effect` is how much `proxy_margin` falls when the method learns again
+    without the sentence, `label_without` what it then calls the picture; both empty where that was not computed.
     `side` says whose description it is: the label's ("for") or the runner-up's ("against").
     """
     write_csv(path, _HEADER, _rows(ids, evidence, knowledge))
@@ -49,5 +52,7 @@ def _rows(ids: Sequence[str], evidence: Sequence[Evidence], knowledge: Knowledge
                 classes[sentence.class_index].descriptions[sentence.index].text,
                 "for" if sentence.class_index == row.winner else "against",
                 f"{sentence.text_share:.6f}",
+                f"{sentence.text_excess:.6f}",
                 "" if sentence.proxy_effect is None else f"{sentence.proxy_effect:.6f}",
+                "" if sentence.winner_without is None else classes[sentence.winner_without].key,
             ]

@@ -210,7 +210,7 @@ class _Together:
 def _drift(updated: Method, folders: Sequence[FeatureFolder]) -> Drift:
     """Fit the same method on everything and compare what the two say."""
     everything = _Together(folders)
-    whole = replace(updated).fit(everything, updated.descriptions_)
+    whole = replace(updated).fit(everything, updated.texts())
     found, wanted = updated.predict_proba(everything), whole.predict_proba(everything)
     gaps = np.abs(found - wanted).max(axis=1)
     changed = float(np.mean(found.argmax(axis=1) != wanted.argmax(axis=1)))
