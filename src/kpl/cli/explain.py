@@ -19,7 +19,7 @@ from kpl.cli.shown import percent, plain
 from kpl.errors import InputError
 
 if TYPE_CHECKING:
-    from kpl.report import Explained, SentenceSaid
+    from kpl.report import Explained, Seen, SentenceSaid
 
 __all__ = ["announce", "explain"]
 
@@ -84,13 +84,18 @@ def explain(
     _print(found)
     if where is None or picture is None:
         return
+    _map(seen, found, picture, where, how, window, encoder)
+
+
+def _map(
+    seen: Seen, found: Explained, picture: Path, target: Path, how: How | None, window: int | None, encoder: str | None
+) -> None:
+    """Write the map, and say what it shows."""
     from kpl.embeddings import write_atomically
     from kpl.report import map_picture
 
-    if where.suffix.lower() != ".png":
-        raise InputError(f"--map writes a .png, not {where.suffix!r}: choose another name")
     with stages() as progress:
-        drawn, seen_where = map_picture(
+        drawn, where = map_picture(
             seen,
             found,
             picture,
@@ -102,13 +107,13 @@ def explain(
         )
     buffer = io.BytesIO()
     drawn.save(buffer, format="PNG")
-    write_atomically(where, buffer.getvalue())
-    x, y = seen_where.peak
+    write_atomically(target, buffer.getvalue())
+    x, y = where.peak
     typer.echo(
-        f"Map of {found.label} by {seen_where.how}: {where}; loudest around pixel {x:.0f}, {y:.0f} from the top left."
+        f"Map of {found.label} by {where.how}: {target}; loudest around pixel {x:.0f}, {y:.0f} from the top left."
     )
     typer.echo("It shows what the text of the class responds to, not what KPL learnt from the pictures.")
-    if seen_where.how == "hiding":
+    if where.how == "hiding":
         typer.echo(
             "Hiding is for pictures of one thing, as the encoder was made for. Of a picture of many, it pointed at the "
             "wrong one more often than not in our tests: give --window, the size of one in pixels."
@@ -116,11 +121,13 @@ def explain(
 
 
 def _check(where: Path | None, picture: Path | None, window: int | None, how: How | None) -> None:
-    """Refuse parts of a map without the others."""
+    """Refuse parts of a map without the others, and a name that it cannot have."""
     if (where is None) != (picture is None):
         raise InputError("a map needs both: --map, the file to write, and --picture, the file of that picture")
     if where is None and (window is not None or how is not None):
         raise InputError("--window and --how go with --map: give --map and --picture too")
+    if where is not None and where.suffix.lower() != ".png":
+        raise InputError(f"--map writes a .png, not {where.suffix!r}: choose another name")
 
 
 def announce(views: int, seconds: float) -> None:
