@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kpl.cli.notes import print_notes
+from kpl.cli.outputs import spare_inputs
 from kpl.cli.progress import stages
 from kpl.cli.shown import plain
 from kpl.errors import InputError
@@ -55,6 +56,7 @@ def paper(
     from kpl.embeddings import write_atomically
     from kpl.runs.paper import bench_paper
 
+    spare_inputs([json_out], [data])
     with stages() as progress:
         results = bench_paper(
             data,

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kpl.cli.notes import print_notes
+from kpl.cli.outputs import spare_inputs
 from kpl.cli.progress import stages
 from kpl.cli.shown import plain
 
@@ -38,6 +39,7 @@ def calibrate(
     """
     from kpl.runs import calibrate as run_calibrate
 
+    spare_inputs([out], [target, labels])
     with stages() as progress:
         result = run_calibrate(target, labels=labels, out=out, ignore_unknown=ignore_unknown, progress=progress)
     file, console = result.file, Console()

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kpl.cli.notes import print_notes
+from kpl.cli.outputs import spare_inputs
 from kpl.cli.presence import evaluate_multi_label
 from kpl.cli.progress import stages
 from kpl.cli.shown import plain
@@ -91,6 +92,7 @@ def evaluate(
 
     if figure is not None:
         check_figure(figure)
+    spare_inputs([json_out, figure], [target, labels])
     rule = None if at is None else _rule(at)
     if is_multi_label(target):
         if methods or against or ordered or figure or ignore_unknown:

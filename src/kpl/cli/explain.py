@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kpl.cli.outputs import spare_inputs
 from kpl.cli.presence import explain_multi_label
 from kpl.cli.progress import stages
 from kpl.cli.shown import percent, plain
@@ -75,6 +76,7 @@ def explain(
     from kpl.runs import is_multi_label
 
     _check(where, picture, window, how)
+    spare_inputs([where], [run, picture])
     if is_multi_label(run):
         explain_multi_label(run, image, mapped=where is not None)
         return

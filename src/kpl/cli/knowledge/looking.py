@@ -12,6 +12,7 @@ from rich.table import Table
 from kpl.cli.chosen import AllowPickle, TrustRemoteCode, chosen_encoder
 from kpl.cli.knowledge.inspecting import inspect
 from kpl.cli.knowledge.saying import SHOWN, Knowledge, say
+from kpl.cli.outputs import spare_inputs
 from kpl.cli.shown import plain
 from kpl.errors import InputError, UnknownNameError
 from kpl.knowledge import load_knowledge, pack_names, read_pack_head
@@ -102,6 +103,7 @@ def show(
             raise UnknownNameError("class", class_name, [entry.key for entry in kb.classes])
         chosen = range(number, number + 1)
     if features is not None:
+        spare_inputs([json_out, figure], [knowledge, features])
         inspect(
             kb,
             features,

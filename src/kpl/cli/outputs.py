@@ -1,0 +1,35 @@
+"""Files that a command writes because it was asked to: never in the place of what it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from kpl.errors import OutputError
+
+__all__ = ["spare_inputs"]
+
+_RUN_FILES = ("run.json", "log.json", "knowledge.json", "predictions.csv", "evidence.csv", "report.html")
+
+
+def spare_inputs(outputs: Iterable[Path | None], inputs: Iterable[str | Path | None]) -> None:
+    """Refuse to write a file over an input, or over a file that lies in an input folder; before any work is done.
+
+    An earlier output elsewhere is replaced, and so is one in a run folder beside the run's own files.
+
+    Args:
+        outputs: what will be written; None for what will not.
+        inputs: files and folders that are read; None, or a name that is no path, reads none.
+
+    Raises:
+        OutputError: an output is, or is in, an input.
+    """
+    read = [place.resolve() for place in (Path(place) for place in inputs if place is not None) if place.exists()]
+    for output in outputs:
+        if output is None or not output.exists():
+            continue
+        whole = output.resolve()
+        for place in read:
+            beside = whole.parent == place and (place / "run.json").is_file() and whole.name not in _RUN_FILES
+            if whole == place or (place in whole.parents and not beside):
+                raise OutputError(f"{str(output)!r} is what the command reads: choose another file to write")
