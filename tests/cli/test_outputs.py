@@ -44,7 +44,7 @@ def test_an_earlier_output_and_a_new_file_are_written(place, output):
 )
 def test_every_command_that_writes_a_file_spares_its_inputs(quick, command, place):
     (place / "base.yaml").write_text(
-        "kpl_knowledge: 1\nclasses:\n  - {key: a, descriptions: [round]}\n  - {key: b, descriptions: [long]}\n"
+        "kpl_knowledge: 1\ntask: {name: t}\nclasses:\n  - {key: a, descriptions: [round]}\n  - {key: b, descriptions: [long]}\n"
     )
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     assert "is what the command reads" in quick(*command).error

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kpl.methods import KPL, ClosedKPL, CuPL
+from kpl.errors import InputError
+from kpl.methods import KPL, ClosedKPL, CuPL, explain
 from kpl.proxies.anchored import AnchoredSettings, learn_anchored
 from kpl.proxies.sums import sum_images
 
@@ -117,6 +118,36 @@ def test_closed_follows_its_formula(ridge, intercept):
         expected -= 0.5 * np.einsum("cd,de,ce->c", means, inverse, means)
     model = ClosedKPL(temperature=0.05, ridge=ridge, intercept=intercept)
     np.testing.assert_allclose(model.fit(Chunked(images, [40]), descriptions).scores(images), expected, atol=1e-10)
+
+
+def test_a_known_prior_is_a_setting_like_any_other():
+    images, descriptions, _ = planted(3, (0.5, 0.3, 0.2), n=120, dim=16)
+    given = (0.2, 0.3, 0.5)
+    fitted = KPL().fit(images, descriptions)
+    before, mass = fitted.scores(images), fitted.sums_.mass.copy()
+    moved, anew = fitted.with_prior(given), KPL(prior=given).fit(images, descriptions)
+    np.testing.assert_allclose(moved.scores(images), anew.scores(images), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(moved.prior_, given)
+    np.testing.assert_allclose(moved.with_prior(fitted.prior_).scores(images), before, rtol=0, atol=1e-9)
+    moved.update(images[:5])
+    np.testing.assert_allclose(moved.prior_, given, err_msg="it stays when more is learnt")
+    assert moved.sums_.mass.sum() == pytest.approx(125)
+    np.testing.assert_array_equal(fitted.sums_.mass, mass)
+    np.testing.assert_array_equal(fitted.scores(images), before)
+    anew.update(images[:5])
+    np.testing.assert_allclose(moved.scores(images), anew.scores(images), rtol=0, atol=1e-9)
+    told = explain(anew, images[:1], refit_on=images, top=1)[0]
+    s = told.sentences[0]
+    less = [np.delete(d, s.index, axis=0) if c == s.class_index else d for c, d in enumerate(descriptions)]
+    scores = KPL(prior=given).fit(images, less).scores(images[:1])[0]
+    assert s.proxy_effect == pytest.approx(told.proxy_margin - (scores[told.winner] - scores[told.runner_up]))
+
+
+@pytest.mark.parametrize("prior", ["uniform", (0.5, 0.6), (1.0,), (0.5, float("nan"))])
+def test_a_prior_that_is_none_is_refused(prior):
+    images, descriptions, _ = planted(3, (0.5, 0.5), n=20)
+    with pytest.raises(InputError, match="prior must"):
+        KPL(prior=prior).fit(images, descriptions)
 
 
 def test_a_share_of_zero_never_wins_even_where_all_images_are_alike():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
+from kpl.errors import InputError
 from kpl.methods.contract import Facts, Method
 from kpl.proxies.anchored import AnchoredSettings, added_responsibilities, anchored_sums, solve_anchored
 from kpl.proxies.arrays import Floats, Images, chunks, softmax
@@ -30,6 +31,8 @@ class KPL(Method):
     Attributes:
         k: descriptions retrieved per class.
         text_weight, anchor_images, ridge, rounds, few_images: see `AnchoredSettings`.
+        prior: the share of each class where it is known, summing to one; "estimated" from the images where it is not. It
+            is a term of the scores of its own: what is learnt does not depend on it.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -60,26 +63,37 @@ class KPL(Method):
     ridge: float = AnchoredSettings.ridge
     rounds: int = AnchoredSettings.rounds
     few_images: float = AnchoredSettings.few_images
+    prior: tuple[float, ...] | str = "estimated"
     model_: LinearScores = field(init=False, repr=False)
     prior_: Floats = field(init=False, repr=False)
     sums_: ClassSums = field(init=False, repr=False)
 
     def _learn(self, images: Images, moments: ImageMoments) -> None:
         self.sums_ = anchored_sums(images, self.text_.proxies, moments, self._settings())
-        self.model_, self.prior_ = solve_anchored(self.sums_, self.text_.proxies, moments, self._settings())
+        self._solve(moments)
 
     def _add(self, images: Images, moments: ImageMoments, text: TextProxies) -> bool:
         # One round more, in which the earlier images keep the responsibilities that they had in the last.
+        settings, proxies = self._settings(), self.text_.proxies
+        learnt, _ = solve_anchored(self.sums_, proxies, self.moments_, settings)
         for chunk in chunks(images):
-            added = added_responsibilities(chunk, self.text_.proxies, self.model_, moments.count, self._settings())
-            self.sums_.update(chunk, added)
-        self.model_, self.prior_ = solve_anchored(self.sums_, self.text_.proxies, moments, self._settings())
+            self.sums_.update(chunk, added_responsibilities(chunk, proxies, learnt, moments.count, settings))
+        self._solve(moments)
         return self.rounds == 1 and text.same_choice(self.text_)
 
-    def with_prior(self, prior: Sequence[float] | Floats) -> KPL:
-        """Return this fitted method with a class prior that is known, in the place of the estimated one.
+    def _solve(self, moments: ImageMoments) -> None:
+        model, prior = solve_anchored(self.sums_, self.text_.proxies, moments, self._settings())
+        if not isinstance(self.prior, str):
+            given = checked_prior(self.prior, len(prior))
+            model, prior = LinearScores(model.proxies, model.offsets + prior_shift(given, prior)), given
+        elif self.prior != "estimated":
+            raise InputError(f"prior must be 'estimated' or one share a class, got {self.prior!r}")
+        self.model_, self.prior_ = model, prior
 
-        The prior is a term of the scores of its own, so that nothing is learnt again.
+    def with_prior(self, prior: Sequence[float] | Floats) -> KPL:
+        """Return this fitted method with a class prior that is known, in the place of the one it has.
+
+        The same as a fit with that `prior`, without learning again.
 
         Args:
             prior: (C,) shares that sum to one. A share of zero: the class never wins.
@@ -89,10 +103,10 @@ class KPL(Method):
             InputError: it is no prior of these classes.
         """
         self._check_fitted()
-        given = checked_prior(prior, len(self.prior_))
         moved = copy(self)
-        moved.model_ = LinearScores(self.model_.proxies, self.model_.offsets + prior_shift(given, self.prior_))
-        moved.prior_ = given
+        moved.sums_ = deepcopy(self.sums_)  # an update of one must not be one of the other
+        moved.prior = tuple(checked_prior(prior, len(self.prior_)).tolist())
+        moved._solve(self.moments_)
         return moved
 
     def _settings(self) -> AnchoredSettings:
