@@ -75,7 +75,7 @@ class Review:
         self._decide("accepted", "")
 
     def edit(self, text: str) -> None:
-        """Put another sentence in its place, with the reviewer's name beside it.
+        """Put a sentence of the reviewer's in its place; the former one is kept under 'rejected' for the record.
 
         Raises:
             KnowledgeError: no letter in it, or the class has the sentence already.
@@ -140,20 +140,27 @@ class Review:
         for turn, (kind, text) in zip(self._turns, self._decisions, strict=False):
             before = turn.description.provenance or Provenance()
             if kind != "accepted":  # the wording that an edit replaced was rejected too
-                record = Rejected(
-                    text=turn.description.text,
-                    rejected_by=self.reviewer,
-                    rejected_on=self._on,
-                    author=before.author,
-                )
-                file.record_rejected(turn.class_number, record)
+                file.record_rejected(turn.class_number, self._record(turn.description, before))
             if kind == "rejected":
                 gone.setdefault(turn.class_number, []).append(turn.position)
                 continue
             signed = {"reviewed_by": self.reviewer, "reviewed_on": self._on}
+            if kind == "edited":  # by words of the reviewer's own, for which nobody else read anything
+                before = Provenance(author=self.reviewer, written=self._on)
             changes = {"text": text or turn.description.text, "provenance": before.model_copy(update=signed)}
             file.change_description(turn.class_number, turn.position, turn.description.model_copy(update=changes))
         for number, positions in gone.items():
             file.remove_descriptions(number, positions)
         file.save()
         self._file.follow(file)
+
+    def _record(self, description: Description, origin: Provenance) -> Rejected:
+        return Rejected(
+            text=description.text,
+            rejected_by=self.reviewer,
+            rejected_on=self._on,
+            author=origin.author,
+            written=origin.written,
+            source=origin.source,
+            against=description.against,
+        )
