@@ -26,6 +26,8 @@ class Turn:
     class_key: str
     class_name: str
     description: Description
+    absent: str | None
+    """What is seen when it is not there, as the file says it; the decision is about both."""
 
 
 class Review:
@@ -38,6 +40,7 @@ class Review:
         path: the file.
         reviewer: whose name goes beside what is accepted or edited.
         total: sentences that waited at the beginning.
+        unshown: absent sentences that come with none of them; they have no record of their own.
 
     Raises:
         KnowledgeError: as by `load_knowledge`; also a plain file of sentences, which has no place for provenance.
@@ -46,12 +49,15 @@ class Review:
     def __init__(self, path: Path, reviewer: str, on: str) -> None:
         self.path, self.reviewer, self._on = path, reviewer, on
         self._file = KnowledgeFile(path)
+        classes = self._file.knowledge.classes
         self._turns = [
-            Turn(number, position, entry.key, entry.name, description)
-            for number, entry in enumerate(self._file.knowledge.classes)
+            Turn(number, position, entry.key, entry.name, description, entry.absent_of(position))
+            for number, entry in enumerate(classes)
             for position, description in enumerate(entry.descriptions)
             if not (description.provenance and description.provenance.reviewed_by)
         ]
+        shown = {(turn.class_number, turn.absent) for turn in self._turns}
+        self.unshown = sum((number, text) not in shown for number, entry in enumerate(classes) for text in entry.absent)
         self._decisions: list[tuple[Decision, str]] = []
         self.total = len(self._turns)
 

@@ -98,6 +98,12 @@ class KnowledgeClass(Part):
         default=(), description="Rules of 'kpl knowledge lint' set aside for this class, each with its reason."
     )
 
+    def absent_of(self, position: int) -> str | None:
+        """Return what this class states to be seen when the description at a position does not hold, if anything."""
+        if len(self.absent) != len(self.descriptions):
+            return next(iter(self.absent), None)
+        return self.absent[position]
+
     @field_validator("name", mode="before")
     @classmethod
     def _default_name(cls, name: object, info: ValidationInfo) -> object:
