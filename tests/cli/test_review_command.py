@@ -59,9 +59,10 @@ class Terminal:
 
 def test_one_keypress_each_with_undo_edit_and_quit(tmp_path):
     path = tmp_path / "my.yaml"
-    path.write_text(YAML)
+    path.write_text(YAML.replace("  - key: box", "    absent: [no outline, a thick rim, a bent face]\n  - key: box"))
     terminal = Terminal("knowledge", "review", path, "--reviewer", "Dr. A")
     terminal.wait_for("[1 of 4]")
+    terminal.wait_for("when it is absent: no outline")
     terminal.press("r")
     terminal.wait_for("[2 of 4]")
     terminal.press("u")
@@ -96,4 +97,7 @@ def test_without_a_terminal_or_with_nothing_left(tmp_path, kpl):
     path.write_text(YAML)
     assert "needs a terminal" in kpl("knowledge", "review", path).error
     path.write_text(YAML.replace("{author: me}", "{author: me, reviewed_by: her}"))
-    assert "0 left" in kpl("knowledge", "review", path, "--reviewer", "x").plain
+    path.write_text(path.read_text() + "    absent: [no corners, no sides]\n")
+    told = kpl("knowledge", "review", path, "--reviewer", "x").plain
+    assert "0 left" in told
+    assert "not shown: 2 absent sentences" in told

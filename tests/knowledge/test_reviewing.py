@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kpl.errors import KnowledgeError, OutputError
-from kpl.knowledge import load_knowledge
+from kpl.knowledge import Provenance, load_knowledge
 from kpl.knowledge.reviewing import Review
 
 YAML = """\
@@ -52,6 +52,67 @@ def test_every_decision_is_on_disk_at_once(path):
     assert review.counts() == {"accepted": 1, "edited": 1, "rejected": 1}
     assert all(comment in path.read_text() for comment in ("# mine", "# the round one", "# first"))
     assert Review(path, "B", "2026-11-23").total == 1
+
+
+def test_what_is_edited_is_the_reviewers_own(path):
+    own = '      - {text: old, against: box, provenance: {author: "qwen3:8b", written: 2026-01-01, source: a book}}\n'
+    path.write_text(YAML.replace("      - a thin rim\n", own))
+    before = path.read_bytes()
+    review = Review(path, "Dr. A", "2026-11-22")
+    review.accept()
+    review.edit("new")
+    entry = load_knowledge(path).classes[0]
+    signed = {"reviewed_by": "Dr. A", "reviewed_on": "2026-11-22"}
+    assert entry.descriptions[1].text == "new"
+    assert entry.descriptions[1].against == "box"
+    assert entry.descriptions[1].provenance == Provenance(author="Dr. A", written="2026-11-22", **signed)
+    (record,) = entry.rejected
+    assert record.model_dump() == {
+        "text": "old",
+        "rejected_by": "Dr. A",
+        "rejected_on": "2026-11-22",
+        "author": "qwen3:8b",
+        "written": "2026-01-01",
+        "source": "a book",
+        "against": "box",
+    }
+    assert review.undo()
+    assert review.undo()
+    assert path.read_bytes() == before
+
+
+def test_an_edit_by_the_author_of_the_file_is_not_the_former_authors(path):
+    """Also where the new provenance is that of the file, which a plain sentence would have."""
+    file = "{author: Dr. A, written: 2026-11-22, reviewed_by: Dr. A, reviewed_on: 2026-11-22}"
+    path.write_text(
+        YAML.replace("{author: me}", file)
+        .replace("- four corners", "- {text: four corners, provenance: {author: you}}")
+        .replace("{author: you, reviewed_by: her}", "{author: you}")
+    )
+    review = Review(path, "Dr. A", "2026-11-22")
+    assert review.total == 2
+    review.edit("a very flat face")
+    review.edit("just four corners")
+    base = load_knowledge(path)
+    assert {each.provenance.author for entry in base.classes for each in entry.descriptions} == {"Dr. A"}
+
+
+def test_absent_sentences_are_shown_with_what_they_deny(path):
+    path.write_text(YAML + "    absent: [round corners, no sides]\n")
+    review = Review(path, "Dr. A", "2026-11-22")
+    assert review.unshown == 0
+    shown = []
+    while review.turn:
+        shown.append(review.turn.absent)
+        review.reject() if review.turn.description.text == "four corners" else review.accept()
+    assert shown == [None, None, "round corners", "no sides"]
+    assert load_knowledge(path).classes[1].absent == ("no sides",)
+    assert Review(path, "B", "2026-11-23").unshown == 1
+    path.write_text(YAML + "    absent: [round corners]\n")
+    review = Review(path, "Dr. A", "2026-11-22")
+    for _ in range(2):
+        review.accept()
+    assert review.turn.absent == "round corners"
 
 
 def test_undo_restores_the_file_to_the_byte(path):

@@ -152,47 +152,71 @@ def test_any_base_takes_additions(bases, tmp_path_factory, data):
     )
 
 
-def test_provenance_is_said_once(tmp_path):
-    file = opened(tmp_path, "kpl_knowledge: 1\ntask:\n  name: x  # a title\n\nclasses:\n- key: a\n- key: b\n")
-    machine = Provenance(author="qwen3:8b", written="2026-11-22", source="language model, unverified")
-    file.offer_provenance(machine)
-    file.add_descriptions(0, [Description(text="one", provenance=machine), Description(text="two")])
-    file.add_descriptions(1, [Description(text="three", provenance=Provenance(source="atlas.md"), against="a")])
+def test_only_what_is_not_that_of_the_file_is_said(tmp_path):
+    head = "kpl_knowledge: 1\ntask: {name: x}\nprovenance: {author: me}\nclasses:\n"
+    file = opened(tmp_path, head + "- key: a\n- key: b\n")
+    own = [Provenance(author="me"), None, Provenance(source="atlas.md")]
+    file.add_descriptions(0, [Description(text=f"a {place}", provenance=each) for place, each in enumerate(own)])
+    file.add_descriptions(1, [Description(text="three", provenance=own[2], against="a")])
     file.save()
     assert file.path.read_text() == (
-        "kpl_knowledge: 2\ntask:\n  name: x  # a title\n"
-        'provenance: {author: "qwen3:8b", written: 2026-11-22, source: "language model, unverified"}'
-        " # of every sentence that does not state its own\n"
-        "\nclasses:\n- key: a\n  descriptions:\n    - one\n    - two\n"
+        head.replace("1", "2") + "- key: a\n  descriptions:\n    - a 0\n"
+        "    - text: a 1\n      provenance: {}\n"
+        "    - text: a 2\n      provenance: {source: atlas.md}\n"
         "- key: b\n  descriptions:\n    - text: three\n      against: a\n      provenance: {source: atlas.md}\n"
+    )
+    found = [each.provenance for each in load_knowledge(file.path).classes[0].descriptions]
+    assert found == [own[0], Provenance(), own[2]]
+
+
+@given(own=st.sampled_from([None, {}, {"author": "me"}, {"author": "you", "source": "a book"}]))
+@pytest.mark.parametrize("suffix", [".yaml", ".json"])
+@pytest.mark.parametrize("new", [Provenance(author="me"), Provenance(author="you"), Provenance()])
+def test_any_provenance_gives_way_to_any_other(tmp_path_factory, suffix, own, new):
+    """Also a sentence's own to one that is the file's."""
+    stated = "" if own is None else f", provenance: {json.dumps(own)}"
+    text = "kpl_knowledge: 2\ntask: {name: x}\nprovenance: {author: me}\nclasses:\n  - key: a\n    descriptions:\n"
+    path = tmp_path_factory.mktemp("given") / "x.yaml"
+    path.write_text(f'{text}      - {{"text": one{stated}}}\n  - {{key: b, descriptions: [two]}}\n')
+    if suffix == ".json":
+        data = parse_source("x", path.read_bytes(), is_json=False).data
+        path = path.with_suffix(suffix)
+        path.write_text(json.dumps(data))
+    file = KnowledgeFile(path)
+    file.change_description(0, 0, Description(text="another", provenance=new))
+    file.save()
+    (after,) = load_knowledge(path).classes[0].descriptions
+    assert (after.text, after.provenance) == ("another", new)
+
+
+def test_a_list_in_brackets_becomes_lines(tmp_path):
+    text = UNINDENTED.replace("\n  - one\n", " [one, 'two: 2']  # mine\n").replace("absent: [z]", "aliases: [bb]")
+    file = opened(tmp_path, text)
+    file.add_descriptions(0, ADDED)
+    file.add_absent(1, ["no b"])
+    file.save()
+    assert file.path.read_text() == (
+        "kpl_knowledge: 1\ntask:\n  name: x\nclasses:\n- key: a\n  descriptions:   # mine\n"
+        "    - one\n    - 'two: 2'\n    - a new sentence\n"
+        '    - text: "- colour: #1"\n      provenance: {author: "qwen3:8b", source: "a \\"book\\", page 3"}\n'
+        "- key: b\n  aliases: [bb]\n  absent:\n    - no b"
     )
 
 
-@pytest.mark.parametrize(
-    "text",
-    [FLOW.replace("descriptions: [c,]", "name: bb"), LIKE_JSON, UNINDENTED.replace("  descriptions:\n  - one\n", "")],
-)
-def test_provenance_finds_a_place_in_every_layout(tmp_path, text):
-    file = opened(tmp_path, text)
-    file.offer_provenance(Provenance(author="m"))
-    assert fill(file).provenance == Provenance(author="m")
-
-
-def test_provenance_of_others_is_not_claimed(tmp_path):
-    for text in (UNINDENTED, "provenance:\n" + UNINDENTED.replace("  descriptions:\n  - one\n", "")):
-        file = opened(tmp_path, text)
-        file.offer_provenance(Provenance(author="m"))
-        assert fill(file).provenance is None
+@pytest.mark.parametrize("held", ["[one, # a remark\n    two]", "[one, two\n    and more]"])
+def test_a_list_in_brackets_stays_where_lines_would_lose_something(tmp_path, held):
+    file = opened(tmp_path, UNINDENTED.replace("\n  - one\n", f" {held}\n"))
+    assert len(fill(file).classes[0].descriptions) == 4
+    assert held[:-1] in file.path.read_text()
 
 
 def test_json_keeps_its_order_and_indentation(tmp_path):
     text = json.dumps({"task": {"name": "é"}, "kpl_knowledge": 1, "classes": [{"key": "b"}, {"key": "a"}]}, indent=4)
     file = opened(tmp_path, text, "file.json")
-    file.offer_provenance(Provenance(author="m"))
     file.add_absent(1, ["nothing round"])
     assert [len(entry.descriptions) for entry in fill(file).classes] == [2, 2]
     written = file.path.read_text()
-    assert list(json.loads(written)) == ["task", "kpl_knowledge", "classes", "provenance"]
+    assert list(json.loads(written)) == ["task", "kpl_knowledge", "classes"]
     assert '\n    "task": {\n' in written
 
 

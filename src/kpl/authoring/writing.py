@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,14 +177,11 @@ def _absent(
 
 def _add(file: KnowledgeFile, new: dict[int, list[Description]], absent: dict[int, list[str]]) -> None:
     """Put everything into the file and write it, if there is anything."""
-    stated = Counter(each.provenance for descriptions in new.values() for each in descriptions)
-    if stated and (most := stated.most_common(1)[0][0]):
-        file.offer_provenance(most)
     for number, descriptions in new.items():
         file.add_descriptions(number, descriptions)
     for number, sentences in absent.items():
         file.add_absent(number, sentences)
-    if stated or any(absent.values()):
+    if any(new.values()) or any(absent.values()):
         file.save()
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
-
-from pydantic import ValidationError
 
 from kpl.errors import KnowledgeError
 from kpl.knowledge.folding import fold_name, fold_sentence
+from kpl.knowledge.reading import load_knowledge
+from kpl.knowledge.rewriting import KnowledgeFile, open_copy
 from kpl.knowledge.schema import KnowledgeBase, KnowledgeClass
+from kpl.knowledge.writing import check_target, to_text
 
 __all__ = ["Change", "diff_knowledge", "merge_knowledge"]
+
+Fact = tuple[str | None, ...]
+"""What two statements have in common that are the same."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +26,15 @@ class Change:
 
     sign: Literal["-", "+"]
     class_key: str | None
-    kind: Literal["task", "class", "alias", "description"]
+    kind: Literal["task", "class", "name", "alias", "description", "absent"]
     text: str
 
 
 def diff_knowledge(first: KnowledgeBase, second: KnowledgeBase) -> list[Change]:
-    """List what two knowledge bases say differently; order, layout and provenance do not count.
+    """List what two knowledge bases say differently; order, layout, provenance and records do not count.
 
-    Classes are the same by key, name or alias, sentences up to case, spacing and the closing stop.
+    Classes are the same by key, name or alias, sentences up to case, spacing and the closing stop. A description set
+    against another class is another description, an absent sentence paired with another description another sentence.
 
     Example:
         >>> from kpl.knowledge import load_knowledge
@@ -39,16 +45,36 @@ def diff_knowledge(first: KnowledgeBase, second: KnowledgeBase) -> list[Change]:
     return list(_differences(first, second))
 
 
-def merge_knowledge(first: KnowledgeBase, second: KnowledgeBase) -> KnowledgeBase:
-    """Return the first with what only the second says: classes, aliases, and descriptions with their provenance.
+def merge_knowledge(first: str | Path, second: str | Path, out: Path, *, overwrite: bool = False) -> KnowledgeBase:
+    """Write the first, a file or pack, to `out` with what only the second says; return what was written.
 
-    The task, the order and every word of the first stay. Absent sentences are taken with a class that is new; in a
-    class of both they stay as they are where they are one against all, and are refused where they are paired. What
-    a reviewer rejected in the first does not come back; what one rejected in the second is added to the record.
+    What the second adds are classes, aliases, descriptions with their provenance, the class that a description of both
+    is set against where the first names none, and absent sentences. The text of the first stays as it is, with its
+    comments, order and layout, where it is in KPL's own format and of the kind (YAML or JSON) of `out`. What a reviewer
+    rejected in the first does not come back; what one rejected in the second is added to the record. Of what both
+    have, the provenance and the rules set aside for lint are those of the first.
 
     Raises:
-        KnowledgeError: two modalities, paired absent sentences, or a name that would stand for two classes.
+        UnknownNameError: neither a file nor a pack.
+        KnowledgeError: one has a fault; two modalities; a description set against two classes; absent sentences that
+            cannot be kept side by side or paired; a name that would stand for two classes.
+        OutputError: the file exists and `overwrite` is not set, an unknown suffix, or the disk refuses.
     """
+    check_target(out, overwrite=overwrite)
+    theirs = load_knowledge(second)
+    file = open_copy(first, out)
+    if file is None:
+        file = KnowledgeFile(out, raw=to_text(load_knowledge(first), out).encode())
+    file.extend_to(_merged(file.knowledge, theirs))
+    try:
+        merged = file.becomes()
+    except KnowledgeError as error:
+        raise KnowledgeError(f"the two do not go together: {error}") from error
+    file.save_as(out)
+    return merged
+
+
+def _merged(first: KnowledgeBase, second: KnowledgeBase) -> list[KnowledgeClass]:
     kinds = [base.task.modality for base in (first, second) if base.task.modality]
     if len({fold_name(kind) for kind in kinds}) > 1:
         raise KnowledgeError(
@@ -60,19 +86,8 @@ def merge_knowledge(first: KnowledgeBase, second: KnowledgeBase) -> KnowledgeBas
         if place is None:
             classes.append(theirs)
         else:
-            classes[place] = _joined(classes[place], theirs)
-    document = {
-        "kpl_knowledge": 2,
-        "task": first.task.model_dump(),
-        "provenance": first.provenance.model_dump() if first.provenance else None,
-        "ignore": [each.model_dump() for each in first.ignore],
-        "classes": [entry.model_dump() for entry in classes],
-    }
-    try:
-        return KnowledgeBase.model_validate(document)
-    except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        raise KnowledgeError(f"the two do not go together: {detail['msg']}") from error
+            classes[place] = _joined(classes[place], theirs, first, second)
+    return classes
 
 
 def _differences(first: KnowledgeBase, second: KnowledgeBase) -> Iterator[Change]:
@@ -88,21 +103,55 @@ def _differences(first: KnowledgeBase, second: KnowledgeBase) -> Iterator[Change
             yield Change("-", entry.key, "class", entry.name)
             continue
         met.add(place)
-        yield from _of_class(entry, second.classes[place])
+        yield from _of_class(entry, second.classes[place], first, second)
     for number, entry in enumerate(second.classes):
         if number not in met:
             yield Change("+", entry.key, "class", entry.name)
 
 
-def _of_class(ours: KnowledgeClass, theirs: KnowledgeClass) -> Iterator[Change]:
-    own = {fold_name(name): name for name in (ours.key, ours.name, *ours.aliases)}
-    other = {fold_name(name): name for name in (theirs.key, theirs.name, *theirs.aliases)}
-    yield from (Change("-", ours.key, "alias", name) for folded, name in own.items() if folded not in other)
-    yield from (Change("+", ours.key, "alias", name) for folded, name in other.items() if folded not in own)
-    said = {fold_sentence(each.text): each.text for each in ours.descriptions}
-    say = {fold_sentence(each.text): each.text for each in theirs.descriptions}
-    yield from (Change("-", ours.key, "description", text) for folded, text in said.items() if folded not in say)
-    yield from (Change("+", ours.key, "description", text) for folded, text in say.items() if folded not in said)
+def _of_class(
+    ours: KnowledgeClass, theirs: KnowledgeClass, first: KnowledgeBase, second: KnowledgeBase
+) -> Iterator[Change]:
+    """Compare two classes fact by fact: by what makes two facts the same, each with how it is shown."""
+    facts: list[tuple[Literal["name", "alias", "description", "absent"], dict[Fact, str], dict[Fact, str]]] = [
+        ("name", {(fold_name(ours.name),): ours.name}, {(fold_name(theirs.name),): theirs.name}),
+        ("alias", _aliases(ours, theirs), _aliases(theirs, ours)),
+        ("description", _descriptions(ours, first, first), _descriptions(theirs, second, first)),
+        ("absent", _absent(ours), _absent(theirs)),
+    ]
+    for kind, own, other in facts:
+        yield from (Change("-", ours.key, kind, text) for fact, text in own.items() if fact not in other)
+        yield from (Change("+", ours.key, kind, text) for fact, text in other.items() if fact not in own)
+
+
+def _aliases(entry: KnowledgeClass, other: KnowledgeClass) -> dict[Fact, str]:
+    """List what else the class is called; that the name of one is an alias of the other is a change of the name."""
+    names = {(fold_name(name),): name for name in (entry.key, *entry.aliases)}
+    return {fact: name for fact, name in names.items() if fact[0] not in map(fold_name, (entry.name, other.name))}
+
+
+def _descriptions(entry: KnowledgeClass, base: KnowledgeBase, first: KnowledgeBase) -> dict[Fact, str]:
+    return {
+        (fold_sentence(each.text), _meant(each.against, base, first)): each.text
+        + (f" (against {each.against})" if each.against else "")
+        for each in entry.descriptions
+    }
+
+
+def _absent(entry: KnowledgeClass) -> dict[Fact, str]:
+    if len(entry.absent) < 2:
+        return {(fold_sentence(text),): text for text in entry.absent}
+    return {(folded, fold_sentence(text)): text for folded, text in _pairs(entry).items()}
+
+
+def _meant(name: str | None, base: KnowledgeBase, first: KnowledgeBase) -> str | None:
+    """Say which class a knowledge base means by a name, as the first of the two calls it."""
+    number = None if name is None else base.resolve(name)
+    if number is None:
+        return None
+    entry = base.classes[number]
+    place = _place(first, entry)
+    return fold_name((entry if place is None else first.classes[place]).key)
 
 
 def _place(base: KnowledgeBase, entry: KnowledgeClass) -> int | None:
@@ -111,15 +160,63 @@ def _place(base: KnowledgeBase, entry: KnowledgeClass) -> int | None:
     return next((number for number in found if number is not None), None)
 
 
-def _joined(ours: KnowledgeClass, theirs: KnowledgeClass) -> KnowledgeClass:
+def _pairs(entry: KnowledgeClass) -> dict[str, str]:
+    """Return the absent sentence of each description, by its folded text; nothing where there is one against all."""
+    paired = len(entry.absent) == len(entry.descriptions)
+    texts = [fold_sentence(each.text) for each in entry.descriptions]
+    return dict(zip(texts, entry.absent, strict=True)) if paired else {}
+
+
+def _joined(
+    ours: KnowledgeClass, theirs: KnowledgeClass, first: KnowledgeBase, second: KnowledgeBase
+) -> KnowledgeClass:
     refused = {fold_sentence(each.text) for each in ours.rejected}
-    said = {fold_sentence(each.text) for each in ours.descriptions} | refused
-    new = tuple(each for each in theirs.descriptions if fold_sentence(each.text) not in said)
-    if new and len(ours.absent) > 1:
-        raise KnowledgeError(f"class {ours.key!r}: its absent sentences are paired with its descriptions: add by hand")
+    descriptions = {fold_sentence(each.text): each for each in ours.descriptions}
+    for each in theirs.descriptions:
+        folded = fold_sentence(each.text)
+        own = descriptions.get(folded)
+        if own is None:
+            if folded not in refused:
+                descriptions[folded] = each
+        elif own.against is None:
+            descriptions[folded] = own.model_copy(update={"against": each.against})
+        elif each.against and _meant(own.against, first, first) != _meant(each.against, second, first):
+            message = f"{own.text!r} is set against {own.against!r} in the first and {each.against!r} in the second"
+            raise KnowledgeError(f"class {ours.key!r}: {message}: make the two agree")
     known = {fold_name(name) for name in (ours.key, ours.name, *ours.aliases)}
     aliases = [name for name in (theirs.key, theirs.name, *theirs.aliases) if fold_name(name) not in known]
-    merged = (*ours.aliases, *dict.fromkeys(aliases))
     rejected = (*ours.rejected, *(each for each in theirs.rejected if fold_sentence(each.text) not in refused))
-    changes = {"aliases": merged, "descriptions": (*ours.descriptions, *new), "rejected": rejected}
-    return ours.model_copy(update=changes)
+    return ours.model_copy(
+        update={
+            "aliases": (*ours.aliases, *dict.fromkeys(aliases)),
+            "descriptions": tuple(descriptions.values()),
+            "absent": _joined_absent(ours, theirs, list(descriptions), refused),
+            "rejected": rejected,
+        }
+    )
+
+
+def _joined_absent(
+    ours: KnowledgeClass, theirs: KnowledgeClass, described: Sequence[str], refused: Collection[str]
+) -> tuple[str, ...]:
+    """Put the absent sentences of two classes together; `described` are the folded descriptions of both."""
+    pairs = _pairs(theirs) | _pairs(ours)
+    paired = tuple(pairs[folded] for folded in described if folded in pairs)
+    for joined in (ours.absent, theirs.absent, paired):
+        if _keeps(ours, joined, described, ()) and _keeps(theirs, joined, described, refused):
+            return joined
+    raise KnowledgeError(
+        f"class {ours.key!r}: the absent sentences of the two can be kept neither as one against all nor paired with "
+        f"the {len(described)} descriptions: make them agree by hand, or take those of one out"
+    )
+
+
+def _keeps(entry: KnowledgeClass, joined: Sequence[str], described: Sequence[str], refused: Collection[str]) -> bool:
+    """Tell whether the absent sentences of a class are all there, each as it was meant, but for what was refused."""
+    stated = _pairs(entry)
+    pairs = dict(zip(described, joined, strict=True)) if len(joined) == len(described) else {}
+    beside = [
+        fold_sentence(pairs.get(each, "")) == fold_sentence(stated[each]) for each in stated if each not in refused
+    ]
+    against_all = len(entry.absent) < 2 and [*map(fold_sentence, joined)] == [*map(fold_sentence, entry.absent)]
+    return against_all or not entry.absent or (bool(stated) and all(beside))

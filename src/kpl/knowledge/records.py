@@ -59,9 +59,14 @@ class Ignored(Part):
 
 
 class Rejected(Part):
-    """A sentence that a reviewer removed: kept for the record, read by nothing."""
+    """A sentence that a reviewer removed or replaced: kept for the record, read by nothing."""
 
     text: Sentence = Field(description="The sentence as it was.")
     rejected_by: str | None = Field(default=None, description="Who removed it.")
     rejected_on: str | None = Field(default=None, description="When it was removed, for example 2026-11-22.")
     author: str | None = Field(default=None, description="Who or what had written it.")
+    written: str | None = Field(default=None, description="When it had been written.")
+    source: str | None = Field(default=None, description="What had been read for it.")
+    against: Label | None = Field(
+        default=None, description="The class from which it told its own class apart, if it was written so."
+    )

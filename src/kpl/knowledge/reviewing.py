@@ -26,6 +26,8 @@ class Turn:
     class_key: str
     class_name: str
     description: Description
+    absent: str | None
+    """What is seen when it is not there, as the file says it; the decision is about both."""
 
 
 class Review:
@@ -38,6 +40,7 @@ class Review:
         path: the file.
         reviewer: whose name goes beside what is accepted or edited.
         total: sentences that waited at the beginning.
+        unshown: absent sentences that come with none of them; they have no record of their own.
 
     Raises:
         KnowledgeError: as by `load_knowledge`; also a plain file of sentences, which has no place for provenance.
@@ -46,12 +49,15 @@ class Review:
     def __init__(self, path: Path, reviewer: str, on: str) -> None:
         self.path, self.reviewer, self._on = path, reviewer, on
         self._file = KnowledgeFile(path)
+        classes = self._file.knowledge.classes
         self._turns = [
-            Turn(number, position, entry.key, entry.name, description)
-            for number, entry in enumerate(self._file.knowledge.classes)
+            Turn(number, position, entry.key, entry.name, description, entry.absent_of(position))
+            for number, entry in enumerate(classes)
             for position, description in enumerate(entry.descriptions)
             if not (description.provenance and description.provenance.reviewed_by)
         ]
+        shown = {(turn.class_number, turn.absent) for turn in self._turns}
+        self.unshown = sum((number, text) not in shown for number, entry in enumerate(classes) for text in entry.absent)
         self._decisions: list[tuple[Decision, str]] = []
         self.total = len(self._turns)
 
@@ -75,7 +81,7 @@ class Review:
         self._decide("accepted", "")
 
     def edit(self, text: str) -> None:
-        """Put another sentence in its place, with the reviewer's name beside it.
+        """Put a sentence of the reviewer's in its place; the former one is kept under 'rejected' for the record.
 
         Raises:
             KnowledgeError: no letter in it, or the class has the sentence already.
@@ -140,20 +146,27 @@ class Review:
         for turn, (kind, text) in zip(self._turns, self._decisions, strict=False):
             before = turn.description.provenance or Provenance()
             if kind != "accepted":  # the wording that an edit replaced was rejected too
-                record = Rejected(
-                    text=turn.description.text,
-                    rejected_by=self.reviewer,
-                    rejected_on=self._on,
-                    author=before.author,
-                )
-                file.record_rejected(turn.class_number, record)
+                file.record_rejected(turn.class_number, self._record(turn.description, before))
             if kind == "rejected":
                 gone.setdefault(turn.class_number, []).append(turn.position)
                 continue
             signed = {"reviewed_by": self.reviewer, "reviewed_on": self._on}
+            if kind == "edited":  # by words of the reviewer's own, for which nobody else read anything
+                before = Provenance(author=self.reviewer, written=self._on)
             changes = {"text": text or turn.description.text, "provenance": before.model_copy(update=signed)}
             file.change_description(turn.class_number, turn.position, turn.description.model_copy(update=changes))
         for number, positions in gone.items():
             file.remove_descriptions(number, positions)
         file.save()
         self._file.follow(file)
+
+    def _record(self, description: Description, origin: Provenance) -> Rejected:
+        return Rejected(
+            text=description.text,
+            rejected_by=self.reviewer,
+            rejected_on=self._on,
+            author=origin.author,
+            written=origin.written,
+            source=origin.source,
+            against=description.against,
+        )

@@ -13,15 +13,15 @@ from kpl.errors import KnowledgeError, OutputError
 from kpl.knowledge.editors import with_schema_line
 from kpl.knowledge.files import write_whole
 from kpl.knowledge.packs import pack_names, read_pack
-from kpl.knowledge.reading import validate
-from kpl.knowledge.records import Provenance, Rejected
-from kpl.knowledge.schema import Description, Task
-from kpl.knowledge.shapes import BULLET, find_faults, without_bullets
+from kpl.knowledge.reading import find_source, validate, validate_document
+from kpl.knowledge.records import Rejected
+from kpl.knowledge.schema import Description, KnowledgeBase, KnowledgeClass, Task
+from kpl.knowledge.shapes import BULLET, SCHEMA_KEY, find_faults, without_bullets
 from kpl.knowledge.source import MAX_BYTES, parse_source, read_bytes
-from kpl.knowledge.writing import check_target, to_entry
+from kpl.knowledge.writing import check_target, to_class_entry, to_entry
 from kpl.knowledge.yaml_edit import YamlEdit
 
-__all__ = ["KnowledgeFile", "copy_knowledge"]
+__all__ = ["KnowledgeFile", "copy_knowledge", "open_copy"]
 
 
 class KnowledgeFile:
@@ -68,26 +68,40 @@ class KnowledgeFile:
 
     def add_descriptions(self, number: int, descriptions: Sequence[Description]) -> None:
         """Add to the class at this index, behind what it has."""
-        entries = [to_entry(description, self._provenance) for description in descriptions]
-        if any(description.against for description in descriptions):
+        if any(map(_is_of_version_2, descriptions)):
             self.set_version()
+        entries = [to_entry(description, self._provenance) for description in descriptions]
         self._extend(number, "descriptions", entries)
 
     def add_absent(self, number: int, sentences: Sequence[str]) -> None:
         """Add sentences on what is seen when the class at this index is not there, behind those it has."""
         self._extend(number, "absent", list(sentences))
 
+    def extend_to(self, classes: Sequence[KnowledgeClass]) -> None:
+        """Bring the file to these classes: those that it has, in their order and with more in each, and new ones."""
+        for number, (old, new) in enumerate(zip(self.knowledge.classes, classes, strict=False)):
+            for position, (was, becomes) in enumerate(zip(old.descriptions, new.descriptions, strict=False)):
+                if becomes != was:
+                    self.change_description(number, position, becomes)
+            self._extend(number, "aliases", list(new.aliases[len(old.aliases) :]))
+            self.add_descriptions(number, new.descriptions[len(old.descriptions) :])
+            self.add_absent(number, new.absent[len(old.absent) :])
+            for record in new.rejected[len(old.rejected) :]:
+                self.record_rejected(number, record)
+        for entry in classes[len(self.knowledge.classes) :]:
+            self._add_class(entry)
+
     def change_description(self, number: int, position: int, description: Description) -> None:
         """Give the description at this place another text or provenance."""
         held = self._data["classes"][number]["descriptions"]
-        entry = to_entry(description, self._provenance)
-        if isinstance(held[position], dict):  # it keeps saying by itself what it said by itself
-            stated = {} if isinstance(entry, str) else entry
-            entry = {**held[position], "text": description.text, **stated}
+        before = held[position] if isinstance(held[position], dict) else {}
+        entry = to_entry(description, None if "provenance" in before else self._provenance)
+        if before:  # it keeps saying by itself what it said by itself
+            entry = {**before, **({"text": entry} if isinstance(entry, str) else entry)}
         if self._edit:
             self._edit.replace(number, position, entry)
         held[position] = entry
-        if description.provenance and description.provenance.reviewed_on:
+        if _is_of_version_2(description):
             self.set_version()
 
     def texts(self, number: int) -> list[str]:
@@ -125,16 +139,6 @@ class KnowledgeFile:
         self.set_version()
         self._extend(number, "rejected", [rejected.model_dump(exclude_none=True)])
 
-    def offer_provenance(self, provenance: Provenance) -> None:
-        """State the provenance once for the whole file, if it states none and has no sentence that is not by this."""
-        if "provenance" in self._data or any(entry.descriptions for entry in self.knowledge.classes):
-            return
-        self._provenance = provenance
-        stated = provenance.model_dump(exclude_none=True)
-        if self._edit:
-            self._edit.add_provenance(stated)
-        self._data["provenance"] = stated
-
     def change_task(self, task: Task) -> None:
         """State another title, modality or template."""
         before = self.knowledge.task.model_dump()
@@ -155,6 +159,15 @@ class KnowledgeFile:
             for position, text in enumerate(self.texts(number)):
                 if not reasons[position] and BULLET.match(text):
                     self.change_text(number, position, BULLET.sub("", text))
+
+    def becomes(self) -> KnowledgeBase:
+        """Return what the file says with what was added.
+
+        Raises:
+            KnowledgeError: it could not be read again.
+        """
+        document = {key: value for key, value in self._data.items() if key != SCHEMA_KEY}
+        return validate_document(str(self.path), document, lambda _place: None)
 
     def save(self) -> None:
         """Write the file with what was added.
@@ -203,6 +216,14 @@ class KnowledgeFile:
         held = self._data["classes"][number]
         held[key] = [*(held.get(key) or []), *entries]
 
+    def _add_class(self, entry: KnowledgeClass) -> None:
+        if entry.rejected or entry.ignore or any(map(_is_of_version_2, entry.descriptions)):
+            self.set_version()
+        stated = to_class_entry(entry, self._provenance)
+        if self._edit:
+            self._edit.add_class(stated)
+        self._data["classes"].append(stated)
+
     def set_version(self) -> None:
         """State the present version of the format; every file of version 1 is one of it."""
         if self._data["kpl_knowledge"] != 2:
@@ -235,19 +256,41 @@ def copy_knowledge(name_or_path: str | Path, out: Path, task: Task, *, tidy: boo
         KnowledgeError: as by `load_knowledge`.
         OutputError: the file exists and `overwrite` is not set, an unknown suffix, or the disk refuses.
     """
-    pack = str(name_or_path) in pack_names()
-    path = Path(f"{name_or_path}.yaml" if pack else name_or_path)
     check_target(out, overwrite=overwrite)
-    if (path.suffix.lower() == ".json") != (out.suffix.lower() == ".json"):
+    file = open_copy(name_or_path, out, faulty=tidy)
+    if file is None:
         return False
-    raw = with_schema_line(read_pack(str(name_or_path)).decode(), out).encode() if pack else None
-    file = KnowledgeFile(path, faulty=tidy, raw=raw)
     file.set_version()
     file.change_task(task)
     if tidy:
         file.tidy()
     file.save_as(out)
     return True
+
+
+def open_copy(name_or_path: str | Path, out: Path, *, faulty: bool = False) -> KnowledgeFile | None:
+    """Open a file or pack that is to be saved as another file; comments and order go along.
+
+    Returns:
+        None for a plain file of sentences, and where one is YAML and the other JSON.
+
+    Raises:
+        UnknownNameError: neither a file nor a pack.
+        KnowledgeError: as by `load_knowledge`.
+    """
+    pack = str(name_or_path) in pack_names()
+    path = Path(f"{name_or_path}.yaml" if pack else name_or_path)
+    data = find_source(name_or_path).data
+    same_kind = (path.suffix.lower() == ".json") == (out.suffix.lower() == ".json")
+    if not same_kind or not isinstance(data, dict) or "kpl_knowledge" not in data:
+        return None
+    raw = with_schema_line(read_pack(str(name_or_path)).decode(), out).encode() if pack else None
+    return KnowledgeFile(path, faulty=faulty, raw=raw)
+
+
+def _is_of_version_2(description: Description) -> bool:
+    reviewed = description.provenance and description.provenance.reviewed_on
+    return bool(description.against or description.ignore or reviewed)
 
 
 def _opened(data: dict[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,9 @@ class Description(Part):
         default=None, description="The class from which this sentence tells its own class apart, if it was written so."
     )
     provenance: Provenance | None = Field(
-        default=None, description="Replaces the provenance of the whole file; nothing of that one is inherited."
+        default=None,
+        description="Replaces the provenance of the whole file; nothing of that one is inherited. Empty, {}, it says "
+        "that nothing is known.",
     )
     ignore: tuple[Ignored, ...] = Field(
         default=(),
@@ -90,11 +92,17 @@ class KnowledgeClass(Part):
         "each description in its order, or one against all; left out, each description is negated.",
     )
     rejected: tuple[Rejected, ...] = Field(
-        default=(), description="Sentences that a reviewer removed, kept for the record; nothing reads them."
+        default=(), description="Sentences that a reviewer removed or replaced, for the record; nothing reads them."
     )
     ignore: tuple[Ignored, ...] = Field(
         default=(), description="Rules of 'kpl knowledge lint' set aside for this class, each with its reason."
     )
+
+    def absent_of(self, position: int) -> str | None:
+        """Return what this class states to be seen when the description at a position does not hold, if anything."""
+        if len(self.absent) != len(self.descriptions):
+            return next(iter(self.absent), None)
+        return self.absent[position]
 
     @field_validator("name", mode="before")
     @classmethod

@@ -12,11 +12,11 @@ from kpl.errors import OutputError
 from kpl.knowledge.editors import SCHEMA_FILE, schema_lies_beside, with_schema_line
 from kpl.knowledge.files import write_whole
 from kpl.knowledge.records import Part
-from kpl.knowledge.schema import Description, KnowledgeBase, Provenance
+from kpl.knowledge.schema import Description, KnowledgeBase, KnowledgeClass, Provenance
 from kpl.knowledge.shapes import SCHEMA_KEY
 from kpl.knowledge.source import SUFFIXES
 
-__all__ = ["check_target", "to_entry", "write_knowledge"]
+__all__ = ["check_target", "to_class_entry", "to_entry", "to_text", "write_knowledge"]
 
 
 def write_knowledge(kb: KnowledgeBase, path: Path, *, overwrite: bool = False) -> None:
@@ -28,12 +28,16 @@ def write_knowledge(kb: KnowledgeBase, path: Path, *, overwrite: bool = False) -
         OutputError: the file exists and `overwrite` is not set, an unknown suffix, or the disk refuses.
     """
     check_target(path, overwrite=overwrite)
+    write_whole(path, to_text(kb, path))
+
+
+def to_text(kb: KnowledgeBase, path: Path) -> str:
+    """Return what `write_knowledge` writes to a file of this path."""
     document = _document(kb)
     if path.suffix.lower() == ".json":
         named = {SCHEMA_KEY: SCHEMA_FILE} if schema_lies_beside(path) else {}
-        write_whole(path, _json(named | document))
-    else:
-        write_whole(path, with_schema_line(_yaml(document), path))
+        return _json(named | document)
+    return with_schema_line(_yaml(document), path)
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
@@ -50,25 +54,24 @@ def check_target(path: Path, *, overwrite: bool) -> None:
 
 def _document(kb: KnowledgeBase) -> dict[str, Any]:
     """Say everything once: a description that has the provenance of the file is a plain sentence."""
-    classes = [
-        {
-            "key": entry.key,
-            "name": entry.name,
-            **({"aliases": list(entry.aliases)} if entry.aliases else {}),
-            **(
-                {}
-                if kb.names_only
-                else {"descriptions": [to_entry(each, kb.provenance) for each in entry.descriptions]}
-            ),
-            **({"absent": list(entry.absent)} if entry.absent else {}),
-            **_listed("rejected", entry.rejected),
-            **_listed("ignore", entry.ignore),
-        }
-        for entry in kb.classes
-    ]
+    classes = [to_class_entry(entry, kb.provenance) for entry in kb.classes]
     head = {"kpl_knowledge": kb.kpl_knowledge, "task": kb.task.model_dump(exclude_none=True)}
     default = {"provenance": kb.provenance.model_dump(exclude_none=True)} if kb.provenance else {}
     return {**head, **default, **_listed("ignore", kb.ignore), "classes": classes}
+
+
+def to_class_entry(entry: KnowledgeClass, default: Provenance | None) -> dict[str, Any]:
+    """Say a class as a file does whose provenance is `default`."""
+    descriptions = [to_entry(each, default) for each in entry.descriptions]
+    return {
+        "key": entry.key,
+        "name": entry.name,
+        **({"aliases": list(entry.aliases)} if entry.aliases else {}),
+        **({"descriptions": descriptions} if descriptions else {}),
+        **({"absent": list(entry.absent)} if entry.absent else {}),
+        **_listed("rejected", entry.rejected),
+        **_listed("ignore", entry.ignore),
+    }
 
 
 def _listed(key: str, parts: Sequence[Part]) -> dict[str, Any]:
@@ -76,12 +79,19 @@ def _listed(key: str, parts: Sequence[Part]) -> dict[str, Any]:
 
 
 def to_entry(description: Description, default: Provenance | None) -> str | dict[str, Any]:
-    """Say a description as a file does whose provenance is `default`: in a plain sentence where that is enough."""
+    """Say a description as a file does whose provenance is `default`: in a plain sentence where that is enough.
+
+    One of which nothing is known says so, where it would else pass for one by the author of the file.
+
+    Example:
+        >>> to_entry(Description(text="round"), Provenance(author="A. Author"))
+        {'text': 'round', 'provenance': {}}
+    """
     entry: dict[str, Any] = {"text": description.text}
     if description.against is not None:
         entry["against"] = description.against
-    if description.provenance not in (None, default):
-        entry["provenance"] = description.provenance.model_dump(exclude_none=True)
+    if description.provenance != default:
+        entry["provenance"] = (description.provenance or Provenance()).model_dump(exclude_none=True)
     entry |= _listed("ignore", description.ignore)
     return entry if len(entry) > 1 else description.text
 

@@ -26,6 +26,10 @@ _MAPPING = (MappingNode, yaml.MappingNode)
 _SEQUENCE = (SequenceNode, yaml.SequenceNode)
 _SCALAR = (ScalarNode, yaml.ScalarNode)
 
+_LONG = ("descriptions", "absent", "rejected")
+"""Lists of a class of which every entry has a line of its own."""
+_COMMENT = re.compile(r"\r?\n([ ]*)#[^\r\n]*")
+
 
 class YamlEdit:
     """A YAML text with additions; it must have been read without error before, as plain data without aliases."""
@@ -37,16 +41,21 @@ class YamlEdit:
         self._newline = "\r\n" if "\r\n" in text else "\n"
         self._edits: list[tuple[int, int, str]] = []
         self._additions: dict[int, dict[str, list[Any]]] = defaultdict(dict)
+        self._new_classes: list[dict[str, Any]] = []
 
     def afresh(self) -> YamlEdit:
         """Return the text as it was read, without what was added since, at no cost."""
         again = copy.copy(self)
-        again._edits, again._additions = [], defaultdict(dict)
+        again._edits, again._additions, again._new_classes = [], defaultdict(dict), []
         return again
 
     def extend(self, number: int, key: str, entries: list[Any]) -> None:
         """Put entries, sentences or flat mappings, behind those that the class at this index has under `key`."""
         self._additions[number].setdefault(key, []).extend(entries)
+
+    def add_class(self, entry: dict[str, Any]) -> None:
+        """Put a class behind all others."""
+        self._new_classes.append(entry)
 
     def remove(self, number: int, key: str, position: int) -> None:
         """Take the entry at a position out of the list that the class at this index has under `key`, with its line."""
@@ -85,20 +94,13 @@ class YamlEdit:
         """Write other values into the task, or new ones behind those that it has."""
         self._replace_in_mapping(_pairs(self._root)["task"][1], stated)
 
-    def add_provenance(self, stated: dict[str, str]) -> None:
-        """Put the key `provenance`, which the file must lack, behind the task."""
-        task = _pairs(self._root)["task"][1]
-        if self._root.flow_style:
-            self._insert(task.end_mark.index, f", provenance: {_flow(stated)}")
-        else:
-            lines = [f"provenance: {_flow(stated)} # of every sentence that does not state its own"]
-            self._insert_lines(task, lines, self._root.start_mark.column)
-
     def text(self) -> str:
         """Return the text with everything added."""
         for number, additions in self._additions.items():
             self._extend_class(self._classes.value[number], additions)
         self._additions.clear()
+        self._append_classes()
+        self._new_classes.clear()
         pieces, last = [], 0
         for start, end, new in sorted(self._edits, key=lambda edit: edit[0]):  # stable: the later stays behind
             pieces += [self._source[last : max(start, last)], new]
@@ -118,25 +120,42 @@ class YamlEdit:
             else:
                 self._insert_lines(node.value[-1][1], [f"{key}: {new}"], node.start_mark.column)
 
+    def _append_classes(self) -> None:
+        """Write the new classes under the last one and the comments that are indented as parts of it."""
+        last = self._classes.value[-1]
+        if self._classes.flow_style:
+            self._insert(last.end_mark.index, "".join(f", {_flow(entry)}" for entry in self._new_classes))
+            return
+        column = self._classes.start_mark.column
+        end = _end(last, self._source)
+        end += len(self._source[end:].partition("\n")[0].rstrip("\r"))
+        while (comment := _COMMENT.match(self._source, end)) and len(comment[1]) > column:
+            end = comment.end()
+        self._insert_at_end_of_line(end, _items(self._new_classes, 0), column)
+
     def _extend_class(self, node: MappingNode, additions: dict[str, list[Any]]) -> None:
-        changed = any(node.start_mark.index <= start < node.end_mark.index for start, _, _ in self._edits)
-        if node.flow_style and not self._classes.flow_style and "#" not in self._span(node) and not changed:
+        if node.flow_style and not self._classes.flow_style and self._can_unfold(node):
             self._unfold(node, additions)
             return
         held = _pairs(node)
-        for key, entries in additions.items():
+        for key in sorted(additions, key=lambda each: each not in held):  # new keys stand behind all that is there
+            entries = additions[key]
             if key in held:
                 self._extend_list(held[key][0], held[key][1], entries, in_flow=bool(node.flow_style))
             elif node.flow_style:
                 self._insert(_end_of_pair(node.value[-1]), f", {key}: {_flow(entries)}")
             else:
-                column = node.start_mark.column
-                self._insert_lines(node, [f"{key}:", *_items(entries, 2)], column)
+                self._insert_lines(node, _list(key, entries), node.start_mark.column)
 
     def _extend_list(self, key: Node, value: Node, entries: list[Any], *, in_flow: bool) -> None:
         if isinstance(value, _SEQUENCE) and value.value:
             last = value.value[-1]
-            if value.flow_style:
+            if value.flow_style and not in_flow and key.value in _LONG and self._can_unfold(value):
+                old = [f"  - {self._span(item)}" for item in value.value]
+                self._edits.append((value.start_mark.index, value.end_mark.index, ""))
+                lines = [*old, *_items(entries, 2)]
+                self._insert_at_end_of_line(value.end_mark.index, lines, key.start_mark.column)
+            elif value.flow_style:
                 self._insert(last.end_mark.index, "".join(f", {_flow(entry)}" for entry in entries))
             else:
                 self._insert_lines(last, _items(entries, 0), value.start_mark.column)
@@ -156,16 +175,25 @@ class YamlEdit:
             if key.value not in additions:
                 lines.append(self._source[key.start_mark.index : _end_of_pair((key, value))])
                 continue
-            old = [f"  - {self._span(item)}" for item in value.value] if isinstance(value, _SEQUENCE) else []
-            lines += [f"{key.value}:", *old, *_items(additions[key.value], 2)]
+            old = [self._span(item) for item in value.value] if isinstance(value, _SEQUENCE) else []
+            if key.value in _LONG:
+                lines += [f"{key.value}:", *(f"  - {item}" for item in old), *_items(additions[key.value], 2)]
+            else:
+                lines.append(f"{key.value}: [{', '.join([*old, *map(_flow, additions[key.value])])}]")
         known = _pairs(node)
         for key, entries in additions.items():
             if key not in known:
-                lines += [f"{key}:", *_items(entries, 2)]
+                lines += _list(key, entries)
         # A comment behind the closing brace stays behind the first line, that of the key.
         first, *rest = lines
         self._edits.append((node.start_mark.index, node.end_mark.index, first))
         self._insert_at_end_of_line(node.end_mark.index, rest, node.start_mark.column)
+
+    def _can_unfold(self, node: Node) -> bool:
+        """Tell whether nothing in brackets is a comment, or was changed, or goes on in another line."""
+        changed = any(node.start_mark.index <= start < node.end_mark.index for start, _, _ in self._edits)
+        folded = any("\n" in self._span(item) for item in node.value if isinstance(item, _SCALAR))
+        return not changed and not folded and "#" not in self._span(node)
 
     def _span(self, node: Node) -> str:
         return self._source[node.start_mark.index : node.end_mark.index]
@@ -233,9 +261,15 @@ def _items(entries: list[Any], column: int) -> list[str]:
             continue
         lead = "- "
         for key, value in entry.items():
-            lines.append(f"{' ' * column}{lead}{key}: {to_scalar(value) if isinstance(value, str) else _flow(value)}")
+            written = [f"{key}: {to_scalar(value)}"] if isinstance(value, str) else _list(key, value)
+            lines += [f"{' ' * column}{lead}{written[0]}", *(f"{' ' * column}  {line}" for line in written[1:])]
             lead = "  "
     return lines
+
+
+def _list(key: str, entries: Any) -> list[str]:  # noqa: ANN401 - a list, or a flat mapping
+    """Write a key with what it holds: each entry on a line of its own if there may be many, else all on one."""
+    return [f"{key}:", *_items(entries, 2)] if key in _LONG else [f"{key}: {_flow(entries)}"]
 
 
 def _flow(value: Any) -> str:  # noqa: ANN401 - text, or lists and mappings of it

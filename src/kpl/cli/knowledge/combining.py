@@ -8,14 +8,16 @@ from typing import Annotated
 import typer
 
 from kpl.cli.knowledge.saying import Knowledge, say
-from kpl.knowledge import load_knowledge, write_knowledge
+from kpl.knowledge import load_knowledge
 from kpl.knowledge.combining import diff_knowledge, merge_knowledge
 
 __all__ = ["diff", "merge"]
 
 
 def diff(first: Knowledge, second: Knowledge) -> None:
-    """Show what two knowledge bases say differently; order, layout and provenance do not count.
+    """Show what two knowledge bases say differently; order, layout, provenance and records do not count.
+
+    The exit code is 1 where they differ and 0 where they do not.
 
     Example:
 
@@ -23,8 +25,10 @@ def diff(first: Knowledge, second: Knowledge) -> None:
     """
     changes = diff_knowledge(load_knowledge(first), load_knowledge(second))
     for change in changes:
-        say(f"{change.sign} {f'{change.class_key}, ' if change.class_key else ''}{change.kind}: {change.text}")
+        where = f"{change.class_key}, " if change.class_key and change.kind != "class" else ""
+        say(f"{change.sign} {where}{change.kind}: {change.text}")
     say(f"{len(changes)} differences")
+    raise typer.Exit(int(bool(changes)))
 
 
 def merge(
@@ -35,10 +39,11 @@ def merge(
 ) -> None:
     """Write the first knowledge base with what only the second says; every sentence keeps its provenance.
 
+    The first keeps its comments, order and layout; what cannot be kept of the second is refused, not dropped.
+
     Example:
 
       kpl knowledge merge a.yaml b.yaml -o c.yaml
     """
-    merged = merge_knowledge(load_knowledge(first), load_knowledge(second))
-    write_knowledge(merged, out, overwrite=overwrite)
+    merged = merge_knowledge(first, second, out, overwrite=overwrite)
     say(f"wrote {out}: {len(merged.classes)} classes, {sum(len(e.descriptions) for e in merged.classes)} descriptions")

@@ -39,7 +39,8 @@ def review(
     """Go through the sentences that nobody has reviewed: accept, edit or reject, one keypress each.
 
     The file is written after every decision, so you may stop at any time and go on later. What is accepted or edited
-    gets your name and the date; what is rejected is taken out and kept under "rejected", which nothing reads.
+    gets your name and the date; what you edit is yours from then on. What is rejected or replaced is kept under
+    "rejected", which nothing reads. The sentence for when it is absent is shown too, and goes the same way.
 
     Example:
 
@@ -59,12 +60,16 @@ def review(
             say(f"  {error}")
     counts = ", ".join(f"{count} {kind}" for kind, count in session.counts().items())
     say(f"{knowledge}: {counts}, {session.total - session.done} left; reviewed by {session.reviewer}")
+    if session.unshown:
+        say(f"not shown: {session.unshown} absent sentences of what was reviewed before; if they are newer, read them")
 
 
 def _show(session: Review, turn: Turn) -> None:
     head = Text.assemble((f"\n[{session.done + 1} of {session.total}] ", "dim"), (visible(turn.class_name), "bold"))
     against = f"  (against {turn.description.against})" if turn.description.against else ""
     lines = [head, plain(f"  {turn.description.text}{against}")]
+    if turn.absent:
+        lines.append(plain(f"  when it is absent: {turn.absent}"))
     if (known := turn.description.provenance) and (stated := [known.author, known.written, known.source]):
         lines.append(plain("  " + " · ".join(str(each) for each in stated if each), style="dim"))
     Console().print(*lines, plain(f"  {_KEYS}", style="dim"), sep="\n")
