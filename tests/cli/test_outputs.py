@@ -43,9 +43,8 @@ def test_an_earlier_output_and_a_new_file_are_written(place, output):
     ids=lambda command: " ".join(command[:2]),
 )
 def test_every_command_that_writes_a_file_spares_its_inputs(quick, command, place):
-    (place / "base.yaml").write_text(
-        "kpl_knowledge: 1\ntask: {name: t}\nclasses:\n  - {key: a, descriptions: [round]}\n  - {key: b, descriptions: [long]}\n"
-    )
+    classes = "[{key: a, descriptions: [round]}, {key: b, descriptions: [long]}]"
+    (place / "base.yaml").write_text(f"kpl_knowledge: 1\ntask: {{name: t}}\nclasses: {classes}\n")
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     assert "is what the command reads" in quick(*command).error
     assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before

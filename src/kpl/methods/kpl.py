@@ -31,8 +31,8 @@ class KPL(Method):
     Attributes:
         k: descriptions retrieved per class.
         text_weight, anchor_images, ridge, rounds, few_images: see `AnchoredSettings`.
-        prior: the share of each class where it is known, summing to one; "estimated" from the images where it is not. It
-            is a term of the scores of its own: what is learnt does not depend on it.
+        prior: the share of each class where it is known, summing to one; "estimated" from the images where it is not.
+            It is a term of the scores of its own: what is learnt does not depend on it.
 
     Example:
         >>> rng = np.random.default_rng(0)
