@@ -46,16 +46,29 @@ def phrases(request: dict) -> str:
     if '"items"' in system:
         if "must be dropped" in prompt:
             return json.dumps({"items": [{"number": 1, "text": "only names the class"}]})
-        return json.dumps({"items": [{"number": n, "text": f"plain ground in place {n}"} for n in listed(prompt)]})
+        return json.dumps({"items": [{"number": n, "text": f"a plain ground, {picture(n)}"} for n in listed(prompt)]})
     if '"numbers"' in system:
         return json.dumps({"numbers": [1, 2, 3]})
-    name = prompt.partition("'")[2].partition("'")[0]
-    mark = f"{name} {abs(hash_of(prompt + str(request.get('seed')))) % 10000}"
+    first = hash_of(prompt + str(request.get("seed")))
     if '"passage"' in system:
         numbers = [int(line[1:].partition("]")[0]) for line in prompt.splitlines() if line.startswith("[")]
-        said = [{"text": f"a nodular shape {n} of {mark}", "passage": numbers[n % len(numbers)]} for n in range(15)]
-        return json.dumps({"descriptions": said})
-    return json.dumps({"descriptions": [f"a shape number {n} of {mark}" for n in range(15)]})
+        said = [f"a nodular shape, {picture(first + 37 * n)}" for n in range(15)]
+        cited = [{"text": text, "passage": numbers[n % len(numbers)]} for n, text in enumerate(said)]
+        return json.dumps({"descriptions": cited})
+    return json.dumps({"descriptions": [f"a shape, {picture(first + 37 * n)}" for n in range(15)]})
+
+
+COLOURS = "black white green yellow purple silver crimson turquoise amber olive".split()
+FORMS = "round oval square conical hooked tapered flat twisted hollow lobed".split()
+SURFACES = "smooth bumpy wrinkled furry scaly ribbed grainy mottled striped spotted".split()
+PARTS = "edges rings bands spots ridges folds corners strands layers patches".split()
+PLACES = "above below left right inside outside upwards downwards centrally laterally".split()
+
+
+def picture(number: int) -> str:
+    """Words for something to be seen; those of another number below 100 000 are others."""
+    words = [kind[number // 10**place % 10] for place, kind in enumerate((COLOURS, FORMS, SURFACES, PARTS, PLACES))]
+    return "{} and {}, {} {} {}".format(*words)
 
 
 def listed(prompt: str) -> list[int]:
