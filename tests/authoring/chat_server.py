@@ -58,11 +58,11 @@ def phrases(request: dict) -> str:
     return json.dumps({"descriptions": [f"a shape, {picture(first + 37 * n)}" for n in range(15)]})
 
 
-COLOURS = "black white green yellow purple silver crimson turquoise amber olive".split()
-FORMS = "round oval square conical hooked tapered flat twisted hollow lobed".split()
-SURFACES = "smooth bumpy wrinkled furry scaly ribbed grainy mottled striped spotted".split()
-PARTS = "edges rings bands spots ridges folds corners strands layers patches".split()
-PLACES = "above below left right inside outside upwards downwards centrally laterally".split()
+COLOURS = ["black", "white", "green", "yellow", "purple", "silver", "crimson", "turquoise", "amber", "olive"]
+FORMS = ["round", "oval", "square", "conical", "hooked", "tapered", "flat", "twisted", "hollow", "lobed"]
+SURFACES = ["smooth", "bumpy", "wrinkled", "furry", "scaly", "ribbed", "grainy", "mottled", "striped", "spotted"]
+PARTS = ["edges", "rings", "bands", "spots", "ridges", "folds", "corners", "strands", "layers", "patches"]
+PLACES = ["above", "below", "left", "right", "inside", "outside", "upwards", "downwards", "centrally", "laterally"]
 
 
 def picture(number: int) -> str:
@@ -145,6 +145,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def step_busy(self) -> None:
         self.fail(429, "slow down", Retry_After="0")
+
+    def step_busy_for_a_while(self) -> None:
+        self.fail(429, "slow down", Retry_After="5")
 
     def step_busy_for_an_hour(self) -> None:
         self.fail(429, "slow down", Retry_After="3600")

@@ -111,9 +111,7 @@ class Found:
 class Interview:
     """Asks about the classes of one knowledge base, each on its own, so that several can be asked about at once."""
 
-    def __init__(
-        self, kb: KnowledgeBase, plan: Plan, asker: Asker, sieve: Sieve, passages: Sequence[Passage]
-    ) -> None:
+    def __init__(self, kb: KnowledgeBase, plan: Plan, asker: Asker, sieve: Sieve, passages: Sequence[Passage]) -> None:
         self._kb, self._plan, self._asker, self._sieve, self._passages = kb, plan, asker, sieve, passages
         self._writer = Writer(kb, passages)
         self._banned = [name for entry in kb.classes for name in (entry.key, entry.name, *entry.aliases)]
@@ -157,9 +155,7 @@ class Interview:
                 tell(len(found.kept))
         return found
 
-    def absent(
-        self, number: int, texts: Sequence[str], tell: Callable[[int], None] = lambda _count: None
-    ) -> Found:
+    def absent(self, number: int, texts: Sequence[str], tell: Callable[[int], None] = lambda _count: None) -> Found:
         """Find, for each sentence beyond those that have one, what is seen when the class is not there.
 
         A sentence that stands against another description already is asked for again, and taken if no other comes.
@@ -240,7 +236,7 @@ class Interview:
 
     def _sift(self, number: int, fresh: list[Candidate], found: Found) -> list[Candidate]:
         """Leave out what lint would find."""
-        held = [each.text for each in (*self._kb.classes[number].descriptions, *found.kept)]
+        held = [each.text for each in self._kb.classes[number].descriptions] + [each.text for each in found.kept]
         broken = self._sieve.sift(number, held, [Description(text=each.text, against=each.against) for each in fresh])
         found.linted.update(broken.values())
         found.left_out += [f"{fresh[place].text} ({RULES[code].name})" for place, code in broken.items()]

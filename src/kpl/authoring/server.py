@@ -129,7 +129,7 @@ class ChatServer:
             raise LanguageModelError(
                 f"{self.url}: {trouble} and asks to wait {trouble.wait:.0f} s: give the same command again later"
             ) from None
-        pause = min(60.0, self._pause * 2 ** (failed - 1))
+        pause: float = min(60.0, self._pause * 2 ** (failed - 1))
         return max(pause, trouble.wait) + random.uniform(0, pause)  # noqa: S311 - no secret
 
     def close(self) -> None:

@@ -177,7 +177,7 @@ def _description(candidate: Candidate, model: str) -> Description:
 
 
 def _without_absent(file: KnowledgeFile, new: Mapping[int, Sequence[Description]]) -> dict[int, list[str]]:
-    """Find the classes that lack sentences on absence, and have no one sentence against all; with their descriptions."""
+    """Find the classes that lack sentences on absence and have no one sentence against all; give their descriptions."""
     texts = {
         number: [each.text for each in (*entry.descriptions, *new.get(number, ()))]
         for number, entry in enumerate(file.knowledge.classes)

@@ -153,8 +153,8 @@ def _report(path: Path, per_class: int, asker: Asker, written: Written, folder: 
         say("nothing more that is clean came for them: another --seed, --strategy or --model may bring more")
     if asker.spent.cut:
         say(
-            f"{asker.spent.cut} answers were cut at the limit of their length, and what was cut is left out: raise that "
-            "limit at the server, or give a smaller --per-class"
+            f"{asker.spent.cut} answers were cut at the limit of their length, their last sentence is left out: raise "
+            "that limit at the server, or give a smaller --per-class"
         )
     if asker.spent.left_out:
         say(f"the server does not take {', '.join(asker.spent.left_out)}: asked without")
