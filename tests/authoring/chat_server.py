@@ -28,6 +28,7 @@ class Script:
     needs_key: bool = False
     takes: tuple[str, ...] = ("response_format", "seed", "temperature")
     wait: float = 0.0
+    finished: str = "stop"
     asked: list[dict] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     url: str = ""
@@ -137,9 +138,9 @@ class _Handler(BaseHTTPRequestHandler):
     def complete(self, text: str) -> None:
         self.send(200, self.completion(text))
 
-    @staticmethod
-    def completion(text: str, **more: object) -> bytes:
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    def completion(self, text: str, **more: object) -> bytes:
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": self.script.finished}
         usage = {"prompt_tokens": 100, "completion_tokens": 50}
         return json.dumps({"model": "qwen3:8b-q4", "choices": [choice], "usage": usage, **more}).encode()
 

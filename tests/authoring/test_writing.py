@@ -379,7 +379,7 @@ def test_the_budget_is_counted_when_every_call_has_ended(tmp_path):
 
         model.speak = speak
         asker.stop = stopped.set
-        with pytest.raises(LanguageModelError, match=f"--max-calls {most}; {most} new calls"):
+        with pytest.raises(LanguageModelError, match=rf"--max-calls {most}\): {most} new calls"):
             write_descriptions(path, Plan("m", 4), asker, at_once=4)
         assert len(list((tmp_path / str(most)).iterdir())) == most
 
@@ -412,6 +412,7 @@ def test_pairs_on_absence(mine):
     for entry in load_knowledge(mine).classes:
         assert len(entry.absent) == len(entry.descriptions) == 30
     assert told.negated == 0
+    assert str(told).startswith("59 new descriptions in 2 classes, 60 sentences on absence")
     with pytest.raises(KnowledgeError, match="class 'neutrophil': has an absent sentence for each description: add"):
         write(mine, Model(), Plan("m", 40))
     write(mine, Model(), Plan("m", 40, ("attributes", "absent")))

@@ -114,8 +114,7 @@ class Asker:
     def explain(self, error: BudgetSpentError) -> LanguageModelError:
         """Say what was spent, once no call is under way any more."""
         return LanguageModelError(
-            f"the budget is spent ({error}; {self.spent}): the answers are kept in {self._kept.folder}, "
-            "and the same command goes on from there"
+            f"{error}: {self.spent}; the answers are kept in {self._kept.folder}, and the same command goes on from there"
         )
 
     def _reserve(self) -> None:
@@ -128,7 +127,7 @@ class Asker:
             elif self._max_tokens is not None and tokens >= self._max_tokens:
                 spent = f"--max-tokens {self._max_tokens}"
             if spent:
-                raise BudgetSpentError(spent)
+                raise BudgetSpentError(f"the budget is spent ({spent})")
             self._begun += 1
 
 

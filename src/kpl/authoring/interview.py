@@ -126,7 +126,7 @@ class Interview:
         found = self._found.get(number, Found())
         return len(found.kept) >= self.wanted(number) or found.rounds >= _ROUNDS or found.dry
 
-    def describe(self, number: int, tell: Callable[[int], None] = lambda _count: None) -> Found:
+    def describe(self, number: int, tell: Callable[[int], None]) -> Found:
         """Go on asking until the class at this index has as many clean descriptions as it lacks, or until it is over.
 
         `tell` hears after every answer how many there are.
@@ -155,10 +155,11 @@ class Interview:
                 tell(len(found.kept))
         return found
 
-    def absent(self, number: int, texts: Sequence[str], tell: Callable[[int], None] = lambda _count: None) -> Found:
+    def absent(self, number: int, texts: Sequence[str], tell: Callable[[int], None]) -> Found:
         """Find, for each sentence beyond those that have one, what is seen when the class is not there.
 
-        A sentence that stands against another description already is asked for again, and taken if no other comes.
+        A sentence that stands against another description already is asked for again, and taken if no other comes: it
+        says what is seen, which a negated description does not. `tell` hears how many there are.
         """
         entry = self._kb.classes[number]
         found = Found()

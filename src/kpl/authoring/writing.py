@@ -30,6 +30,8 @@ class Written:
     """What came into the file: sentences by class, classes that stay short, and why sentences were left out."""
 
     added: dict[str, int] = field(default_factory=dict)
+    absent: int = 0
+    """Sentences on absence that came, without the negated descriptions."""
     short: dict[str, int] = field(default_factory=dict)
     """Classes with fewer descriptions than wanted, and how many they have."""
     shared: int = 0
@@ -58,8 +60,14 @@ class Written:
             (self.uncited, "without a passage that carries them"),
         ]
         left = ", ".join(f"{count} {reason}" for count, reason in reasons if count)
-        told = f"{sum(self.added.values())} new descriptions in {len([n for n in self.added.values() if n])} classes"
+        count, classes = sum(self.added.values()), sum(1 for n in self.added.values() if n)
+        told = f"{count} new description{_s(count)} in {classes} class{_s(classes, 'es')}"
+        told += f", {self.absent} sentence{_s(self.absent)} on absence" if self.absent else ""
         return f"{told}; left out: {left}" if left else told
+
+
+def _s(count: int, ending: str = "s") -> str:
+    return "" if count == 1 else ending
 
 
 def write_descriptions(
@@ -126,6 +134,7 @@ def write_descriptions(
         written.shared += each.shared
         written.linted += each.linted
         written.negated += each.negated
+        written.absent += len(each.absent) - each.negated
     _add(file, new, {number: each.absent for number, each in absent.items()})
     for number, entry in enumerate(kb.classes):
         count = len(new.get(number, ()))
