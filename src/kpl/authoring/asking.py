@@ -114,7 +114,8 @@ class Asker:
     def explain(self, error: BudgetSpentError) -> LanguageModelError:
         """Say what was spent, once no call is under way any more."""
         return LanguageModelError(
-            f"{error}: {self.spent}; the answers are kept in {self._kept.folder}, and the same command goes on from there"
+            f"{error}: {self.spent}; the answers are kept in {self._kept.folder}, and the same command goes on from "
+            "there"
         )
 
     def _reserve(self) -> None:

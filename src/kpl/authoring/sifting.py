@@ -15,6 +15,8 @@ from kpl.knowledge.lint.sheet import Row, Sheet, read_sheet
 
 __all__ = ["Sieve"]
 
+_SAMPLE = 200  # sentences of the file that tell in which language it is
+
 
 class Sieve:
     """Applies the rules of lint to sentences that are to enter a knowledge file, but those that the file sets aside.
@@ -35,7 +37,7 @@ class Sieve:
         new = [_row(number, place, each) for place, each in enumerate(fresh, start=len(held))]
         # Among themselves: a file of whole sentences does not make a model's phrases look cut.
         alone = replace(self._sheet, rows=new)
-        others = [row.text for row in self._sheet.sound] + [*held]
+        others = [row.text for row in self._sheet.sound[:_SAMPLE]] + [*held]
         broken: dict[int, str] = {}
 
         def note(place: int, codes: Iterable[str]) -> None:
