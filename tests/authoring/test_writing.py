@@ -218,7 +218,7 @@ def test_a_critique_that_drops_everything_is_believed(mine):
         return phrases(request)
 
     model = Model(speak)
-    with pytest.raises(LanguageModelError, match=r"'basophil'.*what came was left out: 75 by the model's own critique"):
+    with pytest.raises(LanguageModelError, match=r"'basophil'.*left out: 75 dropped by the critique"):
         write(mine, model, Plan("m", 20))
     assert mine.read_text().splitlines()[-1] == MINE.splitlines()[-1]
     more = [request.prompt for request in model.asked if "how 'basophil'" in request.prompt][1:]

@@ -52,18 +52,23 @@ class Written:
             >>> str(Written(added={"a": 3, "b": 2}, shared=1, linted=Counter(K301=3, K202=5)))
             '5 new descriptions in 2 classes; left out: 8 by lint (K202 5, K301 3), 1 said of two classes'
         """
-        rules = ", ".join(f"{code} {count}" for code, count in sorted(self.linted.items()))
-        reasons = [
-            (self.linted.total(), f"by lint ({rules})"),
-            (self.shared, "said of two classes"),
-            (self.judged, "dropped by the critique"),
-            (self.uncited, "without a passage that carries them"),
-        ]
-        left = ", ".join(f"{count} {reason}" for count, reason in reasons if count)
+        left = _left_out(self)
         count, classes = sum(self.added.values()), sum(1 for n in self.added.values() if n)
         told = f"{count} new description{_s(count)} in {classes} class{_s(classes, 'es')}"
         told += f", {self.absent} sentence{_s(self.absent)} on absence" if self.absent else ""
         return f"{told}; left out: {left}" if left else told
+
+
+def _left_out(of: Written | Found) -> str:
+    """Say how many sentences were left out, and why; empty when none was."""
+    rules = ", ".join(f"{code} {count}" for code, count in sorted(of.linted.items()))
+    reasons = [
+        (of.linted.total(), f"by lint ({rules})"),
+        (of.shared, "said of two classes"),
+        (of.judged, "dropped by the critique"),
+        (of.uncited, "without a passage that carries them"),
+    ]
+    return ", ".join(f"{count} {reason}" for count, reason in reasons if count)
 
 
 def _s(count: int, ending: str = "s") -> str:
@@ -215,16 +220,11 @@ def _refuse_empty(file: KnowledgeFile, written: Written, found: dict[str, Found]
         return
     more = f" (and {len(empty) - 1} more classes)" if len(empty) > 1 else ""
     came = found[empty[0]]
-    heard = "".join(c if c.isprintable() else " " for c in came.last)[:80].strip()
-    if came.linted or came.judged:
-        rules = f"{came.linted.total()} by lint, " if came.linted else ""
-        heard = f"what came was left out: {rules}{came.judged} by the model's own critique"
-    elif came.shared:
-        heard = "what came was said of another class too"
-    elif came.uncited:
-        heard = "what came cites no passage that carries it"
+    if left := _left_out(came):
+        heard = f"left out: {left}"
     else:
-        heard = f"the answer begins {heard!r}"
+        begins = "".join(c if c.isprintable() else " " for c in came.last)[:80].strip()
+        heard = f"the answer begins {begins!r}"
     heard += f"; {cut} answers were cut at the limit of their length" if cut else ""
     total = sum(written.added.values())
     kept = f"{total} descriptions of other classes are written; " if total else ""
