@@ -28,6 +28,7 @@ class Script:
     needs_key: bool = False
     takes: tuple[str, ...] = ("response_format", "seed", "temperature")
     wait: float = 0.0
+    finished: str = "stop"
     asked: list[dict] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     url: str = ""
@@ -46,16 +47,29 @@ def phrases(request: dict) -> str:
     if '"items"' in system:
         if "must be dropped" in prompt:
             return json.dumps({"items": [{"number": 1, "text": "only names the class"}]})
-        return json.dumps({"items": [{"number": n, "text": f"plain ground in place {n}"} for n in listed(prompt)]})
+        return json.dumps({"items": [{"number": n, "text": f"a plain ground, {picture(n)}"} for n in listed(prompt)]})
     if '"numbers"' in system:
         return json.dumps({"numbers": [1, 2, 3]})
-    name = prompt.partition("'")[2].partition("'")[0]
-    mark = f"{name} {abs(hash_of(prompt + str(request.get('seed')))) % 10000}"
+    first = hash_of(prompt + str(request.get("seed")))
     if '"passage"' in system:
         numbers = [int(line[1:].partition("]")[0]) for line in prompt.splitlines() if line.startswith("[")]
-        said = [{"text": f"a nodular shape {n} of {mark}", "passage": numbers[n % len(numbers)]} for n in range(15)]
-        return json.dumps({"descriptions": said})
-    return json.dumps({"descriptions": [f"a shape number {n} of {mark}" for n in range(15)]})
+        said = [f"a nodular shape, {picture(first + 37 * n)}" for n in range(15)]
+        cited = [{"text": text, "passage": numbers[n % len(numbers)]} for n, text in enumerate(said)]
+        return json.dumps({"descriptions": cited})
+    return json.dumps({"descriptions": [f"a shape, {picture(first + 37 * n)}" for n in range(15)]})
+
+
+COLOURS = ["black", "white", "green", "yellow", "purple", "silver", "crimson", "turquoise", "amber", "olive"]
+FORMS = ["round", "oval", "square", "conical", "hooked", "tapered", "flat", "twisted", "hollow", "lobed"]
+SURFACES = ["smooth", "bumpy", "wrinkled", "furry", "scaly", "ribbed", "grainy", "mottled", "striped", "spotted"]
+PARTS = ["edges", "rings", "bands", "spots", "ridges", "folds", "corners", "strands", "layers", "patches"]
+PLACES = ["above", "below", "left", "right", "inside", "outside", "upwards", "downwards", "centrally", "laterally"]
+
+
+def picture(number: int) -> str:
+    """Words for something to be seen; those of another number below 100 000 are others."""
+    words = [kind[number // 10**place % 10] for place, kind in enumerate((COLOURS, FORMS, SURFACES, PARTS, PLACES))]
+    return "{} and {}, {} {} {}".format(*words)
 
 
 def listed(prompt: str) -> list[int]:
@@ -124,14 +138,17 @@ class _Handler(BaseHTTPRequestHandler):
     def complete(self, text: str) -> None:
         self.send(200, self.completion(text))
 
-    @staticmethod
-    def completion(text: str, **more: object) -> bytes:
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    def completion(self, text: str, **more: object) -> bytes:
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": self.script.finished}
         usage = {"prompt_tokens": 100, "completion_tokens": 50}
         return json.dumps({"model": "qwen3:8b-q4", "choices": [choice], "usage": usage, **more}).encode()
 
     def step_busy(self) -> None:
         self.fail(429, "slow down", Retry_After="0")
+
+    def step_busy_for_a_while(self) -> None:
+        self.fail(429, "slow down", Retry_After="5")
 
     def step_busy_for_an_hour(self) -> None:
         self.fail(429, "slow down", Retry_After="3600")

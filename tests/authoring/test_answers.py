@@ -155,3 +155,16 @@ def test_gibberish_is_no_description(text):
 )
 def test_other_scripts_and_signs_are_taken(text):
     assert clean_sentence(text) == text
+
+
+def test_a_cut_answer_is_read_to_its_last_whole_sentence():
+    said = ["a round nucleus", "a pale rim", "a dark gran"]
+    prose = "\n".join(f"{n}. {text}" for n, text in enumerate(said, start=1))
+    running = "A round nucleus. A pale rim. A dark gran"
+    begun = '{"descriptions": ["a round nucleus", "a pale rim", "a dark gran'
+    for answer in (prose, running, begun):
+        assert [each.text for each in read_answer(answer, cut=True)] == said[:2]
+    whole = json.dumps({"descriptions": said})
+    assert len(read_answer(whole, cut=True)) == 3, "the JSON is whole: nothing of it was cut"
+    assert list(read_numbers(prose, cut=True)) == [1, 2]
+    assert list(read_numbers(prose)) == [1, 2, 3]

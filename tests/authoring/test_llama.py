@@ -80,7 +80,7 @@ def test_as_a_user_types_it(tmp_path):
         assert told.stderr.startswith(
             "kpl: chest-tb.yaml, class 'tuberculosis' (and 1 more classes): no usable description"
         )
-        assert "said of another class too" in told.stderr
+        assert "said of two classes" in told.stderr
         assert told.stderr.count("\n") == 1
     assert (tmp_path / "chest-tb.yaml").read_bytes() == before
     kept = [json.loads(path.read_text()) for path in (tmp_path / "chest-tb.calls").glob("*.json")]

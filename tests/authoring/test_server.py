@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -35,7 +36,7 @@ def ask(script, request=ASK, **options):
 def test_a_good_answer():
     with serving(phrases) as script:
         answer = ask(script)
-    assert "a shape number 3" in answer.text
+    assert answer.text.count("a shape, ") == 15
     assert (answer.prompt_tokens, answer.answer_tokens, answer.estimated) == (100, 50, False)
     assert (answer.model, answer.finished, answer.left_out) == ("qwen3:8b-q4", "stop", ())
     (sent,) = script.asked
@@ -162,22 +163,42 @@ def test_whose_key_goes_where(monkeypatch):
 
 def test_retry_after_is_seconds_or_a_date():
     read = server_module._retry_after
-    assert (read("7"), read("0.5"), read("-3"), read("soon"), read(None)) == (7, 0.5, 0, None, None)
+    assert (read("7"), read("0.5"), read("-3"), read("soon"), read(None)) == (7, 0.5, 0, 0, 0)
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
-    assert 90 < (read(later) or 0) <= 100
+    assert 90 < read(later) <= 100
     assert read("Mon, 01 Jan 2001 00:00:00 GMT") == 0
 
 
-def test_pauses_grow_and_vary(monkeypatch):
+@pytest.mark.parametrize(("step", "asked"), [("broken", 0.0), ("busy", 0.0), ("busy_for_a_while", 5.0)])
+def test_pauses_grow_and_vary_whatever_the_server_asks(monkeypatch, step, asked):
     pauses = []
-    with serving("broken") as script:
+    with serving(step) as script:
         client = ChatServer(script.url, timeout=5.0, retries=4, pause=1.0)
         monkeypatch.setattr(client._stop, "wait", lambda seconds: pauses.append(seconds))
         with pytest.raises(LanguageModelError):
             client.answer(ASK)
         client.close()
     assert len(pauses) == 4
-    assert all(0.5 * 2**n <= pause <= 1.5 * 2**n for n, pause in enumerate(pauses))
+    assert all(max(2**n, asked) <= pause <= max(2**n, asked) + 2**n for n, pause in enumerate(pauses))
+    assert len({pause % 1 for pause in pauses}) == 4, "workers that failed together do not come back together"
+
+
+def test_a_call_that_is_tried_again_says_so_meanwhile(monkeypatch):
+    with serving("broken", phrases) as script:
+        client = ChatServer(script.url, timeout=5.0, pause=4.0)
+        heard = []
+        monkeypatch.setattr(client._stop, "wait", lambda _seconds: heard.append(client.trouble))
+        client.answer(ASK)
+        client.close()
+    (trouble,) = heard
+    assert re.match(r"trying again in [4-8] s: the server fails \(500: something failed", trouble)
+    assert client.trouble == ""
+
+
+def test_a_hung_server_is_tried_once_more_and_no_more():
+    with serving("hang") as script, pytest.raises(LanguageModelError, match=r"\(2 tries\): if it is only slow, give a"):
+        ask(script, timeout=0.3, retries=5)
+    assert server_module.TIMEOUT * 2 <= 600, "a dead server is reported within minutes"
 
 
 def test_closing_ends_a_pause():

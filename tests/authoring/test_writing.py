@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.authoring.chat_server import phrases
+from tests.authoring.chat_server import phrases, picture
 
 from kpl.authoring import (
     Answer,
@@ -22,7 +23,7 @@ from kpl.authoring import (
 )
 from kpl.authoring.asking import side_by_side
 from kpl.errors import InputError, KnowledgeError, LanguageModelError, OutputError, UnknownNameError
-from kpl.knowledge import load_knowledge
+from kpl.knowledge import lint_knowledge, load_knowledge
 from kpl.knowledge.packs import read_pack
 
 MINE = """\
@@ -156,9 +157,11 @@ def test_a_class_for_which_nothing_comes_does_not_hold_up_the_others(mine):
 
 
 def test_a_model_that_repeats_itself_leaves_a_class_short(mine):
-    told, spent = write(
-        mine, Model(lambda request: json.dumps({"descriptions": [f"a shape of {asks(request)[:40]}"] * 9}))
-    )
+    def speak(request):
+        return lists("a shape, " + picture(9999 if "'basophil' looks" in asks(request) else 1))(request)
+
+    mine.write_text(MINE.replace('aliases: [mast_like, "baso"]', "name: basophil"))
+    told, spent = write(mine, Model(speak))
     assert set(told.short) == {"neutrophil", "basophil"}
     assert spent.calls < 20
 
@@ -166,14 +169,16 @@ def test_a_model_that_repeats_itself_leaves_a_class_short(mine):
 def test_what_is_said_of_two_classes_is_left_out(mine):
     def speak(request):
         own = asks(request).partition("'")[2].partition("'")[0]
-        return json.dumps({"descriptions": ["The same, for both", f"a shape that only {own} has", "My own sentence."]})
+        only = {"neutrophil": "a round shape", "basophil": "an oval shape"}[own]
+        same = ["The same, for both", f"a dark {own} in the picture", "My own sentence."]
+        return json.dumps({"descriptions": [*same, only]})
 
     told, _ = write(mine, Model(speak), Plan("m", 3, ("paper",)))
-    assert told.shared == 3
+    assert told.shared == 5
     kb = load_knowledge(mine)
     assert [[each.text for each in entry.descriptions] for entry in kb.classes] == [
-        ["my own sentence", "a shape that only neutrophil has"],
-        ["a shape that only basophil has"],
+        ["my own sentence", "a round shape"],
+        ["an oval shape"],
     ]
 
 
@@ -190,17 +195,193 @@ def test_what_a_reviewer_rejected_does_not_come_back(mine):
     assert any("a shape, rejected" in request.prompt for request in model.asked)
 
 
-def test_the_critique_drops_by_number_but_not_everything(mine):
+def test_what_the_critique_drops_is_asked_for_again_and_counted(mine):
     def speak(request):
         if "must be dropped" in asks(request):
-            numbers = range(1, 99) if "'basophil'" in asks(request).split("\n")[0].split("(class")[0] else [2]
-            return json.dumps({"items": [{"number": n, "text": "not visible"} for n in numbers]})
+            return json.dumps({"items": [{"number": 2, "text": "not visible"}]})
         return phrases(request)
 
-    told, _ = write(mine, Model(speak), Plan("m", 10))
-    assert told.judged == 1
+    model = Model(speak)
+    told, _ = write(mine, model, Plan("m", 20))
+    assert (told.judged, told.short) == (4, {})
+    judged = [request.prompt for request in model.asked if "must be dropped" in request.prompt]
+    dropped = {line.partition(". ")[2] for prompt in judged for line in prompt.splitlines() if line.startswith("2. ")}
+    held = {each.text for entry in load_knowledge(mine).classes for each in entry.descriptions}
+    assert len(dropped) == 4
+    assert not dropped & held
+
+
+def test_a_critique_that_drops_everything_is_believed(mine):
+    def speak(request):
+        if "must be dropped" in asks(request) and "descriptions of 'basophil'" in asks(request):
+            return json.dumps({"items": [{"number": n, "text": "cannot be seen"} for n in range(1, 26)]})
+        return phrases(request)
+
+    model = Model(speak)
+    with pytest.raises(LanguageModelError, match=r"'basophil'.*left out: 75 dropped by the critique"):
+        write(mine, model, Plan("m", 20))
+    assert mine.read_text().splitlines()[-1] == MINE.splitlines()[-1]
+    more = [request.prompt for request in model.asked if "how 'basophil'" in request.prompt][1:]
+    assert len(more) == 4, "it is asked again while there are questions"
+    assert "(not visible, wrong or general)" in more[0]
+
+
+DIRTY = {
+    "no pleural effusion": "K301",
+    "patients often have fever and a cough": "K302",
+    "a poor prognosis": "K302",
+    "a nucleus split into three lobes joined by": "K104",
+    "a pale rim.Granules in the middle": "K105",
+    "ein dunkler Kern mit einer Einschnürung und einem Saum der Zelle": "K108",
+    "darker than the granules of a basophil": "K305",
+    "has a very distinctive appearance": "K304",
+    "often known for its ancient history": "K303",
+    "granules": "K106",
+    "pink and very fine granules": "K202",
+}
+CLEAN = ["very fine pink granules", "a nucleus in three lobes", "a pale blue rim of cytoplasm", "a bean in profile"]
+
+
+def test_what_lint_would_find_stays_outside_and_is_asked_for_again(mine):
+    def speak(request):
+        own = "how 'neutrophil'" in asks(request)
+        if not own or "further" in asks(request):
+            return phrases(request)
+        return lists(*CLEAN[:1], *DIRTY, *CLEAN[1:])(request)
+
+    model = Model(speak)
+    told, _ = write(mine, model, Plan("m", 12, ("attributes",)))
+    assert told.linted == Counter(DIRTY.values())
+    assert "; left out: 11 by lint (K104 1, K105 1, K106 1, K108 1, K202 1, K301 1, K302 2, " in str(told)
     texts = [each.text for each in load_knowledge(mine).classes[0].descriptions]
-    assert not any(text.startswith("a shape number 1 ") for text in texts)
+    assert len(texts) == 12
+    assert texts[1:5] == CLEAN
+    (more,) = [request.prompt for request in model.asked if "further" in request.prompt]
+    assert "write none like them:\n" in more
+    assert "no pleural effusion (negation)" in more
+    assert no_faults(mine)
+    mine.write_text(MINE)
+    first, model.asked = mine.parent / "first.yaml", []
+    write(mine, None, Plan("m", 12, ("attributes",)))
+    assert no_faults(mine)
+    assert not first.exists()
+
+
+def no_faults(path):
+    """Whether lint finds nothing in the sentences of a file."""
+    return not [code for code in lint_knowledge(path).counts() if code < "K4"]
+
+
+@pytest.mark.parametrize("strategies", [("attributes", "critique"), ("paper", "contrast", "absent")])
+def test_lint_finds_nothing_in_what_was_written(mine, strategies):
+    write(mine, Model(), Plan("m", 50, strategies))
+    assert [len(entry.descriptions) for entry in load_knowledge(mine).classes] == [50, 50]
+    assert no_faults(mine)
+
+
+def test_rules_that_the_file_sets_aside_do_not_hold(mine):
+    aside = "ignore: [{rule: K301, reason: meant}]\nclasses:"
+    mine.write_text(MINE.replace("classes:", aside).replace("kpl_knowledge: 1", "kpl_knowledge: 2"))
+    told, _ = write(mine, Model(lambda request: speak_of(request, "no granules", "a poor prognosis")), Plan("m", 2))
+    assert told.linted == Counter(K302=2)
+
+
+def speak_of(request, *more):
+    """A few sentences, and one that the other class does not share."""
+    own = "basophil" if "'basophil' looks" in asks(request) or "'basophil' (" in asks(request) else "neutrophil"
+    return json.dumps({"descriptions": [*more, {"basophil": "a round shape", "neutrophil": "an oval shape"}[own]]})
+
+
+def test_a_contrast_may_deny_and_name_what_it_is_set_against(mine):
+    def speak(request):
+        if "easily confused" in asks(request) and "'neutrophil' and" in asks(request):
+            return lists("a nucleus not covered by granules", "paler granules than those of a basophil")(request)
+        return phrases(request)
+
+    told, _ = write(mine, Model(speak), Plan("m", 3, ("contrast",)))
+    assert told.linted == Counter()
+    assert load_knowledge(mine).classes[0].descriptions[1].text == "a nucleus not covered by granules"
+
+
+def test_sentences_on_absence_may_deny_but_not_be_cut_or_repeat(mine):
+    tries = []
+
+    def speak(request):
+        if "is not there" not in asks(request):
+            return phrases(request)
+        tries.append(request)
+        said = ["no granules at all", "a plain ground", "a plain ground", "poor prognosis", "cells that lie beside the"]
+        if len(tries) > 1:
+            said = ["one", "two", "a smooth ground", "a clear background", "three"]
+        return json.dumps({"items": [{"number": n, "text": text} for n, text in enumerate(said, start=1)]})
+
+    mine.write_text(MINE.replace("my own sentence   # do", "a dark lobe   # do"))
+    told, _ = write(mine, Model(speak), Plan("m", 5, ("attributes", "absent")))
+    absent = load_knowledge(mine).classes[0].absent
+    assert absent[:4] == ("no granules at all", "a plain ground", "a smooth ground", "a clear background")
+    assert absent[4].startswith("no ")
+    assert told.negated >= 1
+    assert tries[0]["seed"] != tries[1]["seed"]
+
+
+def test_a_repeat_on_absence_is_taken_where_nothing_else_comes(mine):
+    def speak(request):
+        if "is not there" not in asks(request):
+            return phrases(request)
+        return json.dumps({"items": [{"number": n, "text": "a plain ground"} for n in range(1, 4)]})
+
+    told, _ = write(mine, Model(speak), Plan("m", 3, ("attributes", "absent")))
+    assert told.negated == 0
+    assert load_knowledge(mine).classes[0].absent == ("a plain ground",) * 3
+
+
+def test_a_cut_answer_loses_its_last_sentence_and_is_counted(mine):
+    class Cut(Model):
+        def answer(self, request):
+            return super().answer(request).model_copy(update={"finished": "length"})
+
+    def speak(request):
+        name = "lobes" if "how 'neutrophil'" in asks(request) else "granules"
+        return f"1. pale {name} on a dark ground\n2. a ring of {name} around it\n3. a few of the {name} in the mid"
+
+    told, spent = write(mine, Cut(speak), Plan("m", 3, ("attributes",)))
+    assert told.added == {"neutrophil": 2, "basophil": 2}
+    assert spent.cut == spent.calls > 0
+    assert " mid" not in mine.read_text()
+    mine.write_text(MINE)
+    _, again = write(mine, None, Plan("m", 3, ("attributes",)))
+    assert again.cut == again.kept == spent.calls
+
+
+def test_progress_is_told_from_the_start_and_answer_by_answer(mine):
+    told = []
+    write(mine, Model(), Plan("m", 40, ("attributes", "absent")), tell=lambda *step: told.append(step))
+    writing = [step[1:] for step in told if step[0] == "writing"]
+    assert writing[0] == (0, 79)
+    assert writing[-1] == (79, 79)
+    assert len(writing) > 5, "not class by class"
+    assert [step[1:] for step in told if step[0] == "absent"][0::99] == [(0, 80)]
+    assert writing == sorted(writing)
+
+
+def test_the_budget_is_counted_when_every_call_has_ended(tmp_path):
+    path = tmp_path / "many.yaml"
+    begin_knowledge(path, [f"kind {n}" for n in range(8)])
+    for most in (2, 5):
+        model = Model()
+        asker = Asker(KeptCalls(tmp_path / str(most)), model, max_calls=most)
+        stopped = threading.Event()
+
+        def speak(request, model=model, stopped=stopped, most=most):
+            if len(model.asked) == most:  # the last one comes when the others have been refused
+                assert stopped.wait(60)
+            return phrases(request)
+
+        model.speak = speak
+        asker.stop = stopped.set
+        with pytest.raises(LanguageModelError, match=rf"--max-calls {most}\): {most} new calls"):
+            write_descriptions(path, Plan("m", 4), asker, at_once=4)
+        assert len(list((tmp_path / str(most)).iterdir())) == most
 
 
 def test_contrasts_declare_the_class_they_are_set_against(mine):
@@ -231,6 +412,7 @@ def test_pairs_on_absence(mine):
     for entry in load_knowledge(mine).classes:
         assert len(entry.absent) == len(entry.descriptions) == 30
     assert told.negated == 0
+    assert str(told).startswith("59 new descriptions in 2 classes, 60 sentences on absence")
     with pytest.raises(KnowledgeError, match="class 'neutrophil': has an absent sentence for each description: add"):
         write(mine, Model(), Plan("m", 40))
     write(mine, Model(), Plan("m", 40, ("attributes", "absent")))
@@ -245,7 +427,7 @@ def test_where_the_model_says_nothing_on_absence_the_description_is_negated(mine
     assert told.negated == 4
     assert load_knowledge(mine).classes[0].absent[:2] == (
         "clear ground",
-        "no shape number 0 of neutrophil " + str(load_knowledge(mine).classes[0].descriptions[1].text.split()[-1]),
+        "no " + load_knowledge(mine).classes[0].descriptions[1].text.removeprefix("a "),
     )
 
 
@@ -280,7 +462,7 @@ def test_each_sentence_cites_its_passage(mine, tmp_path):
     mine.write_text(MINE)
 
     def made_up(request):
-        own = asks(request).split("'")[1]
+        own = {"neutrophil": "lobes", "basophil": "granules"}[asks(request).split("'")[1]]
         said = [
             "a shape without a passage",
             {"text": "yellow feathers", "passage": 1},
@@ -291,7 +473,7 @@ def test_each_sentence_cites_its_passage(mine, tmp_path):
     told, _ = write(mine, Model(made_up), Plan("x", 2, ("paper",)), passages=read_passages([page]))
     assert told.uncited >= 3
     texts = [each.text for each in load_knowledge(mine).classes[0].descriptions]
-    assert texts == ["my own sentence", "nodular neutrophil"]
+    assert texts == ["my own sentence", "nodular lobes"]
 
 
 def test_samples_ask_again_with_other_seeds(mine):
@@ -404,9 +586,7 @@ def test_a_pack_is_copied_once(tmp_path):
         copy_pack("cub-200", path)
 
 
-def test_side_by_side_keeps_the_order_and_tells():
-    told = []
-    options = {"tell": lambda done, total: told.append((done, total)), "give_up": lambda: None}
-    assert side_by_side(lambda n: n * n, range(20), at_once=4, **options) == [n * n for n in range(20)]
-    assert told == [(n, 20) for n in range(1, 21)]
-    assert side_by_side(lambda n: n, [], at_once=4, **options) == []
+def test_side_by_side_keeps_the_order():
+    options = {"at_once": 4, "give_up": lambda: None}
+    assert side_by_side(lambda n: n * n, range(20), **options) == [n * n for n in range(20)]
+    assert side_by_side(lambda n: n, [], **options) == []

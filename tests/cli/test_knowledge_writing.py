@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shutil
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -47,7 +49,8 @@ def test_as_a_new_user_types_it(kpl, begun):
         told = kpl(*write(script, "chest-tb.yaml", "--per-class", 25)).plain
     assert "chest-tb.yaml: 50 new descriptions in 2 classes" in told
     assert "new calls (" in told
-    assert told.endswith("0 kept ones, in chest-tb.calls")
+    assert "0 kept ones, in chest-tb.calls" in told
+    assert told.endswith("Next: kpl knowledge review chest-tb.yaml")
     assert kpl("knowledge", "show", "chest-tb.yaml", "normal").plain.count("which has a shape") == 25
     assert [len(entry.descriptions) for entry in load_knowledge(begun).classes] == [25, 25]
     assert "# the prompt that an encoder reads" in begun.read_text()
@@ -137,22 +140,62 @@ def test_what_stays_short_and_what_the_server_lacks_is_told(quick, many):
     assert "look at: class 'kind 0' has" in told.out
 
 
-@posix
-def test_progress_is_shown_on_a_terminal(many, tmp_path):
+def seen_on_a_terminal(arguments, cwd, see):
+    """Run the command on a terminal, hand on everything that was drawn so far whenever more comes; return it all."""
     own, theirs = pty.openpty()
-    with serving(phrases, wait=0.05) as script:
-        process = start(*write(script, many, "--per-class", 5), cwd=tmp_path, stderr=theirs, env={"TERM": "xterm"})
-        out, _ = process.communicate(timeout=60)
+    process = start(*arguments, cwd=cwd, stderr=theirs, env={"TERM": "xterm"})
     os.close(theirs)
-    seen = b""
+    seen = ""
     try:
         while piece := os.read(own, 4096):
-            seen += piece
+            seen += piece.decode(errors="replace")
+            see(seen)
     except OSError:
-        pass
+        pass  # the other end is closed
     os.close(own)
+    out, _ = process.communicate(timeout=60)
     assert process.returncode == 0, out
-    assert b"writing" in seen
+    return seen, out
+
+
+@posix
+def test_progress_is_drawn_at_once_and_answer_by_answer(many, tmp_path):
+    drawn, advanced = threading.Event(), threading.Event()
+
+    def answer(request):
+        first = len(script.asked) == 1
+        assert (drawn if first else advanced).wait(60)
+        return phrases(request)
+
+    def see(seen):
+        if "0/60" in seen and "0 new calls" in seen:
+            drawn.set()
+        if "5/60" in seen and "1 new call (100 + 50 tokens)" in seen:
+            advanced.set()
+
+    with serving(answer) as script:
+        options = ("--per-class", 5, "--strategy", "paper", "--concurrency", 1, "--timeout", 60)
+        seen_on_a_terminal(write(script, many, *options), tmp_path, see)
+    assert advanced.is_set()
+
+
+@posix
+def test_trouble_is_shown_while_it_lasts(many, tmp_path):
+    with serving("broken", phrases) as script:
+        options = ("--per-class", 5, "--strategy", "paper", "--concurrency", 1)
+        seen, out = seen_on_a_terminal(write(script, many, *options), tmp_path, lambda _seen: None)
+    assert re.search(r"trying again in [12] s: the server fails \(500: something failed", seen)
+    assert "trying" not in out
+
+
+def test_what_was_left_out_and_cut_is_told(quick, many):
+    with serving(
+        lambda request: phrases(request).replace('["', '["no pleural effusion at all", "a poor prognosis", "'),
+        finished="length",
+    ) as script:
+        told = quick(*write(script, many, "--per-class", 5, "--strategy", "paper")).plain
+    assert "60 new descriptions in 12 classes; left out: 24 by lint (K301 12, K302 12)" in told
+    assert "12 answers were cut at the limit of their length, their last sentence is left out: raise that limit" in told
 
 
 @pytest.mark.parametrize(
@@ -212,10 +255,15 @@ def test_ten_thousand_classes(quick, tmp_path):
 
 def test_descriptions_with_markup_and_control_characters_come_in_clean(quick, begun):
     dirty = "1. <b>A nodule</b>\x1b[0m of {} &amp; size\n2. **Shape:** an *oval* of {}\x00"
-    with serving(lambda request: dirty.replace("{}", request["messages"][1]["content"].split("'")[1])) as script:
+    colours = {"tuberculosis": "white", "normal": "black"}
+
+    def speak(request):
+        return dirty.replace("{}", colours[request["messages"][1]["content"].split("'")[1]])
+
+    with serving(speak) as script:
         quick(*write(script, begun, "--per-class", 2, "--strategy", "paper"))
     texts = [each.text for each in load_knowledge(begun).classes[0].descriptions]
-    assert texts == ["a nodule [0m of tuberculosis & size", "an oval of tuberculosis"]
+    assert texts == ["a nodule [0m of white & size", "an oval of white"]
 
 
 @pytest.mark.parametrize(

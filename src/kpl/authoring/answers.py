@@ -87,8 +87,10 @@ def _mend(text: str) -> Any:  # noqa: ANN401 - whatever the model wrote
         return None
 
 
-def read_numbers(answer: str) -> dict[int, str]:
+def read_numbers(answer: str, *, cut: bool = False) -> dict[int, str]:
     """Read `{"items": [{"number": 3, "text": ...}]}`, or lines that begin with a number.
+
+    Of a `cut` answer the last line is not read; JSON is read to its last whole entry in any case.
 
     Example:
         >>> read_numbers("1. clear lungs\\n2) a sharp angle")
@@ -96,7 +98,8 @@ def read_numbers(answer: str) -> dict[int, str]:
     """
     data = read_json(answer)
     if data is None:
-        lines = re.findall(r"^\W*(\d{1,4})\s*[.:)\]-]\W*(.*)$", _spoken(answer), re.MULTILINE)
+        spoken = _without_end(_spoken(answer)) if cut else _spoken(answer)
+        lines = re.findall(r"^\W*(\d{1,4})\s*[.:)\]-]\W*(.*)$", spoken, re.MULTILINE)
         return {int(number): text for number, text in lines}
     numbers: dict[int, str] = {}
     for item in _leaves(data):
@@ -105,6 +108,11 @@ def read_numbers(answer: str) -> dict[int, str]:
         elif (number := item.number if item.number is not None else _as_number(item.text)) is not None:
             numbers.setdefault(number, item.text)
     return numbers
+
+
+def _without_end(text: str) -> str:
+    """Take off the last line."""
+    return text.rpartition("\n")[0]
 
 
 _TEXT_KEYS = ("text", "description", "feature", "sentence", "absent", "reason", "why")
@@ -144,10 +152,11 @@ _STOP = re.compile(r"(?<=\w[.!])\s+(?=[A-Z])|(?<=[。！])")
 _PASSAGE = re.compile(r"\s*[\[(](?:passage\s*)?(\d{1,6})[\])]\s*\.?\s*$", re.I)
 
 
-def read_answer(answer: str, banned: Iterable[str] = ()) -> list[Said]:
+def read_answer(answer: str, banned: Iterable[str] = (), *, cut: bool = False) -> list[Said]:
     """Read the sentences of an answer, in JSON or in prose, cleaned and each once.
 
-    `banned` are names that alone describe nothing: those of the classes.
+    `banned` are names that alone describe nothing: those of the classes. Of a `cut` answer the last sentence of prose
+    is left out; JSON is read to its last whole entry in any case.
 
     Example:
         >>> read_answer("Here are 2 features:\\n1. **Colour:** A *dark* nucleus.\\n2. I'm sorry, I cannot.")
@@ -159,7 +168,7 @@ def read_answer(answer: str, banned: Iterable[str] = ()) -> list[Said]:
         marked = [line for line in lines if _MARKED.match(line)]
         if len(marked) < 2:  # running text: its sentences, unless it declines
             marked = [] if REFUSAL.search(_spoken(answer)) else [part for line in lines for part in _STOP.split(line)]
-        raw = [Said(line) for line in marked]
+        raw = [Said(line) for line in (marked[:-1] if cut else marked)]
     names = {fold_name(name) for name in banned}
     said: dict[str, Said] = {}
     for item in raw:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from kpl.authoring.calls import Call, KeptCalls, LanguageModel, Request
 from kpl.errors import LanguageModelError
 
-__all__ = ["Asker", "Spent", "side_by_side"]
+__all__ = ["Asker", "BudgetSpentError", "Meter", "Spent", "side_by_side"]
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -29,6 +29,8 @@ class Spent:
     answer_tokens: int = 0
     estimated: bool = False
     left_out: tuple[str, ...] = ()
+    cut: int = 0
+    """Answers, new and kept ones, that ended at the limit for answers."""
 
     def __str__(self) -> str:
         """Say it in words.
@@ -40,6 +42,10 @@ class Spent:
         about = "about " if self.estimated else ""
         new = f"{self.calls} new call{'' if self.calls == 1 else 's'}"
         return f"{new} ({about}{self.prompt_tokens} + {self.answer_tokens} tokens), {self.kept} kept ones"
+
+
+class BudgetSpentError(LanguageModelError):
+    """No further call may be begun; calls that are under way may still come to their end."""
 
 
 class Asker:
@@ -71,13 +77,15 @@ class Asker:
         """Return the call of a request.
 
         Raises:
-            LanguageModelError: no such call is kept and there is no model, the budget is spent, or the model fails.
+            BudgetSpentError: the budget is spent.
+            LanguageModelError: no such call is kept and there is no model, or the model fails.
         """
         if self._stopped.is_set():
             raise LanguageModelError("stopped")
         if call := self._kept.find(request):
             with self._lock:
                 self.spent.kept += 1
+                self.spent.cut += call.answer.is_cut
             return call
         if self._model is None:
             raise LanguageModelError(
@@ -95,12 +103,20 @@ class Asker:
             self.spent.prompt_tokens += answer.prompt_tokens
             self.spent.answer_tokens += answer.answer_tokens
             self.spent.estimated |= answer.estimated
+            self.spent.cut += answer.is_cut
             self.spent.left_out = tuple(sorted({*self.spent.left_out, *answer.left_out}))
         return call
 
     def stop(self) -> None:
         """Begin no further call."""
         self._stopped.set()
+
+    def explain(self, error: BudgetSpentError) -> LanguageModelError:
+        """Say what was spent, once no call is under way any more."""
+        return LanguageModelError(
+            f"{error}: {self.spent}; the answers are kept in {self._kept.folder}, and the same command goes on from "
+            "there"
+        )
 
     def _reserve(self) -> None:
         """Take one call out of the budget."""
@@ -112,11 +128,35 @@ class Asker:
             elif self._max_tokens is not None and tokens >= self._max_tokens:
                 spent = f"--max-tokens {self._max_tokens}"
             if spent:
-                raise LanguageModelError(
-                    f"the budget is spent ({spent}; {self.spent}): the answers are kept in {self._kept.folder}, "
-                    "and the same command goes on from there"
-                )
+                raise BudgetSpentError(f"the budget is spent ({spent})")
             self._begun += 1
+
+
+class Meter:
+    """Counts how far each of several items is, from several threads, and tells the sum and the total.
+
+    Example:
+        >>> meter = Meter({1: 5, 2: 10}, lambda done, total: print(done, total))
+        0 15
+        >>> meter.reach(2, 12)
+        10 15
+    """
+
+    def __init__(self, wanted: Mapping[int, int], tell: Callable[[int, int], None]) -> None:
+        self._wanted, self._tell = wanted, tell
+        self._reached = dict.fromkeys(wanted, 0)
+        self._lock = threading.Lock()
+        tell(0, sum(wanted.values()))
+
+    def reach(self, item: int, count: int) -> None:
+        """Say how far an item is."""
+        with self._lock:
+            self._reached[item] = min(count, self._wanted[item])
+            self._tell(sum(self._reached.values()), sum(self._wanted.values()))
+
+    def finish(self, item: int) -> None:
+        """Say that no more is to come of an item."""
+        self.reach(item, self._wanted[item])
 
 
 def side_by_side(
@@ -124,7 +164,6 @@ def side_by_side(
     items: Sequence[_T],
     *,
     at_once: int,
-    tell: Callable[[int, int], None],
     give_up: Callable[[], None],
 ) -> list[_R]:
     """Do something for every item in threads, and return the results in the order of the items.
@@ -154,7 +193,7 @@ def side_by_side(
         thread.start()
     results: dict[int, _R] = {}
     try:
-        for count in range(len(items)):
+        for _ in items:
             number, result, error = done.get()
             if error is not None:
                 stop.set()
@@ -163,7 +202,6 @@ def side_by_side(
                     thread.join()
                 raise error
             results[number] = result
-            tell(count + 1, len(items))
     finally:
         stop.set()
     return [results[number] for number in range(len(items))]

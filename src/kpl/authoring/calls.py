@@ -56,6 +56,11 @@ class Answer(_Record):
     left_out: tuple[str, ...] = ()
     """Parameters that the server did not take."""
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether it ended at the limit for answers and not of itself."""
+        return self.finished == "length"
+
 
 class Call(_Record):
     """A request with its answer, when it was asked (UTC, ISO 8601) and how long it took."""

@@ -149,12 +149,15 @@ class Writer:
             chosen,
         )
 
-    def more(self, entry: KnowledgeClass, count: int, held: Sequence[str], chosen: Sequence[int]) -> Question:
-        """Ask for others than those that there are."""
+    def more(
+        self, entry: KnowledgeClass, count: int, held: Sequence[str], left_out: Sequence[str], chosen: Sequence[int]
+    ) -> Question:
+        """Ask for others than those that there are, and than those that were left out."""
         known = f", other than these:\n{_lines(held)}" if held else "."
+        refused = f"\nThese were refused; write none like them:\n{_lines(left_out)}" if left_out else ""
         return self._write(
             f"Describe how {_named(entry)} looks in a {self._kind}{self._among(entry)}. Write at least {count} further "
-            f"descriptions{known}",
+            f"descriptions{known}{refused}",
             chosen,
         )
 

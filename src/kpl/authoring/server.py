@@ -18,10 +18,13 @@ from urllib.parse import urlsplit
 from kpl.authoring.calls import Answer, Request
 from kpl.errors import LanguageModelError, MissingExtraError
 
-__all__ = ["KEY_VARIABLES", "ChatServer", "find_key"]
+__all__ = ["KEY_VARIABLES", "TIMEOUT", "ChatServer", "find_key"]
 
 KEY_VARIABLES = ("KPL_LLM_KEY", "OPENAI_API_KEY")
 MAX_BYTES = 4 * 2**20  # a long answer is 50 kB
+TIMEOUT = 180.0
+"""Seconds for one answer: fifty phrases at 5 tokens a second."""
+_HUNG_RETRIES = 1
 MAX_WAIT = 600.0  # seconds that a server may ask us to wait
 _OPTIONAL = ("response_format", "seed")
 _HERE = ("localhost", "127.0.0.1", "::1")
@@ -46,9 +49,13 @@ def find_key(url: str) -> str | None:
 class _AgainError(Exception):
     """The call failed in a way that may pass; `wait` is what the server asked for, in seconds."""
 
-    def __init__(self, reason: str, wait: float | None = None) -> None:
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
         self.wait = wait
+
+
+class _HungError(_AgainError):
+    """No answer in time: each further try takes as long again."""
 
 
 class ChatServer:
@@ -57,15 +64,17 @@ class ChatServer:
     Args:
         url: the address to which /chat/completions is added.
         timeout: seconds for one answer, from the question to its last byte.
-        retries: how often a call is repeated after 429, 5xx, a broken connection, or a damaged answer.
-        pause: seconds before the first repetition; doubled each time, with jitter.
+        retries: how often a call is repeated after 429, 5xx, a broken connection, or a damaged answer; after no answer
+            in time once at most.
+        pause: seconds at least before the first repetition; doubled each time. Jitter of up to as much comes on top,
+            so that calls that failed together do not come back together.
 
     Raises:
         LanguageModelError: an address that is none, or one that holds a key.
         MissingExtraError: httpx2 is not installed.
     """
 
-    def __init__(self, url: str, *, timeout: float = 600.0, retries: int = 5, pause: float = 1.0) -> None:
+    def __init__(self, url: str, *, timeout: float = TIMEOUT, retries: int = 5, pause: float = 1.0) -> None:
         try:
             import httpx2 as httpx
         except ImportError as error:
@@ -79,6 +88,12 @@ class ChatServer:
         self._left_out: set[str] = set()
         self._reached = False
         self._stop = threading.Event()
+        self._troubles: dict[int, str] = {}
+
+    @property
+    def trouble(self) -> str:
+        """What went wrong last among the calls that are tried again; empty when there is none."""
+        return next(reversed(list(self._troubles.values())), "")
 
     def answer(self, request: Request) -> Answer:
         """Ask, and ask again after a pause while there is hope.
@@ -86,30 +101,36 @@ class ChatServer:
         Raises:
             LanguageModelError: what the server said, without the key.
         """
-        attempt = 0
-        while True:
-            try:
-                return self._ask(request)
-            except _AgainError as trouble:
-                attempt += 1
-                self._pause_after(trouble, attempt)
+        failed = hung = 0
+        thread = threading.get_ident()
+        try:
+            while True:
+                try:
+                    return self._ask(request)
+                except _AgainError as trouble:
+                    failed, hung = failed + 1, hung + isinstance(trouble, _HungError)
+                    wait = self._wait_after(trouble, failed, hung)
+                    self._troubles.pop(thread, None)  # so that the last one stands last
+                    self._troubles[thread] = f"trying again in {wait:.0f} s: {trouble}"
+                if self._stop.wait(wait):
+                    raise LanguageModelError("stopped")
+        finally:
+            self._troubles.pop(thread, None)
 
-    def _pause_after(self, trouble: _AgainError, attempt: int) -> None:
-        """Wait as long as the server asks or as the failed attempts call for; give up after the last."""
-        if attempt > self._retries:
-            tries = f"{attempt} tries" if attempt > 1 else "1 try"
+    def _wait_after(self, trouble: _AgainError, failed: int, hung: int) -> float:
+        """Return for how many seconds to wait: what the server asks, or more; give up after the last try."""
+        if failed > self._retries or hung > _HUNG_RETRIES:
+            tries = f"{failed} tries" if failed > 1 else "1 try"
+            slow = " if it is only slow, give a larger --timeout or a smaller --concurrency;" if hung else ""
             raise LanguageModelError(
-                f"{self.url}: {trouble} ({tries}): look at the server, then give the same command again"
+                f"{self.url}: {trouble} ({tries}):{slow} look at the server, then give the same command again"
             ) from None
-        wait = trouble.wait
-        if wait is None:
-            wait = min(60.0, self._pause * 2 ** (attempt - 1)) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-        if wait > MAX_WAIT:
+        if trouble.wait > MAX_WAIT:
             raise LanguageModelError(
-                f"{self.url}: {trouble} and asks to wait {wait:.0f} s: give the same command again later"
+                f"{self.url}: {trouble} and asks to wait {trouble.wait:.0f} s: give the same command again later"
             ) from None
-        if self._stop.wait(wait):
-            raise LanguageModelError("stopped") from None
+        pause: float = min(60.0, self._pause * 2 ** (failed - 1))
+        return max(pause, trouble.wait) + random.uniform(0, pause)  # noqa: S311 - no secret
 
     def close(self) -> None:
         """Close the connections; a pause between two tries ends at once."""
@@ -140,7 +161,7 @@ class ChatServer:
                     f"{self.url}: answers with more than {MAX_BYTES // 2**20} MB: this is no language model's answer"
                 )
             if time.monotonic() > deadline:
-                raise _AgainError(f"no whole answer within {self._timeout:g} s (--timeout)")
+                raise _HungError(f"no whole answer within {self._timeout:g} s (--timeout)")
         return bytes(held)
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any, bytes]:
@@ -152,7 +173,7 @@ class ChatServer:
         except httpx.TimeoutException as error:
             if isinstance(error, httpx.ConnectTimeout) and not self._reached:
                 raise self._unreachable("no connection in time") from None
-            raise _AgainError(f"no answer within {self._timeout:g} s (--timeout)") from None
+            raise _HungError(f"no answer within {self._timeout:g} s (--timeout)") from None
         except httpx.ConnectError as error:
             if not self._reached:  # a wrong address does not become right by waiting
                 raise self._unreachable(self._hide(str(error))) from None
@@ -263,10 +284,10 @@ def _refused(says: str, left_out: frozenset[str]) -> str | None:
     return "response_format" if "response_format" not in left_out else None
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Read the header Retry-After: seconds, or a date."""
+def _retry_after(value: str | None) -> float:
+    """Read the header Retry-After: seconds, or a date; 0 where it says nothing."""
     if value is None:
-        return None
+        return 0.0
     try:
         return max(0.0, float(value))
     except ValueError:
@@ -274,7 +295,7 @@ def _retry_after(value: str | None) -> float | None:
     try:
         return max(0.0, (email.utils.parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
-        return None
+        return 0.0
 
 
 def _parse(body: bytes, left_out: tuple[str, ...], request: Request, hide: Callable[[str], str]) -> Answer:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kpl.authoring.answers import fold_loosely
-from kpl.authoring.asking import Asker, side_by_side
+from kpl.authoring.asking import Asker, BudgetSpentError, Meter, side_by_side
 from kpl.authoring.interview import Candidate, Found, Interview, Plan
 from kpl.authoring.passages import Passage
+from kpl.authoring.sifting import Sieve
 from kpl.errors import InputError, KnowledgeError, LanguageModelError
 from kpl.knowledge import Description, Provenance
 from kpl.knowledge.rewriting import KnowledgeFile
@@ -21,6 +22,7 @@ UNVERIFIED = "language model, unverified"
 _MAX_CONTRAST = 1000
 
 Tell = Callable[[str, int, int], None]
+Act = Callable[[int, Callable[[int], None]], Found]
 
 
 @dataclass
@@ -28,12 +30,16 @@ class Written:
     """What came into the file: sentences by class, classes that stay short, and why sentences were left out."""
 
     added: dict[str, int] = field(default_factory=dict)
+    absent: int = 0
+    """Sentences on absence that came, without the negated descriptions."""
     short: dict[str, int] = field(default_factory=dict)
     """Classes with fewer descriptions than wanted, and how many they have."""
     shared: int = 0
     """Left out because two classes had them."""
     judged: int = 0
     """Left out by the model's own critique."""
+    linted: Counter[str] = field(default_factory=Counter)
+    """Left out by lint, by the code of the rule; sentences on absence among them."""
     uncited: int = 0
     """Left out because no passage carries them."""
     negated: int = 0
@@ -43,17 +49,30 @@ class Written:
         """Say it in words.
 
         Example:
-            >>> str(Written(added={"a": 3, "b": 2}, shared=1))
-            '5 new descriptions in 2 classes; left out: 1 said of two classes'
+            >>> str(Written(added={"a": 3, "b": 2}, shared=1, linted=Counter(K301=3, K202=5)))
+            '5 new descriptions in 2 classes; left out: 8 by lint (K202 5, K301 3), 1 said of two classes'
         """
-        reasons = [
-            (self.shared, "said of two classes"),
-            (self.judged, "dropped by the critique"),
-            (self.uncited, "without a passage that carries them"),
-        ]
-        left = ", ".join(f"{count} {reason}" for count, reason in reasons if count)
-        told = f"{sum(self.added.values())} new descriptions in {len([n for n in self.added.values() if n])} classes"
+        left = _left_out(self)
+        count, classes = sum(self.added.values()), sum(1 for n in self.added.values() if n)
+        told = f"{count} new description{_s(count)} in {classes} class{_s(classes, 'es')}"
+        told += f", {self.absent} sentence{_s(self.absent)} on absence" if self.absent else ""
         return f"{told}; left out: {left}" if left else told
+
+
+def _left_out(of: Written | Found) -> str:
+    """Say how many sentences were left out, and why; empty when none was."""
+    rules = ", ".join(f"{code} {count}" for code, count in sorted(of.linted.items()))
+    reasons = [
+        (of.linted.total(), f"by lint ({rules})"),
+        (of.shared, "said of two classes"),
+        (of.judged, "dropped by the critique"),
+        (of.uncited, "without a passage that carries them"),
+    ]
+    return ", ".join(f"{count} {reason}" for count, reason in reasons if count)
+
+
+def _s(count: int, ending: str = "s") -> str:
+    return "" if count == 1 else ending
 
 
 def write_descriptions(
@@ -67,6 +86,9 @@ def write_descriptions(
 ) -> Written:
     """Bring every class of a knowledge file to the planned number of descriptions.
 
+    What lint would find in a sentence is left out, and others are asked for. `tell` hears the stage, how many of its
+    sentences there are and how many are to come, from several threads, one at a time.
+
     The file is written once, at the end. Whatever stops the work before leaves the file as it was; the answers that
     came are kept, so that the same command asks nothing twice. The same kept calls give the same bytes.
 
@@ -79,28 +101,45 @@ def write_descriptions(
     file = KnowledgeFile(path)
     kb = file.knowledge
     _check(file, plan)
-    interview = Interview(kb, plan, asker, passages)
+    sieve = Sieve(path)
+    interview = Interview(kb, plan, asker, sieve, passages)
 
-    def run(act: Callable[[int], Found], stage: str, numbers: Sequence[int]) -> dict[int, Found]:
-        found = side_by_side(
-            act, numbers, at_once=at_once, tell=lambda done, total: tell(stage, done, total), give_up=asker.stop
-        )
+    def run(act: Act, meter: Meter, numbers: Sequence[int]) -> dict[int, Found]:
+        def one(number: int) -> Found:
+            found = act(number, lambda count: meter.reach(number, count))
+            meter.finish(number)
+            return found
+
+        try:
+            found = side_by_side(one, numbers, at_once=at_once, give_up=asker.stop)
+        except BudgetSpentError as error:
+            raise asker.explain(error) from None
         return dict(zip(numbers, found, strict=True))
 
-    written = Written()
-    numbers = [n for n, entry in enumerate(kb.classes) if len(entry.descriptions) < plan.per_class and plan.asks]
-    found = run(interview.describe, "writing", numbers)
-    written.judged = sum(each.judged for each in found.values())
-    written.uncited = sum(each.uncited for each in found.values())
-    _drop_shared(file, found)
-    written.shared = sum(each.shared for each in found.values())
+    wanted = {n: interview.wanted(n) for n in range(len(kb.classes)) if plan.asks and interview.wanted(n)}
+    found: dict[int, Found] = {}
+    if wanted:
+        meter = Meter(wanted, lambda done, total: tell("writing", done, total))
+        while open_ones := [number for number in wanted if not interview.is_over(number)]:
+            found |= run(interview.describe, meter, open_ones)
+            _compare(sieve, found)
     new = {
-        number: [_description(each, plan.model) for each in found[number].kept[: plan.per_class - has]]
-        for number in numbers
-        for has in [len(kb.classes[number].descriptions)]
+        number: [_description(each, plan.model) for each in found[number].kept[:count]]
+        for number, count in wanted.items()
     }
-    absent = _absent(interview, file, new, plan, run)
-    written.negated = sum(each.negated for each in absent.values())
+    absent: dict[int, Found] = {}
+    if "absent" in plan.strategies and (texts := _without_absent(file, new)):
+        lacking = {number: len(all_) - len(kb.classes[number].absent) for number, all_ in texts.items()}
+        meter = Meter(lacking, lambda done, total: tell("absent", done, total))
+        absent = run(lambda number, reach: interview.absent(number, texts[number], reach), meter, list(texts))
+    written = Written()
+    for each in (*found.values(), *absent.values()):
+        written.judged += each.judged
+        written.uncited += each.uncited
+        written.shared += each.shared
+        written.linted += each.linted
+        written.negated += each.negated
+        written.absent += len(each.absent) - each.negated
     _add(file, new, {number: each.absent for number, each in absent.items()})
     for number, entry in enumerate(kb.classes):
         count = len(new.get(number, ()))
@@ -108,7 +147,7 @@ def write_descriptions(
             written.added[entry.key] = count
         if len(entry.descriptions) + count < plan.per_class and plan.asks:
             written.short[entry.key] = len(entry.descriptions) + count
-    _refuse_empty(file, written, {kb.classes[n].key: each for n, each in found.items()})
+    _refuse_empty(file, written, {kb.classes[n].key: each for n, each in found.items()}, asker.spent.cut)
     return written
 
 
@@ -135,19 +174,14 @@ def _check(file: KnowledgeFile, plan: Plan) -> None:
             )
 
 
-def _drop_shared(file: KnowledgeFile, found: dict[int, Found]) -> None:
-    """Drop what the model said of two classes, or what another class of the file says already."""
-    owners: dict[str, set[int]] = {}
-    for number, entry in enumerate(file.knowledge.classes):
-        for description in entry.descriptions:
-            owners.setdefault(fold_loosely(description.text), set()).add(number)
+def _compare(sieve: Sieve, found: dict[int, Found]) -> None:
+    """Take back what only shows between classes: the same said of two, or another language than the rest's."""
+    broken = sieve.compare({number: [candidate.text for candidate in each.kept] for number, each in found.items()})
     for number, each in found.items():
-        for candidate in each.kept:
-            owners.setdefault(fold_loosely(candidate.text), set()).add(number)
-    for each in found.values():
-        kept = [candidate for candidate in each.kept if len(owners[fold_loosely(candidate.text)]) == 1]
-        each.shared = len(each.kept) - len(kept)
-        each.kept = kept
+        codes = Counter(broken[number].values())
+        each.shared += codes.pop("K203", 0)
+        each.linted += codes
+        each.take_back(broken[number])
 
 
 def _description(candidate: Candidate, model: str) -> Description:
@@ -156,23 +190,14 @@ def _description(candidate: Candidate, model: str) -> Description:
     return Description(text=candidate.text, against=candidate.against, provenance=provenance)
 
 
-def _absent(
-    interview: Interview,
-    file: KnowledgeFile,
-    new: dict[int, list[Description]],
-    plan: Plan,
-    run: Callable[[Callable[[int], Found], str, Sequence[int]], dict[int, Found]],
-) -> dict[int, Found]:
-    """Ask for what is seen when a class is not there, of the classes that have no one sentence against all."""
-    if "absent" not in plan.strategies:
-        return {}
+def _without_absent(file: KnowledgeFile, new: Mapping[int, Sequence[Description]]) -> dict[int, list[str]]:
+    """Find the classes that lack sentences on absence and have no one sentence against all; give their descriptions."""
     texts = {
         number: [each.text for each in (*entry.descriptions, *new.get(number, ()))]
         for number, entry in enumerate(file.knowledge.classes)
         if len(entry.absent) != 1 or len(entry.descriptions) == 1
     }
-    numbers = [n for n, all_texts in texts.items() if len(file.knowledge.classes[n].absent) < len(all_texts)]
-    return run(lambda number: interview.absent(number, texts[number]), "absent", numbers)
+    return {n: all_texts for n, all_texts in texts.items() if len(file.knowledge.classes[n].absent) < len(all_texts)}
 
 
 def _add(file: KnowledgeFile, new: dict[int, list[Description]], absent: dict[int, list[str]]) -> None:
@@ -185,20 +210,19 @@ def _add(file: KnowledgeFile, new: dict[int, list[Description]], absent: dict[in
         file.save()
 
 
-def _refuse_empty(file: KnowledgeFile, written: Written, found: dict[str, Found]) -> None:
+def _refuse_empty(file: KnowledgeFile, written: Written, found: dict[str, Found], cut: int) -> None:
     """Tell of classes that have nothing, after what there is has been written."""
     empty = [key for key, count in written.short.items() if count == 0]
     if not empty:
         return
     more = f" (and {len(empty) - 1} more classes)" if len(empty) > 1 else ""
     came = found[empty[0]]
-    heard = "".join(c if c.isprintable() else " " for c in came.last)[:80].strip()
-    if came.shared:
-        heard = "what came was said of another class too"
-    elif came.uncited:
-        heard = "what came cites no passage that carries it"
+    if left := _left_out(came):
+        heard = f"left out: {left}"
     else:
-        heard = f"the answer begins {heard!r}"
+        begins = "".join(c if c.isprintable() else " " for c in came.last)[:80].strip()
+        heard = f"the answer begins {begins!r}"
+    heard += f"; {cut} answers were cut at the limit of their length" if cut else ""
     total = sum(written.added.values())
     kept = f"{total} descriptions of other classes are written; " if total else ""
     raise LanguageModelError(

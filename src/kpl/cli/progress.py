@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -13,22 +13,46 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from kpl.cli.shown import plain
 
 __all__ = ["stages"]
 
 
+class _Bars(Progress):
+    """Bars with lines below them that are asked for whenever they are drawn."""
+
+    note: Callable[[], str] | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.note is not None:
+            lines = plain(self.note())
+            lines.no_wrap, lines.overflow = True, "ellipsis"
+            yield lines
+
+
 @contextmanager
-def stages(*, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function (stage, done, total) that draws a bar for each stage it hears of; `in_bytes` writes MB."""
+def stages(
+    *, in_bytes: bool = False, note: Callable[[], str] | None = None
+) -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function (stage, done, total) that draws a bar for each stage it hears of.
+
+    `in_bytes` writes MB. `note` gives lines below the bars, asked for ten times a second, for work whose end nobody can
+    foretell: the bars then show the time that has passed.
+    """
     console = Console(stderr=True)
     if not console.is_interactive:  # rich would leave an empty line in a log
         yield lambda _stage, _done, _total: None
         return
     amount = DownloadColumn() if in_bytes else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
-    bars = Progress(*columns, console=console, transient=True)
+    clock = TimeElapsedColumn() if note else TimeRemainingColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, clock)
+    bars = _Bars(*columns, console=console, transient=True)
+    bars.note = note
     tasks: dict[str, TaskID] = {}
 
     def tell(stage: str, done: int, total: int) -> None:

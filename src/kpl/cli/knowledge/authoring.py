@@ -21,6 +21,7 @@ from kpl.authoring import (
     read_passages,
     write_descriptions,
 )
+from kpl.authoring.server import TIMEOUT
 from kpl.authoring.writing import Written
 from kpl.cli.knowledge.saying import SHOWN, say
 from kpl.cli.progress import stages
@@ -84,8 +85,13 @@ def write(
         int | None, typer.Option(min=0, help="Begin no new call after this many tokens, of questions and answers.")
     ] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Questions under way at once.")] = 4,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one answer.")] = 600.0,
-    retries: Annotated[int, typer.Option(min=0, max=20, help="Further tries after a failure that may pass.")] = 5,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one answer.")] = TIMEOUT,
+    retries: Annotated[
+        int,
+        typer.Option(
+            min=0, max=20, help="Further tries after a failure that may pass; after no answer in time 1 at most."
+        ),
+    ] = 5,
     calls: Annotated[
         Path | None, typer.Option(help="The folder of kept calls; left out, NAME.calls beside the file.")
     ] = None,
@@ -115,12 +121,18 @@ def write(
     machine = None if replay else _machine(llm, timeout, retries)
     asker = Asker(kept, machine, max_calls=max_calls, max_tokens=max_tokens)
     try:
-        with stages() as tell:
+        with stages(note=lambda: _status(asker, machine)) as tell:
             written = write_descriptions(path, plan, asker, passages=passages, at_once=concurrency, tell=tell)
     finally:
         if machine:
             machine.close()
     _report(path, per_class, asker, written, kept.folder)
+
+
+def _status(asker: Asker, machine: LanguageModel | None) -> str:
+    """Say what was spent so far, and below it what goes wrong."""
+    trouble = machine.trouble if isinstance(machine, ChatServer) else ""
+    return f"{asker.spent}\n{trouble}".rstrip()
 
 
 def _report(path: Path, per_class: int, asker: Asker, written: Written, folder: Path) -> None:
@@ -137,9 +149,18 @@ def _report(path: Path, per_class: int, asker: Asker, written: Written, folder: 
         say(f"look at: class {key!r} has {count} of {per_class} descriptions")
     if len(written.short) > SHOWN:
         say(f"... and {len(written.short) - SHOWN} more classes")
+    if written.short:
+        say("nothing more that is clean came for them: another --seed, --strategy or --model may bring more")
+    if asker.spent.cut:
+        say(
+            f"{asker.spent.cut} answers were cut at the limit of their length, their last sentence is left out: raise "
+            "that limit at the server, or give a smaller --per-class"
+        )
     if asker.spent.left_out:
         say(f"the server does not take {', '.join(asker.spent.left_out)}: asked without")
     say(f"{asker.spent}, in {folder}")
+    if any(written.added.values()):
+        say(f"Nobody has read them yet. Next: kpl knowledge review {path}")
 
 
 def _target(knowledge: str, out: Path | None) -> Path:
