@@ -53,7 +53,7 @@ def read_labels(
 
     Args:
         source: a CSV file (image, label and perhaps group), a folder whose sub-folders are the classes, or an array
-            (n,) of class indices with -1 for unlabelled images, as a feature bundle has.
+            (n,) of class indices with -1 for unlabelled images.
         ids: (n,) the images of the run.
         knowledge: what resolves class names: a knowledge base (key, name or alias), or a plain list of C class names.
         ignore_unknown: leave images of classes that the knowledge does not have out of the score, instead of refusing.

@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.errors import InputError
 from kpl.methods.contract import Method
 from kpl.proxies.arrays import Floats, Images, chunks, softmax
 from kpl.proxies.sums import ImageMoments
@@ -67,18 +66,6 @@ class Transductive(Method):
         if outside.any():
             result[outside] = self._extend(chunk[outside])
         return np.asarray(result)
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Refuse: what was found holds for the batch alone.
-
-        Raises:
-            InputError: always, once fitted.
-        """
-        self._check_fitted()
-        raise InputError(
-            f"method {self.name!r} judges a batch as a whole and is not kept: fit it on all images at once, "
-            "or use an inductive method such as kpl"
-        )
 
     def _probabilities(self, scores: Floats) -> Floats:
         return softmax(scores)
