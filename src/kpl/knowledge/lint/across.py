@@ -22,7 +22,7 @@ FEWEST = 5
 def row_finding(sheet: Sheet, row: Row, code: str, message: str) -> Finding:
     """Build a finding about one row."""
     key = sheet.knowledge.classes[row.class_number].key
-    return Finding(RULES[code], message, key, row.position + 1, row.line, row.text)
+    return Finding(RULES[code], message, key, row.position + 1, row.line, row.text, row.kind)
 
 
 def find_near(sheet: Sheet) -> Iterator[Finding]:

@@ -35,12 +35,14 @@ class Finding:
     line: int | None = None
     text: str = ""
     """The sentence, as it stands in the file."""
+    kind: Literal["description", "absent"] = "description"
+    """Which list of the class `description` counts in."""
 
     def __str__(self) -> str:
         """Say it in one line, without the file's name."""
         line = f"line {self.line}: " if self.line else ""
         where = f"class {self.class_key!r}" if self.class_key is not None else ""
-        where += f", description {self.description}" if self.description else ""
+        where += f", {self.kind} {self.description}" if self.description else ""
         return f"{line}{self.rule.code} {self.rule.severity}: {f'{where}: ' if where else ''}{self.message}"
 
 

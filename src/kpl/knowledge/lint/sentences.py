@@ -35,11 +35,20 @@ _CUT = re.compile(
     r"|\b(e\.g|i\.e|approx|vs|Dr|Mr|Mrs|St|U\.S|cf|ca|sp|spp|v|no|a\.k\.a)\.$"
 )
 _TAIL = re.compile(r"^\W*(and|or|but|which|whose|that|with|of) ", re.IGNORECASE)
-_GLUED = re.compile(r"^[a-z]+[A-Z][a-z]|^[,;:.!?)\]]\s*\w|[a-z)]{2}[.!?:;][A-Z][a-z]|[a-z],[A-Z][a-z]|\w[.!?:]\d\.")
-_LEAD = re.compile(r"^[\s,;:.!?)\]]+(?=\w)")
-_MARKUP = re.compile(
-    r"</?[A-Za-z][^<>]*>|&(#\d+|#x[0-9a-fA-F]+|[A-Za-z]{2,8});|\*\*|^\s*([-*•·●]|\d{1,2}[.)])\s+\w|^#+ |`"
+_GLUED = re.compile(r"^[a-z]+[A-Z][a-z]|^(?!\.\d)[,;:.!?)\]]\s*\w|[a-z)]{2}[.!?:;][A-Z][a-z]|[a-z],[A-Z][a-z]|\w[.!?:]\d\.")
+_LEAD = re.compile(r"^(?:(?!\.\d)[\s,;:.!?)\]])+(?=\.?\w)")
+_TAG = re.compile(
+    r"</?(?:a|abbr|b|big|blockquote|body|br|center|cite|code|dd|del|div|dl|dt|em|figcaption|figure|font|h[1-6]|head|hr"
+    r"|html|i|iframe|img|ins|kbd|li|link|mark|meta|ol|p|pre|q|s|script|section|small|span|strike|strong|style|sub|sup"
+    r"|svg|table|tbody|td|th|thead|title|tr|tt|u|ul)"
+    r"(?:\s+[\w:-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>]+))*\s*/?>",
+    re.IGNORECASE,
 )
+"""HTML's own tags, with attributes that have values: `<a few mm and others >` is none."""
+_ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-fA-F]+|[A-Za-z]{2,8});")
+_MARKUP = re.compile(r"\*\*|^\s*([-*•·●]|\d{1,2}[.)])\s+\w|^#+ |`")
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+"""What steers a terminal's colours and cursor (ECMA-48)."""
 _HEADING = re.compile(r"^#+ ")
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 
@@ -55,7 +64,7 @@ def judge_writing(sheet: Sheet, row: Row) -> Iterator[tuple[str, str]]:
         return
     if hidden := _hidden(row.raw):
         yield "K107", f"an invisible or control character ({hidden})"
-    elif _MARKUP.search(text):
+    elif _MARKUP.search(text) or ("<" in text and _TAG.search(text)) or ("&" in text and _ENTITY.search(text)):
         yield "K107", "HTML, Markdown or a bullet"
     if cut := _how_cut(sheet, text):
         yield "K104", cut
@@ -67,7 +76,7 @@ def judge_writing(sheet: Sheet, row: Row) -> Iterator[tuple[str, str]]:
 
 def judge_content(sheet: Sheet, row: Row) -> Iterator[tuple[str, str]]:
     """Tell what is wrong in what a sentence says of its class."""
-    declared = row.facts is not None and row.facts.against is not None
+    declared = row.kind == "absent" or (row.facts is not None and row.facts.against is not None)
     denies = not declared and NEGATION.search(row.lowered)
     if denies and (negation := NEGATION.search(NOT_NEGATION.sub(" ", row.lowered))):
         yield "K301", f"says {negation.group()!r}: say what is there"
@@ -85,7 +94,8 @@ def judge_content(sheet: Sheet, row: Row) -> Iterator[tuple[str, str]]:
 
 def cleaned(raw: str) -> str:
     """Return a sentence without markup, invisible characters and leading punctuation."""
-    text = re.sub(r"</?[A-Za-z][^<>]*>", " ", html.unescape(raw)).replace("**", "").replace("`", "")
+    text = _TAG.sub(" ", _ENTITY.sub(lambda entity: html.unescape(entity.group()), _ANSI.sub("", raw)))
+    text = text.replace("**", "").replace("`", "")
     text = "".join(
         " " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf")
     )
