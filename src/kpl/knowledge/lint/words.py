@@ -89,7 +89,7 @@ CLINICAL = re.compile(rf"\b(?:{_SYMPTOMS}|{_TOUCHED}|{_COURSE}|{_TREATMENT}|{_TE
 """What a person feels, what a hand or a test finds, the course, the treatment, and the causes of an illness."""
 
 UNSEEN = re.compile(
-    r"\b(native to|found (in|on|throughout|near|along|across|all over)|originat\w+|origins?|invented|developed"
+    r"\b(native to|found (in|on|throughout|near|along|across|all over)|originat\w+|origins?|aris(es|ing) from|invented|developed"
     r"|history|historical\w*|"
     r"ancient|century|centuries|traditional\w*|popular\w*|famous|well[- ]known|known (for|as|to)|also (called|known)|"
     r"belongs? to|member of|species|breeds?|bred|family|genus|type of|kind of|form of|used|serves?|served"
@@ -139,7 +139,7 @@ ASIDE = re.compile(
     r"|worn (?:by|in|for|on|during|over|as|around)|serv(?:es?|ed|ing) (?:as|to|at|for)|native to"
     r"|(?:found|seen|spotted|grown|kept|stored|located|placed|sold|eaten|consumed|enjoyed|played)"
     r" (?:in|on|at|near|along|across|throughout|by|around|during|as|all over)"
-    r"|originat\w+|invented|developed|bred|belongs? to|member of|in order to|that (?:can|may|will)"
+    r"|originat\w+|aris(?:es|ing) from|for comparison with|invented|developed|bred|belongs? to|member of|in order to|that (?:can|may|will)"
     r"|(?:that|which|to|can|may) (?:store|hold|project|measure|carry|transport|move|cut|keep|make|produce|play|provide"
     r"|allow|help|protect|control|display|create|clean|cook|heat|cool|perform|record|amplify|catch|hunt|eat|feed|live)s?"
     r"|(?:provid|protect)(?:es?|s|ing)|(?:allow|help)(?:s|ing)?|prey(?:s|ing)? (?:on|upon)|hunt(?:s|ing|ed)?|feed(?:s|ing)? on|eats?|lives? in"
