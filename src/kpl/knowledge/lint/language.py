@@ -41,7 +41,7 @@ def odd_ones(texts: list[str]) -> list[str | None]:
 
 
 def _is_clear(found: int, of_main: int, text: str) -> bool:
-    """Whether a sentence has many small words of a language, or in a short one a good share, and few of the main one."""
+    """Whether many small words are of a language, or two of a short sentence, and few of the main one."""
     if found >= 3:
         return found >= 3 * of_main
     return found == 2 and not of_main and len(_WORD.findall(text)) <= 6

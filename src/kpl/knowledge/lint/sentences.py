@@ -7,8 +7,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from kpl.knowledge.lint.clinical import CLINICAL
 from kpl.knowledge.lint.sheet import Row, Sheet
-from kpl.knowledge.lint.words import ASIDE, CLINICAL, EMPTY_TALK, FINDINGS, NEGATION, NOT_NEGATION, OPINION, UNSEEN, VISIBLE
+from kpl.knowledge.lint.words import ASIDE, EMPTY_TALK, FINDINGS, NEGATION, NOT_NEGATION, OPINION, UNSEEN, VISIBLE
 from kpl.knowledge.shapes import BULLET, REFUSAL
 
 __all__ = ["cleaned", "judge_content", "judge_writing"]
@@ -37,7 +38,10 @@ _CUT = re.compile(
     r"|\b(e\.g|i\.e|approx|vs|Dr|Mr|Mrs|St|U\.S|cf|ca|sp|spp|v|no|a\.k\.a)\.$"
 )
 _TAIL = re.compile(r"^\W*(and|or|but|which|whose|that|with|of) ", re.IGNORECASE)
-_OPEN_END = re.compile(r"[a-z)]{2}[.!?] +(It|This|They|These|There|The|An?|In|Its|Their)( [\w-]+)?$|\b(also|this|these|has|have|was|were|very|can|may)$")
+_OPEN_END = re.compile(
+    r"[a-z)]{2}[.!?] +(It|This|They|These|There|The|An?|In|Its|Their)( [\w-]+)?$"
+    r"|\b(also|this|these|has|have|was|were|very|can|may)$"
+)
 _GLUED = re.compile(
     r"^[a-z]+[A-Z][a-z]|^(?!\.\d)[,;:.!?)\]]\s*\w|[a-z)]{2}[.!?:;][A-Z][a-z]|[a-z],[A-Z][a-z]|\w[.!?:]\d\."
 )
