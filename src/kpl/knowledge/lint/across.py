@@ -42,7 +42,7 @@ def find_shared(sheet: Sheet) -> Iterator[Finding]:
     """Find sentences that two classes share, but for the name of the class in them."""
     owners: dict[str, int] = {}
     for row in sheet.sound:
-        masked = fold_sentence(_own_names(sheet, row.class_number).sub("*", row.text))
+        masked = fold_sentence(_masked(sheet, row))
         owner = owners.setdefault(masked, row.class_number)
         if owner != row.class_number:
             key = sheet.knowledge.classes[owner].key
@@ -59,7 +59,7 @@ def find_other_classes(sheet: Sheet) -> Iterator[Finding]:
     for row in sheet.sound:
         if row.facts is not None and row.facts.against is not None:
             continue
-        words = _TOKEN.findall(_own_names(sheet, row.class_number).sub(" * ", row.text))
+        words = _TOKEN.findall(_masked(sheet, row))
         short = (word for word in words if len(word) == 2 and word.isupper())
         for name in (*short, *_spans([word.lower() for word in words], starts)):
             number = owners.get(name, row.class_number)
@@ -136,6 +136,14 @@ def _spans(words: list[str], starts: dict[str, int]) -> Iterator[str]:
             yield run
             if run.endswith("s") and not run.endswith("ss"):
                 yield run[:-1]
+
+
+def _masked(sheet: Sheet, row: Row) -> str:
+    """Give the sentence with a star for each name of its class."""
+    place = row.class_number, row.position
+    if place not in sheet.masked:
+        sheet.masked[place] = _own_names(sheet, row.class_number).sub(" * ", row.text)
+    return sheet.masked[place]
 
 
 def _own_names(sheet: Sheet, number: int) -> re.Pattern[str]:
