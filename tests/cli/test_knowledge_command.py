@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import kpl.encoders
 from kpl.cli.knowledge import app
-from kpl.errors import OutputError, UnknownNameError
+from kpl.errors import EncoderError, OutputError, UnknownNameError
 from kpl.knowledge import load_knowledge
 
 PLAIN = {"disc": ["a round [b]outline[/b]", "."], "box": ["four corners"]}
@@ -105,6 +105,25 @@ def test_lint_with_an_encoder(tidy, encoder):
     assert "words that mini does not know: corners (1)" in told
     encoder.context_length = 9
     assert "10 tokens with the template, mini reads at most 9" in run("lint", tidy, "--encoder", "mini")
+
+
+def test_lint_without_its_encoder_runs_the_other_rules(tidy, plain, monkeypatch):
+    def refuse(name):
+        raise EncoderError(f"encoder {name!r} is known but its files are not here")
+
+    monkeypatch.setattr(kpl.encoders, "load_encoder", refuse, raising=False)
+    told = CliRunner().invoke(app, ["lint", str(plain), "--encoder", "far"])
+    assert told.exit_code == 2
+    assert "K101 error: class 'disc', description 2: no letter in it" in told.stdout
+    assert "not run (K501 to K503): encoder 'far' is known but its files are not here" in told.stderr
+    report = json.loads(CliRunner().invoke(app, ["lint", str(tidy), "--encoder", "far", "--json"]).stdout)
+    assert "files are not here" in report["not_run"]
+
+
+def test_lint_of_what_cannot_be_read_is_no_finding(tmp_path):
+    told = CliRunner().invoke(app, ["lint", str(tmp_path / "none.yaml")])
+    assert told.exit_code == 2
+    assert told.stderr.startswith("kpl: ")
 
 
 def test_lint_shortens_long_lists(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from kpl.errors import KnowledgeError
 from kpl.knowledge import RULES, fix_knowledge, lint_knowledge, load_knowledge, pack_names
 from kpl.knowledge.lint.encoded import EncoderRules
+from kpl.knowledge.lint.sentences import cleaned
 
 GOOD = ["a round outline", "one smooth curved edge", "the same width all around", "a flat pale face", "a thin rim"]
 OTHER = ["four right corners", "four straight sides", "equal length and height", "a sharp border", "parallel edges"]
@@ -67,6 +68,172 @@ def test_a_clean_file_has_nothing_to_tell(tmp_path):
 )
 def test_each_rule_finds_its_fault_and_only_that(tmp_path, sentence, code):
     assert codes(write(tmp_path, [*GOOD, sentence])) == [code]
+
+
+MEDICAL = {
+    "K302": [
+        "shortness of breath and chest pain",
+        "pain on palpation of the breast",
+        "poor survival within five years",
+        "responds well to antibiotics",
+        "requires surgical resection",
+        "biopsy confirms malignant cells",
+        "joint stiffness in the morning",
+        "caused by Mycobacterium tuberculosis",
+        "may progress to fibrosis over months",
+        "opacities associated with smoking",
+        "a compressible mass",
+        "median survival of fourteen months",
+        "most common in women over sixty",
+        "managed with watchful waiting",
+    ],
+    "K301": ["deprived of any vessels", "zero visible nodules", "stripped of its villi"],
+    "K108": ["eine weisse Verschattung im Oberlappen", "une opacité blanche dans le lobe"],
+    "K103": ["Absolutely! Below you will find them", "Let me describe it for you"],
+    "K104": ["The lung shows a white. The heart is big. It also", "a cup that is also"],
+    "K105": ["white shadow in upper lobe white shadow in upper lobe"],
+}
+
+
+@pytest.mark.parametrize(("code", "sentence"), [(code, text) for code, texts in MEDICAL.items() for text in texts])
+def test_faults_of_medical_sentences(tmp_path, code, sentence):
+    assert code in codes(write(tmp_path, [*GOOD, sentence]))
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "a surgical clip over the mediastinum",
+        "granules spread to the rim",
+        "healthy pink mucosa with fine vessels",
+        "biopsy forceps enter from below",
+        "chronic inflammatory cells between the crypts",
+        "the left one is wide. The right one is thin",
+        "round COVID-19.",
+        "thin and wide, thin and wide lines",
+        "a bright van door",
+    ],
+)
+def test_medical_sentences_without_a_fault(tmp_path, sentence):
+    assert codes(write(tmp_path, [*GOOD, sentence])) == []
+
+
+@pytest.mark.parametrize(
+    ("sentence", "code"),
+    [
+        ("a device that projects images or videos onto a surface", "K303"),
+        ("a traditional garment worn by women in many Middle Eastern countries", "K303"),
+        ("typically used to store and organize sheets of paper", "K303"),
+        ("a large vessel designed specifically for fighting fires", "K303"),
+        ("a large wild animal native to the mountains", "K303"),
+        ("a sleek and powerful appearance", "K304"),
+        ("a medium-sized primate with a distinctive and unique appearance", "K304"),
+        ("a traditional garment with embroidered sleeves", None),
+        ("a vessel used for tea, with a long curved spout", None),
+        ("a distinctive black and white appearance", None),
+        ("native to the mountains, with thick grey fur", None),
+    ],
+)
+def test_size_use_and_praise_are_not_seen(tmp_path, sentence, code):
+    assert codes(write(tmp_path, [*GOOD, sentence])) == ([code] if code else [])
+
+
+def test_other_classes_are_found_by_short_names_in_capitals_and_by_adjectives(tmp_path):
+    path = write(tmp_path)
+    data = json.loads(path.read_text())
+    data["classes"][1] |= {"key": "tuberculosis", "aliases": ["TB", "IN"]}
+
+    def found(sentence):
+        data["classes"][0]["descriptions"] = [*GOOD, sentence]
+        path.write_text(json.dumps(data))
+        return codes(path)
+
+    assert found("rounder than in TB") == ["K305"]
+    assert found("a tuberculous rim") == ["K305"]
+    assert found("thin in the middle, tb") == []
+
+
+@pytest.mark.parametrize("kind", ["descriptions", "absent"])
+@pytest.mark.parametrize(
+    ("sentence", "code"),
+    [
+        ("I'm sorry, I cannot describe it", "K102"),
+        ("Here are some visual features", "K103"),
+        ("a <b>round</b> shape", "K107"),
+        ("der Rand ist rund und mit der Mitte", "K108"),
+        ("shapes seen in patients with a fever", "K302"),
+        (" ".join(["pale"] * 240), "K501"),
+    ],
+)
+def test_absent_sentences_are_judged_as_descriptions_are(tmp_path, kind, sentence, code):
+    rules, _ = encoder_rules(context_length=30, unknown_words=lambda _: [])
+    path = write(tmp_path)
+    data = json.loads(path.read_text())
+    data["classes"][0]["absent"] = [f"{text} elsewhere" for text in GOOD]
+    data["classes"][0][kind][2] = sentence
+    path.write_text(json.dumps(data))
+    found = [f for f in lint_knowledge(path, [rules]).findings if f.rule.code == code]
+    assert [(f.class_key, f.description, f.kind) for f in found] == [("disc", 3, kind.removesuffix("s"))]
+    assert f"class 'disc', {kind.removesuffix('s')} 3: " in str(found[0])
+
+
+def test_absent_sentences_may_deny_name_another_class_and_be_shared(tmp_path):
+    path = write(tmp_path)
+    data = json.loads(path.read_text())
+    data["classes"][0]["absent"] = ["no disc, but a box"]
+    data["classes"][1]["absent"] = ["no disc, but a box"]
+    path.write_text(json.dumps(data))
+    assert codes(path) == []
+
+
+def test_an_ignore_at_a_description_does_not_silence_its_absent_sentence(tmp_path):
+    path = write(tmp_path)
+    data = json.loads(path.read_text())
+    texts = data["classes"][0]["descriptions"]
+    texts[0] = {"text": "a rim with a fever", "ignore": [{"rule": "K302", "reason": "x"}]}
+    data["classes"][0]["absent"] = ["a rim with a cough", *GOOD[1:]]
+    path.write_text(json.dumps(data))
+    report = lint_knowledge(path)
+    assert [(f.kind, f.rule.code) for f in report.findings] == [("absent", "K302")]
+    assert [(f.kind, f.rule.code) for f in report.silenced] == [("description", "K302")]
+
+
+def test_fixes_leave_absent_sentences(tmp_path):
+    path = write(tmp_path)
+    data = json.loads(path.read_text())
+    data["classes"][0]["absent"] = ["I'm sorry, I cannot describe it", "a <b>thin</b> line", *GOOD[2:]]
+    path.write_text(json.dumps(data))
+    assert fix_knowledge(path) == {}
+    assert json.loads(path.read_text()) == data
+
+
+MEANT = [
+    "nodules <a few mm wide and others > 2 cm",
+    "wider than <i and j> together",
+    ".5 mm wide",
+    "fewer than 5 <b and more",
+]
+
+
+@pytest.mark.parametrize("sentence", MEANT)
+def test_what_only_looks_like_markup_stays(sentence):
+    assert cleaned(sentence) == sentence
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "\x1b[31mred round disc",
+        "\x1b[1;31mred\x1b[0m round disc",
+        "\x1b]8;;http://x\x07red round disc\x1b]8;;\x07",
+        "<p class='x'>red <B>round</B> disc<br/></p>",
+        "red&nbsp;round disc",
+        "**red** round `disc`",
+        "- red round disc",
+    ],
+)
+def test_markup_is_taken_out_whole_and_once_is_enough(marked):
+    assert cleaned(marked) == "red round disc" == cleaned(cleaned(marked))
 
 
 @pytest.mark.parametrize("sentence", ["not only round but pale", "blue-black granules", "a 3 mm wide rim", "U-shaped"])

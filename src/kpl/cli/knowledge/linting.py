@@ -9,14 +9,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kpl.cli.knowledge.saying import Knowledge, say
+from kpl.cli.knowledge.saying import Knowledge, complain, say
 from kpl.cli.shown import plain
-from kpl.knowledge import RULES, Finding, fix_knowledge, lint_knowledge
+from kpl.errors import KplError
+from kpl.knowledge import RULES, Finding, LintReport, fix_knowledge, lint_knowledge
 
 if TYPE_CHECKING:
     from kpl.knowledge.lint.encoded import EncoderRules
 
 __all__ = ["lint", "rules"]
+
+_COULD_NOT = 2
+"""Exit code of a check that could not be made, or not wholly."""
 
 
 def lint(
@@ -32,7 +36,8 @@ def lint(
 ) -> None:
     """Look through a knowledge file for everything that a person should mend or know.
 
-    The exit code is 1 where there is an error or a warning, 0 where there are only notices. A finding that is meant is
+    The exit code is 0 where there are only notices, 1 where there is an error or a warning, and 2 where the file or the
+    encoder could not be read; without its encoder a file is still judged by the other rules. A finding that is meant is
     set aside in the file with "ignore: [{rule: K301, reason: ...}]" at the sentence, the class or the top.
 
     Examples:
@@ -41,11 +46,25 @@ def lint(
 
       kpl knowledge lint my-classes.yaml --fix
     """
-    mended = fix_knowledge(knowledge) if fix else {}
-    report = lint_knowledge(knowledge, [_encoder_rules(encoder)] if encoder else [])
+    try:
+        mended = fix_knowledge(knowledge) if fix else {}
+        extra, not_run = _encoder_rules(encoder)
+        report = lint_knowledge(knowledge, extra)
+    except KplError as error:
+        complain(str(error))
+        raise typer.Exit(_COULD_NOT) from error
+    code = _COULD_NOT if not_run else int(report.failed)
     if as_json:
-        typer.echo(json.dumps({**report.to_json(), "fixed": mended}, indent=1, ensure_ascii=False))
-        raise typer.Exit(int(report.failed))
+        typer.echo(json.dumps({**report.to_json(), "fixed": mended, "not_run": not_run}, indent=1, ensure_ascii=False))
+    else:
+        _tell(knowledge, report, mended, limit)
+    if not_run:
+        complain(f"the rules of the encoder were not run (K501 to K503): {not_run}")
+    raise typer.Exit(code)
+
+
+def _tell(knowledge: str, report: LintReport, mended: dict[str, int], limit: int) -> None:
+    """Print the findings, what was mended, and a line that sums up."""
     shown: dict[str, int] = {}
     for finding in report.findings:
         code = finding.rule.code
@@ -61,7 +80,6 @@ def lint(
     counts = ", ".join(f"{sum(f.rule.severity == kind for f in report.findings)} {kind}s" for kind in kinds)
     silenced = f", {len(report.silenced)} set aside with a reason" if report.silenced else ""
     say(f"{knowledge}: {report.classes} classes, {report.descriptions} descriptions: {counts}{silenced}")
-    raise typer.Exit(int(report.failed))
 
 
 def rules() -> None:
@@ -82,12 +100,18 @@ def _line(finding: Finding) -> str:
     return f"{finding}{quoted}"
 
 
-def _encoder_rules(name: str) -> EncoderRules:
+def _encoder_rules(name: str | None) -> tuple[list[EncoderRules], str | None]:
+    """Return the rules of an encoder, or none and why it cannot be asked."""
+    if name is None:
+        return [], None
     from kpl.encoders import load_encoder
     from kpl.knowledge.lint.encoded import EncoderRules
 
-    loaded = load_encoder(name)
-    return EncoderRules(
+    try:
+        loaded = load_encoder(name)
+    except KplError as error:
+        return [], str(error)
+    made = EncoderRules(
         name,
         loaded.context_length,
         loaded.card.modalities,
@@ -95,3 +119,4 @@ def _encoder_rules(name: str) -> EncoderRules:
         loaded.unknown_words,
         loaded.encode_texts,
     )
+    return [made], None

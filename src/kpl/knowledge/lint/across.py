@@ -22,7 +22,7 @@ FEWEST = 5
 def row_finding(sheet: Sheet, row: Row, code: str, message: str) -> Finding:
     """Build a finding about one row."""
     key = sheet.knowledge.classes[row.class_number].key
-    return Finding(RULES[code], message, key, row.position + 1, row.line, row.text)
+    return Finding(RULES[code], message, key, row.position + 1, row.line, row.text, row.kind)
 
 
 def find_near(sheet: Sheet) -> Iterator[Finding]:
@@ -42,7 +42,7 @@ def find_shared(sheet: Sheet) -> Iterator[Finding]:
     """Find sentences that two classes share, but for the name of the class in them."""
     owners: dict[str, int] = {}
     for row in sheet.sound:
-        masked = fold_sentence(_own_names(sheet, row.class_number).sub("*", row.text))
+        masked = fold_sentence(_masked(sheet, row))
         owner = owners.setdefault(masked, row.class_number)
         if owner != row.class_number:
             key = sheet.knowledge.classes[owner].key
@@ -51,12 +51,7 @@ def find_shared(sheet: Sheet) -> Iterator[Finding]:
 
 def find_other_classes(sheet: Sheet) -> Iterator[Finding]:
     """Find sentences that name a class other than their own, unless they declare that they are set against one."""
-    owners: dict[str, int] = {}
-    for number, entry in enumerate(sheet.knowledge.classes):
-        for name in (entry.key, entry.name, *entry.aliases):
-            folded = " ".join(_TOKEN.findall(name.replace("_", " ").lower()))
-            if len(folded) > 2 and not folded.isdigit() and folded not in VISIBLE and folded not in _EVERYDAY:
-                owners.setdefault(folded, number)
+    owners = _owners(sheet)
     starts: dict[str, int] = {}
     for name in owners:
         first, length = name.partition(" ")[0], name.count(" ") + 1
@@ -64,8 +59,9 @@ def find_other_classes(sheet: Sheet) -> Iterator[Finding]:
     for row in sheet.sound:
         if row.facts is not None and row.facts.against is not None:
             continue
-        words = _TOKEN.findall(_own_names(sheet, row.class_number).sub(" * ", row.text).lower())
-        for name in _spans(words, starts):
+        words = _TOKEN.findall(_masked(sheet, row))
+        short = (word for word in words if len(word) == 2 and word.isupper())
+        for name in (*short, *_spans([word.lower() for word in words], starts)):
             number = owners.get(name, row.class_number)
             if number != row.class_number:
                 key = sheet.knowledge.classes[number].key
@@ -110,6 +106,27 @@ _EVERYDAY = frozenset(_EVERYDAY_NAMES.split()) | {"fur coat"}
 """Names whose everyday sense in a sentence is seldom the class."""
 
 
+_ADJECTIVES = {"osis": ("otic", "ous"), "oma": ("omatous",), "ia": ("ic",), "itis": ("itic",), "edema": ("edematous",)}
+
+
+def _owners(sheet: Sheet) -> dict[str, int]:
+    """Map every name in lower case to its class, and the adjective of an illness; two capitals stay capitals."""
+    owners: dict[str, int] = {}
+    for number, entry in enumerate(sheet.knowledge.classes):
+        for name in (entry.key, entry.name, *entry.aliases):
+            folded = " ".join(_TOKEN.findall(name.replace("_", " ").lower()))
+            if len(name) == 2 and name.isupper() and name.isalpha():
+                owners.setdefault(name, number)
+            if len(folded) <= 2 or folded.isdigit() or folded in VISIBLE or folded in _EVERYDAY:
+                continue
+            owners.setdefault(folded, number)
+            for ending, adjectives in _ADJECTIVES.items():
+                if folded.endswith(ending) and len(folded) > 7 and " " not in folded:
+                    for adjective in adjectives:
+                        owners.setdefault(folded.removesuffix(ending) + adjective, number)
+    return owners
+
+
 def _spans(words: list[str], starts: dict[str, int]) -> Iterator[str]:
     """Give the runs of words that begin as a name does, longer ones first, also without a closing plural s."""
     for start, word in enumerate(words):
@@ -119,6 +136,14 @@ def _spans(words: list[str], starts: dict[str, int]) -> Iterator[str]:
             yield run
             if run.endswith("s") and not run.endswith("ss"):
                 yield run[:-1]
+
+
+def _masked(sheet: Sheet, row: Row) -> str:
+    """Give the sentence with a star for each name of its class."""
+    place = row.class_number, row.position
+    if place not in sheet.masked:
+        sheet.masked[place] = _own_names(sheet, row.class_number).sub(" * ", row.text)
+    return sheet.masked[place]
 
 
 def _own_names(sheet: Sheet, number: int) -> re.Pattern[str]:

@@ -51,12 +51,13 @@ class EncoderRules:
                 yield Finding(RULES["K501"], f"its name alone makes {self._too_long(tokens)}", entry.key, None, line)
         unknown: Counter[str] = Counter()
         classes: dict[int, list[tuple[Row, str]]] = {}
-        for row in sheet.sound:
+        for row in (*sheet.sound, *sheet.absent):
             prompt = kb.task.template.format(**{"class": kb.classes[row.class_number].name, "description": row.text})
             if (tokens := self.count_tokens(prompt)) > self.context_length:
                 yield row_finding(sheet, row, "K501", f"{self._too_long(tokens)}: shorten it or split it in two")
             unknown.update(self.unknown_words(row.text))
-            classes.setdefault(row.class_number, []).append((row, prompt))
+            if row.kind == "description":
+                classes.setdefault(row.class_number, []).append((row, prompt))
         if unknown:
             words = ", ".join(f"{word} ({count})" for word, count in unknown.most_common(20))
             more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""

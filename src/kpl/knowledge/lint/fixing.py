@@ -22,7 +22,7 @@ def fix_knowledge(path: str | Path) -> dict[str, int]:
     """Mend in a file what lint finds and can mend safely; return how many times, by the code of the rule.
 
     Empty entries, refusals, preambles and repeats are removed, markup and a leading stop taken out. A class keeps its
-    last description whatever is found in it.
+    last description whatever is found in it. Absent sentences are left as they are: they stand in pairs.
 
     Raises:
         KnowledgeError: a shipped pack, a plain file, or a file that lint cannot look past.
@@ -38,7 +38,7 @@ def fix_knowledge(path: str | Path) -> dict[str, int]:
     changed: dict[int, dict[int, tuple[str, str]]] = defaultdict(dict)
     numbers = {entry.key: number for number, entry in enumerate(file.knowledge.classes)}
     for finding in report.findings:
-        if finding.class_key is None or finding.description is None:
+        if finding.class_key is None or finding.description is None or finding.kind != "description":
             continue
         number, position = numbers[finding.class_key], finding.description - 1
         if finding.rule.code in _REMOVED:

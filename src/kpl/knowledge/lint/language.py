@@ -16,7 +16,7 @@ _SMALL_WORDS = {
     "Spanish": "el la los las de del una un y con es son en por para que sobre su sus más o se al",
     "Italian": "il lo la gli le dei delle di una un e con è sono in per che su suo sua più o si del della",
     "Portuguese": "o a os as de do da dos das uma um e com é são em por para que sobre seu sua mais ou no na",
-    "Dutch": "de het een en met is zijn van in op te voor die dat uit bij aan ook of niet door",
+    "Dutch": "de het een en met is zijn van in op te voor die dat uit bij aan ook of niet",
 }
 _TOLD_BY = {word: [name for name, words in _SMALL_WORDS.items() if word in words.split()] for words_ in
             _SMALL_WORDS.values() for word in words_.split()}  # fmt: skip
@@ -31,14 +31,20 @@ def odd_ones(texts: list[str]) -> list[str | None]:
     leaders = Counter(leader for counts in told if (leader := _leader(counts)))
     main = leaders.most_common(1)[0][0] if leaders else ""
     odd: list[str | None] = []
-    for script, counts in zip(scripts, told, strict=True):
+    for text, script, counts in zip(texts, scripts, told, strict=True):
         if script and script != main_script:
             odd.append(f"{script.capitalize()} script")
             continue
         leader = _leader(counts)
-        clear = leader and leader != main and counts[leader] >= 3 and counts[leader] >= 3 * counts.get(main, 0)
-        odd.append(leader if clear else None)
+        odd.append(leader if leader and leader != main and _is_clear(counts[leader], counts[main], text) else None)
     return odd
+
+
+def _is_clear(found: int, of_main: int, text: str) -> bool:
+    """Whether many small words are of a language, or two of a short sentence, and few of the main one."""
+    if found >= 3:
+        return found >= 3 * of_main
+    return found == 2 and not of_main and len(_WORD.findall(text)) <= 6
 
 
 def _leader(counts: Counter[str]) -> str | None:

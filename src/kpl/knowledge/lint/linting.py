@@ -84,7 +84,12 @@ def lint_knowledge(name_or_path: str | Path, extra: Sequence[Extra] = ()) -> Lin
     ]
     kept, silenced = _silence(sheet, found)
     order = {entry.key: number for number, entry in enumerate(sheet.knowledge.classes)}
-    kept.sort(key=lambda f: (order.get(f.class_key or "", len(order)), f.description or 0, f.rule.code))
+
+    def place(finding: Finding) -> tuple[int, bool, int, str]:
+        number = order.get(finding.class_key or "", len(order))
+        return number, finding.kind == "absent", finding.description or 0, finding.rule.code
+
+    kept.sort(key=place)
     return LintReport(sheet.name, len(order), len(sheet.rows), kept, silenced)
 
 
@@ -96,7 +101,8 @@ def _find_faults(sheet: Sheet) -> Iterable[Finding]:
 
 
 def _judge_each(sheet: Sheet) -> Iterable[Finding]:
-    for row, odd in zip(sheet.sound, odd_ones([row.text for row in sheet.sound]), strict=True):
+    rows = [*sheet.sound, *sheet.absent]
+    for row, odd in zip(rows, odd_ones([row.text for row in rows]), strict=True):
         writing = list(judge_writing(sheet, row))
         describes = not any(code in ("K102", "K103") for code, _ in writing)
         for code, message in [*writing, *(judge_content(sheet, row) if describes else ())]:
@@ -119,7 +125,8 @@ def _silence(sheet: Sheet, found: list[Finding]) -> tuple[list[Finding], list[Fi
     silenced: list[Finding] = []
     for finding in found:
         code = finding.rule.code
-        places = ((None, None, code), (finding.class_key, None, code), (finding.class_key, finding.description, code))
+        number = finding.description if finding.kind == "description" else None
+        places = ((None, None, code), (finding.class_key, None, code), (finding.class_key, number, code))
         used = [place for place in places if place in scopes]
         for place in used:
             scopes[place] = True

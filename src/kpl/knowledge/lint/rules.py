@@ -35,12 +35,14 @@ class Finding:
     line: int | None = None
     text: str = ""
     """The sentence, as it stands in the file."""
+    kind: Literal["description", "absent"] = "description"
+    """Which list of the class `description` counts in."""
 
     def __str__(self) -> str:
         """Say it in one line, without the file's name."""
         line = f"line {self.line}: " if self.line else ""
         where = f"class {self.class_key!r}" if self.class_key is not None else ""
-        where += f", description {self.description}" if self.description else ""
+        where += f", {self.kind} {self.description}" if self.description else ""
         return f"{line}{self.rule.code} {self.rule.severity}: {f'{where}: ' if where else ''}{self.message}"
 
 
@@ -49,7 +51,7 @@ _LIST = (
     Rule("K102", "refusal", "error", "A language model's refusal describes nothing.", "removed"),
     Rule("K103", "preamble", "error", "'Here are some features:' introduces a list and describes nothing.", "removed"),
     Rule("K104", "cut", "error", "Half a sentence may say the opposite of the whole."),
-    Rule("K105", "glued", "error", "Grown together, words are read as others.", "leading stop removed"),
+    Rule("K105", "glued", "error", "Words grown together or said twice are read as others.", "leading stop removed"),
     Rule("K106", "fragment", "warning", "One word says less than the class name does; say what is seen."),
     Rule("K107", "markup", "error", "Tags, bullets and invisible characters are read as words.", "markup removed"),
     Rule("K108", "language", "warning", "In another language than the rest it lies far from them for any encoder."),
@@ -57,8 +59,8 @@ _LIST = (
     Rule("K202", "near-duplicate", "warning", "Two sentences that say the same weigh twice; keep the better one."),
     Rule("K203", "shared", "warning", "What is said of two classes alike tells the two apart by nothing."),
     Rule("K301", "negation", "warning", "Encoders of the CLIP family do not read 'no': they see what is denied."),
-    Rule("K302", "clinical", "warning", "Symptoms, causes, treatment, age and risk are not in a picture."),
-    Rule("K303", "not-visible", "warning", "Origin, use, taste, fame or behaviour, and nothing that could be seen."),
+    Rule("K302", "clinical", "warning", "What is felt or tested, cause, course and cure are not in a picture."),
+    Rule("K303", "not-visible", "warning", "Origin, use, fame, habits or size alone, and nothing that could be seen."),
     Rule("K304", "empty-talk", "warning", "'Has a distinctive appearance' holds for every class."),
     Rule("K305", "other-class", "warning", "A sentence that names another class pulls towards that one."),
     Rule("K401", "too-few", "warning", "Among fewer than five there is nothing to choose; write twenty or more."),

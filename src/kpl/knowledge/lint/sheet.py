@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from kpl.knowledge.reading import find_source, validate_document
 from kpl.knowledge.schema import Description, KnowledgeBase
@@ -19,7 +20,7 @@ _WHOLE = re.compile(r"^\W*[^\W\d_a-z].*[.!?]\W*$", re.DOTALL)
 
 @dataclass(frozen=True)
 class Row:
-    """One description as it stands in the file; `fault` when it cannot be part of a knowledge base."""
+    """One sentence as it stands in the file; `fault` when it cannot be part of a knowledge base."""
 
     class_number: int
     position: int
@@ -27,7 +28,8 @@ class Row:
     line: int | None
     fault: str | None
     facts: Description | None
-    """What the schema made of it; None with a fault."""
+    """What the schema made of it; None with a fault, and for an absent sentence."""
+    kind: Literal["description", "absent"] = "description"
 
     @cached_property
     def text(self) -> str:
@@ -42,19 +44,25 @@ class Row:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A file for lint: the knowledge without its faulty rows, and every row of every class."""
+    """A file for lint: the knowledge without its faulty rows, and every row of every class.
+
+    `rows` are the descriptions, `absent` the sentences on what is seen when a class is not there.
+    """
 
     name: str
     knowledge: KnowledgeBase
     rows: Sequence[Row]
+    absent: Sequence[Row]
     line_of_class: Sequence[int | None]
     own_format: bool
     patterns: dict[int, re.Pattern[str]] = field(default_factory=dict, compare=False)
     """The names of each class as one pattern, made when first asked for."""
+    masked: dict[tuple[int, int], str] = field(default_factory=dict, compare=False)
+    """The sentences without those names, by class and position, made when first asked for."""
 
     @cached_property
     def sound(self) -> list[Row]:
-        """Rows without a fault."""
+        """Descriptions without a fault."""
         return [row for row in self.rows if row.fault is None]
 
     @cached_property
@@ -102,5 +110,10 @@ def read_sheet(name_or_path: str | Path) -> Sheet:
             fault = reasons[position] if reasons[position] != "refused" else None
             line = line_of(("classes", number, "descriptions", position))
             rows.append(Row(number, position, str(text or ""), line, fault, facts.get(position)))
+    absent = [
+        Row(number, position, text, line_of(("classes", number, "absent", position)), None, None, "absent")
+        for number, entry in enumerate(document["classes"])
+        for position, text in enumerate(entry.get("absent") or [])
+    ]
     lines = [line_of(("classes", number)) for number in range(len(knowledge.classes))]
-    return Sheet(source.name, knowledge, rows, lines, "kpl_knowledge" in source.data)
+    return Sheet(source.name, knowledge, rows, absent, lines, "kpl_knowledge" in source.data)
