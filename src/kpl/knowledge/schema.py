@@ -133,6 +133,9 @@ class Task(Part):
     """What the classes are about and how prompts are phrased."""
 
     name: Label = Field(description="A title for people.")
+    version: int | None = Field(
+        default=None, ge=1, description="Counts what was changed in the knowledge: say a higher one with every change."
+    )
     modality: Label | None = Field(
         default=None, description="What kind of picture is meant, for example blood smear; null when unknown."
     )

@@ -67,7 +67,7 @@ def encoders() -> list[EncoderInfo]:
 
 
 def packs() -> list[PackInfo]:
-    """The shipped packs that have descriptions."""
+    """The packs that have descriptions, the user's own among them."""
     heads = [read_pack_head(name) for name in pack_names()]
     return [
         PackInfo(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from kpl.cli.named import tell_own_pack
 from kpl.cli.shown import visible
 
 __all__ = ["SHOWN", "Knowledge", "say"]
@@ -14,7 +15,10 @@ __all__ = ["SHOWN", "Knowledge", "say"]
 SHOWN = 20
 """Doubts and unknown words in the terminal; a file of generated text has hundreds."""
 
-Knowledge = Annotated[str, typer.Argument(metavar="FILE|PACK", help="A .yaml or .json file, or a shipped pack's name.")]
+Knowledge = Annotated[
+    str,
+    typer.Argument(metavar="FILE|PACK", callback=tell_own_pack, help="A .yaml or .json file, or a pack's name."),
+]
 
 
 def say(text: str) -> None:
