@@ -72,6 +72,8 @@ def packs() -> list[PackInfo]:
     return [
         PackInfo(
             name=head.name,
+            own=head.own is not None,
+            version=head.task.version,
             title=head.task.name,
             modality=head.task.modality,
             classes=head.classes,

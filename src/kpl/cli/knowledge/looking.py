@@ -51,7 +51,7 @@ def packs() -> None:
     for name in pack_names():
         head = read_pack_head(name)
         sentences = str(head.descriptions or "names only")
-        shown = plain(f"{name} (your own)" if head.own else name)
+        shown = plain(f"{name} (own)" if head.own else name)
         version = str(head.task.version or "")
         table.add_row(shown, version, plain(head.task.modality or "unknown"), str(head.classes), sentences)
     Console().print(table)
