@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from kpl.authoring import copy_pack
 from kpl.cli.knowledge import app
+from kpl.cli.main import app as every
 from kpl.errors import KnowledgeError, UnknownNameError
 from kpl.knowledge import (
     load_knowledge,
@@ -102,6 +103,13 @@ def test_commands_say_which_file_a_name_stands_for(folder, base):
     assert str(folder / "blood-cells.yaml") in told.stderr
     assert run("show", "mine", "uninfected").stderr.startswith("knowledge 'mine' is your own pack: ")
     assert run("lint", folder / "mine.yaml").stderr == ""
+
+
+@pytest.mark.parametrize("command", ["classify", "fit"])
+def test_runs_say_it_too(folder, base, tmp_path, command):
+    write_knowledge(base, folder / "blood-cells.yaml")
+    asked = [command, str(tmp_path / "nothing"), "--knowledge", "blood-cells", "--out", str(tmp_path / "out")]
+    assert "knowledge 'blood-cells' is your own pack" in CliRunner().invoke(every, asked).stderr
 
 
 def test_the_list_of_packs_marks_the_users_own_and_tells_versions(folder, base):
