@@ -283,7 +283,7 @@ class KnowledgeBase(Part):
     def content_hash(self) -> str:
         """Return the SHA-256 (hexadecimal) of what the knowledge says: template, modality, classes in order.
 
-        Layout, comments, YAML or JSON, and the title of the task do not count.
+        Layout, comments, YAML or JSON, and the title and the version of the task do not count.
         """
         content = self.model_dump(mode="json", include={"task": {"modality", "template"}, "classes": True})
         for entry in content["classes"]:
