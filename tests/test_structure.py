@@ -26,6 +26,7 @@ FUNCTION_LINES = 60
 # A room imports only from rooms to its left.
 ROOMS = (
     "errors",
+    "home",
     "rendered",
     "knowledge",
     "authoring",

@@ -27,8 +27,9 @@ def drawn_bases(draw):
     provenance = draw(st.none() | st.fixed_dictionaries({"author": WORDS, "written": st.none() | WORDS}))
     if draw(st.booleans()):
         classes[0]["descriptions"][0] = {"text": classes[0]["descriptions"][0], "provenance": {"source": draw(WORDS)}}
+    task = {"name": "drawn", "version": draw(st.none() | st.integers(min_value=1))}
     return KnowledgeBase.model_validate(
-        {"kpl_knowledge": 1, "task": {"name": "drawn"}, "provenance": provenance, "classes": classes}
+        {"kpl_knowledge": 1, "task": task, "provenance": provenance, "classes": classes}
     )
 
 

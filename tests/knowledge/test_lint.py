@@ -375,7 +375,7 @@ def test_fixes_are_safe_and_keep_comments(tmp_path):
     before = text
     assert fix_knowledge(path) == {}
     assert path.read_text() == before
-    with pytest.raises(KnowledgeError, match="shipped pack"):
+    with pytest.raises(KnowledgeError, match="is a pack: copy it"):
         fix_knowledge("blood-cells")
 
 

@@ -7,10 +7,13 @@ import re
 from itertools import combinations
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
+import yaml
 
 from kpl.errors import KnowledgeError
-from kpl.knowledge import check_tokens, lint_knowledge, load_knowledge, pack_names, read_pack_head
+from kpl.knowledge import KnowledgeBase, check_tokens, lint_knowledge, load_knowledge, pack_names, read_pack_head
+from kpl.knowledge.editors import published_schema
 from kpl.knowledge.folding import fold_sentence
 from kpl.knowledge.packs import read_pack
 
@@ -45,6 +48,20 @@ UNSEEN = re.compile(
     r"|risks?|caus\w+|due to|diagnos\w*|suggest\w*|indicat\w*|infections?|histor\w*|surviv\w*|mortal\w*|percent\w*"
     r"|rarely|commonly|typical\w*|often|usually|frequent\w*|consistent with|sign of|characteristic\w*)\b"
 )
+# Touch and handling, motion and a second picture, equipment and writing in the picture, a scale, who was pictured.
+NOT_IN_ONE_PICTURE = re.compile(
+    r"\b(compressible|friable|fragile|rigid|stiff|firm\w*|gritty|greasy|tender"
+    r"|swinging|contracting|pulsat\w+|moving|focus shifts|before and after|phase|later"
+    r"|breathing tube|wires|catheters?|pacemakers?|electrodes?|clips?|snares?|needles?|portable|bedside"
+    r"|markers?|labels?|captions?|text|logos?"
+    r"|(milli|centi|micro)metres?|male|female|man|woman|breast|infants?|thymus)\b"
+)
+NOT_IN_THIS_KIND = {
+    "fundus photograph": r"capillar",
+    "retinal OCT": r"petal|disc\b",
+    "knee X-ray": r"cartilage (band|loss|layer)|leg axis|bow(ing|ed)?\b|rear",
+    "chest X-ray": r"rotated|shoulder",
+}
 SENTENCE = re.compile(r"[a-z][A-Za-z ,'/-]*[A-Za-z]")
 FILLERS = frozenset(re.findall(r"\w+", "a an and as at by for from in into its of on one or over that the to two with"))
 
@@ -107,6 +124,13 @@ def test_prompts_fit_the_shortest_encoder(packs, name):
 def test_sentences_say_what_is_seen(packs, name):
     assert not faulty(packs[name], lambda _, text: NEGATION.search(text.lower()))
     assert not faulty(packs[name], lambda _, text: UNSEEN.search(text.lower()))
+
+
+@pytest.mark.parametrize("name", MEDICAL)
+def test_medical_sentences_say_what_one_picture_of_that_kind_can_show(packs, name):
+    unseen = NOT_IN_THIS_KIND.get(packs[name].task.modality, r"(?!)")
+    assert not faulty(packs[name], lambda _, text: NOT_IN_ONE_PICTURE.search(text.lower()))
+    assert not faulty(packs[name], lambda _, text: re.search(unseen, text.lower()))
 
 
 @pytest.mark.parametrize("name", DESCRIBED)
@@ -220,6 +244,23 @@ def test_sentences_are_not_those_of_the_shared_files(shared, packs):
     }
     own = {fold_sentence(text) for name in DESCRIBED for _, text in sentences(packs[name])}
     assert not own & others
+
+
+@pytest.mark.parametrize("name", [*DESCRIBED, *NAMES_ONLY])
+def test_readers_of_yaml_1_1_find_what_the_schema_allows(packs, name):
+    """To them a bare `no` is false and a bare day is a date, so a pack quotes both."""
+    document = yaml.safe_load(read_pack(name))
+    schema = jsonschema_rs.validator_for(json.loads(published_schema()))
+    assert [error.message for error in schema.iter_errors(document)] == []
+    assert KnowledgeBase.model_validate(document) == packs[name]
+
+
+@pytest.mark.parametrize("name", [*DESCRIBED, *NAMES_ONLY])
+def test_a_pack_that_says_something_else_has_another_version(packs, name):
+    """`pack_versions.json` keeps what each version said: raise `task.version` in the pack and add its hash there."""
+    said = json.loads((Path(__file__).parent / "pack_versions.json").read_text(encoding="utf-8"))[name]
+    assert list(said) == [str(number) for number in range(1, packs[name].task.version + 1)]
+    assert said[str(packs[name].task.version)] == packs[name].content_hash()
 
 
 def test_every_pack_is_tested_here():

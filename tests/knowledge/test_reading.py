@@ -292,7 +292,7 @@ def test_neither_file_nor_pack_suggests_the_nearest(tmp_path):
         load_knowledge("blood-cell")
     with pytest.raises(KnowledgeError, match=r"did you mean .*shapes\.yaml"):
         load_knowledge(tmp_path / "shape.yaml")
-    with pytest.raises(KnowledgeError, match="'kpl knowledge packs' lists what ships"):
+    with pytest.raises(KnowledgeError, match="'kpl knowledge packs' lists the packs"):
         load_knowledge(tmp_path / "nowhere" / "shape.yaml")
 
 

@@ -25,7 +25,7 @@ CLASSES = {
 def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A knowledge file with hostile names and sentences."""
     entries = [{"key": key, "name": f"{key} {HOSTILE}", "descriptions": d} for key, d in CLASSES.items()]
-    task = {"name": f"small {HOSTILE}", "modality": "blood smear", "template": "{description}"}
+    task = {"name": f"small {HOSTILE}", "version": 7, "modality": "blood smear", "template": "{description}"}
     path = tmp_path_factory.mktemp("knowledge") / "small.json"
     path.write_text(json.dumps({"kpl_knowledge": 1, "task": task, "classes": entries}), encoding="utf-8")
     return path

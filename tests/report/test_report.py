@@ -76,7 +76,15 @@ def test_it_tells_the_story_in_order(run):
     parts = ["What was run on what", "What came out", "The pictures, class by class", "disagree", "The map"]
     places = [page.text.rindex(part) for part in [*parts, "The knowledge in use"]]
     assert places == sorted(places)
-    for said in ("Intended use", "Licence", "0 of 8", "estimated prior", "Set aside", "Not a medical device"):
+    for said in (
+        "Intended use",
+        "Licence",
+        "version 7",
+        "0 of 8",
+        "estimated prior",
+        "Set aside",
+        "Not a medical device",
+    ):
         assert said in page.text
     assert "not a JPEG" in page.text
     assert "Against the labels" not in page.text

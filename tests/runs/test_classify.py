@@ -403,10 +403,11 @@ def test_a_collapsed_result_is_told(job):
 
 def test_knowledge_is_kept_as_it_was_used(job):
     base = load_knowledge(job.knowledge).with_task(name="my cells", modality="toys", template="{description}: {class}")
+    base = base.model_copy(update={"task": base.task.model_copy(update={"version": 7})})
     job.run(knowledge=base)
     assert open_run(job.out).knowledge == base
     told = job.summary["knowledge"]
-    assert told == {"name": "my cells", "modality": "toys", "descriptions": 9, "reviewed": 0}
+    assert told == {"name": "my cells", "version": 7, "modality": "toys", "descriptions": 9, "reviewed": 0}
     assert job.summary["plan"]["knowledge"] == base.content_hash()
 
 

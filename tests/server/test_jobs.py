@@ -160,6 +160,22 @@ def test_encoders_are_names_and_never_paths(client: TestClient, tmp_path: Path) 
     assert client.get("/api/packs/nothing").status_code == 404
 
 
+def test_a_pack_of_the_users_own_stands_for_its_name(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KPL_HOME", str(tmp_path))
+    shipped = {one["name"]: one for one in client.get("/api/packs").json()}
+    assert not any(one["own"] for one in shipped.values())
+    (tmp_path / "packs").mkdir()
+    own = "kpl_knowledge: 1\ntask: {name: mine, version: 7}\nclasses:\n  - {key: a, descriptions: [one]}\n"
+    (tmp_path / "packs" / "blood-cells.yaml").write_text(f"{own}  - {{key: b, descriptions: [two]}}\n")
+    listed = {one["name"]: one for one in client.get("/api/packs").json()}
+    assert listed.keys() == shipped.keys()
+    assert (listed["blood-cells"]["own"], listed["blood-cells"]["version"]) == (True, 7)
+    assert listed["brain-mri"] == shipped["brain-mri"]
+    assert client.get("/api/packs/blood-cells").json()["task"]["name"] == "mine"
+
+
 def test_sessions_are_few_and_those_unused_are_removed(serving: Callable[..., TestClient]) -> None:
     few = serving(sessions=2)
     empty = few.post("/api/sessions", json={}).json()["id"]

@@ -72,7 +72,7 @@ def begin_knowledge(
 
 
 def copy_pack(name: str, path: Path) -> None:
-    """Write a shipped pack to a file as it is, to be written on; a copy that is there already stays.
+    """Write a pack to a file as it is, to be written on; a copy that is there already stays.
 
     Raises:
         OutputError: another file has this name, or the disk refuses.

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from kpl.cli.chosen import AllowPickle, TrustRemoteCode, chosen_encoder
 from kpl.cli.encoders import ENCODER_HELP
+from kpl.cli.named import tell_own_pack
 from kpl.cli.notes import print_notes
 from kpl.cli.presence import classify_multi_label
 from kpl.cli.progress import stages
@@ -41,7 +42,10 @@ _PerClass = Annotated[
     int | None,
     typer.Option("--per-class", min=1, help="Descriptions retrieved per class (k). Default: the method's."),
 ]
-_Knowledge = Annotated[str | None, typer.Option("--knowledge", "-k", help="A .yaml or .json file, or a shipped pack.")]
+_Knowledge = Annotated[
+    str | None,
+    typer.Option("--knowledge", "-k", callback=tell_own_pack, help="A .yaml or .json file, or a pack's name."),
+]
 _Model = Annotated[
     Path | None, typer.Option(help="A model of `kpl fit`, in the place of knowledge and of learning from SCANS.")
 ]
@@ -104,7 +108,7 @@ def classify(
     coder = chosen_encoder(encoder, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
     if multi_label:
         if knowledge is None:
-            raise InputError("--multi-label needs --knowledge: name a file or a shipped pack")
+            raise InputError("--multi-label needs --knowledge: name a file or a pack")
         _refuse_beside_multi_label(method=method not in (None, "kpl"), model=model)
         _refuse_beside_multi_label(per_class=per_class, retrieval=retrieval, explain=explain)
         _refuse_beside_multi_label(calibration=calibration, abstain_below=abstain_below, coverage=coverage)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from kpl.cli.named import tell_own_pack
 from kpl.cli.progress import stages
 from kpl.cli.shown import plain
 
@@ -18,7 +19,9 @@ def fit(
     inputs: Annotated[
         list[str], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files, or one feature folder.")
     ],
-    knowledge: Annotated[str, typer.Option("--knowledge", "-k", help="A .yaml or .json file, or a shipped pack.")],
+    knowledge: Annotated[
+        str, typer.Option("--knowledge", "-k", callback=tell_own_pack, help="A .yaml or .json file, or a pack's name.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The model file to make, such as cells.kpl.")],
     encoder: Annotated[
         str | None, typer.Option(help="Encoder by name. Default: the features' own, else 'mini'.")

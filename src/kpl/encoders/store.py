@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError, OutputError
+from kpl.home import home
 
 __all__ = ["home", "kept", "kept_folder", "new_folder", "read_card", "write_card"]
-
-
-def home() -> Path:
-    """The folder of everything that KPL keeps for a user: `$KPL_HOME`, else the platform's folder for such data."""
-    if chosen := os.environ.get("KPL_HOME"):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "kpl"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "kpl"
-    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "kpl"
 
 
 def kept_folder(name: str) -> Path:

@@ -2,8 +2,8 @@
 
 from kpl.knowledge.limits import check_tokens, count_prompt_tokens, fits_modality
 from kpl.knowledge.lint import RULES, Finding, LintReport, Rule, fix_knowledge, lint_knowledge
-from kpl.knowledge.packs import PackHead, pack_names, read_pack_head
-from kpl.knowledge.reading import load_knowledge, load_tidied
+from kpl.knowledge.packs import own_pack, own_packs_folder, pack_names, shipped_packs
+from kpl.knowledge.reading import PackHead, load_knowledge, load_tidied, read_pack_head
 from kpl.knowledge.schema import DEFAULT_TEMPLATE, Description, KnowledgeBase, KnowledgeClass, Provenance, Task
 from kpl.knowledge.shapes import Tidied
 from kpl.knowledge.writing import write_knowledge
@@ -28,7 +28,10 @@ __all__ = [
     "lint_knowledge",
     "load_knowledge",
     "load_tidied",
+    "own_pack",
+    "own_packs_folder",
     "pack_names",
     "read_pack_head",
+    "shipped_packs",
     "write_knowledge",
 ]

@@ -141,6 +141,9 @@ class Task(Part):
     """What the classes are about and how prompts are phrased."""
 
     name: Label = Field(description="A title for people.")
+    version: int | None = Field(
+        default=None, ge=1, description="Counts what was changed in the knowledge: say a higher one with every change."
+    )
     modality: Label | None = Field(
         default=None, description="What kind of picture is meant, for example blood smear; null when unknown."
     )
@@ -288,7 +291,7 @@ class KnowledgeBase(Part):
     def content_hash(self) -> str:
         """Return the SHA-256 (hexadecimal) of what the knowledge says: template, modality, classes in order.
 
-        Layout, comments, YAML or JSON, and the title of the task do not count.
+        Layout, comments, YAML or JSON, and the title and the version of the task do not count.
         """
         content = self.model_dump(mode="json", include={"task": {"modality", "template"}, "classes": True})
         for entry in content["classes"]:

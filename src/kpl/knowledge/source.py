@@ -45,7 +45,7 @@ def read_bounded(path: Path) -> bytes:
     """
     try:
         if not path.is_file():
-            raise KnowledgeError(f"{path}: not a file: give a knowledge file or the name of a shipped pack")
+            raise KnowledgeError(f"{path}: not a file: give a knowledge file or the name of a pack")
         with path.open("rb") as stream:
             return stream.read(MAX_BYTES + 1)
     except OSError as error:

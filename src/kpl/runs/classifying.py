@@ -110,7 +110,7 @@ def classify(
 
     Args:
         inputs: folders and files of pictures, or one feature folder of `kpl embed`.
-        knowledge: a file, a shipped pack's name, or a knowledge base; a model brings its own.
+        knowledge: a file, a pack's name, or a knowledge base; a model brings its own.
         model: what `fit` learnt, in the place of learning from these pictures; then `encoder` only says where the
             model's own encoder is.
         out: the run folder to make.
@@ -370,6 +370,7 @@ def about(base: KnowledgeBase, encoder: Encoder) -> dict[str, Any]:
         },
         "knowledge": {
             "name": base.task.name,
+            "version": base.task.version,
             "modality": base.task.modality,
             "descriptions": len(sentences),
             "reviewed": reviewed,

@@ -45,7 +45,7 @@ def fit(
 
     Args:
         inputs: folders and files of pictures, or one feature folder of `kpl embed`.
-        knowledge: a file, a shipped pack's name, or a knowledge base.
+        knowledge: a file, a pack's name, or a knowledge base.
         out: the file to write.
         encoder, method, settings: as in `classify`.
         overwrite: replace an earlier model.

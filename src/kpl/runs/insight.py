@@ -98,7 +98,7 @@ def inspect_knowledge(
     The default method learns from the pictures with this knowledge; its predictions stand in for labels.
 
     Args:
-        knowledge: a file, a shipped pack's name, or a knowledge base.
+        knowledge: a file, a pack's name, or a knowledge base.
         features: a folder of `kpl embed`, or a run folder of `kpl classify`, whose features are taken.
         encoder: where the encoder of these features is, if not where its name says.
         progress: told of the stages.

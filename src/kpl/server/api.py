@@ -86,7 +86,7 @@ def list_encoders() -> list[schemas.EncoderInfo]:
 
 @router.get("/api/packs", tags=["models"])
 def list_packs() -> list[schemas.PackInfo]:
-    """Knowledge packs that come with KPL."""
+    """Knowledge packs: those that come with KPL, and the user's own."""
     return views.packs()
 
 

@@ -71,9 +71,11 @@ class EncoderInfo(BaseModel):
 
 
 class PackInfo(BaseModel):
-    """A knowledge pack that comes with KPL."""
+    """A knowledge pack: one that comes with KPL, or the user's own of that name."""
 
     name: str
+    own: bool
+    version: int | None
     title: str
     modality: str | None
     classes: int

@@ -320,7 +320,7 @@ def check_place(place: int, count: int) -> None:
 
 
 def load_pack(name: str) -> KnowledgeBase:
-    """Load a shipped pack; a path is no pack."""
+    """Load a pack by its name; a path is no pack."""
     if name not in pack_names():
         raise UnknownNameError("knowledge pack", name[:100], pack_names())
     return load_knowledge(name)

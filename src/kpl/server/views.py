@@ -67,11 +67,13 @@ def encoders() -> list[EncoderInfo]:
 
 
 def packs() -> list[PackInfo]:
-    """The shipped packs that have descriptions."""
+    """The packs that have descriptions, the user's own among them."""
     heads = [read_pack_head(name) for name in pack_names()]
     return [
         PackInfo(
             name=head.name,
+            own=head.own is not None,
+            version=head.task.version,
             title=head.task.name,
             modality=head.task.modality,
             classes=head.classes,

@@ -23,10 +23,10 @@ from kpl.authoring import (
 )
 from kpl.authoring.server import TIMEOUT
 from kpl.authoring.writing import Written
-from kpl.cli.knowledge.saying import SHOWN, say
+from kpl.cli.knowledge.saying import SHOWN, Knowledge, say
 from kpl.cli.progress import stages
 from kpl.errors import InputError
-from kpl.knowledge import DEFAULT_TEMPLATE, pack_names
+from kpl.knowledge import DEFAULT_TEMPLATE, own_pack, pack_names
 
 __all__ = ["new", "write"]
 
@@ -60,7 +60,7 @@ def new(
 
 
 def write(
-    knowledge: Annotated[str, typer.Argument(metavar="FILE|PACK", help="A .yaml or .json file, or a pack's name.")],
+    knowledge: Knowledge,
     llm: Annotated[
         str | None,
         typer.Option(metavar="URL|FILE", help="A server that speaks chat completions, or a .gguf file to run here."),
@@ -164,7 +164,9 @@ def _report(path: Path, per_class: int, asker: Asker, written: Written, folder: 
 
 
 def _target(knowledge: str, out: Path | None) -> Path:
-    """Find the file to write in; of a pack, its copy."""
+    """Find the file to write in; of a pack, its copy, unless it is the user's own file already."""
+    if out is None and (own := own_pack(knowledge)):
+        return own
     if knowledge in pack_names():
         path = out or Path(f"{knowledge}.yaml")
         copy_pack(knowledge, path)

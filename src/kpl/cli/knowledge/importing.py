@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kpl.cli.knowledge.saying import say
+from kpl.cli.named import tell_own_pack
 from kpl.knowledge import write_knowledge
 from kpl.knowledge.importing import import_knowledge, remark_on_prompts
 from kpl.knowledge.rewriting import copy_knowledge
@@ -20,7 +21,8 @@ def import_(
         str,
         typer.Argument(
             metavar="FILE|FOLDER|PACK",
-            help="A .yaml, .json, .jsonl, .csv or .tsv file, a folder of CLASS.txt, or a shipped pack's name.",
+            callback=tell_own_pack,
+            help="A .yaml, .json, .jsonl, .csv or .tsv file, a folder of CLASS.txt, or a pack's name.",
         ),
     ],
     name: Annotated[

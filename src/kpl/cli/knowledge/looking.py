@@ -15,7 +15,7 @@ from kpl.cli.knowledge.saying import SHOWN, Knowledge, say
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.shown import plain
 from kpl.errors import InputError, UnknownNameError
-from kpl.knowledge import load_knowledge, pack_names, read_pack_head
+from kpl.knowledge import load_knowledge, own_packs_folder, pack_names, read_pack_head
 from kpl.knowledge.editors import published_schema, write_schema
 
 __all__ = ["packs", "schema", "show"]
@@ -40,18 +40,23 @@ def schema(
 
 
 def packs() -> None:
-    """List the knowledge bases that come with KPL; "names only" marks a list of classes to write descriptions for.
+    """List the knowledge bases that have a name; "names only" marks a list of classes to write descriptions for.
+
+    A file NAME.yaml in the folder of your own packs is the pack NAME, before one that comes with KPL.
 
     Example:
 
       kpl knowledge packs
     """
-    table = Table("pack", "modality", "classes", "descriptions")
+    table = Table("pack", "version", "modality", "classes", "descriptions")
     for name in pack_names():
         head = read_pack_head(name)
         sentences = str(head.descriptions or "names only")
-        table.add_row(name, plain(head.task.modality or "unknown"), str(head.classes), sentences)
+        shown = plain(f"{name} (own)" if head.own else name)
+        version = str(head.task.version or "")
+        table.add_row(shown, version, plain(head.task.modality or "unknown"), str(head.classes), sentences)
     Console().print(table)
+    say(f"your own packs lie in {own_packs_folder()}")
 
 
 def show(

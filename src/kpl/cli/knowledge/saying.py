@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from kpl.cli.named import tell_own_pack
 from kpl.cli.shown import visible
 
 __all__ = ["SHOWN", "Knowledge", "complain", "say"]
@@ -15,7 +16,10 @@ __all__ = ["SHOWN", "Knowledge", "complain", "say"]
 SHOWN = 20
 """Doubts and unknown words in the terminal; a file of generated text has hundreds."""
 
-Knowledge = Annotated[str, typer.Argument(metavar="FILE|PACK", help="A .yaml or .json file, or a shipped pack's name.")]
+Knowledge = Annotated[
+    str,
+    typer.Argument(metavar="FILE|PACK", callback=tell_own_pack, help="A .yaml or .json file, or a pack's name."),
+]
 
 
 def say(text: str) -> None:

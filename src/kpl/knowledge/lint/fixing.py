@@ -25,13 +25,13 @@ def fix_knowledge(path: str | Path) -> dict[str, int]:
     last description whatever is found in it. Absent sentences are left as they are: they stand in pairs.
 
     Raises:
-        KnowledgeError: a shipped pack, a plain file, or a file that lint cannot look past.
+        KnowledgeError: a pack, a plain file, or a file that lint cannot look past.
         OutputError: the file cannot be written.
     """
     from kpl.knowledge.rewriting import KnowledgeFile  # only here: to look needs no YAML editor
 
     if str(path) in pack_names():
-        raise KnowledgeError(f"{path} is a shipped pack: copy it with 'kpl knowledge import {path} --as NAME' first")
+        raise KnowledgeError(f"{path} is a pack: copy it with 'kpl knowledge import {path} --as NAME' first")
     report = lint_knowledge(path)
     file = KnowledgeFile(Path(path), faulty=True)
     removed: dict[int, dict[int, str]] = defaultdict(dict)

@@ -59,7 +59,7 @@ class LintReport:
 
 
 def lint_knowledge(name_or_path: str | Path, extra: Sequence[Extra] = ()) -> LintReport:
-    """Look through a knowledge file, or a shipped pack, for everything that a person should mend or know.
+    """Look through a knowledge file, or a pack, for everything that a person should mend or know.
 
     `extra` adds rules that need more than the file, such as `EncoderRules`.
 

@@ -72,7 +72,7 @@ class Sheet:
 
 
 def read_sheet(name_or_path: str | Path) -> Sheet:
-    """Read a file or a shipped pack for lint.
+    """Read a file or a pack for lint.
 
     Raises:
         UnknownNameError: neither a file nor a pack.

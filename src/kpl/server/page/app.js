@@ -30,7 +30,9 @@ async function begin() {
   })));
   $("encoder").value = state.encoder;
   $("pack").replaceChildren(
-    ...state.packs.map((one) => make("option", { value: one.name, textContent: `${one.name}: ${one.classes} classes` })),
+    ...state.packs.map((one) => make("option", {
+      value: one.name, textContent: `${one.name}: ${one.classes} classes${one.own ? ", your own" : ""}`,
+    })),
     make("option", { value: "", textContent: "My own classes and descriptions" }),
   );
   $("pack").value = state.packs.some((one) => one.name === "blood-cells") ? "blood-cells" : "";
