@@ -114,8 +114,9 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise")
 @pytest.mark.parametrize("options", [(), ("--results", "kept")])
 def test_what_ctrl_c_says_is_true(options: tuple[str, ...], tmp_path: Path) -> None:
-    process, _ = started(*options, cwd=tmp_path, preexec_fn=answer_to_ctrl_c, TMPDIR=str(tmp_path))
+    process, address = started(*options, cwd=tmp_path, preexec_fn=answer_to_ctrl_c, TMPDIR=str(tmp_path))
     try:
+        assert httpx2.get(f"{address}health").status_code == 200
         process.send_signal(signal.SIGINT)
         told, complained = process.communicate(timeout=60)
     finally:

@@ -13,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 from tests.server.conftest import cell, finish, parts
 
+from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.runs import load_model
 
 
@@ -133,7 +134,7 @@ def test_the_report_is_of_what_is_shown(client: TestClient, classified: str) -> 
     assert "set by hand" in client.get(f"{classified}/report.html").text
     moved(client, classified)
     folder = client.app.state.service.sessions.get(classified.rsplit("/", 1)[1]).folder  # type: ignore[attr-defined]
-    assert [path.name for path in folder.iterdir() if "download" in path.name] == []
+    assert [path.name for path in folder.iterdir() if "report" in path.name] == []
 
 
 def test_a_description_is_changed_and_pictures_are_not_read_again(client: TestClient, session: str) -> None:
@@ -161,6 +162,15 @@ def test_more_pictures_join_those_that_are_there(client: TestClient, session: st
 def own_classes(*sentences: str) -> dict[str, Any]:
     classes = [{"key": f"class {n}", "descriptions": [text]} for n, text in enumerate(sentences)]
     return {"kpl_knowledge": 2, "task": {"name": "own"}, "classes": classes}
+
+
+def test_knowledge_comes_back_as_a_file(client: TestClient, session: str, tmp_path: Path) -> None:
+    assert client.get(f"{session}/knowledge.yaml").status_code == 404
+    base = client.get("/api/packs/blood-cells").json()
+    base["classes"][0]["descriptions"] = [{"text": "a cell that nobody has seen"}]
+    client.put(f"{session}/knowledge", json={"knowledge": base})
+    (tmp_path / "knowledge.yaml").write_text(client.get(f"{session}/knowledge.yaml").text, encoding="utf-8")
+    assert load_knowledge(tmp_path / "knowledge.yaml") == KnowledgeBase.model_validate(base)
 
 
 def test_a_number_of_descriptions_that_nobody_asked_for_is_forgotten(client: TestClient, session: str) -> None:

@@ -268,6 +268,12 @@ def download_csv(session: Mine) -> Response:
     return _made(session, downloads.write_csv, "predictions.csv", "text/csv; charset=utf-8")
 
 
+@router.get("/api/sessions/{session_id}/knowledge.yaml", tags=["downloads"], response_class=PlainTextResponse)
+def download_knowledge(session: Mine) -> Response:
+    """The knowledge of the session as a knowledge file, for `kpl classify --knowledge`."""
+    return _made(session, downloads.write_knowledge_file, "knowledge.yaml", "application/yaml")
+
+
 @router.get("/api/sessions/{session_id}/report.html", tags=["downloads"], response_class=FileResponse)
 def download_report(session: Mine) -> Response:
     """The report, one file to keep."""
@@ -281,7 +287,7 @@ def download_model(session: Mine) -> Response:
 
 
 def _made(session: Session, write: Callable[[Session, Path], None], name: str, kind: str) -> Response:
-    path = session.folder / f"{secrets.token_hex(8)}.download"
+    path = session.folder / f"{secrets.token_hex(8)}.{name}"
     with session.at_work():
         try:
             write(session, path)

@@ -8,19 +8,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kpl.images import PictureRecord
+from kpl.knowledge import write_knowledge
 from kpl.report import write_report as report
 from kpl.runs import classify
 from kpl.runs.folder import RUN_FILE
 from kpl.runs.thumbnails import keep_thumbnails, kept_rows
 from kpl.server.outcomes import Outcome
+from kpl.server.refusals import Gone
 from kpl.server.sessions import Session
 
-__all__ = ["write_csv", "write_model", "write_report", "write_run"]
+__all__ = ["write_csv", "write_knowledge_file", "write_model", "write_report", "write_run"]
 
 
 def write_csv(session: Session, path: Path) -> None:
     """Write `predictions.csv` as it is shown, with the class prior in use."""
     session.finished().write_csv(path)
+
+
+def write_knowledge_file(session: Session, path: Path) -> None:
+    """Write the knowledge of a session as a knowledge file.
+
+    Raises:
+        Gone: none was chosen.
+    """
+    if session.knowledge is None:
+        raise Gone("there is no knowledge yet: choose a pack, or write classes and descriptions")
+    write_knowledge(session.knowledge, path)
 
 
 def write_model(session: Session, path: Path) -> None:
