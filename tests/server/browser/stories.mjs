@@ -385,7 +385,7 @@ const stories = {
     let release;
     const slow = new Promise((done) => { release = done; });
     await page.route("**/knowledge", async (route) => { await slow; await route.continue(); }, { times: 1 });
-    await page.selectOption("#pack", "chest-xray");
+    await page.selectOption("#pack", "brain-mri");
     await says("Classifying again ...");
     release();
     await page.waitForFunction(() => document.getElementById("former").hidden);
