@@ -216,6 +216,12 @@ const stories = {
     const clipped = await page.evaluate(() => { const box = document.querySelector(".scroll"); return box.scrollWidth - box.clientWidth; });
     if (clipped > 0) told.errors.push(`the table is ${clipped} pixels too wide`);
     await noticeInSight(page, "results");
+    const broken = await page.$$eval("#wall .label, #shares th", (all) => all.flatMap((one) => [...one.firstChild.data.matchAll(/[^\s-]+/g)].filter((word) => {
+      const range = document.createRange();
+      range.setStart(one.firstChild, word.index); range.setEnd(one.firstChild, word.index + word[0].length);
+      return range.getClientRects().length > 1;
+    }).map((word) => word[0])));
+    if (broken.length) told.errors.push(`words are broken: ${broken.join(", ")}`);
     await page.screenshot({ path: `${folder}/narrow.png`, fullPage: true });
     await axe(page, "narrow");
     await page.click("#wall .card");
