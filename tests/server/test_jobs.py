@@ -276,7 +276,7 @@ def test_no_error_names_a_path_of_the_server(
 @pytest.mark.parametrize(
     ("said", "passes"),
     [
-        ("'/tmp/kpl-serve-x/features' is no finished feature folder", False),
+        ("'/srv/kpl-serve-x/features' is no finished feature folder", False),
         ("cannot read C:\\Users\\me\\features", False),
         ("cannot read \\\\host\\share", False),
         ("k must be at least 1 and/or less, see https://example.org/a/b", True),
