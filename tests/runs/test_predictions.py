@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import string
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -31,6 +33,20 @@ def test_any_names_come_back(tmp_path_factory, ids, keys, block, seed):
     assert np.array_equal(winners, chances.argmax(axis=1))
     assert np.array_equal(again, winners)
     assert np.allclose(read, chances, atol=5.1e-7)
+
+
+@given(names=st.lists(st.text("=+-@\t\r'a1.", min_size=1, max_size=6), min_size=2, max_size=6, unique=True))
+def test_no_name_is_a_formula_in_a_spreadsheet(tmp_path_factory, names):
+    path = tmp_path_factory.getbasetemp() / "formulas.csv"
+    write_predictions(path, names, names, [np.eye(len(names))])
+    with path.open(encoding="utf-8", newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    for cell in cells:
+        with suppress(ValueError):
+            float(cell)
+            continue
+        assert cell[0] not in "=+-@\t\r"
+    assert read_predictions(path, names)[0] == names
 
 
 def test_ties_go_to_the_first_class(tmp_path):

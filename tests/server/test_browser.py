@@ -17,6 +17,7 @@ import pytest
 from tests.server.conftest import cell
 from tests.server.test_running import TOKEN, started
 
+from kpl.knowledge import load_knowledge
 from kpl.runs import load_model
 
 pytestmark = pytest.mark.browser
@@ -133,6 +134,39 @@ def test_zips_folders_and_drops_are_taken(
     assert told["missing"]
 
 
+def test_what_the_page_counts_is_what_the_server_holds(
+    tell: Callable[..., dict[str, Any]], pictures: list[str], tmp_path: Path
+) -> None:
+    """A second drop stands behind the first, a refused archive is one line, and a stop loses no number."""
+    for name, last in (("good.zip", "9.png"), ("bad.zip", "../9.png")):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for number in range(3):
+                archive.writestr(f"{number}.png", cell(number))
+            archive.writestr(last, cell(9))
+    (tmp_path / "cut.zip").write_bytes((tmp_path / "good.zip").read_bytes()[:-40])
+    loose = [name for name in pictures if "cell" in name]
+    told = tell("queue", *(str(tmp_path / name) for name in ("good.zip", "bad.zip")), *loose, str(tmp_path / "cut.zip"))
+    assert told["held"] == [4 + 9 + 3, 2]
+    assert told["numbers"] == ["16 pictures ready.", "2 left out"]
+    assert "bad.zip: the archive holds a path that leads out of it" in told["reasons"]
+    assert "cut.zip: the archive is damaged" in told["reasons"]
+    assert "cell-0.png: stopped before it was read" in told["stopped"]
+    assert told["after"] == ["16 pictures ready.", "3 left out", 16, 2]
+
+
+def test_haste_does_no_harm(tell: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    told = tell("hasty")
+    assert not told["alert"]
+    assert told["kept"] == [True, "a round thing that was typed", "The sentence is changed: save or cancel that first."]
+    assert told["cancelled"]
+    base = load_knowledge(tmp_path / "knowledge.yaml")
+    texts = [description.text for entry in base.classes for description in entry.descriptions]
+    assert "a round thing that was saved" in texts
+    assert "a round thing that was typed" not in texts
+    assert (told["openapi"], told["stays"]) == (True, True)
+    assert told["killed"] == "The server does not answer. Is kpl serve still running?"
+
+
 def test_what_users_write_stays_text(tell: Callable[..., dict[str, Any]]) -> None:
     told = tell("hostile")
     assert "<img src=x onerror=alert(1)>" in told["shown"]
@@ -146,6 +180,7 @@ def test_a_token_is_asked_for(tell: Callable[..., dict[str, Any]], tmp_path: Pat
         told = tell("token", server=server)
         assert "not the token" in told["wrong"]
         assert told["left"] == [200, 404]
+        assert "openapi" in (tmp_path / "openapi.json").read_text(encoding="utf-8")
         assert told["formerPictures"] == "The result below is of the former pictures: press Classify."
         assert told["formerKnowledge"] == "The result below is of the former knowledge: press Classify."
     finally:
@@ -175,6 +210,7 @@ def test_an_encoder_for_other_pictures_is_noticed(tell: Callable[..., dict[str, 
 def test_a_session_ends_with_its_page(tell: Callable[..., dict[str, Any]]) -> None:
     told = tell("leaving")
     assert (told["reloaded"], told["closed"]) == ([200, 404], [200, 404])
+    assert told["asked"] == 2  # the browser, whether the pictures may go
 
 
 def test_the_page_is_small(tell: Callable[..., dict[str, Any]]) -> None:

@@ -11,12 +11,12 @@ import pytest
 from starlette.testclient import TestClient
 from tests.server.conftest import HERE, cell, finish, parts
 
-from kpl.errors import PictureError
+from kpl.errors import KplError, PictureError
 from kpl.runs import open_run
 from kpl.server.app import create_app
 from kpl.server.jobs import Job, Jobs
 from kpl.server.limits import Limits
-from kpl.server.refusals import Busy, Conflict, Gone
+from kpl.server.refusals import Busy, Conflict, Gone, Refused, said_to_strangers
 from kpl.server.service import Service
 
 
@@ -207,8 +207,101 @@ def test_a_stopping_server_loses_no_finished_result(tmp_path: Path) -> None:
             time.sleep(0.005)
     run = open_run(results / job["id"])
     assert list(run.features.ids) == ["a.png", "b.png"]
+    assert "a.png" in (run.path / "report.html").read_text(encoding="utf-8")
     assert not service.sessions.folder.exists()
     assert [path.name for path in results.iterdir()] == [job["id"]]
+
+
+def started(client: TestClient, count: int) -> str:
+    """A session of so many classified pictures."""
+    session = f"/api/sessions/{client.post('/api/sessions', json={}).json()['id']}"
+    client.put(f"{session}/knowledge", json={"pack": "blood-cells"})
+    client.post(f"{session}/pictures", files=parts({f"{n}.png": cell(n) for n in range(count)}))
+    assert finish(client, client.post(f"{session}/jobs", json={}).json())["state"] == "done"
+    return session
+
+
+@pytest.mark.parametrize("stage", ["reading pictures", "reading descriptions", "learning"])
+def test_a_cancelled_job_leaves_the_result_as_it_was(
+    serving: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stage: str
+) -> None:
+    """Wherever it is stopped: the predictions, the report, and what the owner of the server keeps."""
+    client = serving(results=tmp_path)
+    session = started(client, 3)
+    before = client.get(f"{session}/predictions").json()
+    client.post(f"{session}/pictures", files=parts({"new.png": cell(7)}))
+    tell = Job.tell
+
+    def stopped(job: Job, now: str, done: int, total: int) -> None:
+        if now == stage and done == total - (stage == "reading descriptions"):
+            job.stop.set()
+        tell(job, now, done, total)
+
+    monkeypatch.setattr(Job, "tell", stopped)
+    job = finish(client, client.post(f"{session}/jobs", json={}).json())
+    assert job["state"] == "cancelled"
+    monkeypatch.undo()
+    assert client.get(f"{session}/predictions").json() == before
+    assert client.get(f"{session}/report.html").status_code == 200
+    assert not (tmp_path / job["id"]).exists()
+    assert finish(client, client.post(f"{session}/jobs", json={}).json())["state"] == "done"
+    report = client.get(f"{session}/report.html").text
+    assert "new.png" in report
+    folder = client.app.state.service.sessions.get(session.rsplit("/", 1)[1]).folder  # type: ignore[attr-defined]
+    assert len(list(folder.glob("features*"))) == 1
+
+
+def test_the_report_can_be_had_while_pictures_are_classified(
+    serving: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serving()
+    session = started(client, 3)
+    client.post(f"{session}/pictures", files=parts({"new.png": cell(7)}))
+    reached, go = threading.Event(), threading.Event()
+    tell = Job.tell
+
+    def waits(job: Job, now: str, done: int, total: int) -> None:
+        if now == "reading descriptions":
+            reached.set()
+            go.wait(30)
+        tell(job, now, done, total)
+
+    monkeypatch.setattr(Job, "tell", waits)
+    job = client.post(f"{session}/jobs", json={}).json()
+    assert reached.wait(30)
+    report = client.get(f"{session}/report.html")
+    go.set()
+    assert finish(client, job)["state"] == "done"
+    assert (report.status_code, "new.png" in report.text) == (200, False)
+
+
+def test_no_error_names_a_path_of_the_server(
+    serving: Callable[..., TestClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    client = serving()
+    session = started(client, 2)
+    held = client.app.state.service.sessions.get(session.rsplit("/", 1)[1])  # type: ignore[attr-defined]
+    (held.outcome.features.path / "index.json").unlink()
+    answer = client.get(f"{session}/report.html")
+    assert answer.status_code == 422
+    assert "its log says more" in answer.json()["detail"]
+    assert str(held.folder) not in answer.text
+    assert str(held.folder) in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("said", "passes"),
+    [
+        ("'/srv/kpl-serve-x/features' is no finished feature folder", False),
+        ("cannot read C:\\Users\\me\\features", False),
+        ("cannot read \\\\host\\share", False),
+        ("k must be at least 1 and/or less, see https://example.org/a/b", True),
+        ("class 'a/b': night/cell.png is no picture", True),
+    ],
+)
+def test_what_a_path_is(said: str, passes: bool) -> None:
+    assert (said_to_strangers(KplError(said)) == said) is passes
+    assert said_to_strangers(Refused(said)) == said  # the service's own words hold none
 
 
 def test_too_many_uploads_at_once_are_told_to_wait(client: TestClient, session: str) -> None:

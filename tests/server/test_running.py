@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
 import pytest
+from tests.cli.conftest import answer_to_ctrl_c
 from tests.server.conftest import cell, parts
 
 from kpl.errors import InputError, MissingExtraError, OutputError
@@ -62,10 +64,18 @@ def test_a_port_that_is_taken_is_named() -> None:
             serve(Options(port=taken.getsockname()[1]), told=lambda _: None)
 
 
-def started(*options: str, **environment: str) -> tuple[subprocess.Popen[str], str]:
+def started(
+    *options: str, cwd: Path | None = None, preexec_fn: Callable[[], None] | None = None, **environment: str
+) -> tuple[subprocess.Popen[str], str]:
     command = [sys.executable, "-c", "from kpl.cli import main; main()", "serve", "--port", "0", *options]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        preexec_fn=preexec_fn,
+        env={**os.environ, **environment},
     )
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], 60)
@@ -99,6 +109,22 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     assert "Erika" not in told
     assert "POST /api/sessions/{session_id}/jobs 202" in told
     assert "Traceback" not in told
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise")
+@pytest.mark.parametrize("options", [(), ("--results", "kept")])
+def test_what_ctrl_c_says_is_true(options: tuple[str, ...], tmp_path: Path) -> None:
+    process, address = started(*options, cwd=tmp_path, preexec_fn=answer_to_ctrl_c, TMPDIR=str(tmp_path))
+    try:
+        assert httpx2.get(f"{address}health").status_code == 200
+        process.send_signal(signal.SIGINT)
+        told, complained = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, complained) == (0, "")
+    assert "KPL has stopped, and its sessions with it" in told
+    assert ("finished runs are in kept" in told) == bool(options)
+    assert list(tmp_path.glob("kpl-serve-*")) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="locks and SIGKILL are POSIX's")

@@ -13,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 from tests.server.conftest import cell, finish, parts
 
+from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.runs import load_model
 
 
@@ -133,7 +134,7 @@ def test_the_report_is_of_what_is_shown(client: TestClient, classified: str) -> 
     assert "set by hand" in client.get(f"{classified}/report.html").text
     moved(client, classified)
     folder = client.app.state.service.sessions.get(classified.rsplit("/", 1)[1]).folder  # type: ignore[attr-defined]
-    assert [path.name for path in folder.iterdir() if "download" in path.name] == []
+    assert [path.name for path in folder.iterdir() if "report" in path.name] == []
 
 
 def test_a_description_is_changed_and_pictures_are_not_read_again(client: TestClient, session: str) -> None:
@@ -158,14 +159,49 @@ def test_more_pictures_join_those_that_are_there(client: TestClient, session: st
     assert client.get(f"{session}/pictures").json()["names"] == ["same.png", "same-2.png", "same-3.png"]
 
 
+def own_classes(*sentences: str) -> dict[str, Any]:
+    classes = [{"key": f"class {n}", "descriptions": [text]} for n, text in enumerate(sentences)]
+    return {"kpl_knowledge": 2, "task": {"name": "own"}, "classes": classes}
+
+
+def test_knowledge_comes_back_as_a_file(client: TestClient, session: str, tmp_path: Path) -> None:
+    assert client.get(f"{session}/knowledge.yaml").status_code == 404
+    base = client.get("/api/packs/blood-cells").json()
+    base["classes"][0]["descriptions"] = [{"text": "a cell that nobody has seen"}]
+    client.put(f"{session}/knowledge", json={"knowledge": base})
+    (tmp_path / "knowledge.yaml").write_text(client.get(f"{session}/knowledge.yaml").text, encoding="utf-8")
+    assert load_knowledge(tmp_path / "knowledge.yaml") == KnowledgeBase.model_validate(base)
+
+
+def test_a_number_of_descriptions_that_nobody_asked_for_is_forgotten(client: TestClient, session: str) -> None:
+    """One sentence a class allows k = 1 only: the knowledge that follows is read with KPL's own k again."""
+    client.post(f"{session}/pictures", files=parts({"a.png": cell(0), "b.png": cell(1)}))
+
+    def k_of(knowledge: dict[str, Any], **start: int) -> tuple[int, int]:
+        assert client.put(f"{session}/knowledge", json=knowledge).status_code == 200
+        finish(client, client.post(f"{session}/jobs", json=start).json())
+        said = client.get(f"{session}/predictions").json()
+        return said["k"], said["most"]
+
+    pack, own = {"pack": "blood-cells"}, {"knowledge": own_classes("a round cell", "a cell with a lobed nucleus")}
+    fresh = k_of(pack)
+    assert k_of(own) == (1, 1)
+    assert k_of(pack) == fresh
+    assert k_of(pack, k=3)[0] == 3
+    moved(client, session, prior=dict.fromkeys(client.get(f"{session}/predictions").json()["classes"], 1.0))
+    assert k_of(pack)[0] == 3  # asked for, and the same classes
+    assert k_of(own) == (1, 1)
+    assert k_of(pack) == fresh  # asked for of other classes
+
+
 def test_what_a_method_says_of_a_known_prior_is_bayes(client: TestClient, classified: str) -> None:
     """Two priors: the odds between any two classes move by the ratio of the priors alone."""
     outcome = client.app.state.service.sessions.get(classified.rsplit("/", 1)[1]).outcome  # type: ignore[attr-defined]
     before = outcome.probabilities()
-    outcome.move(None, dict.fromkeys(outcome.keys, 1.0))
-    after, method = outcome.probabilities(), outcome.method
+    moved = outcome.moved(None, dict.fromkeys(outcome.keys, 1.0))
+    after, method = moved.probabilities(), moved.method
     np.testing.assert_allclose(method.predict_proba(outcome.images), after, atol=1e-9)
-    outcome.move(None, None)
+    np.testing.assert_array_equal(outcome.probabilities(), before)  # an outcome never changes
     ratio = np.log(after[:, 0] / after[:, 1]) - np.log(before[:, 0] / before[:, 1])
     expected = np.log(outcome.estimated[1] / outcome.estimated[0])
     np.testing.assert_allclose(ratio, expected, rtol=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import os
 import random
@@ -17,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from starlette.testclient import TestClient
-from tests.server.conftest import cell, parts
+from tests.server.conftest import cell, finish, parts
 
 from kpl.errors import InputError, PictureError
-from kpl.server.decoding import Decoders
+from kpl.server.decoding import Decoders, Kept
 from kpl.server.limits import Limits
 from kpl.server.refusals import Busy, Refused, TooLarge
 from kpl.server.sessions import shown_name
@@ -54,14 +55,33 @@ def test_an_archive_of_a_folder_is_taken(client: TestClient, session: str) -> No
 
 @pytest.mark.parametrize("name", ["../a.png", "a/../../b.png", "/etc/a.png", "\\a.png", "a\\..\\b.png", "C:/a.png"])
 def test_an_archive_that_leads_out_is_refused(client: TestClient, session: str, name: str) -> None:
-    answer = client.post(f"{session}/pictures", files=parts({"a.zip": archive({name: cell(0)})}))
-    assert answer.status_code == 422
-    assert "leads out" in answer.json()["detail"]
+    """What was read before stays, and is what the session says it holds."""
+    data = archive({"1.png": cell(1), "2.png": cell(2), name: cell(0), "3.png": cell(3)})
+    said = client.post(f"{session}/pictures", files=parts({"a.zip": data})).json()
+    assert (said["added"], [item["name"] for item in said["left_out"]]) == ([0, 1], ["a.zip"])
+    assert "leads out" in said["left_out"][0]["reason"]
+    now = client.get(session).json()
+    assert (now["pictures"], now["left_out"]) == (2, said["left_out"])
 
 
-def test_a_bomb_is_refused(client: TestClient, session: str) -> None:
-    answer = client.post(f"{session}/pictures", files=parts({"a.zip": archive({"a.png": bytes(60 << 20)})}))
-    assert answer.status_code == 413
+def test_one_bad_archive_takes_no_good_picture_with_it(client: TestClient, session: str) -> None:
+    bad = {
+        "empty.png": b"",
+        "cut.zip": archive({"a.png": cell(0)})[:-30],
+        "bomb.zip": archive({"a.png": bytes(60 << 20)}),
+    }
+    files = [*parts(bad), *parts({f"{n}.png": cell(n) for n in range(10)})]
+    said = client.post(f"{session}/pictures", files=[files[3], *files[:3], *files[4:]]).json()
+    assert said["added"] == list(range(10))
+    reasons = {item["name"]: item["reason"] for item in said["left_out"]}
+    assert set(reasons) == set(bad)
+    for name, reason in (("empty.png", "0 bytes"), ("cut.zip", "damaged"), ("bomb.zip", "far more")):
+        assert reason in reasons[name]
+
+
+def test_a_bomb_is_refused() -> None:
+    with pytest.raises(TooLarge, match="far more"):
+        unpacked(archive({"a.png": bytes(60 << 20)}))
     with pytest.raises(TooLarge, match="far more"):
         unpacked(archive({f"{n}.bin": os.urandom(4000) for n in range(5)}), zip_bytes=10_000)
     with pytest.raises(TooLarge, match="at most 3"):
@@ -113,11 +133,15 @@ def test_no_name_of_a_client_touches_the_disk(client: TestClient, session: str) 
 
 
 def test_a_name_that_is_a_formula_is_no_formula_in_the_table(client: TestClient, session: str) -> None:
-    client.put(f"{session}/knowledge", json={"pack": "blood-cells"})
+    """Neither that of a file nor that of a class."""
+    classes = [{"key": "=cmd|calc", "descriptions": ["round"]}, {"key": "@b", "descriptions": ["square"]}]
+    base = {"kpl_knowledge": 2, "task": {"name": "x"}, "classes": classes}
+    client.put(f"{session}/knowledge", json={"knowledge": base})
     client.post(f"{session}/pictures", files=[("files", ("=1+1.png", cell(0))), ("files", ("b.png", cell(1)))])
-    job = client.post(f"{session}/jobs", json={}).json()
-    client.get(f"/api/jobs/{job['id']}/events")
-    assert "\n'=1+1.png," in client.get(f"{session}/predictions.csv").text.replace("\r", "")
+    finish(client, client.post(f"{session}/jobs", json={}).json())
+    rows = list(csv.reader(io.StringIO(client.get(f"{session}/predictions.csv").text)))
+    assert [row[0] for row in rows[1:]] == ["'=1+1.png", "b.png"]
+    assert {text for row in rows[1:] for text in (row[1], row[4])} == {"'=cmd|calc", "'@b"}
 
 
 def test_files_are_gone_when_the_session_is(client: TestClient) -> None:
@@ -134,9 +158,70 @@ def test_files_are_gone_when_the_session_is(client: TestClient) -> None:
 def test_a_full_session_says_so(serving: Callable[..., TestClient]) -> None:
     small = serving(pictures=2)
     session = small.post("/api/sessions", json={}).json()["id"]
-    answer = small.post(f"/api/sessions/{session}/pictures", files=parts({f"{n}.png": cell(n) for n in range(3)}))
-    assert answer.status_code == 413
-    assert "full with 2 pictures" in answer.json()["detail"]
+    files = parts({f"{n}.png": cell(n) for n in range(3)})
+    said = small.post(f"/api/sessions/{session}/pictures", files=files).json()
+    assert said["added"] == [0, 1]
+    assert [item["name"] for item in said["left_out"]] == ["2.png"]
+    assert "full with 2 pictures" in said["left_out"][0]["reason"]
+
+
+def test_a_picture_for_which_no_decoder_is_free_is_named(
+    client: TestClient, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = Decoders.keep
+
+    def busy(self: Decoders, data: bytes, shrink_to: int) -> Kept:
+        if data == cell(1):
+            raise Busy("all decoders are at work: try again in a moment")
+        return keep(self, data, shrink_to)
+
+    monkeypatch.setattr(Decoders, "keep", busy)
+    said = client.post(f"{session}/pictures", files=parts({f"{n}.png": cell(n) for n in range(3)})).json()
+    assert (said["added"], [item["name"] for item in said["left_out"]]) == ([0, 1], ["1.png"])
+
+
+def test_a_session_that_ends_during_an_upload(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer says so, and no file stays."""
+    session = client.post("/api/sessions", json={}).json()["id"]
+    folder = client.app.state.service.sessions.get(session).folder  # type: ignore[attr-defined]
+    keep = Decoders.keep
+
+    def ends(self: Decoders, data: bytes, shrink_to: int) -> Kept:
+        if data == cell(1):
+            assert client.delete(f"/api/sessions/{session}").status_code == 204
+        return keep(self, data, shrink_to)
+
+    monkeypatch.setattr(Decoders, "keep", ends)
+    files = parts({f"{n}.png": cell(n) for n in range(6)})
+    answer = client.post(f"/api/sessions/{session}/pictures", files=files)
+    assert (answer.status_code, "it was ended" in answer.text) == (404, True)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("what", ["pictures/0/thumbnail", "pictures/0/picture", "predictions.csv", "report.html"])
+def test_a_session_that_ends_while_its_files_are_asked_for(
+    client: TestClient, cells: dict[str, bytes], what: str
+) -> None:
+    """Whoever has found the session before it ended hears that it is gone."""
+    from kpl.server.api import _session
+
+    address = f"/api/sessions/{client.post('/api/sessions', json={}).json()['id']}"
+    client.put(f"{address}/knowledge", json={"pack": "blood-cells"})
+    client.post(f"{address}/pictures", files=parts(cells))
+    finish(client, client.post(f"{address}/jobs", json={}).json())
+    session = client.app.state.service.sessions.get(address.rsplit("/", 1)[1])  # type: ignore[attr-defined]
+    answer = client.get(f"{address}/{what}")
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    with session.at_work():
+        client.delete(address)
+        assert session.folder.exists()  # somebody reads in it
+    assert not session.folder.exists()
+    overrides = client.app.dependency_overrides  # type: ignore[attr-defined]
+    overrides[_session] = lambda: session
+    try:
+        assert client.get(f"{address}/{what}").status_code == 404
+    finally:
+        overrides.clear()
 
 
 @pytest.fixture(scope="module")

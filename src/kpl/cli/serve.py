@@ -56,9 +56,15 @@ def serve(
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s")
     if not verbose:
         logging.getLogger("kpl.server").addFilter(lambda record: record.levelno > logging.INFO)
-    run_server(
-        options, told=lambda address: typer.echo(f"KPL is at {address} (Ctrl-C stops it). Not a medical device.")
-    )
+    try:
+        run_server(
+            options, told=lambda address: typer.echo(f"KPL is at {address} (Ctrl-C stops it). Not a medical device.")
+        )
+    except KeyboardInterrupt:  # the way to stop it, once what was begun is finished
+        kept = (
+            f"finished runs are in {results}" if results else "nothing of them is kept (--results keeps finished runs)"
+        )
+        typer.echo(f"KPL has stopped, and its sessions with it: {kept}.")
 
 
 def _token(file: Path | None) -> str | None:

@@ -34,7 +34,7 @@ from kpl.runs.folder import (
 )
 from kpl.runs.notebook import result_html
 from kpl.runs.plan import Plan
-from kpl.runs.tables import write_csv
+from kpl.runs.tables import read_csv, write_csv
 from kpl.runs.thumbnails import keep_thumbnails, kept_presence_rows
 from kpl.runs.warnings import absence_warnings, text_warnings
 
@@ -217,8 +217,7 @@ def read_multi_label(path: Path, keys: Sequence[str]) -> tuple[list[str], NDArra
     """
     position = {key: c for c, key in enumerate(keys)}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = list(csv.reader(file))
+        header, *rows = read_csv(path)
         if header != ["image", "labels", *(f"p_{key}" for key in keys)]:
             raise ValueError("other columns")
         probabilities = np.array([row[2:] for row in rows], dtype=np.float64)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kpl.errors import FeaturesError
 from kpl.proxies.arrays import Floats
-from kpl.runs.tables import write_csv
+from kpl.runs.tables import read_csv, write_csv
 
 __all__ = ["read_answered", "read_predictions", "read_runners", "write_predictions"]
 
@@ -67,8 +67,7 @@ def read_predictions(path: Path, classes: Sequence[str]) -> tuple[list[str], NDA
     """
     position = {key: c for c, key in enumerate(classes)}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = list(csv.reader(file))
+        header, *rows = read_csv(path)
         if header != [*_FIXED, *(f"p_{key}" for key in classes)]:
             raise ValueError("other columns")
         probabilities = np.array([row[len(_FIXED) :] for row in rows], dtype=np.float64)
@@ -87,12 +86,10 @@ def read_predictions(path: Path, classes: Sequence[str]) -> tuple[list[str], NDA
 
 def read_answered(path: Path) -> NDArray[np.bool_]:
     """Say which images of a `predictions.csv` that was read before have a label, (n,)."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return np.array([bool(row[1]) for row in csv.reader(file)][1:])
+    return np.array([bool(row[1]) for row in read_csv(path)[1:]])
 
 
 def read_runners(path: Path, classes: Sequence[str]) -> NDArray[np.intp]:
     """Return the runner-up of each image of a `predictions.csv` that was read before, (n,) class indices."""
     position = {key: c for c, key in enumerate(classes)}
-    with path.open(encoding="utf-8", newline="") as file:
-        return np.array([position[row[4]] for row in list(csv.reader(file))[1:]], dtype=np.intp)
+    return np.array([position[row[4]] for row in read_csv(path)[1:]], dtype=np.intp)

@@ -1,16 +1,23 @@
-"""CSV as everybody reads it: RFC 4180, UTF-8, any text survives the quoting."""
+"""CSV as everybody reads it: RFC 4180, UTF-8, any text survives the quoting, and no cell is a spreadsheet's formula."""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["write_csv"]
+__all__ = ["read_csv", "write_csv"]
+
+_FORMULA = re.compile(r"(?='*[=+\-@\t\r])")
+_MARKED = re.compile(r"'(?='*[=+\-@\t\r])")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write rows as they come; memory holds one.
+
+    A text that a spreadsheet would take for a formula, because it begins with one of `= + - @`, a tab or a carriage
+    return, gets an apostrophe before it, and so does one that begins as such a marked text does. A number gets none.
 
     Raises:
         OSError: the disk refuses; whoever owns the folder says so to the user.
@@ -18,4 +25,24 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) 
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows([_marked(cell) for cell in row] for row in rows)
+
+
+def read_csv(path: Path) -> list[list[str]]:
+    """Read what `write_csv` wrote, its header first; every text is what it was.
+
+    Raises:
+        OSError, ValueError, csv.Error: it cannot be read.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        return [[cell[1:] if _MARKED.match(cell) else cell for cell in row] for row in csv.reader(file)]
+
+
+def _marked(cell: str) -> str:
+    if not _FORMULA.match(cell):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell

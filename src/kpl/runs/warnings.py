@@ -59,7 +59,12 @@ def absence_warnings(knowledge: KnowledgeBase) -> list[str]:
 
 
 def result_warnings(
-    method: Method, winners: NDArray[np.intp], text_winners: NDArray[np.intp], classes: Sequence[str]
+    method: Method,
+    winners: NDArray[np.intp],
+    text_winners: NDArray[np.intp],
+    classes: Sequence[str],
+    *,
+    text_alone: str = "--method cupl",
 ) -> list[str]:
     """Warn of classes that read alike, collapsed text, uneven classes, few images, overruled text, a collapsed result.
 
@@ -67,6 +72,7 @@ def result_warnings(
         method: fitted.
         winners, text_winners: (n,) class indices by the method, and by the text proxies alone.
         classes: keys.
+        text_alone: where the reader finds what the averaged text says.
     """
     found = []
     cosine = method.text_.proxies @ method.text_.proxies.T
@@ -92,7 +98,7 @@ def result_warnings(
     if (learnt := method.moments_.count) < _FEW_PER_CLASS * n_classes:
         found.append(
             f"{learnt} pictures for {n_classes} classes is little to learn from, and what so few teach can be worse "
-            "than the averaged text: compare with --method cupl"
+            f"than the averaged text: compare with {text_alone}"
         )
     moved = float(np.mean(winners != text_winners))
     if moved > _MOVED:

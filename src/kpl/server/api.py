@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import anyio
 from fastapi import APIRouter, Depends, File, Query, Request, UploadFile
 from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.background import BackgroundTask
 
 from kpl.report import How
 from kpl.server import downloads, schemas, views
@@ -163,18 +162,19 @@ def names(
 
 
 @router.get("/api/sessions/{session_id}/pictures/{place}/thumbnail", tags=["sessions"], response_class=FileResponse)
-def thumbnail(session: Mine, place: int) -> FileResponse:
+def thumbnail(session: Mine, place: int) -> Response:
     """One picture, small."""
     check_place(place, len(session.pictures))
-    return FileResponse(session.thumbnail(place), media_type="image/jpeg", headers={"cache-control": "private"})
+    with session.at_work():
+        return Response(session.thumbnail(place).read_bytes(), media_type="image/jpeg")
 
 
 @router.get("/api/sessions/{session_id}/pictures/{place}/picture", tags=["sessions"], response_class=FileResponse)
-def picture(session: Mine, place: int) -> FileResponse:
+def picture(session: Mine, place: int) -> Response:
     """One picture as the encoder gets it: decoded, upright, and not larger than the encoder can use."""
     check_place(place, len(session.pictures))
-    path = session.pictures[place].path
-    return FileResponse(path, media_type="image/png", headers={"cache-control": "private"})
+    with session.at_work():
+        return Response(session.pictures[place].path.read_bytes(), media_type="image/png")
 
 
 @router.post("/api/sessions/{session_id}/jobs", tags=["jobs"], status_code=202)
@@ -227,9 +227,7 @@ def predictions(session: Mine) -> schemas.Predictions:
 @router.post("/api/sessions/{session_id}/predictions", tags=["predictions"])
 def move(session: Mine, body: schemas.Move) -> schemas.Predictions:
     """Use another class prior or number of descriptions; nothing is read again."""
-    outcome = session.finished()
-    outcome.move(body.k, body.prior)
-    return views.about_outcome(outcome)
+    return views.about_outcome(session.move(body.k, body.prior))
 
 
 @router.get("/api/sessions/{session_id}/pictures/{place}/evidence", tags=["predictions"])
@@ -265,31 +263,38 @@ def drawn(session: Mine, place: int) -> Response:
 
 
 @router.get("/api/sessions/{session_id}/predictions.csv", tags=["downloads"], response_class=FileResponse)
-def download_csv(session: Mine) -> FileResponse:
+def download_csv(session: Mine) -> Response:
     """The predictions as a table."""
     return _made(session, downloads.write_csv, "predictions.csv", "text/csv; charset=utf-8")
 
 
+@router.get("/api/sessions/{session_id}/knowledge.yaml", tags=["downloads"], response_class=PlainTextResponse)
+def download_knowledge(session: Mine) -> Response:
+    """The knowledge of the session as a knowledge file, for `kpl classify --knowledge`."""
+    return _made(session, downloads.write_knowledge_file, "knowledge.yaml", "application/yaml")
+
+
 @router.get("/api/sessions/{session_id}/report.html", tags=["downloads"], response_class=FileResponse)
-def download_report(session: Mine) -> FileResponse:
+def download_report(session: Mine) -> Response:
     """The report, one file to keep."""
     return _made(session, downloads.write_report, "report.html", "text/html; charset=utf-8")
 
 
 @router.get("/api/sessions/{session_id}/model.kpl", tags=["downloads"], response_class=FileResponse)
-def download_model(session: Mine) -> FileResponse:
+def download_model(session: Mine) -> Response:
     """What was learnt, for `kpl classify --model` and `kpl serve --model`."""
     return _made(session, downloads.write_model, "model.kpl", "application/octet-stream")
 
 
-def _made(session: Session, write: Callable[[Session, Path], None], name: str, kind: str) -> FileResponse:
-    path = session.folder / f"{secrets.token_hex(8)}.download"
-    try:
-        write(session, path)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return FileResponse(path, media_type=kind, filename=name, background=BackgroundTask(path.unlink, missing_ok=True))
+def _made(session: Session, write: Callable[[Session, Path], None], name: str, kind: str) -> Response:
+    path = session.folder / f"{secrets.token_hex(8)}.{name}"
+    with session.at_work():
+        try:
+            write(session, path)
+            data = path.read_bytes()
+        finally:
+            path.unlink(missing_ok=True)
+    return Response(data, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
 def _check_number(files: list[UploadFile], service: Service) -> None:

@@ -21,7 +21,7 @@ from starlette.types import Scope
 from kpl.errors import KplError, UnknownNameError
 from kpl.server.api import router
 from kpl.server.guard import Guard, Metrics
-from kpl.server.refusals import Busy, Refused
+from kpl.server.refusals import Busy, Refused, said_to_strangers
 from kpl.server.service import Service
 
 __all__ = ["create_app"]
@@ -103,7 +103,7 @@ def _page() -> FileResponse:
 async def _refuse(_: Request, error: Exception) -> JSONResponse:
     status = error.status if isinstance(error, Refused) else 404 if isinstance(error, UnknownNameError) else 422
     headers = {"retry-after": str(Busy.RETRY_SECONDS)} if status == Busy.status else None
-    return JSONResponse({"detail": " ".join(str(error).split())}, status, headers)
+    return JSONResponse({"detail": said_to_strangers(error)}, status, headers)
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:

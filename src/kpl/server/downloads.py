@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+from kpl.images import PictureRecord
+from kpl.knowledge import write_knowledge
 from kpl.report import write_report as report
 from kpl.runs import classify
 from kpl.runs.folder import RUN_FILE
 from kpl.runs.thumbnails import keep_thumbnails, kept_rows
-from kpl.server.refusals import Conflict
-from kpl.server.sessions import FEATURES, Session
+from kpl.server.outcomes import Outcome
+from kpl.server.refusals import Gone
+from kpl.server.sessions import Session
 
-__all__ = ["write_csv", "write_model", "write_report", "write_run"]
+__all__ = ["write_csv", "write_knowledge_file", "write_model", "write_report", "write_run"]
 
 
 def write_csv(session: Session, path: Path) -> None:
@@ -21,26 +25,38 @@ def write_csv(session: Session, path: Path) -> None:
     session.finished().write_csv(path)
 
 
+def write_knowledge_file(session: Session, path: Path) -> None:
+    """Write the knowledge of a session as a knowledge file.
+
+    Raises:
+        Gone: none was chosen.
+    """
+    if session.knowledge is None:
+        raise Gone("there is no knowledge yet: choose a pack, or write classes and descriptions")
+    write_knowledge(session.knowledge, path)
+
+
 def write_model(session: Session, path: Path) -> None:
     """Write what was learnt, for `kpl classify --model`."""
     session.finished().model().save(path)
 
 
-def write_run(session: Session, folder: Path) -> None:
-    """Write the run folder that `kpl classify` would, predictions with the class prior in use, thumbnails included.
+def write_run(outcome: Outcome, pictures: Sequence[PictureRecord], folder: Path, features: Path | None = None) -> None:
+    """Write the run folder that `kpl classify` would: predictions with the class prior in use, thumbnails, the report.
 
-    Raises:
-        Conflict: pictures are being added or classified.
+    Args:
+        outcome: what came out.
+        pictures: of the session, those of the outcome among them.
+        folder: to make.
+        features: a copy of the outcome's, where its own may go meanwhile.
     """
-    outcome = session.finished()
-    if session.features is None or session.features.index.pictures_sha256 != outcome.pictures_sha256:
-        raise Conflict("pictures are being classified: wait for the end of the job")
-    classify(session.folder / FEATURES, model=outcome.model(), encoder=outcome.encoder, out=folder)
+    classify(features or outcome.features.path, model=outcome.model(), encoder=outcome.encoder, out=folder)
     chances, text = outcome.probabilities(), outcome.text_probabilities()
     rows = kept_rows(chances.argmax(axis=1), text.argmax(axis=1), chances.max(axis=1), len(outcome.keys))
-    keep_thumbnails(folder, session.pictures, outcome.ids, rows)
+    keep_thumbnails(folder, pictures, outcome.ids, rows)
     if outcome.prior is not None:
         _say_by_hand(folder / RUN_FILE)
+    report(folder)
 
 
 def _say_by_hand(summary: Path) -> None:
@@ -52,10 +68,12 @@ def _say_by_hand(summary: Path) -> None:
 
 def write_report(session: Session, path: Path) -> None:
     """Write the report of what is shown, one HTML file."""
-    run = path.with_name(f"{path.name}-run")
+    work = path.with_name(f"{path.name}-work")
     try:
-        write_run(session, run)
-        report(run).replace(path)
+        with session.lock:  # a job that ends replaces the outcome and removes its features
+            outcome = session.finished()
+            features = shutil.copytree(outcome.features.path, work / "features")
+        write_run(outcome, session.pictures, work / "run", features)
+        (work / "run" / "report.html").replace(path)
     finally:
-        for left in (run, run.with_name(f".{run.name}.partial")):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)

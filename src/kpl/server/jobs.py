@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kpl.errors import KplError
-from kpl.server.refusals import Busy, Conflict, Gone
+from kpl.server.refusals import Busy, Conflict, Gone, said_to_strangers
 
 __all__ = ["Cancelled", "Job", "Jobs", "State"]
 
@@ -155,7 +155,7 @@ class Jobs:
             except Cancelled:
                 job.state = "cancelled"
             except KplError as error:
-                job.error, job.state = str(error), "failed"
+                job.error, job.state = said_to_strangers(error), "failed"
             except MemoryError:
                 job.error, job.state = "not enough memory for this many pictures", "failed"
             except Exception as error:  # one job must not take the others with it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,27 +34,27 @@ class _Fit:
     text: Floats  # (n, C), cosines over the temperature
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
-    """What KPL and the text proxies say of the pictures of a session.
+    """What KPL and the text proxies say of the pictures of a session, with the settings in use; it never changes.
 
     Attributes:
         knowledge, encoder: of which it came.
-        images: (n, d) unit rows; `ids` of the pictures, and the hash of their contents.
+        features: of the pictures, on disk, with their ids and the hash of their contents.
+        images: the same in memory, (n, d) unit rows.
         descriptions: per class (m_c, d).
         moments: of the images.
-        k: descriptions per class in use.
+        asked: descriptions per class that the user asked for; None for KPL's own number.
         prior: (C,) in use in the place of the estimated one; None for the estimated.
     """
 
     knowledge: KnowledgeBase
     encoder: Encoder
+    features: FeatureFolder
     images: NDArray[np.float32]
-    ids: tuple[str, ...]
-    pictures_sha256: str
     descriptions: list[NDArray[np.float32]]
     moments: ImageMoments
-    k: int
+    asked: int | None = None
     prior: Floats | None = None
     _fits: dict[int, _Fit] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -63,6 +63,16 @@ class Outcome:
     def keys(self) -> list[str]:
         """Of the classes, in order."""
         return [entry.key for entry in self.knowledge.classes]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of the pictures, in order."""
+        return self.features.ids
+
+    @property
+    def k(self) -> int:
+        """Descriptions per class in use."""
+        return min(self.asked or KPL().k or self.most, self.most)
 
     @property
     def most(self) -> int:
@@ -85,8 +95,8 @@ class Outcome:
         """The class prior (C,) that was estimated from the pictures."""
         return self._fit().method.prior_
 
-    def move(self, k: int | None, prior: Mapping[str, float] | None) -> None:
-        """Use another number of descriptions or another class prior.
+    def moved(self, k: int | None, prior: Mapping[str, float] | None) -> Outcome:
+        """Return the same with another number of descriptions or another class prior; what was learnt is shared.
 
         Args:
             k: None leaves it.
@@ -95,17 +105,15 @@ class Outcome:
         Raises:
             Refused: a key that is no class, a class without a share, or shares that all are zero.
         """
-        with self._lock:
-            if prior is not None:
-                if unknown := sorted(set(prior) ^ set(self.keys)):
-                    raise Refused(f"the prior must have one share for each class: look at {unknown[0]!r}")
-                shares = np.array([prior[key] for key in self.keys], dtype=np.float64)
-                if not (np.isfinite(shares).all() and (shares >= 0).all() and 0 < shares.sum() < np.inf):
-                    raise Refused("the shares of the prior must be numbers of zero or more, not all of them zero")
-                self.prior = checked_prior(shares / shares.sum(), len(self.keys))
-            else:
-                self.prior = None
-            self.k = min(k or self.k, self.most)
+        chosen = None
+        if prior is not None:
+            if unknown := sorted(set(prior) ^ set(self.keys)):
+                raise Refused(f"the prior must have one share for each class: look at {unknown[0]!r}")
+            shares = np.array([prior[key] for key in self.keys], dtype=np.float64)
+            if not (np.isfinite(shares).all() and (shares >= 0).all() and 0 < shares.sum() < np.inf):
+                raise Refused("the shares of the prior must be numbers of zero or more, not all of them zero")
+            chosen = checked_prior(shares / shares.sum(), len(self.keys))
+        return replace(self, asked=self.asked if k is None else k, prior=chosen)
 
     def probabilities(self) -> Floats:
         """Of KPL, (n, C): a shift of the scores by the log of the prior, nothing is learnt again."""
@@ -136,29 +144,30 @@ class Outcome:
             found.append("the class prior was set by hand")
         found += text_warnings(self.knowledge, self.encoder)
         winners, text = self.probabilities().argmax(axis=1), self.text_probabilities().argmax(axis=1)
-        return found + result_warnings(self.method, winners, text, self.keys)
+        return found + result_warnings(self.method, winners, text, self.keys, text_alone="the text proxy beside it")
 
     def model(self) -> Model:
         """Return what was learnt as a model that can be saved."""
-        lot = Learnt(pictures=self.pictures_sha256, rows=len(self.images))
+        lot = Learnt(pictures=self.features.index.pictures_sha256, rows=len(self.images))
         return Model(self.method, self.knowledge, encoder_identity(self.encoder), self.encoder.card.name, (lot,))
 
     def write_csv(self, path: Path) -> None:
         """Write the predictions as `kpl classify` does."""
-        write_predictions(path, [_harmless(name) for name in self.ids], self.keys, [self.probabilities()])
+        write_predictions(path, self.ids, self.keys, [self.probabilities()])
 
     def _fit(self) -> _Fit:
-        """Learn for the k in use, once."""
+        """Learn for the k in use, once for all that share it."""
         k = self.k
-        found = self._fits.get(k)
-        if found is None:
-            method = KPL(k=k, temperature=1.0 / self.encoder.logit_scale)
-            method.fit_moments(self.images, self.moments, self.descriptions)
-            text = np.concatenate([c @ method.text_.proxies.T for c in chunks(self.images)])
-            found = _Fit(method, method.scores(self.images), text / method.temperature)
-            while len(self._fits) > 8:  # the slider was moved to and fro
-                self._fits.pop(next(iter(self._fits)), None)
-            self._fits[k] = found
+        with self._lock:
+            found = self._fits.get(k)
+            if found is None:
+                method = KPL(k=k, temperature=1.0 / self.encoder.logit_scale)
+                method.fit_moments(self.images, self.moments, self.descriptions)
+                text = np.concatenate([c @ method.text_.proxies.T for c in chunks(self.images)])
+                found = _Fit(method, method.scores(self.images), text / method.temperature)
+                while len(self._fits) > 8:  # the slider was moved to and fro
+                    self._fits.pop(next(iter(self._fits)))
+                self._fits[k] = found
         return found
 
 
@@ -176,30 +185,22 @@ def learn(
         knowledge, encoder: what the user chose.
         features: of the pictures.
         descriptions: per class (m_c, d).
-        k: descriptions per class; None keeps what was in use, else KPL's own.
-        before: the last outcome of the session: features that are the same are not read again, and a prior that was
-            set by hand stays while the classes are the same.
+        k: descriptions per class; None keeps what was asked for, else KPL's own.
+        before: the last outcome of the session: features that are the same are not read again, and what was asked for
+            (k, a prior) stays while the classes are the same.
     """
-    rows = list(descriptions)
-    most = max(len(own) for own in rows)
-    same = before is not None and before.pictures_sha256 == features.index.pictures_sha256
+    same = before is not None and before.features.index.pictures_sha256 == features.index.pictures_sha256
     images = before.images if before and same else features.load()
     outcome = Outcome(
         knowledge=knowledge,
         encoder=encoder,
+        features=features,
         images=images,
-        ids=features.ids,
-        pictures_sha256=features.index.pictures_sha256,
-        descriptions=rows,
+        descriptions=list(descriptions),
         moments=before.moments if before and same else sum_images(images),
-        k=min(k or (before.k if before else KPL().k) or most, most),
+        asked=k,
     )
-    if before and before.prior is not None and before.keys == outcome.keys:
-        outcome.prior = before.prior
+    if before and before.keys == outcome.keys:
+        outcome = replace(outcome, asked=k or before.asked, prior=before.prior)
     outcome.probabilities()
     return outcome
-
-
-def _harmless(name: str) -> str:
-    """Keep a spreadsheet from taking a file name for a formula."""
-    return f"'{name}" if name[:1] in "=+-@\t\r" else name

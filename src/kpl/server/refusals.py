@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import re
+
 from kpl.errors import InputError
 
-__all__ = ["Busy", "Conflict", "Gone", "Refused", "TooLarge"]
+__all__ = ["Busy", "Conflict", "Gone", "Refused", "TooLarge", "said_to_strangers"]
+
+_PATH = re.compile(r"(?<![\w.:/\\])(?:/[^\s/'\"]+){2,}|(?<!\w)[A-Za-z]:\\|\\\\\w")
+_log = logging.getLogger("kpl.server")
 
 
 class Refused(InputError):  # noqa: N818 - what its names say is a status, not a failure
@@ -36,3 +42,17 @@ class Busy(Refused):
 
     status = 503
     RETRY_SECONDS = 2
+
+
+def said_to_strangers(error: Exception) -> str:
+    """Return what failed in one line, for whoever asked; where it names a path of this machine, only the log has it.
+
+    Example:
+        >>> said_to_strangers(InputError("k must be at least 1"))
+        'k must be at least 1'
+    """
+    said = " ".join(str(error).split())
+    if isinstance(error, Refused) or not _PATH.search(said):
+        return said
+    _log.error("%s", said)
+    return f"the server failed at files of its own ({type(error).__name__}): its log says more"

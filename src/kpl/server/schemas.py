@@ -109,7 +109,7 @@ class Start(_Asked):
     """Start to classify."""
 
     k: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """Descriptions retrieved per class; left out, what is in use."""
+    """Descriptions retrieved per class; left out, what was asked for before of the same classes, else KPL's own."""
 
 
 class Move(_Asked):

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from kpl.embeddings import FeatureFolder, TextCache, embed_pictures, embed_texts
 from kpl.encoders import Encoder, encoder_names, load_encoder, parse_spec
 from kpl.errors import EncoderError, InputError, KnowledgeError, PictureError, UnknownNameError
-from kpl.images import SetAside, ordered_map
+from kpl.images import PictureRecord, SetAside, ordered_map
 from kpl.knowledge import KnowledgeBase, check_tokens, load_knowledge, pack_names
 from kpl.methods import Evidence, explain
 from kpl.report import How
@@ -24,9 +24,9 @@ from kpl.server.jobs import Job, Jobs
 from kpl.server.limits import Limits
 from kpl.server.maps import DrawnMap, MapPlan, draw_map, plan_map, seconds_a_view
 from kpl.server.oneshot import OneShot
-from kpl.server.outcomes import learn
+from kpl.server.outcomes import Outcome, learn
 from kpl.server.refusals import Busy, Gone, Refused, TooLarge
-from kpl.server.sessions import FEATURES, Session, Sessions
+from kpl.server.sessions import Session, Sessions
 from kpl.server.zips import is_zip, unpack
 
 __all__ = ["Service", "check_place", "encoder_is_here", "load_pack"]
@@ -131,11 +131,12 @@ class Service:
             files: what the user calls each, and its bytes.
 
         Returns:
-            The places of those that were taken, and what was left out with reasons.
+            The places of those that were taken, and what was left out with reasons. A file that cannot be taken, for
+            whatever reason, stops no other; an archive is one, and what was read of it before it was refused stays.
 
         Raises:
-            Busy: too many upload at once.
-            TooLarge, Refused: an archive that is not read, or a full session.
+            Busy: too many upload at once; nothing was taken.
+            Gone: the session was ended meanwhile.
         """
         shrink_to = 3 * self.encoder(session.encoder).card.image_size
 
@@ -143,18 +144,21 @@ class Service:
             name, data = item
             try:
                 return name, data if isinstance(data, str) else self.decoders.keep(data, shrink_to)
-            except PictureError as error:
+            except (PictureError, Busy) as error:
                 return name, str(error)
 
         taken, left = [], []
-        with _place(self._uploads, "too many uploads at once"), _working(session):
+        with _place(self._uploads, "too many uploads at once"), session.at_work():
             work = ordered_map(attempt, self._opened(files), workers=self.limits.workers, look_ahead=2)
             with closing(work) as results:
                 for name, found in results:
-                    if isinstance(found, str):
-                        left.append(session.leave_out(name, found))
-                    else:
-                        taken.append(session.add(name, found, self.limits))
+                    try:
+                        if isinstance(found, str):
+                            left.append(session.leave_out(name, found))
+                        else:
+                            taken.append(session.add(name, found, self.limits))
+                    except TooLarge as error:
+                        left.append(session.leave_out(name, str(error)))
         return taken, left
 
     def _opened(self, files: Iterable[tuple[str, BinaryIO]]) -> Iterator[tuple[str, bytes | str]]:
@@ -162,7 +166,10 @@ class Service:
             head = file.read(4)
             file.seek(0)
             if is_zip(head):
-                yield from unpack(file, self.limits)
+                try:
+                    yield from unpack(file, self.limits)
+                except Refused as error:
+                    yield name, str(error)
             else:
                 yield name, file.read(self.limits.file_bytes + 1)
 
@@ -183,7 +190,7 @@ class Service:
         base, coder = session.knowledge, self.encoder(session.encoder)
         if base is None:
             raise Refused("there is no knowledge yet")
-        with _working(session):
+        with session.at_work():
             job.tell("reading pictures", 0, len(session.pictures))
             features = self._features(job, session, coder)
             cache, rows = TextCache(), []
@@ -192,35 +199,41 @@ class Service:
                 job.tell("reading descriptions", number, len(prompts))
                 rows += embed_texts([own], coder, cache=cache)
             job.tell("learning", 0, 1)
-            session.outcome = learn(base, coder, features, rows, k, session.outcome)
+            outcome = learn(base, coder, features, rows, k, session.outcome)
+            job.tell("learning", 1, 1)  # the last place to stop: from here on it is kept and shown
             if self.results is not None:
-                self._keep(session, self.results / job.id)
-            job.tell("learning", 1, 1)
+                self._keep(outcome, session.pictures, self.results / job.id)
+            session.replace(outcome)
 
     def _features(self, job: Job, session: Session, coder: Encoder) -> FeatureFolder:
+        """Embed the pictures of a session; what came out before keeps its own features until it is replaced."""
         pictures = list(session.pictures)
-        if session.features is None or session.features.n != len(pictures):
-            before = session.features.n if session.features else 0
-            session.features = embed_pictures(
-                pictures,
-                coder,
-                session.folder / FEATURES,
-                shard_size=_SHARD,
-                workers=self.limits.workers,
-                overwrite=True,
-                progress=lambda done, total: job.tell("reading pictures", done, total),
-            )
-            self.pictures += len(pictures) - before
-        return session.features
+        held = session.outcome.features if session.outcome else None
+        if held and held.n == len(pictures):
+            return held
+        folder = session.fresh_features()
+        if held and not folder.exists():
+            shutil.copytree(held.path, folder)  # its whole shards are not read again
+        features = embed_pictures(
+            pictures,
+            coder,
+            folder,
+            shard_size=_SHARD,
+            workers=self.limits.workers,
+            overwrite=True,
+            progress=lambda done, total: job.tell("reading pictures", done, total),
+        )
+        self.pictures += len(pictures) - (held.n if held else 0)
+        return features
 
-    def _keep(self, session: Session, target: Path) -> None:
-        """Keep a finished run where the owner of the server wants it, whole or not at all."""
+    def _keep(self, outcome: Outcome, pictures: Sequence[PictureRecord], target: Path) -> None:
+        """Keep a finished run where the owner of the server wants it, with its report, whole or not at all."""
         from kpl.server.downloads import write_run
 
         part = target.with_name(f".{target.name}.partial")
         shutil.rmtree(part, ignore_errors=True)
         try:
-            write_run(session, part)
+            write_run(outcome, pictures, part)
             part.rename(target)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -242,7 +255,7 @@ class Service:
             raise Refused(
                 "learning again estimates the class prior anew: set the prior back to the estimated one first"
             )
-        with _place(self._refits, "others are learning again"), _working(session):
+        with _place(self._refits, "others are learning again"):
             return explain(outcome.method, row, refit_on=outcome.images)[0]
 
     def cost_of_map(self, session: Session, place: int, how: How | None, share: float) -> tuple[MapPlan, float]:
@@ -276,7 +289,7 @@ class Service:
             def tell(done: int, total: int) -> None:
                 job.tell("looking at parts of the picture", done, total)
 
-            with _working(session):
+            with session.at_work():
                 tell(0, plan.views)
                 session.drawn = DrawnMap(place, chosen, draw_map(plan, encoder, proxies, chosen, tell))
 
@@ -285,7 +298,8 @@ class Service:
     def _plan_map(self, session: Session, place: int, how: How | None, share: float) -> tuple[MapPlan, Encoder]:
         outcome = session.finished()
         check_place(place, len(outcome.images))
-        return plan_map(session.pictures[place], outcome.encoder, how, share, self.limits.views), outcome.encoder
+        with session.at_work():
+            return plan_map(session.pictures[place], outcome.encoder, how, share, self.limits.views), outcome.encoder
 
     def one_shot(self, model: str, pictures: Sequence[tuple[str, BinaryIO]]) -> list[Any]:
         """Classify pictures at once by a fitted model: probabilities (C,), or the reason why not, each.
@@ -354,14 +368,3 @@ def _place(places: threading.Semaphore, reason: str) -> Iterator[None]:
         yield
     finally:
         places.release()
-
-
-@contextmanager
-def _working(session: Session) -> Iterator[None]:
-    with session.lock:
-        session.working += 1
-    try:
-        yield
-    finally:
-        with session.lock:
-            session.working -= 1

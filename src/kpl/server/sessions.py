@@ -6,11 +6,11 @@ import secrets
 import shutil
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from kpl.embeddings import FeatureFolder
 from kpl.images import PictureRecord, SetAside
 from kpl.knowledge import KnowledgeBase
 from kpl.server.decoding import Kept
@@ -20,10 +20,8 @@ from kpl.server.maps import DrawnMap
 from kpl.server.outcomes import Outcome
 from kpl.server.refusals import Busy, Gone, TooLarge
 
-__all__ = ["FEATURES", "Session", "Sessions", "shown_name"]
+__all__ = ["Session", "Sessions", "shown_name"]
 
-FEATURES = "features"
-"""Name of the folder of features in a session's folder."""
 _NAME_LENGTH = 200
 
 
@@ -51,9 +49,10 @@ class Session:
         pictures: in order; `id` is the user's name for it, `path` the server's.
         set_aside: files that are no pictures, with reasons.
         knowledge: None until it is chosen.
-        features: of the first `features.n` pictures, once embedded.
         outcome: of the last job that classified.
         drawn: the last map of a picture.
+        working: how many use its files now; an ended session keeps them until there is none.
+        ended: nothing more is done for it.
         lock: held by whoever changes it.
     """
 
@@ -63,22 +62,55 @@ class Session:
     pictures: list[PictureRecord] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
     knowledge: KnowledgeBase | None = None
-    features: FeatureFolder | None = None
     outcome: Outcome | None = None
     drawn: DrawnMap | None = None
     used: float = field(default_factory=time.monotonic)
     working: int = 0
+    ended: bool = False
     bytes_kept: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _names: dict[str, int] = field(default_factory=dict, repr=False)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Use the files of the session: until the end of this they stay.
+
+        Raises:
+            Gone: the session is ended.
+        """
+        with self.lock:
+            self._be_there()
+            self.working += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.working -= 1
+                self._remove()
+
+    def end(self) -> None:
+        """Take nothing more, and remove the files as soon as nobody uses them."""
+        with self.lock:
+            self.ended = True
+            self._remove()
+
+    def _be_there(self) -> None:
+        if self.ended:
+            raise Gone("no such session: it was ended; begin another")
+
+    def _remove(self) -> None:
+        if self.ended and not self.working:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def add(self, name: str, kept: Kept, limits: Limits) -> int:
         """Keep a picture and return its place.
 
         Raises:
+            Gone: the session is ended.
             TooLarge: the session is full.
         """
         with self.lock:
+            self._be_there()
             size = len(kept.png) + len(kept.thumbnail)
             if len(self.pictures) >= limits.pictures or self.bytes_kept + size > limits.session_bytes:
                 raise TooLarge(
@@ -103,6 +135,29 @@ class Session:
     def thumbnail(self, place: int) -> Path:
         """Where the small picture is."""
         return self.folder / f"{place:06d}.jpg"
+
+    def fresh_features(self) -> Path:
+        """Where pictures are embedded: never the folder that what came out was learnt from."""
+        first, second = (self.folder / f"features-{name}" for name in "ab")
+        return second if self.outcome and self.outcome.features.path == first else first
+
+    def replace(self, outcome: Outcome) -> None:
+        """Let this be what came out, and remove the features that only the former needed."""
+        with self.lock:
+            former, self.outcome = self.outcome, outcome
+            if former and former.features.path != outcome.features.path:
+                shutil.rmtree(former.features.path, ignore_errors=True)
+
+    def move(self, k: int | None, prior: Mapping[str, float] | None) -> Outcome:
+        """Look at what came out with other settings; see `Outcome.moved`.
+
+        Raises:
+            Gone: nothing was classified yet.
+            Refused: it is no prior of these classes.
+        """
+        with self.lock:
+            self.outcome = self.finished().moved(k, prior)
+            return self.outcome
 
     def finished(self) -> Outcome:
         """Return what came out.
@@ -175,7 +230,7 @@ class Sessions:
         return found
 
     def drop(self, name: str) -> None:
-        """End a session and remove its files.
+        """End a session and remove its files, once nobody uses them.
 
         Raises:
             Gone: there is none of this id.
@@ -184,7 +239,7 @@ class Sessions:
             found = self._sessions.pop(name, None)
         if found is None:
             raise Gone("no such session: it was ended already")
-        shutil.rmtree(found.folder, ignore_errors=True)
+        found.end()
 
     def sweep(self) -> None:
         """End the sessions that nobody used for long and that nothing works on."""

@@ -72,11 +72,11 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, allowed: int, limits
     with archive.open(entry) as stream:
         data = stream.read(most + 1)
     if len(data) > most:
-        raise TooLarge("the archive unpacks to far more than a folder of pictures would: it is not read")
+        raise TooLarge("the archive unpacks to far more than a folder of pictures would: it is not read further")
     return data
 
 
 def _refuse_escape(name: str) -> None:
     parts = name.replace("\\", "/").split("/")
     if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in name:
-        raise Refused("the archive holds a path that leads out of it: it is not read")
+        raise Refused("the archive holds a path that leads out of it: it is not read further")

@@ -19,7 +19,9 @@ async function open({ allowErrors = false, ...options } = {}) {
   page.setDefaultTimeout(30000);
   page.on("pageerror", (error) => told.errors.push(error.message));
   page.on("console", (line) => { if (line.type() === "error" && !allowErrors) told.errors.push(line.text()); });
-  page.on("dialog", (dialog) => { told.dialogs += 1; dialog.dismiss(); });
+  page.on("dialog", (dialog) => { // the browser's own question before a page is left is no dialog of a script
+    if (dialog.type() === "beforeunload") { told.asked = (told.asked || 0) + 1; dialog.accept(); } else { told.dialogs += 1; dialog.dismiss(); }
+  });
   page.on("request", (request) => { if (!request.url().startsWith(address) && !/^(data|blob):/.test(request.url())) told.elsewhere.push(request.url()); });
   await page.goto(address);
   await page.waitForSelector("#pack option", { state: "attached" });
@@ -214,6 +216,12 @@ const stories = {
     const clipped = await page.evaluate(() => { const box = document.querySelector(".scroll"); return box.scrollWidth - box.clientWidth; });
     if (clipped > 0) told.errors.push(`the table is ${clipped} pixels too wide`);
     await noticeInSight(page, "results");
+    const broken = await page.$$eval("#wall .label, #shares th", (all) => all.flatMap((one) => [...one.firstChild.data.matchAll(/[^\s-]+/g)].filter((word) => {
+      const range = document.createRange();
+      range.setStart(one.firstChild, word.index); range.setEnd(one.firstChild, word.index + word[0].length);
+      return range.getClientRects().length > 1;
+    }).map((word) => word[0])));
+    if (broken.length) told.errors.push(`words are broken: ${broken.join(", ")}`);
     await page.screenshot({ path: `${folder}/narrow.png`, fullPage: true });
     await axe(page, "narrow");
     await page.click("#wall .card");
@@ -250,7 +258,6 @@ const stories = {
       const { drawEditor } = await import("/static/knowledge.js");
       const names = ["細胞の一種", "خلية مستديرة", "клетка крови", name, ...Array.from({ length: 36 }, (_, n) => `class ${n}`)];
       state.base = { kpl_knowledge: 2, task: { name: "crowded" }, classes: names.map((key, n) => ({ key, descriptions: [{ text: `${"a round cell with a dark nucleus ".repeat(n === 3 ? 3 : 1)}${n}` }, { text: `${name.slice(0, 60)} ${n}` }] })) };
-      state.dirty = true;
       drawEditor();
     }, long.slice(0, 90));
     const data = await Promise.all(files.filter((file) => file.includes("cell-")).map((file) => readFile(file)));
@@ -341,6 +348,97 @@ const stories = {
     told.names = (await page.$$eval("#wall .file", (all) => all.map((one) => one.textContent))).sort();
   },
 
+  // Two drops, one behind the other; archives that are refused; a stop; what the page says is what the server holds.
+  async queue() {
+    const page = await open();
+    const [good, bad, ...loose] = files;
+    const numbers = async () => [await page.textContent("#count"), await page.isVisible("#left-out") ? await page.textContent("#left-out-title") : ""];
+    const held = () => page.evaluate(async () => { const { path } = await import("/static/state.js"); const now = await (await fetch(path())).json(); return [now.pictures, now.left_out.length]; });
+    const still = () => page.waitForFunction(() => document.getElementById("upload").hidden && !document.getElementById("classify").disabled);
+    let release;
+    const slow = new Promise((done) => { release = done; });
+    await page.route("**/pictures", async (route) => { await slow; await route.continue(); }, { times: 1 });
+    await page.setInputFiles("#files", good);
+    await page.waitForFunction(() => !document.getElementById("upload").hidden);
+    await page.setInputFiles("#files", [...loose, bad]);
+    await page.waitForTimeout(300);
+    release();
+    await page.waitForFunction(() => /^[1-9]\d* picture/.test(document.getElementById("count").textContent));
+    await still();
+    told.numbers = await numbers();
+    told.held = await held();
+    told.reasons = await page.textContent("#left-out-list");
+
+    await page.route("**/pictures", async (route) => { await new Promise((done) => setTimeout(done, 60000)); await route.abort().catch(() => {}); }, { times: 1 });
+    await page.setInputFiles("#files", loose[0]);
+    await page.waitForFunction(() => !document.getElementById("upload").hidden);
+    await page.click("#upload-stop");
+    await still();
+    told.stopped = await page.textContent("#left-out-list");
+    told.after = [...await numbers(), ...await held()];
+  },
+
+  // What is done twice, half, or while something else is at work.
+  async hasty() {
+    const page = await open();
+    await page.setInputFiles("#files", files);
+    await page.waitForFunction(() => !document.getElementById("classify").disabled);
+    await page.evaluate(() => { const button = document.getElementById("classify"); button.click(); button.click(); });
+    await page.waitForSelector("#wall .card");
+    told.alert = await page.isVisible("#alert");
+
+    const says = (text) => page.waitForFunction((wanted) => document.getElementById("former").textContent.includes(wanted), text);
+    let release;
+    const slow = new Promise((done) => { release = done; });
+    await page.route("**/knowledge", async (route) => { await slow; await route.continue(); }, { times: 1 });
+    await page.selectOption("#pack", "brain-mri");
+    await says("Classifying again ...");
+    release();
+    await page.waitForFunction(() => document.getElementById("former").hidden);
+    await page.selectOption("#pack", "blood-cells");
+    await page.waitForFunction(() => document.getElementById("job").hidden && document.getElementById("former").hidden && document.querySelectorAll("#shares tr").length === 10);
+
+    await page.click("#wall .card");
+    await page.waitForSelector(".sentences li");
+    const title = await page.textContent("#evidence-title"), sentence = await page.textContent(".sentences .text span");
+    await page.click(".sentences button");
+    await page.fill(".sentences input", "a round thing that was typed");
+    for (const leave of ["#next", ".near .card", "#evidence-close", "#refit"]) await page.click(leave);
+    await page.focus("#map-class");
+    await page.keyboard.press("Escape");
+    told.kept = [await page.textContent("#evidence-title") === title, await page.inputValue(".sentences input"), await page.textContent("#evidence-note")];
+    await axe(page, "editing");
+    await page.screenshot({ path: `${folder}/editing.png` });
+    await page.click(".sentences button:has-text('Cancel')");
+    told.cancelled = await page.textContent(".sentences .text span") === sentence;
+    await page.click(".sentences button");
+    await page.fill(".sentences input", "a round thing that was saved");
+    await page.click(".sentences button:has-text('Save')");
+    await page.waitForFunction(() => document.getElementById("status").textContent === "The sentence is changed.");
+    await page.click("#evidence-close");
+    await page.click("#editor > summary");
+    await download(page, "#get-knowledge", "knowledge.yaml");
+
+    const [document_] = await Promise.all([page.context().waitForEvent("page"), page.click("#openapi")]);
+    await document_.waitForLoadState();
+    told.openapi = (await document_.textContent("body")).includes("/api/sessions/{session_id}");
+    await document_.close();
+    told.stays = await page.isVisible("#wall .card");
+
+    // The stream of events breaks, and the server is not there any more.
+    await page.evaluate(() => {
+      const real = window.fetch;
+      window.fetch = async (url, options) => {
+        if (url.endsWith("/events")) return new Response(new ReadableStream({ start(stream) { stream.error(new TypeError("network error")); } }));
+        if (options.method === "GET" && url.startsWith("/api/jobs/")) throw new TypeError("Failed to fetch");
+        return real(url, options);
+      };
+    });
+    await page.click("#classify");
+    await page.waitForFunction(() => !document.getElementById("alert").hidden);
+    told.killed = await page.textContent("#alert-text");
+  },
+
   async hostile() {
     const page = await open();
     const text = '<img src=x onerror=alert(1)>"><script>alert(2)</script>';
@@ -374,12 +472,14 @@ const stories = {
     await page.click("#token button");
     await page.waitForFunction(() => !document.getElementById("alert").hidden);
     told.wrong = await page.textContent("#alert-text");
+    page.on("dialog", (dialog) => { told.asked = (told.asked || 0) + 1; dialog.accept(); });
     await page.fill("#token-value", process.env.STORY_TOKEN);
     await page.click("#token button");
     await page.waitForFunction(() => document.querySelectorAll("#classes .class").length > 0);
     await classify(page);
     await page.waitForFunction(() => document.querySelector("#wall img").naturalWidth > 0);
     await download(page, "#get-csv", "predictions.csv");
+    await download(page, "#openapi", "openapi.json");
     const former = () => page.waitForFunction(() => !document.getElementById("former").hidden);
     if (!(await page.isHidden("#former"))) told.errors.push("a fresh result is called a former one");
     await page.setInputFiles("#files", files[0]);

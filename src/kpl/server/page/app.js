@@ -4,10 +4,12 @@ import { ask, followJob, hasToken, leave, Problem, save, setToken } from "/stati
 import { $, handOver, make } from "/static/dom.js";
 import { drawEditor, emptyBase, misfit, nameWithout } from "/static/knowledge.js";
 import { stopMap } from "/static/map.js";
-import { collect, uploadAll } from "/static/pictures.js";
+import { collect, leftOut, uploadAll } from "/static/pictures.js";
 import { refreshEvidence } from "/static/evidence.js";
 import { forget, openResults } from "/static/results.js";
-import { attempt, page, path, quiet, say, state, view } from "/static/state.js";
+import { attempt, forgetSession, knowledge, page, path, quiet, say, state, sync, view } from "/static/state.js";
+
+const LISTED = 500; // as many files left out the server names
 
 function askForToken() {
   $("work").hidden = true; $("token").hidden = false;
@@ -67,42 +69,53 @@ async function choosePack() {
 }
 
 async function knowledgeChanged() {
-  state.dirty = state.former = true;
   aboutFit();
   update();
-  if (!$("results").hidden && state.pictures) await classify();
+  if (!$("results").hidden && state.held.pictures) await classify();
 }
 
 // The result stands until there is another: say of what it is.
 function aboutResult() {
   const former = [];
-  if (view.out && state.pictures !== view.out.kpl.label.length) former.push("pictures");
-  if (view.out && state.former) former.push("knowledge");
+  if (view.out && state.held.pictures !== view.out.kpl.label.length) former.push("pictures");
+  if (view.out && view.of !== knowledge()) former.push("knowledge");
   $("former").hidden = former.length === 0;
-  $("former").textContent = former.length ? `The result below is of the former ${former.join(" and ")}: press Classify.` : "";
+  $("former").textContent = former.length ? `The result below is of the former ${former.join(" and ")}${state.busy ? ". Classifying again ..." : ": press Classify."}` : "";
 }
 
 function update() {
   aboutResult();
-  const busy = state.job !== null;
-  $("classify").disabled = busy || state.pictures === 0;
-  $("encoder").disabled = state.pictures > 0 || busy;
-  $("clear").hidden = state.pictures === 0 && state.leftOut.length === 0;
+  const { busy, held: { pictures } } = state, left = leftOut();
+  $("classify").disabled = busy || pictures === 0;
+  $("encoder").disabled = pictures > 0 || busy;
+  $("clear").hidden = pictures === 0 && left.length === 0;
   $("clear").disabled = busy;
-  $("count").textContent = state.pictures === 0 ? "No pictures yet." : `${state.pictures} ${state.pictures === 1 ? "picture" : "pictures"} ready.`;
-  $("left-out").hidden = state.leftOut.length === 0;
-  $("left-out-title").textContent = `${state.leftOut.length} left out`;
-  $("left-out-list").replaceChildren(...state.leftOut.slice(-500).map((item) => make("li", {}, `${item.name}: ${item.reason}`)));
+  $("count").textContent = pictures === 0 ? "No pictures yet." : `${pictures} ${pictures === 1 ? "picture" : "pictures"} ready.`;
+  $("left-out").hidden = left.length === 0;
+  $("left-out-title").textContent = left.length < LISTED ? `${left.length} left out` : `${LISTED} or more left out; the last ${LISTED}`;
+  $("left-out-list").replaceChildren(...left.slice(-LISTED).map((item) => make("li", {}, `${item.name}: ${item.reason}`)));
 }
 
+let beginning = null; // whoever needs a session while one is begun waits for that one
 async function ensureSession() {
   if (state.session) return;
-  const made = await ask("POST", "/api/sessions", { json: { encoder: $("encoder").value } });
-  state.session = made.id; state.encoder = made.encoder; state.dirty = true;
+  beginning ??= ask("POST", "/api/sessions", { json: { encoder: $("encoder").value } }).finally(() => { beginning = null; });
+  const made = await beginning;
+  state.session = made.id; state.encoder = made.encoder;
+}
+
+async function sendKnowledge() {
+  const bare = nameWithout();
+  if (bare) { $("editor").open = true; throw new Problem(`The class ${bare} has no description: write at least one for each class, under Classes and descriptions.`, 0); }
+  await ensureSession();
+  const now = knowledge();
+  if (state.sent === now) return;
+  await ask("PUT", path("/knowledge"), { json: { knowledge: JSON.parse(now) } });
+  state.sent = now;
 }
 
 function reset() {
-  Object.assign(state, { pictures: 0, leftOut: [], job: null });
+  forgetSession();
   forget();
   $("results").hidden = true; $("empty").hidden = false;
   update();
@@ -115,50 +128,60 @@ const send = attempt(async (items) => {
   await uploadAll(found);
 });
 
-let again = false;
+// One at a time: where knowledge changes meanwhile, what runs is stopped and begins anew with the new.
+let stopped = false;
 async function classify() {
-  if (state.job) { again = true; await ask("DELETE", `/api/jobs/${state.job}`); return; }
-  const bare = nameWithout();
-  if (bare) { $("editor").open = true; throw new Problem(`The class ${bare} has no description: write at least one for each class, under Classes and descriptions.`, 0); }
-  await ensureSession();
-  if (state.dirty) {
-    await ask("PUT", path("/knowledge"), { json: { knowledge: state.base } });
-    state.dirty = false;
-  }
-  await stopMap();
-  const job = await ask("POST", path("/jobs"), { json: {}, onBusy: () => say("The server is busy: waiting for a place.") });
-  state.job = job.id; $("job").hidden = false; handOver($("classify"), $("job-stop")); update();
-  let last = job;
+  if (state.busy) { await stopJob(); return; }
+  state.busy = true; stopped = false;
+  $("job").hidden = false; $("job-text").textContent = "Waiting"; $("job-bar").removeAttribute("value");
+  handOver($("classify"), $("job-stop")); update();
+  let last;
   try {
-    last = await followJob(job, (now) => {
-      const stage = now.stage[0].toUpperCase() + now.stage.slice(1);
-      $("job-text").textContent = now.total ? `${stage}: ${now.done} of ${now.total}` : stage;
-      if (now.total) { $("job-bar").max = now.total; $("job-bar").value = now.done; } else { $("job-bar").removeAttribute("value"); }
-    });
-  } finally { state.job = null; update(); handOver($("job-stop"), $("classify")); $("job").hidden = true; }
-  if (again) { again = false; await classify(); return; }
+    do last = await runJob(); while (!stopped && state.sent !== knowledge());
+  } finally {
+    state.busy = false; state.job = null; update();
+    handOver($("job-stop"), $("classify")); $("job").hidden = true;
+  }
   if (last.state === "failed") throw new Problem(last.error, 0);
   if (last.state === "cancelled") { say("Cancelled."); return; }
   const first = $("results").hidden;
   await openResults();
-  state.former = state.dirty;
+  view.of = state.sent;
   update();
   say("Classified."); // said before the focus moves there
   if (first) $("results-title").focus();
   await refreshEvidence();
 }
 
-$("encoder").addEventListener("change", attempt(async () => { aboutEncoder(); state.session = null; state.encoder = $("encoder").value; }));
+async function runJob() {
+  await sendKnowledge();
+  await stopMap();
+  const job = await ask("POST", path("/jobs"), { json: {}, onBusy: () => say("The server is busy: waiting for a place.") });
+  state.job = job.id;
+  if (stopped || state.sent !== knowledge()) await stopJob();
+  const last = await followJob(job, (now) => {
+    const stage = now.stage[0].toUpperCase() + now.stage.slice(1);
+    $("job-text").textContent = now.total ? `${stage}: ${now.done} of ${now.total}` : stage;
+    if (now.total) { $("job-bar").max = now.total; $("job-bar").value = now.done; } else { $("job-bar").removeAttribute("value"); }
+  });
+  state.job = null;
+  await sync();
+  return last;
+}
+
+async function stopJob() { if (state.job) await ask("DELETE", `/api/jobs/${state.job}`); }
+
+$("encoder").addEventListener("change", attempt(async () => { aboutEncoder(); forgetSession(); state.encoder = $("encoder").value; update(); }));
 $("pack").addEventListener("change", attempt(choosePack));
 $("modality").addEventListener("change", attempt(async () => {
   state.base.task.modality = $("modality").value.trim() || null;
   await knowledgeChanged();
 }));
 $("classify").addEventListener("click", attempt(classify));
-$("job-stop").addEventListener("click", attempt(async () => { if (state.job) await ask("DELETE", `/api/jobs/${state.job}`); }));
+$("job-stop").addEventListener("click", attempt(async () => { stopped = true; await stopJob(); }));
 $("clear").addEventListener("click", attempt(async () => {
   if (state.session) await ask("DELETE", path());
-  state.session = null; reset(); say("Your pictures are removed from the server."); $("choose-files").focus();
+  reset(); say("Your pictures are removed from the server."); $("choose-files").focus();
 }));
 
 for (const [button, input] of [["choose-files", "files"], ["choose-folder", "folder"]]) {
@@ -178,6 +201,15 @@ for (const [button, rest, name] of [["get-csv", "/predictions.csv", "predictions
   }));
 }
 
+$("get-knowledge").addEventListener("click", attempt(async () => { await sendKnowledge(); await save(path("/knowledge.yaml"), "knowledge.yaml"); say("knowledge.yaml is ready."); }));
+
+// A new page cannot show the token: with one the document is a download.
+$("openapi").addEventListener("click", (event) => {
+  if (hasToken()) { event.preventDefault(); attempt(() => save("/openapi.json", "openapi.json"))(); }
+});
+
+// Pictures would go with the page: the browser asks first.
+window.addEventListener("beforeunload", (event) => { if (state.held.pictures) event.preventDefault(); });
 // The page is gone for good: nobody could use or remove its session any more.
 window.addEventListener("pagehide", (event) => { if (state.session && !event.persisted) leave(path()); });
 

@@ -9,10 +9,20 @@ import { attempt, path, say, view } from "/static/state.js";
 const LOUDEST = 5;
 let looking = -1;
 let all = false;
+let editing = null; // the sentence that is being changed: its field, and what it was
 
 export function closeEvidence() { if ($("evidence").open) $("evidence").close(); }
 
+// What was typed is neither kept nor dropped unasked: say so, and stay.
+function unsaved() {
+  if (!editing?.field.isConnected || editing.field.disabled || editing.field.value.trim() === editing.before) return false;
+  $("evidence-note").textContent = "The sentence is changed: save or cancel that first.";
+  editing.field.focus();
+  return true;
+}
+
 export async function openEvidence(place) {
+  if (unsaved()) return;
   const fresh = looking !== place;
   looking = place; all = false;
   const picture = $("evidence-picture");
@@ -26,11 +36,12 @@ export async function openEvidence(place) {
 export async function refreshEvidence() { if ($("evidence").open && looking >= 0) await drawEvidence(false); }
 
 async function drawEvidence(refit) {
+  if (unsaved()) return;
   const place = looking;
   $("refit").disabled = true;
   $("evidence-note").textContent = refit ? "Learning again without each of the loudest sentences ..." : "";
   const found = await ask("GET", path(`/pictures/${place}/evidence?refit=${refit}`)).finally(() => { $("refit").disabled = false; });
-  if (place !== looking) return;
+  if (place !== looking || unsaved()) return;
   const { out, order } = view;
   const winner = out.names[found.winner], second = out.names[found.runner_up], text = out.names[found.text_label];
   $("evidence-title").textContent = $("evidence-title").title = found.name;
@@ -63,14 +74,14 @@ function neighbours(name, near, other) {
       const button = make("button", { type: "button", className: "card", title: one.name }, image, make("span", { className: "file" }, one.name),
         make("span", { className: "cosine" }, make("span", { className: "visually-hidden" }, "cosine "), one.cosine.toFixed(3)));
       button.dataset.near = one.place;
-      button.addEventListener("click", attempt(async () => { await openEvidence(one.place); $("evidence-close").focus(); }));
+      button.addEventListener("click", attempt(async () => { if (unsaved()) return; await openEvidence(one.place); $("evidence-close").focus(); }));
       return make("li", {}, button);
     })));
 }
 
 function more() {
   const button = make("button", { type: "button", textContent: "Show all sentences" });
-  button.addEventListener("click", attempt(async () => { all = true; await drawEvidence(false); $("evidence-close").focus(); }));
+  button.addEventListener("click", attempt(async () => { if (unsaved()) return; all = true; await drawEvidence(false); $("evidence-close").focus(); }));
   return button;
 }
 
@@ -80,16 +91,26 @@ function sentence(one, most, other) {
   const edit = make("button", { type: "button", textContent: "Edit", "aria-label": `Edit: ${one.text}` });
   const line = make("div", { className: "text" }, text, edit);
   edit.addEventListener("click", () => {
-    const field = make("input", { type: "text", value: one.text, maxLength: 1000, "aria-label": "Sentence: Enter keeps it, Escape does not" });
-    line.replaceChildren(field); field.focus();
-    field.addEventListener("keydown", attempt(async (event) => {
-      if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); line.replaceChildren(text, edit); edit.focus(); }
-      if (event.key === "Enter" && field.value.trim()) {
-        field.disabled = true; $("evidence-note").textContent = "Reading the sentence and learning again ...";
-        try { await changeSentence(one.class_index, one.index, field.value.trim()); say("The sentence is changed."); } finally { field.disabled = false; }
-        $("evidence-close").focus();
-      }
-    }));
+    if (unsaved()) return;
+    const field = make("input", { type: "text", value: one.text, maxLength: 1000, "aria-label": "Sentence: Enter saves it, Escape cancels" });
+    const keep = make("button", { type: "button", textContent: "Save" }), drop = make("button", { type: "button", textContent: "Cancel" });
+    const cancel = () => { editing = null; $("evidence-note").textContent = ""; line.replaceChildren(text, edit); edit.focus(); };
+    const save = attempt(async () => {
+      const wanted = field.value.trim();
+      if (!wanted || wanted === one.text) { cancel(); return; }
+      field.disabled = keep.disabled = drop.disabled = true; $("evidence-note").textContent = "Reading the sentence and learning again ...";
+      try { await changeSentence(one.class_index, one.index, wanted); say("The sentence is changed."); } finally { field.disabled = keep.disabled = drop.disabled = false; }
+      editing = null;
+      $("evidence-close").focus();
+    });
+    editing = { field, before: one.text };
+    line.replaceChildren(field, keep, drop); field.focus();
+    keep.addEventListener("click", save);
+    drop.addEventListener("click", cancel);
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); cancel(); }
+      if (event.key === "Enter") save();
+    });
   });
   return make("li", {}, line, bar(Math.abs(one.text_share) / most, other), make("span", { className: "small" }, `text ${one.text_share.toFixed(4)}${effect}`));
 }
@@ -98,7 +119,8 @@ const step = (by) => attempt(async () => { const next = view.order[view.order.in
 $("previous").addEventListener("click", step(-1));
 $("next").addEventListener("click", step(1));
 $("refit").addEventListener("click", attempt(async () => { try { await drawEvidence(true); } catch (error) { $("evidence-note").textContent = error.message; } }));
-$("evidence-close").addEventListener("click", closeEvidence);
+$("evidence-close").addEventListener("click", () => { if (!unsaved()) closeEvidence(); });
+$("evidence").addEventListener("cancel", (event) => { if (unsaved()) event.preventDefault(); });
 $("evidence").addEventListener("keydown", (event) => {
   if (["INPUT", "SELECT"].includes(event.target.tagName)) return;
   if (event.key === "ArrowLeft") step(-1)();
@@ -106,7 +128,7 @@ $("evidence").addEventListener("keydown", (event) => {
 });
 $("evidence").addEventListener("close", () => {
   const place = looking;
-  looking = -1; stopMap();
+  looking = -1; editing = null; stopMap();
   if (!$("alert").hidden) $("main").append($("alert"));
   ($("wall").querySelector(`[data-place="${place}"]`) || $("results-title")).focus();
 });

@@ -2,11 +2,13 @@
 
 import { ask } from "/static/api.js";
 import { $ } from "/static/dom.js";
-import { attempt, fail, page, path, say, state } from "/static/state.js";
+import { attempt, fail, page, path, say, state, sync } from "/static/state.js";
 
 const MOST_FILES = 24;
 const MOST_BYTES = 32 * 2 ** 20;
+let queue = []; // what is still to be sent: a drop while another is read stands behind it
 let stopper = null;
+let running = null;
 
 // What was chosen or dropped, as [name, file]; folders are walked through.
 export async function collect(given) {
@@ -32,51 +34,68 @@ async function walk(entry, found) {
   }
 }
 
-function* lots(files) {
-  let lot = []; let bytes = 0;
-  for (const [name, file] of files) {
-    if (lot.length && (lot.length === MOST_FILES || bytes + file.size > MOST_BYTES)) { yield lot; lot = []; bytes = 0; }
-    lot.push([name, file]); bytes += file.size;
-  }
-  if (lot.length) yield lot;
+// Take from the queue what goes into one request.
+function nextLot() {
+  let count = 0, bytes = 0;
+  while (count < queue.length && (count === 0 || (count < MOST_FILES && bytes + queue[count][1].size <= MOST_BYTES))) bytes += queue[count++][1].size;
+  return queue.splice(0, count);
 }
 
 export async function uploadAll(files) {
-  if (stopper) stopper.abort();
-  const own = stopper = new AbortController();
-  const bar = $("upload-bar");
-  $("upload").hidden = false; bar.max = files.length; bar.value = 0;
+  queue = queue.concat(files);
+  while (queue.length) await (running ??= work().finally(() => { running = null; }));
+}
+
+const notTaken = (files, reason) => { state.unsent.push(...files.map(([name]) => ({ name, reason }))); };
+
+async function work() {
+  stopper = new AbortController();
+  const bar = $("upload-bar"), { signal } = stopper;
   let done = 0;
+  $("upload").hidden = false; $("upload-stop").disabled = false;
   try {
-    for (const lot of lots(files)) {
-      $("upload-text").textContent = `Reading pictures: ${done} of ${files.length}`;
+    while (queue.length) {
+      bar.max = done + queue.length; bar.value = done;
+      $("upload-text").textContent = `Reading pictures: ${done} of ${bar.max}`;
+      const lot = nextLot();
       const form = new FormData();
       for (const [name, file] of lot) form.append("files", file, name);
-      let said;
       try {
-        said = await ask("POST", path("/pictures"), { form, signal: own.signal, onBusy: () => say("The server is busy: waiting.") });
+        await ask("POST", path("/pictures"), { form, signal, onBusy: () => say("The server is busy: waiting.") });
       } catch (error) {
+        notTaken(lot, error.name === "AbortError" ? "stopped before it was read" : error.message);
         if (error.status !== 413 && error.status !== 422) throw error;
-        for (const [name] of lot) state.leftOut.push({ name, reason: error.message });
-        if (lot.length > 1 || error.status === 413) fail(error);
-        said = { added: [], left_out: [] };
+        fail(error); // refused as a whole: nothing of it was taken
       }
-      state.pictures += said.added.length;
-      state.leftOut.push(...said.left_out);
-      done += lot.length; bar.value = done; page.update();
+      done += lot.length;
+      await sync();
     }
-    say(`${state.pictures} pictures ready, ${state.leftOut.length} left out.`);
-    if (state.pictures) $("classify").focus();
+    say(counted());
+    if (state.held.pictures && (document.activeElement === document.body || $("drop").contains(document.activeElement))) $("classify").focus();
+  } catch (error) {
+    notTaken(queue.splice(0), error.name === "AbortError" ? "stopped before it was sent" : error.message);
+    if (error.name !== "AbortError") throw error;
+    await settle();
+    say(`Stopped. ${counted()}`);
   } finally {
-    if (stopper === own) { stopper = null; $("upload").hidden = true; }
+    $("upload").hidden = true;
     page.update();
   }
 }
 
-$("upload-stop").addEventListener("click", attempt(async () => { if (stopper) stopper.abort(); say("Stopped."); await refresh(); }));
+export const leftOut = () => [...state.held.left_out, ...state.unsent];
+const counted = () => `${state.held.pictures} pictures ready, ${leftOut().length} left out.`;
 
-async function refresh() {
-  if (!state.session) return;
-  const now = await ask("GET", path());
-  state.pictures = now.pictures; page.update();
+// A request that is given up may be in the server's hands: wait until its numbers stand.
+async function settle() {
+  for (let before = ""; before !== counted();) {
+    before = counted();
+    await new Promise((done) => setTimeout(done, 500));
+    await sync();
+  }
 }
+
+$("upload-stop").addEventListener("click", attempt(async () => {
+  $("upload-stop").disabled = true; $("upload-text").textContent = "Stopping";
+  stopper?.abort();
+}));

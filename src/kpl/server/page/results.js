@@ -9,7 +9,7 @@ const A_LOOK = 48;
 const MANY = 15; // classes, above which their table scrolls by itself
 let shown = A_LOOK;
 
-export function forget() { round += 1; own = spread = wanted = null; Object.assign(view, { out: null, names: [], order: [] }); $("map-how").replaceChildren(); closeEvidence(); }
+export function forget() { round += 1; own = spread = wanted = null; Object.assign(view, { out: null, names: [], order: [], of: "" }); $("map-how").replaceChildren(); closeEvidence(); }
 
 export async function openResults() {
   round += 1;
@@ -32,7 +32,7 @@ async function move(settings) {
     while (wanted) {
       const next = wanted, asked = round; wanted = null;
       const started = performance.now();
-      const now = await ask("POST", path("/predictions"), { json: { k: next.k ?? view.out.k, prior: "prior" in next ? next.prior : (view.out.by_hand ? priors(own ?? view.out.prior) : null) } });
+      const now = await ask("POST", path("/predictions"), { json: { k: next.k ?? null, prior: "prior" in next ? next.prior : (view.out.by_hand ? priors(own ?? view.out.prior) : null) } });
       if (asked !== round) continue;
       draw(now, false);
       $("took").textContent = `${view.names.length} pictures looked at again in ${Math.round(performance.now() - started)} ms.`;

@@ -1,17 +1,27 @@
 // What all parts of the page know, and how they say that something failed.
 
-import { Problem } from "/static/api.js";
+import { ask, Problem } from "/static/api.js";
 import { $ } from "/static/dom.js";
 
-export const state = { session: null, encoder: "mini", base: null, pictures: 0, leftOut: [], job: null, dirty: false, former: false, encoders: [], packs: [] };
+const NOTHING = { pictures: 0, left_out: [] };
+// base is the knowledge on the page, sent what the server was last told of it; held is what the server says the session
+// holds, and unsent are files that never got there.
+export const state = { session: null, encoder: "mini", base: null, sent: "", held: NOTHING, unsent: [], busy: false, job: null, encoders: [], packs: [] };
 
-// What came out: the predictions, the names of the pictures, and the places of those on the wall in their order.
-export const view = { out: null, names: [], order: [] };
+// What came out: the predictions, the names of the pictures, the places of those on the wall in their order, and the
+// knowledge of which it is.
+export const view = { out: null, names: [], order: [], of: "" };
+
+export const knowledge = () => JSON.stringify(state.base);
 
 // Set by the page itself: parts call it without knowing it.
 export const page = { reset() {}, askForToken() {}, async knowledgeChanged() {}, update() {} };
 
 export const path = (rest = "") => `/api/sessions/${state.session}${rest}`;
+// The one way in which the page learns what the server holds.
+export async function sync() { state.held = state.session ? await ask("GET", path()) : NOTHING; page.update(); }
+export function forgetSession() { Object.assign(state, { session: null, sent: "", held: NOTHING, unsent: [], job: null }); }
+
 export const say = (text) => { $("status").textContent = text; };
 export const quiet = () => { $("alert").hidden = true; };
 
@@ -19,7 +29,6 @@ export function fail(error) {
   if (error.name === "AbortError") return;
   if (error.status === 401) { page.askForToken(); return; }
   if (error.status === 404 && error.message.startsWith("No such session")) {
-    state.session = null;
     page.reset();
     error = new Problem("The session has ended and its pictures are gone from the server. Add them again to go on.", 404);
   }
