@@ -200,9 +200,13 @@ class SentenceInfo(BaseModel):
     index: int
     text: str
     text_share: float
-    """Its exact part of the text margin; above zero speaks for the winner."""
+    """Its exact part of the text margin."""
+    text_excess: float
+    """Its share less that of the average picture; above zero speaks for the winner."""
     proxy_effect: float | None
     """By how much the margin of KPL falls when it learns without it; null where that was not asked."""
+    winner_without: int | None
+    """The class that the picture then goes to; null where that was not asked."""
 
 
 class NearPicture(BaseModel):

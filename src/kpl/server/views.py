@@ -167,7 +167,9 @@ def about_evidence(place: int, outcome: Outcome, evidence: Evidence) -> Evidence
                 index=s.index,
                 text=classes[s.class_index].descriptions[s.index].text,
                 text_share=s.text_share,
+                text_excess=s.text_excess,
                 proxy_effect=s.proxy_effect,
+                winner_without=s.winner_without,
             )
             for s in evidence.sentences
         ],

@@ -48,12 +48,12 @@ async function drawEvidence(refit) {
   $("evidence-said").replaceChildren(make("strong", {}, winner), ` ${percent(out.kpl.confidence[place])}, then ${second}`);
   $("evidence-text").textContent = text === winner ? "The text proxy says the same." : `The text proxy says ${text}.`;
   $("evidence-text").className = text === winner ? "small" : "differs";
-  $("evidence-margins").textContent = `Each sentence below has an exact share of the text's margin between the two, ${found.text_margin.toFixed(4)}. KPL's own margin, ${found.proxy_margin.toFixed(2)} in log odds, is no such sum: the two often disagree.`;
+  $("evidence-margins").textContent = `Each sentence has an exact share of the text's margin between the two, ${found.text_margin.toFixed(4)}; nearly all of it is common to every picture, so the sentences stand by what their share has beyond the average picture's. KPL's own margin, ${found.proxy_margin.toFixed(2)} in log odds, is no such sum: the two often disagree.`;
   if (found.sentences.some((one) => one.proxy_effect !== null)) $("evidence-note").textContent = "Change of KPL's margin when it learns without the sentence: where it falls, the sentence holds the prediction up.";
-  const most = Math.max(...found.sentences.map((one) => Math.abs(one.text_share)), 1e-9);
+  const most = Math.max(...found.sentences.map((one) => Math.abs(one.text_excess)), 1e-9);
   const sides = [
-    [winner, `For ${winner}`, found.nearest_winner, found.sentences.filter((one) => one.text_share >= 0), false],
-    [second, `Against it, for ${second}`, found.nearest_runner_up, found.sentences.filter((one) => one.text_share < 0).reverse(), true],
+    [winner, `For ${winner}`, found.nearest_winner, found.sentences.filter((one) => one.text_excess >= 0), false],
+    [second, `Against it, for ${second}`, found.nearest_runner_up, found.sentences.filter((one) => one.text_excess < 0).reverse(), true],
   ];
   $("evidence-lists").replaceChildren(...sides.map(([name, title, near, list, other]) => make("section", { "aria-label": title }, make("h3", { textContent: title }),
     neighbours(name, near, other), make("h4", { textContent: list.length === 1 ? "1 sentence" : `${list.length} sentences` }),
@@ -79,6 +79,8 @@ function neighbours(name, near, other) {
     })));
 }
 
+const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(4)}`;
+
 function more() {
   const button = make("button", { type: "button", textContent: "Show all sentences" });
   button.addEventListener("click", attempt(async () => { if (unsaved()) return; all = true; await drawEvidence(false); $("evidence-close").focus(); }));
@@ -86,7 +88,8 @@ function more() {
 }
 
 function sentence(one, most, other) {
-  const effect = one.proxy_effect === null ? "" : `; KPL's margin ${one.proxy_effect >= 0 ? "falls" : "rises"} by ${Math.abs(one.proxy_effect).toFixed(2)} without it`;
+  const names = view.out.names;
+  const effect = one.proxy_effect === null ? "" : `; KPL's margin ${one.proxy_effect >= 0 ? "falls" : "rises"} by ${Math.abs(one.proxy_effect).toFixed(2)} without it, and the picture is then called ${names[one.winner_without]}`;
   const text = make("span", {}, one.text);
   const edit = make("button", { type: "button", textContent: "Edit", "aria-label": `Edit: ${one.text}` });
   const line = make("div", { className: "text" }, text, edit);
@@ -112,7 +115,7 @@ function sentence(one, most, other) {
       if (event.key === "Enter") save();
     });
   });
-  return make("li", {}, line, bar(Math.abs(one.text_share) / most, other), make("span", { className: "small" }, `text ${one.text_share.toFixed(4)}${effect}`));
+  return make("li", {}, line, bar(Math.abs(one.text_excess) / most, other), make("span", { className: "small" }, `of ${names[one.class_index]}: ${signed(one.text_excess)} beyond average, share ${signed(one.text_share)}${effect}`));
 }
 
 const step = (by) => attempt(async () => { const next = view.order[view.order.indexOf(looking) + by]; if (next !== undefined) await openEvidence(next); });
