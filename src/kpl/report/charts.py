@@ -136,21 +136,25 @@ def curves(
     return inline_figure(figure, title, told)
 
 
-def reliability_curve(bins: Sequence[tuple[float, float, float]], told: str) -> Markup:
+def reliability_curve(
+    bins: Sequence[tuple[float, float, float]], told: str, x_label: str = "confidence", y_label: str = "accuracy"
+) -> Markup:
     """Draw (confidence, accuracy, share) of each bin; a larger dot holds more pictures."""
     figure, axes = _canvas()
     _diagonal(axes)
     confidence, accuracy, share = (np.array(side) for side in zip(*bins, strict=True))
     axes.plot(confidence, accuracy, color=LIGHT["c0"], linewidth=2)
     axes.scatter(confidence, accuracy, s=(5 + 18 * share**0.5) ** 2, color=LIGHT["c0"], alpha=0.62, linewidths=0)
-    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.set(xlabel=x_label, ylabel=y_label, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     return inline_figure(figure, "Reliability", told)
 
 
-def coverage_curve(coverage: Sequence[float], risk: Sequence[float], told: str) -> Markup:
+def coverage_curve(
+    coverage: Sequence[float], risk: Sequence[float], told: str, x_label: str = "share of pictures answered"
+) -> Markup:
     """Draw the error rate among the most confident share of the pictures."""
     figure, axes = _canvas()
     axes.plot(coverage, risk, color=LIGHT["c0"], linewidth=2)
-    axes.set(xlabel="share of pictures answered", ylabel="error rate among them", xlim=(0, 1.01))
+    axes.set(xlabel=x_label, ylabel="error rate among them", xlim=(0, 1.01))
     axes.set_ylim(0, max(0.1, float(np.ceil(max(risk) * 10) / 10)))
     return inline_figure(figure, "Coverage and risk", told)
