@@ -53,7 +53,7 @@ try {
     await page.evaluate(() => { for (const one of document.querySelectorAll("details")) one.open = true; });
     told.wide[name].push(await wide());
     told.pictures[name] = await page.evaluate(() => {
-      const sizes = [...document.querySelectorAll("use")].map((one) => [one.getBBox(), one.getBoundingClientRect()]);
+      const sizes = [...document.querySelectorAll(".picture use")].map((one) => [one.getBBox(), one.getBoundingClientRect()]);
       return [sizes.length, sizes.filter(([drawn, seen]) => drawn.width > 0 && seen.width > 20 && seen.height > 20).length];
     });
     told.background[name] = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
