@@ -136,3 +136,15 @@ def test_reliability_bins_add_up_to_the_calibration_error():
     assert sum(each.share for each in bins) == pytest.approx(1)
     gaps = sum(each.share * abs(each.accuracy - each.confidence) for each in bins)
     assert gaps == pytest.approx(calibration_error(truth, probabilities))
+
+
+def test_each_figure_of_a_class_has_an_interval_those_of_the_ranking_if_asked_for():
+    truth, predictions, probabilities = case()
+    plain = describe(truth, predictions, probabilities, KEYS, resampling=FEW).classes
+    ranked = describe(truth, predictions, probabilities, KEYS, resampling=FEW, with_rankings=True).classes
+    for key in KEYS[:3]:
+        for name, pair in ranked[key].intervals.items():
+            assert pair is not None
+            assert pair[0] <= getattr(ranked[key], name) <= pair[1]
+        assert plain[key].intervals == {**ranked[key].intervals, "auroc": None, "average_precision": None}
+    assert ranked["d"].intervals["auroc"] is None, "never in the labels"

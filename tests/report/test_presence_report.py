@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from sklearn.metrics import roc_auc_score
 from tests.report.conftest import CLASSES, HOSTILE
 from tests.report.test_report import ALLOWED, read
 
 from kpl.errors import FeaturesError, InputError, LabelsError
 from kpl.report import explain_presence, look_at_presence, write_report
+from kpl.report.presence_scores import score_presence
 from kpl.runs import classify_presence
 from kpl.runs.thumbnails import kept_presence_rows, presence_rows
-
-TAGS = ALLOWED | {"h4"}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_it_tells_the_story_in_order(several):
 
 def test_text_from_users_stays_text_and_can_be_read_without_eyes(several, page):
     for shown in (read(write_report(several.out)), page):
-        assert {tag for tag, _ in shown.tags} <= TAGS
+        assert {tag for tag, _ in shown.tags} <= ALLOWED
         ids = [a["id"] for _, a in shown.tags if "id" in a]
         assert len(ids) == len(set(ids))
         for tag, attributes in shown.tags:
@@ -58,6 +58,23 @@ def test_labels_say_right_and_wrong_and_score_each_value(page):
     for said in ("Against the labels", "average precision", "sensitivity", "prevalence", "majority", "ROC", "By site"):
         assert said in page.text
     assert "✓ right" in page.text
+    assert page.text.count("✗") == page.text.count("✗ label: ")
+    assert page.text.rindex("The knowledge in use") < page.text.rindex("Against the labels")
+    assert "50 resamples of the pictures." in page.text
+
+
+def test_labels_say_whether_to_believe_the_probabilities_and_what_absence_brings(several, many_labels):
+    seen = look_at_presence(several.out)
+    scored = score_presence(seen, many_labels, replicates=0)
+    truth = scored.truth
+    texts = np.stack([np.mean(rows, axis=0) for rows in seen.run.descriptions])
+    cosines = seen.features @ texts.T
+    areas = [[roc_auc_score(truth[:, c], by[:, c]) for c in range(3)] for by in (seen.probabilities, cosines)]
+    rankings = scored.context["rankings"]
+    assert [figures[0][0] for _, _, figures in rankings] == pytest.approx([*np.mean(areas, axis=1), 0.5])
+    wrong = np.mean(seen.present != (truth == 1))
+    assert f"Of all decisions {wrong:.1%} are wrong" in scored.context["coverage"]
+    assert "as often as they are held probable" in scored.context["reliability"]
 
 
 def test_shares_sum_to_the_margin_exactly_and_its_sign_is_the_decision(several):

@@ -10,18 +10,36 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jinja2 import Environment, PackageLoader
 from tests.report.conftest import CLASSES, HOSTILE
 
 from kpl.errors import FeaturesError, LabelsError, OutputError
+from kpl.evaluation import METRICS
 from kpl.report import write_report
 from kpl.report.marks import MARKED, mark
 from kpl.report.seen import look
-from kpl.runs import classify, classify_presence
+from kpl.runs import classify, classify_presence, evaluate, thumbnails
 from kpl.runs.thumbnails import kept_rows, read_thumbnails, shown_rows
 
 VOID = {"meta", "link", "img", "br"}
 ALLOWED = {
-    *("html", "head", "meta", "title", "style", "body", "header", "main", "footer", "nav", "section", "h1", "h2", "h3"),
+    *(
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "header",
+        "main",
+        "footer",
+        "nav",
+        "section",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+    ),
     *("p", "a", "ul", "li", "dl", "dt", "dd", "div", "span", "strong", "em", "small", "code", "br", "figure"),
     *("figcaption", "details", "summary", "img", "table", "caption", "thead", "tbody", "tr", "th", "td"),
     *("svg", "defs", "image", "use", "desc", "g", "rect", "circle", "polygon", "path", "text"),
@@ -87,7 +105,21 @@ def test_it_tells_the_story_in_order(run):
     ):
         assert said in page.text
     assert "not a JPEG" in page.text
+    assert "1 file has no prediction" in page.text
     assert "Against the labels" not in page.text
+
+
+def test_labels_come_last_in_the_story_and_in_its_table_of_contents(scored):
+    assert scored.text.rindex("The knowledge in use") < scored.text.rindex("Against the labels")
+    links = [a["href"] for tag, a in scored.tags if tag == "a" and a.get("class") != "skip"]
+    sections = [f"#{a['aria-labelledby']}" for tag, a in scored.tags if tag == "section"]
+    assert links == sections
+
+
+def test_settings_are_told_without_a_click(run):
+    source = write_report(run).read_text(encoding="utf-8")
+    table = source.index("how it was chosen")
+    assert source.count("<details", 0, table) == source.count("</details>", 0, table)
 
 
 def test_every_class_and_description_is_in_it(run):
@@ -173,6 +205,56 @@ def test_labels_add_all_that_they_can_say(scored):
         assert said in scored.text
     assert "site 1" in scored.text
     assert "✓ right" in scored.text
+    assert scored.text.count("✗") == scored.text.count("✗ label: ")
+
+
+def test_every_figure_that_has_an_interval_shows_it(run, labels, scored):
+    table = evaluate(run, labels=labels, methods=("text", "kpl"), by=["site"], replicates=50).table
+    rows = [*table.scores.values(), table.majority]
+    pairs = [row.intervals.get(metric) for row in rows for metric in METRICS]
+    pairs += [pair for entry in table.details["kpl"].classes.values() for pair in entry.intervals.values()]
+    assert sum(pair is not None for pair in pairs) >= 40
+    for pair in filter(None, pairs):
+        assert f"{pair[0]:.3f} to\xa0{pair[1]:.3f}" in scored.text
+    assert "50 resamples of the pictures." in scored.text
+
+
+def test_it_says_which_groups_were_resampled(run, labels, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    head, *lines = labels.read_text(encoding="utf-8").splitlines()
+    lines = [f"{line},p{number % 5}" for number, line in enumerate(lines)]
+    (tmp_path / "labels.csv").write_text("\n".join([f"{head},Patient", *lines]), encoding="utf-8")
+    page = read(write_report(tmp_path / "run", labels=tmp_path / "labels.csv", methods=("text",), replicates=50))
+    assert "50 resamples of the 5 groups in the labels' column 'patient', each whole" in page.text
+
+
+def test_classes_go_by_their_names_and_keys_stand_beside_them_where_knowledge_is_edited(run, scored):
+    labels = scored.text[scored.text.rindex("Against the labels") :]
+    for key in CLASSES:
+        assert labels.count(key) == labels.count(f"{key} {HOSTILE[:3]}") > 2
+        assert f"<code>{key}</code>" in write_report(run).read_text(encoding="utf-8")
+
+
+def test_a_wall_says_where_the_surest_end_and_the_least_sure_begin(run, tmp_path, monkeypatch):
+    assert "The least sure" not in read(write_report(run)).text, "all are shown, none lies between"
+    monkeypatch.setattr(thumbnails, "_A_SIDE", 1)
+    shutil.copytree(run, tmp_path / "run")
+    page = read(write_report(tmp_path / "run"))
+    cut = sum(np.bincount(look(run).winners) > 2)
+    assert cut
+    assert page.text.count("The surest\n") == page.text.count("The least sure\n") == cut
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(0, "0.0"), (4e-4, "< 0.1"), (6e-4, "0.1"), (0.5, "50.0"), (0.9994, "99.9"), (0.9996, "> 99.9"), (1, "100.0")],
+)
+def test_nearly_all_is_not_all_and_hardly_any_is_not_none(value, told):
+    rooms = Environment(loader=PackageLoader("kpl.report"), autoescape=True)
+    shown = rooms.from_string("{% import 'parts.html' as p %}{{ p.percent(v) }}|{{ p.chance(v) }}").render(v=value)
+    percent, chance = shown.replace("&nbsp;", " ").replace("&lt;", "<").replace("&gt;", ">").split("|")
+    assert percent == f"{told} %"
+    assert chance == {0: "< 0.1 %", 1: "> 99.9 %"}.get(value, percent), "no probability is 0 or 1"
 
 
 def test_labels_that_do_not_fit_are_refused_and_the_report_stays(run, tmp_path):

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.report.conftest import HOSTILE
+from tests.report.conftest import CLASSES, HOSTILE
 
 from kpl.report import write_report
 from kpl.runs import PresenceResult
@@ -45,4 +45,18 @@ def test_a_report_is_readable_everywhere(
     assert told["background"]["dark"] != told["background"]["light"] == told["background"]["print"]
     assert HOSTILE in told["text"]
     assert told["opened"]
-    assert told["pages"] > 10_000, "it prints"
+    assert told["broken"] == [], "words stay whole, and each mark beside its name"
+    on_paper = told["paper"]
+    assert on_paper["folded"] == [True], "on paper all is open but the evidence of the pictures"
+    assert on_paper["evidence"] == [False]
+    assert on_paper["interval"] < on_paper["figure"], "small print is smaller than what it is about"
+    if shutil.which("pdftotext"):
+        paper = subprocess.run(["pdftotext", str(tmp_path / "print.pdf"), "-"], capture_output=True, check=True)
+        words = " ".join(paper.stdout.decode().split())
+        for said in (
+            "how it was chosen",
+            "encoder's logit scale",
+            "not a JPEG",
+            *(each[0] for each in CLASSES.values()),
+        ):
+            assert said in words

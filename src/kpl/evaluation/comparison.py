@@ -208,7 +208,15 @@ def compare(
         reference=reference,
         differences=sample.differences(kept, reference, resampling) if reference is not None else {},
         details={
-            name: describe(sample.truth, *result, classes, groups=sample.groups, resampling=resampling, rule=rule)
+            name: describe(
+                sample.truth,
+                *result,
+                classes,
+                groups=sample.groups,
+                resampling=resampling,
+                rule=rule,
+                with_rankings=name == reference,
+            )
             for name, result in kept.items()
         }
         if classes is not None

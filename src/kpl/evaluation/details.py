@@ -51,7 +51,7 @@ class ClassScores:
         n, predicted: images of the class, and images called so.
         sensitivity, specificity, precision, f1: of the predictions.
         auroc, average_precision: of the class's probability.
-        intervals: of sensitivity and specificity.
+        intervals: of the figures above; of the ranking's only where they were asked for.
         operating: the point that an `OperatingRule` chose. Chosen on the images it is scored on, it flatters.
     """
 
@@ -118,8 +118,11 @@ def describe(
     groups: Groups | None = None,
     resampling: Resampling | None = None,
     rule: OperatingRule | None = None,
+    with_rankings: bool = False,
 ) -> Details:
     """Score each class of one method: truth (n,), predictions (n,), probabilities (n, C), C class keys.
+
+    With `with_rankings` AUROC and average precision have intervals too, which takes as long as all others together.
 
     Raises:
         LabelsError: an operating rule without probabilities, or a value outside (0, 1].
@@ -127,9 +130,15 @@ def describe(
     counts = ClassCounts(truth, predictions, len(classes))
     plain = counts.scores(np.ones((len(truth), 1), dtype=np.int64))
 
+    rankings = []
+    if with_rankings and probabilities is not None:
+        rankings = [OneRanking(truth == c, probabilities[:, c]) for c in range(len(classes))]
+
     def wanted(weights: IntArray) -> dict[str, FloatArray]:
-        scores = counts.scores(weights)
-        return {f"{m} {c}": row for m in ("sensitivity", "specificity") for c, row in enumerate(scores[m])}
+        found = {f"{m} {c}": row for m, rows in counts.scores(weights).items() for c, row in enumerate(rows)}
+        for c, ranking in enumerate(rankings):
+            found[f"auroc {c}"], found[f"average_precision {c}"] = ranking(weights)
+        return found
 
     pairs = intervals_of(wanted, len(truth), groups, resampling or Resampling())
     entries = {}
@@ -145,7 +154,7 @@ def describe(
             f1=figures["f1"],
             auroc=area,
             average_precision=precision,
-            intervals={name: pairs.get(f"{name} {c}") for name in ("sensitivity", "specificity")},
+            intervals={name: pairs.get(f"{name} {c}") for name in (*plain, "auroc", "average_precision")},
             operating=point,
         )
     matrix = confusion_matrix(truth, predictions, len(classes)) if len(classes) <= _LARGEST_MATRIX else None

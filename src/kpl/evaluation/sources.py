@@ -14,6 +14,7 @@ from kpl.knowledge.folding import fold_name
 
 __all__ = [
     "LabelRow",
+    "group_column",
     "headers",
     "place_of",
     "place_of_further",
@@ -169,6 +170,21 @@ def place_of_further(titles: Sequence[str], column: str, name: str) -> int:
 def place_of(titles: Sequence[str], kind: Literal["image", "label", "group"]) -> int | None:
     """Return the place of the column of that kind among folded titles."""
     return _place(titles, _COLUMNS[kind])
+
+
+def group_column(source: Path) -> str | None:
+    """Name the column of a table of labels that says which images belong together; None without one, or for a folder.
+
+    Raises:
+        LabelsError: the file cannot be read.
+    """
+    if source.is_dir():
+        return None
+    for _, titles in headers(read_text(source), source.name):
+        at = place_of(titles, "group")
+        if at is not None and place_of(titles, "image") is not None:
+            return titles[at]
+    return None
 
 
 def _place(titles: Sequence[str], wanted: Sequence[str]) -> int | None:

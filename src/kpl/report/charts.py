@@ -175,7 +175,9 @@ def curves(
     return inline_figure(figure, title, told)
 
 
-def reliability_curve(bins: Sequence[tuple[float, float, int]], told: str) -> Markup:
+def reliability_curve(
+    bins: Sequence[tuple[float, float, int]], told: str, x_label: str = "confidence", y_label: str = "accuracy"
+) -> Markup:
     """Draw (confidence, accuracy, pictures) of each bin with Wilson's 95 % interval; larger dots hold more pictures."""
     figure, axes = _canvas()
     _diagonal(axes)
@@ -185,14 +187,16 @@ def reliability_curve(bins: Sequence[tuple[float, float, int]], told: str) -> Ma
     axes.vlines(confidence, middle - half, middle + half, color=LIGHT["c0"], linewidth=1.5)
     sizes = (5 + 13 * np.sqrt(count / count.sum())) ** 2
     axes.scatter(confidence, accuracy, s=sizes, color=LIGHT["c0"], alpha=0.62, linewidths=0)
-    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(-0.04, 1.04), ylim=(-0.04, 1.04))
+    axes.set(xlabel=x_label, ylabel=y_label, xlim=(-0.04, 1.04), ylim=(-0.04, 1.04))
     return inline_figure(figure, "Reliability", told)
 
 
-def coverage_curve(coverage: Sequence[float], risk: Sequence[float], told: str) -> Markup:
+def coverage_curve(
+    coverage: Sequence[float], risk: Sequence[float], told: str, x_label: str = "share of pictures answered"
+) -> Markup:
     """Draw the error rate among the most confident share of the pictures."""
     figure, axes = _canvas()
     axes.plot(coverage, risk, color=LIGHT["c0"], linewidth=2)
-    axes.set(xlabel="share of pictures answered", ylabel="error rate among them", xlim=(0, 1.01))
+    axes.set(xlabel=x_label, ylabel="error rate among them", xlim=(0, 1.01))
     axes.set_ylim(0, max(0.1, float(np.ceil(max(risk) * 10) / 10)))
     return inline_figure(figure, "Coverage and risk", told)

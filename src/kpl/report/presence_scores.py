@@ -9,17 +9,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.evaluation import PresenceTable, read_presence
-from kpl.report.charts import curves
+from kpl.evaluation import (
+    PresenceLabels,
+    PresenceTable,
+    Resampling,
+    coverage_risk,
+    read_presence,
+    reliability,
+)
+from kpl.evaluation import score_presence as score_rows
+from kpl.proxies.arrays import Floats
+from kpl.report.charts import coverage_curve, curves, reliability_curve
 from kpl.report.presence import PresenceSeen
-from kpl.report.scores import METRIC_NAMES, roc
+from kpl.report.scores import METRIC_NAMES, how_sure, roc
 from kpl.runs import evaluate_presence
 
 __all__ = ["PresenceScored", "score_presence"]
 
 _METRICS = ("auroc", "average_precision", "sensitivity", "specificity", "f1", "accuracy")
 _NAMES = {**METRIC_NAMES, "sensitivity": "sensitivity", "specificity": "specificity", "f1": "F1"}
+_RANKING = ("auroc", "average_precision")
 _ROC_CLASSES = 10
+_POINTS = 100
+_CERTAIN = 5e-7  # six decimals cannot tell a probability nearer to 0 or 1 than this
 
 
 class PresenceScored:
@@ -31,12 +43,19 @@ class PresenceScored:
     """
 
     def __init__(
-        self, seen: PresenceSeen, table: PresenceTable, notices: Sequence[str], truth: NDArray[np.int64]
+        self,
+        seen: PresenceSeen,
+        table: PresenceTable,
+        alone: PresenceTable,
+        notices: Sequence[str],
+        truth: NDArray[np.int64],
+        sure: str,
     ) -> None:
-        """Lay out the scores of the run."""
+        """Lay out the scores of the run, beside those of its descriptions alone; `sure` tells of the intervals."""
         self.truth = truth
         self.context: dict[str, Any] = {
             "n": table.n,
+            "sure": sure,
             "notices": list(notices),
             "metrics": [_NAMES[metric] for metric in _METRICS],
             "headline": [(_NAMES[metric], *_mean(table, metric)) for metric in _METRICS[:4]],
@@ -48,7 +67,14 @@ class PresenceScored:
                 (column, [(value, inside.n, [_mean(inside, m) for m in _METRICS]) for value, inside in values.items()])
                 for column, values in table.subgroups.items()
             ],
+            "ranking_metrics": [_NAMES[metric] for metric in _RANKING],
+            "rankings": [
+                ("present against absent, this run", True, [_mean(table, metric) for metric in _RANKING]),
+                ("the descriptions alone", False, [_mean(alone, metric) for metric in _RANKING]),
+                ("guessing", False, [(0.5, None), (table.prevalence, None)]),
+            ],
             "roc": _roc(seen, truth),
+            **_decisions(seen, truth),
         }
 
 
@@ -62,7 +88,48 @@ def score_presence(
     """
     table, notices = evaluate_presence(seen.run.path, labels=labels, by=by, replicates=replicates)
     truth = read_presence(Path(labels), seen.ids, seen.run.knowledge)
-    return PresenceScored(seen, table, notices, truth.present)
+    sure = how_sure(labels, truth.groups, np.flatnonzero((truth.present >= 0).any(axis=1)), replicates)
+    return PresenceScored(seen, table, _alone(seen, truth, replicates), notices, truth.present, sure)
+
+
+def _alone(seen: PresenceSeen, truth: PresenceLabels, replicates: int) -> PresenceTable:
+    """Score the cosines with the mean description of each class; only their order means anything."""
+    texts = np.stack([rows.mean(axis=0, dtype=np.float64) for rows in seen.run.descriptions])
+    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    never = np.full(len(seen.keys), np.inf)
+    cosines, usual = seen.features @ texts.T, Resampling(replicates)
+    return score_rows(truth.present, cosines, seen.keys, never, groups=truth.groups, resampling=usual)
+
+
+def _decisions(seen: PresenceSeen, truth: NDArray[np.int64]) -> dict[str, Any]:
+    """Draw whether the probabilities can be believed, and what deciding less would save; all classes together."""
+    known = truth >= 0
+    there, chances = truth[known], seen.probabilities[known]
+    as_two = np.stack([1 - chances, chances], axis=1)
+    bins = [
+        (b.confidence, b.accuracy, round(b.share * len(there))) for b in reliability(there, np.ones_like(there), as_two)
+    ]
+    distance = np.abs(_log_odds(chances) - _log_odds(np.broadcast_to(seen.thresholds, known.shape)[known]))
+    coverage, risk, _ = coverage_risk(there, seen.present[known].astype(np.int64), distance)
+    every, surest = risk[-1], risk[np.searchsorted(coverage, 0.5)]
+    shown = np.unique(np.linspace(0, len(coverage) - 1, _POINTS).round().astype(int))
+    told = f"Of all decisions {every:.1%} are wrong; of the half furthest from its threshold {surest:.1%}"
+    return {
+        "reliability": reliability_curve(
+            bins,
+            "Dots on the dotted line are there as often as they are held probable",
+            x_label="probability of being there",
+            y_label="share that is there",
+        ),
+        "coverage": coverage_curve(
+            coverage[shown].tolist(), risk[shown].tolist(), told, x_label="share of decisions taken"
+        ),
+    }
+
+
+def _log_odds(chances: Floats) -> Floats:
+    inside = np.clip(chances, _CERTAIN, 1 - _CERTAIN)
+    return np.asarray(np.log(inside) - np.log1p(-inside))
 
 
 def _mean(table: PresenceTable, metric: str) -> tuple[float | None, tuple[float, float] | None]:

@@ -147,6 +147,7 @@ def _knowledge(seen: PresenceSeen, c: int) -> dict[str, Any]:
     shown = order if len(order) <= _SENTENCES else order[: _SENTENCES - 4] + order[-4:]
     top, against = float(np.abs(lift).max()) or 1.0, seen.against(c)
     return {
+        "key": entry.key,
         "name": entry.name,
         "count": int(there.sum()),
         "descriptions": len(order),

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.evaluation import METRICS, Scores, read_labels
+from kpl.evaluation.sources import group_column
 from kpl.proxies.arrays import Floats
 from kpl.report.charts import coverage_curve, curves, reliability_curve
 from kpl.report.seen import Seen
 from kpl.runs import EVALUATED, Evaluation, evaluate
 
-__all__ = ["METRIC_NAMES", "Scored", "roc", "score"]
+__all__ = ["METRIC_NAMES", "Scored", "how_sure", "roc", "score"]
 
 METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -32,6 +33,7 @@ METRIC_NAMES = {
     "classwise_ece": "calibration error by class",
 }
 _SMALLER_IS_BETTER = ("brier", "nll", "ece", "classwise_ece")
+_CLASS_METRICS = ("sensitivity", "specificity", "precision", "f1", "auroc", "average_precision")
 _ROC_CLASSES = 10
 _MATRIX = 40
 _POINTS = 120
@@ -45,8 +47,8 @@ class Scored:
         context: what the template shows.
     """
 
-    def __init__(self, seen: Seen, evaluation: Evaluation, truth: NDArray[np.int64]) -> None:
-        """Lay out an evaluation of the run."""
+    def __init__(self, seen: Seen, evaluation: Evaluation, truth: NDArray[np.int64], sure: str) -> None:
+        """Lay out an evaluation of the run; `sure` tells how its intervals were made."""
         self.truth = truth
         self.seen = seen
         table = evaluation.table
@@ -60,14 +62,30 @@ class Scored:
             "focus": focus,
             "notices": list(evaluation.notices),
             "left_out": list(evaluation.left_out),
-            "metrics": [(METRIC_NAMES[m], m in _SMALLER_IS_BETTER) for m in shown],
-            "methods": [(name, own, _figures(scores, shown)) for name, scores, own in rows],
+            "sure": sure,
+            "methods": [
+                (told, [METRIC_NAMES[m] for m in part], [(name, own, _figures(row, part)) for name, row, own in rows])
+                for told, part in (
+                    (
+                        "How often each is right, on the same pictures: more is better",
+                        [m for m in shown if m not in _SMALLER_IS_BETTER],
+                    ),
+                    (
+                        "Whether its probabilities can be believed: less is better",
+                        [m for m in shown if m in _SMALLER_IS_BETTER],
+                    ),
+                )
+                if part
+            ],
             "headline": [(METRIC_NAMES[m], *_figure(table.scores[focus], m)) for m in shown[:4]],
             "reference": table.reference,
             "differences": [
                 (name, d.accuracy, d.interval, d.p_value, d.p_holm) for name, d in table.differences.items()
             ],
-            "classes": list(details.classes.items()),
+            "classes": [
+                (name, own, [(getattr(own, m), own.intervals.get(m)) for m in _CLASS_METRICS])
+                for name, own in zip(seen.names, details.classes.values(), strict=True)
+            ],
             "confusion": self._confusion(details.confusion),
             "subgroups": [
                 (column, [(value, scores.n, _figures(scores, shown[:3])) for value, scores in values.items()])
@@ -96,8 +114,8 @@ class Scored:
             return None
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         return [
-            (key, list(zip(own.tolist(), (share * 100).round().astype(int).tolist(), strict=True)))
-            for key, own, share in zip(self.seen.keys, counts, shares, strict=True)
+            (name, list(zip(own.tolist(), (share * 100).round().astype(int).tolist(), strict=True)))
+            for name, own, share in zip(self.seen.names, counts, shares, strict=True)
         ]
 
     def _roc(self) -> Any:  # noqa: ANN401 - Markup, or None
@@ -139,7 +157,22 @@ def score(
         progress=progress,
     )
     truth = read_labels(labels, seen.ids, seen.run.knowledge, ignore_unknown=ignore_unknown)
-    return Scored(seen, evaluation, truth.labels)
+    return Scored(
+        seen, evaluation, truth.labels, how_sure(labels, truth.groups, np.flatnonzero(truth.labels >= 0), replicates)
+    )
+
+
+def how_sure(
+    labels: str | Path, groups: Sequence[str | None] | None, labelled: NDArray[np.intp], replicates: int
+) -> str:
+    """Say how the intervals were made: of which units, (n,) `groups` in the `labelled` rows, and how many draws."""
+    if not replicates:
+        return "No intervals were asked for."
+    drawn = "pictures"
+    if groups is not None:
+        units = {groups[row] or row for row in labelled.tolist()}
+        drawn = f"{len(units)} groups in the labels' column {group_column(Path(labels))!r}, each whole"
+    return f"In small print: 95 % percentile intervals by bootstrap, {replicates} resamples of the {drawn}."
 
 
 def _figures(scores: Scores, metrics: Sequence[str]) -> list[tuple[float | None, tuple[float, float] | None]]:

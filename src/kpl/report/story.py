@@ -69,14 +69,14 @@ def tell(seen: Seen, scored: Scored | None, maps: Mapping[int, SmallMap] = Mappi
         "pictures_missing": sum(row not in seen.thumbnails for row in wanted),
         "walls": [
             {
-                "key": seen.keys[c],
                 "name": seen.names[c],
                 "count": len(_members(seen)[c]),
-                "all": len(walls[c]) == len(_members(seen)[c]),
-                "tiles": [tile(row) for row in walls[c].tolist()],
+                "surest": [tile(row) for row in surest],
+                "least": [tile(row) for row in least],
             }
             for c in order[:_WALLS]
             if len(walls[c])
+            for surest, least in [_ends(walls[c].tolist(), len(_members(seen)[c]))]
         ],
         "walls_left_out": sum(len(walls[c]) > 0 for c in order[_WALLS:]),
         "overruled": {
@@ -92,6 +92,12 @@ def tell(seen: Seen, scored: Scored | None, maps: Mapping[int, SmallMap] = Mappi
     }
 
 
+def _ends(shown: list[int], count: int) -> tuple[list[int], list[int]]:
+    """Split the rows shown of a class of `count`: the surest, and the least sure where others lie between."""
+    half = len(shown) if len(shown) == count else len(shown) // 2
+    return shown[:half], shown[half:]
+
+
 def _members(seen: Seen) -> list[np.ndarray[Any, np.dtype[np.intp]]]:
     return [np.flatnonzero(seen.winners == c) for c in range(seen.n_classes)]
 
@@ -103,7 +109,6 @@ def _shares(seen: Seen) -> list[dict[str, Any]]:
     prior = seen.run.summary.get("estimated_prior") or {}
     return [
         {
-            "key": key,
             "name": name,
             "mark": mark(c),
             "count": int(own[c]),
@@ -246,6 +251,7 @@ def _knowledge(seen: Seen, classes: Iterable[int]) -> list[dict[str, Any]] | Non
         top = max(abs(item.lift) for item in items) or 1.0
         told.append(
             {
+                "key": entry.key,
                 "name": entry.name,
                 "count": seen.insight.classes[c].pictures,
                 "used": sum(item.used for item in items),

@@ -28,12 +28,32 @@ try {
     page.on("request", (request) => { if (!/^(data|file):/.test(request.url())) told.elsewhere.push(request.url()); });
     if (name === "print") await page.emulateMedia({ media: "print" });
     await page.goto(`file://${file}`);
+    if (name === "print") {
+      await page.pdf({ path: `${folder}/print.pdf` });
+      told.paper = await page.evaluate(() => {
+        const seen = (where) => [...new Set([...document.querySelectorAll(where)].map((one) => one.checkVisibility()))];
+        const size = (where) => parseFloat(getComputedStyle(document.querySelector(where)).fontSize);
+        return { folded: seen("details:not(.wall *) td"), evidence: seen(".wall details .evidence"),
+          interval: size("#labels ~ .scroll td .small"), figure: size("#labels ~ .scroll td") };
+      });
+    }
+    if (name === "narrow") {
+      told.broken = await page.evaluate(() => [...document.querySelectorAll(".marked")].filter((one) => {
+        const [mark, words] = one.children;
+        const first = document.createRange();
+        first.setStart(words.firstChild, 0);
+        first.setEnd(words.firstChild, words.textContent.search(/\s|$/));
+        const [line, ...more] = first.getClientRects();
+        const box = mark.getBoundingClientRect();
+        return more.length || box.right > line.left || box.top > line.bottom || box.bottom < line.top;
+      }).map((one) => one.textContent));
+    }
     const wide = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     told.wide[name] = [await wide()];
     await page.evaluate(() => { for (const one of document.querySelectorAll("details")) one.open = true; });
     told.wide[name].push(await wide());
     told.pictures[name] = await page.evaluate(() => {
-      const sizes = [...document.querySelectorAll("use")].map((one) => [one.getBBox(), one.getBoundingClientRect()]);
+      const sizes = [...document.querySelectorAll(".picture use")].map((one) => [one.getBBox(), one.getBoundingClientRect()]);
       return [sizes.length, sizes.filter(([drawn, seen]) => drawn.width > 0 && seen.width > 20 && seen.height > 20).length];
     });
     told.background[name] = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
@@ -43,7 +63,6 @@ try {
     told.axe.push(...found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
       .map((one) => `${name}: ${one.id} ${one.nodes.slice(0, 3).map((node) => node.target.join(" ")).join(", ")}`));
     await page.screenshot({ path: `${folder}/${name}.png` });
-    if (name === "print") told.pages = (await page.pdf()).length;
     await page.context().close();
   }
   const page = await (await browser.newContext(screens.light)).newPage();
