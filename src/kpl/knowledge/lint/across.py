@@ -140,10 +140,10 @@ def _spans(words: list[str], starts: dict[str, int]) -> Iterator[str]:
 
 def _masked(sheet: Sheet, row: Row) -> str:
     """Give the sentence with a star for each name of its class."""
-    place = row.class_number, row.position
-    if place not in sheet.masked:
-        sheet.masked[place] = _own_names(sheet, row.class_number).sub(" * ", row.text)
-    return sheet.masked[place]
+    said = row.class_number, row.text
+    if said not in sheet.masked:
+        sheet.masked[said] = _own_names(sheet, row.class_number).sub(" * ", row.text)
+    return sheet.masked[said]
 
 
 def _own_names(sheet: Sheet, number: int) -> re.Pattern[str]:

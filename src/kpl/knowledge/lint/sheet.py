@@ -57,7 +57,7 @@ class Sheet:
     own_format: bool
     patterns: dict[int, re.Pattern[str]] = field(default_factory=dict, compare=False)
     """The names of each class as one pattern, made when first asked for."""
-    masked: dict[tuple[int, int], str] = field(default_factory=dict, compare=False)
+    masked: dict[tuple[int, str], str] = field(default_factory=dict, compare=False)
     """The sentences without those names, by class and position, made when first asked for."""
 
     @cached_property
