@@ -115,11 +115,15 @@ def describe(
     probabilities: FloatArray | None,
     classes: Sequence[str],
     *,
+    ranking: FloatArray | None = None,
     groups: Groups | None = None,
     resampling: Resampling | None = None,
     rule: OperatingRule | None = None,
 ) -> Details:
     """Score each class of one method: truth (n,), predictions (n,), probabilities (n, C), C class keys.
+
+    With a `ranking` (n, C) AUROC, average precision and the order of the coverage-risk curve are by it, see
+    `Predicted`; operating points are thresholds of the probability.
 
     Raises:
         LabelsError: an operating rule without probabilities, or a value outside (0, 1].
@@ -132,10 +136,11 @@ def describe(
         return {f"{m} {c}": row for m in ("sensitivity", "specificity") for c, row in enumerate(scores[m])}
 
     pairs = intervals_of(wanted, len(truth), groups, resampling or Resampling())
+    ranks = probabilities if ranking is None else ranking
     entries = {}
     for c, key in enumerate(classes):
         figures = {name: _defined(values[c, 0]) for name, values in plain.items()}
-        area, precision, point = _ranked(truth == c, None if probabilities is None else probabilities[:, c], rule)
+        area, precision = (None, None) if ranks is None else _ranked(truth == c, ranks[:, c])
         entries[key] = ClassScores(
             n=int((truth == c).sum()),
             predicted=int((predictions == c).sum()),
@@ -146,12 +151,14 @@ def describe(
             auroc=area,
             average_precision=precision,
             intervals={name: pairs.get(f"{name} {c}") for name in ("sensitivity", "specificity")},
-            operating=point,
+            operating=None if rule is None else _operating(truth == c, c, probabilities, rule),
         )
     matrix = confusion_matrix(truth, predictions, len(classes)) if len(classes) <= _LARGEST_MATRIX else None
     if probabilities is None or not is_distribution(probabilities):
         return Details(entries, matrix)
-    coverage, risk, threshold = coverage_risk(truth, predictions, probabilities.max(axis=1))
+    coverage, risk, threshold = coverage_risk(
+        truth, predictions, probabilities.max(axis=1), None if ranking is None else ranking.max(axis=1)
+    )
     shown = np.unique(np.linspace(0, len(coverage) - 1, _CURVE_POINTS).round().astype(int))
     return Details(
         entries,
@@ -208,15 +215,17 @@ def operating_point(positive: NDArray[np.bool_], scores: FloatArray, rule: Opera
     return OperatingPoint(float(falling[last[at]]), float(sensitivity[at]), float(specificity[at]))
 
 
-def _ranked(
-    positive: NDArray[np.bool_], scores: FloatArray | None, rule: OperatingRule | None
-) -> tuple[float | None, float | None, OperatingPoint | None]:
-    if scores is None:
-        if rule is not None:
-            raise LabelsError("an operating point needs probabilities, and this method gave none: leave it out")
-        return None, None, None
+def _ranked(positive: NDArray[np.bool_], scores: FloatArray) -> tuple[float | None, float | None]:
     area, precision = OneRanking(positive, scores)(np.ones((len(positive), 1), dtype=np.int64))
-    return _defined(area[0]), _defined(precision[0]), None if rule is None else operating_point(positive, scores, rule)
+    return _defined(area[0]), _defined(precision[0])
+
+
+def _operating(
+    positive: NDArray[np.bool_], class_index: int, probabilities: FloatArray | None, rule: OperatingRule
+) -> OperatingPoint | None:
+    if probabilities is None:
+        raise LabelsError("an operating point needs probabilities, and this method gave none: leave it out")
+    return operating_point(positive, probabilities[:, class_index], rule)
 
 
 def _defined(value: float) -> float | None:

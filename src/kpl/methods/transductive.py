@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kpl.errors import InputError
 from kpl.methods.contract import Method
-from kpl.proxies.arrays import Floats, Images, chunks, softmax
+from kpl.proxies.arrays import Floats, Images, chunks
 from kpl.proxies.sums import ImageMoments
 
 __all__ = ["Transductive"]
@@ -80,8 +80,8 @@ class Transductive(Method):
             "or use an inductive method such as kpl"
         )
 
-    def _probabilities(self, scores: Floats) -> Floats:
-        return softmax(scores)
+    def _logits(self, scores: Floats) -> Floats:
+        return scores
 
 
 def _keys(rows: Floats) -> NDArray[np.uint64]:

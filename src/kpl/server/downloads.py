@@ -9,6 +9,7 @@ from pathlib import Path
 from kpl.report import write_report as report
 from kpl.runs import classify
 from kpl.runs.folder import RUN_FILE
+from kpl.runs.predictions import read_predictions
 from kpl.runs.thumbnails import keep_thumbnails, kept_rows
 from kpl.server.refusals import Conflict
 from kpl.server.sessions import FEATURES, Session
@@ -36,8 +37,8 @@ def write_run(session: Session, folder: Path) -> None:
     if session.features is None or session.features.index.pictures_sha256 != outcome.pictures_sha256:
         raise Conflict("pictures are being classified: wait for the end of the job")
     classify(session.folder / FEATURES, model=outcome.model(), encoder=outcome.encoder, out=folder)
-    chances, text = outcome.probabilities(), outcome.text_probabilities()
-    rows = kept_rows(chances.argmax(axis=1), text.argmax(axis=1), chances.max(axis=1), len(outcome.keys))
+    said, text = read_predictions(folder / "predictions.csv", outcome.keys), outcome.text_probabilities()
+    rows = kept_rows(said.winners, text.argmax(axis=1), said.sureness, len(outcome.keys))
     keep_thumbnails(folder, session.pictures, outcome.ids, rows)
     if outcome.prior is not None:
         _say_by_hand(folder / RUN_FILE)
