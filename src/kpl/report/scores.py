@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +118,8 @@ def score(
     labels: str | Path,
     *,
     by: Sequence[str] = (),
-    methods: Sequence[str] = EVALUATED,
+    methods: Sequence[str] | Literal["all"] = EVALUATED,
+    ordered: bool = False,
     replicates: int = 2000,
     ignore_unknown: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
@@ -129,11 +130,11 @@ def score(
         LabelsError, FeaturesError: what cannot be used.
     """
     own = seen.run.summary["plan"]["method"]
-    chosen = [*methods, *([] if own in methods else [own])]
     evaluation = evaluate(
         seen.run.path,
         labels=labels,
-        methods=chosen,
+        methods="all" if methods == "all" else list(dict.fromkeys([*methods, own])),
+        ordered=ordered,
         replicates=replicates,
         ignore_unknown=ignore_unknown,
         by=by,

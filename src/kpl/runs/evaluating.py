@@ -21,6 +21,7 @@ from kpl.evaluation import (
     Resampling,
     Scores,
     Table,
+    caveats,
     compare,
     read_labels,
     table_figure,
@@ -44,7 +45,7 @@ class Evaluation:
 
     Attributes:
         table: scores with intervals, details of each method, and the majority and chance rows.
-        notices: what was left out of the scoring, in plain words.
+        notices: what was left out of the scoring, and what stands against the method, in plain words.
         left_out: methods that the source has no text for.
     """
 
@@ -161,7 +162,7 @@ def evaluate(
         left = int(labelled.sum() - both.sum())
         notices.append(f"the run left {left} of {labelled.sum()} labelled images without a label{told}")
         table = replace(table, answered={name: share} if name in results else {})
-    return Evaluation(table, (*scored.notices, *notices), tuple(left_out))
+    return Evaluation(table, (*scored.notices, *notices, *caveats(table)), tuple(left_out))
 
 
 def _silent(*_: object) -> None:
