@@ -80,9 +80,10 @@ def test_every_command_on_a_page_exists_with_its_options(page, line):
     assert {word.partition("=")[0] for word in words if word.startswith("-")} <= known
 
 
-def fenced(page: str, language: str) -> str:
-    """The first block of that language on a page."""
+def fenced(page: str, language: str, heading: str = "") -> str:
+    """The first block of that language on a page, below a heading if one is given."""
     text = PAGE.with_name(page).read_text(encoding="utf-8")
+    text = text[text.index(heading) :]
     return text.partition(f"```{language}\n")[2].partition("```")[0]
 
 
@@ -92,6 +93,20 @@ def test_the_python_of_the_quickstart_runs(tmp_path, monkeypatch):
     names: dict[str, Any] = {}
     exec(fenced("quickstart.md", "python"), names)  # noqa: S102 - the page is ours
     assert names["model"].predict_proba(names["images"]).shape == (12, len(names["knowledge"].classes))
+
+
+def test_what_the_quickstart_shows_in_a_notebook_shows_itself(tmp_path, monkeypatch):
+    kpl.draw_demo(tmp_path, count=20).rename(tmp_path / "SCANS")
+    (tmp_path / "truth.csv").rename(tmp_path / "labels.csv")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    imports, *cells = fenced("quickstart.md", "python", "## In a notebook").strip().split("\n\n")
+    exec(imports, names)  # noqa: S102 - the page is ours
+    for cell in cells:
+        *before, last = cell.splitlines()
+        exec("\n".join(before), names)  # noqa: S102 - the same
+        shown = eval(last, names)  # noqa: S307 - the same
+        assert hasattr(shown, "_repr_html_") or hasattr(shown, "_repr_png_"), last
 
 
 def test_the_knowledge_file_on_the_page_is_one(tmp_path):

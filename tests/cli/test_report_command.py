@@ -59,3 +59,12 @@ def test_the_report_draws_maps(kpl, quick, cells, knowledge, tmp_path):
     assert "130 views" in told.err
     assert (tmp_path / "run/report.html").read_text().count('<figure class="where">') >= 2
     assert "with --pictures" in quick("report", "run", "--maps", 2).error
+
+
+def test_the_report_scores_as_evaluate_does(quick, finished, cells, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    asked = ("--labels", cells, "--methods", "cupl", "--ordered", "--replicates", 0)
+    assert quick("report", "run", *asked).code == 0
+    page = (tmp_path / "run/report.html").read_text()
+    assert "kappa, quadratic" in page
+    assert "inmap" not in page.partition("Against the labels")[2].partition("The knowledge in use")[0]

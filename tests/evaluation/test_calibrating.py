@@ -91,3 +91,10 @@ def test_what_cannot_be_calibrated_is_refused():
         calibrate_by_labels(truth, given_, groups=["a"] * 40)
     with pytest.raises(LabelsError, match="must sum to 1"):
         calibrate_by_labels(truth, given_ * 2)
+
+
+@pytest.mark.parametrize("lead", [5.0, 30.0, 300.0])
+def test_a_calibration_of_logits_is_that_of_their_probabilities(lead):
+    logits = np.array([[lead, 0.0, -1.0], [0.0, lead, 0.5]])
+    calibration = Calibration(4.0, np.array([0.1, -0.3, 0.2]))
+    np.testing.assert_allclose(softmax(calibration.logits(logits)), calibration(softmax(logits)), atol=1e-12)

@@ -77,7 +77,7 @@ def test_unlabelled_images_are_left_out(results):
     hidden = truth.copy()
     hidden[::2] = -1
     table = compare(hidden, methods, n_classes=4, groups=groups, reference="cupl", resampling=FEW)
-    predictions, probabilities = methods["kpl"]
+    predictions, probabilities, _ = methods["kpl"]
     scores = table.scores["kpl"]
     assert scores.n == 60
     assert scores.accuracy == accuracy(truth[1::2], predictions[1::2])
@@ -140,3 +140,19 @@ def test_grades_have_weighted_kappas(results):
     assert table.scores["kpl"].intervals["kappa_linear"] is not None
     assert table.majority.kappa_quadratic == pytest.approx(0)
     assert compare(truth, methods, n_classes=4, resampling=FEW).scores["kpl"].kappa_linear is None
+
+
+def test_what_rounds_to_one_is_ranked_by_its_log_odds():
+    truth = np.array([0, 0, 1, 1])
+    logits = np.array([[90.0, 0.0], [80.0, 0.0], [60.0, 0.0], [0.0, 50.0]])
+    said = Predicted.of_logits(logits)
+    assert said.probabilities[:3, 0].tolist() == [1.0, 1.0, 1.0]
+    table = compare(truth, {"kpl": said}, n_classes=2, classes=["a", "b"], resampling=Resampling(replicates=50))
+    scores, details = table.scores["kpl"], table.details["kpl"]
+    assert scores.auroc == scores.average_precision == details.classes["a"].auroc == 1.0
+    assert scores.intervals["auroc"] == (1.0, 1.0)
+    assert list(details.coverage) == [0.25, 0.5, 0.75, 1.0], "a point an image, not one for all that round to one"
+    assert list(details.risk) == [0.0, 0.0, pytest.approx(1 / 3), 0.25]
+    assert details.threshold[0] == 1.0, "a threshold is of the probability"
+    rounded = Predicted(*said[:2])
+    assert compare(truth, {"kpl": rounded}, n_classes=2).scores["kpl"].auroc < 1

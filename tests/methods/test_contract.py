@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import kpl.methods
 from kpl.errors import FeaturesError, InputError, NotFittedError, UnknownNameError
 from kpl.methods import METHODS, Reading, explain, make_method
-from kpl.proxies.arrays import CHUNK_ROWS
+from kpl.proxies.arrays import CHUNK_ROWS, softmax
 from kpl.proxies.sums import sum_images
 from kpl.testing import METHOD_CHECKS, texts_for
 
@@ -147,6 +147,8 @@ def test_predictions_are_the_largest_scores_and_probabilities_sum_to_one(name, s
     assert (probabilities >= 0).all()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-12)
     np.testing.assert_array_equal(predicted, scores.argmax(axis=1))
+    np.testing.assert_array_equal(predicted, model.logits(images).argmax(axis=1))
+    np.testing.assert_array_equal(probabilities, softmax(model.logits(images)))
     assert np.issubdtype(predicted.dtype, np.integer)
     # The probabilities rank as the scores do, up to those that round to the same.
     np.testing.assert_array_equal(np.take_along_axis(probabilities, predicted[:, None], 1)[:, 0], probabilities.max(1))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from kpl.errors import FeaturesError, InputError
-from kpl.proxies.arrays import CHUNK_ROWS, check_positive, checked_descriptions, chunks, softmax, unit_rows
+from kpl.proxies.arrays import CHUNK_ROWS, check_positive, checked_descriptions, chunks, log_odds, softmax, unit_rows
 
 from . import transcription
 from .cases import FEW, Chunked, random_rows
@@ -22,6 +22,27 @@ def test_softmax_rows_are_probabilities_that_shifts_do_not_touch(logits, shift):
     np.testing.assert_allclose(probabilities.sum(1), 1)
     np.testing.assert_allclose(probabilities, transcription.softmax(logits), rtol=1e-9, atol=1e-300)
     np.testing.assert_allclose(softmax(logits + shift), probabilities, rtol=1e-7, atol=1e-300)
+
+
+@settings(**FEW)
+@given(arrays(np.float64, st.tuples(st.integers(1, 9), st.integers(2, 6)), elements=st.floats(-8, 8)))
+def test_log_odds_are_those_of_the_softmax_where_it_does_not_round(logits):
+    p = softmax(logits)
+    np.testing.assert_allclose(log_odds(logits), np.log(p) - np.log1p(-p), atol=1e-8)
+
+
+@settings(**FEW)
+@given(st.lists(st.integers(0, 10**6), min_size=2, max_size=8, unique=True))
+def test_log_odds_rank_where_probabilities_round_to_one(leads):
+    logits = np.array([[0.0, lead + 40.0, -1.0] for lead in leads])
+    assert set(softmax(logits)[:, 1]) == {1.0}
+    assert (np.argsort(log_odds(logits)[:, 1]) == np.argsort(leads)).all()
+    assert (np.argsort(-log_odds(logits)[:, 0]) == np.argsort(leads)).all()
+
+
+def test_log_odds_of_what_cannot_be_are_infinite():
+    assert log_odds(np.array([[0.0, -np.inf], [-np.inf, 3.0]])).tolist() == [[np.inf, -np.inf], [-np.inf, np.inf]]
+    assert log_odds(np.array([[0.0, -np.inf, 0.0]])).tolist() == [[0.0, -np.inf, 0.0]]
 
 
 def test_softmax_leaves_its_argument_alone():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.report.conftest import HOSTILE
 from tests.report.test_report import ALLOWED, Page
 
+from kpl.report import explain_picture
 from kpl.runs import classify, evaluate
 
 
@@ -23,6 +24,7 @@ def test_a_run_shows_its_classes_with_pictures(pictures, knowledge, tmp_path):
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     assert 3 <= len(images) <= 18
     assert all(image["src"].startswith("data:image/webp;base64,") and image["alt"] for image in images)
+    assert {image["style"] for image in images} == {"height:56px"}, "a notebook's own style beats the attribute"
     assert any(HOSTILE in image["alt"] for image in images)
     (tmp_path / "run").rename(tmp_path / "moved")
     assert shown(result).count("img") == 0, "the run is elsewhere: its counts are still known"
@@ -49,4 +51,21 @@ def test_an_evaluation_shows_its_table_and_gives_a_figure(run, labels):
     result = evaluate(run, labels=labels, methods=("text", "kpl"), replicates=20)
     page = shown(result)
     assert all(name in page.text for name in ("text", "kpl", "majority", "chance", "balanced accuracy"))
-    assert len(result.figure().axes) == 4
+    figure = result.figure()
+    assert len(figure.axes) == 4
+    png, size = figure._repr_png_()
+    assert png.startswith(b"\x89PNG")
+    assert size == {"width": 840, "height": 640}
+
+
+def test_the_evidence_of_a_picture_is_a_short_table(run, pictures):
+    name = next(path.name for path in sorted(pictures.iterdir()) if HOSTILE in path.name and "bad" not in path.name)
+    found = explain_picture(run, name, top=1)
+    page = shown(found)
+    assert HOSTILE in page.text, "escaped, so that it is read and not obeyed"
+    assert page.count("tr") == 1 + min(len(found.sentences), 6)
+    assert f"{found.sentences[0].without.effect:+.4f}" in page.text
+    plain = explain_picture(run, name, top=0)
+    assert "effect" not in shown(plain).text
+    assert f"{found.text_margin:+.4f}" in page.text
+    assert f"Nearest called {found.nearest[0][0]}" in page.text

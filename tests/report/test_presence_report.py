@@ -15,7 +15,7 @@ from tests.report.test_report import ALLOWED, read
 from kpl.errors import FeaturesError, InputError, LabelsError
 from kpl.report import explain_presence, look_at_presence, write_report
 from kpl.report.presence_scores import score_presence
-from kpl.runs import classify_presence
+from kpl.runs import classify_presence, evaluate_presence
 from kpl.runs.thumbnails import kept_presence_rows, presence_rows
 
 
@@ -139,3 +139,25 @@ def test_what_is_shown_is_bounded_and_in_order(n_classes):
         assert (np.diff(chances[near, c]) <= 0).all()
     kept = kept_presence_rows(chances, there, least)
     assert {row for pair in pairs for rows in pair for row in rows.tolist()} <= set(kept)
+
+
+def test_probabilities_that_six_decimals_round_are_told_apart(pictures, knowledge, many_labels, tmp_path, monkeypatch):
+    monkeypatch.setattr("kpl.runs.multilabel.presence_probabilities", lambda *_args, **_more: chances)
+    chances = 1 - 1e-7 * np.random.default_rng(0).random((18, 3))
+    result = classify_presence(pictures, knowledge=knowledge, out=tmp_path / "run")
+    seen = look_at_presence(result.out)
+    np.testing.assert_allclose(1 - seen.probabilities, 1 - chances, rtol=1e-5)
+    order = np.argsort(-chances[:, 0], kind="stable")
+    assert presence_rows(seen.probabilities, seen.present, seen.thresholds)[0][0].tolist() == order[:12].tolist()
+    assert evaluate_presence(result.out, labels=many_labels, replicates=0)[0].mean["auroc"] != 0.5
+    (result.out / "scores.npy").unlink()
+    old, notices = evaluate_presence(result.out, labels=many_labels, replicates=0)
+    assert old.mean["auroc"] == 0.5
+    assert any("rounded to six decimals only" in notice for notice in notices)
+    assert any("rounded to six decimals only" in warning for warning in look_at_presence(result.out).warnings)
+
+
+@pytest.mark.parametrize("asked", [{"methods": ["text"]}, {"ordered": True}, {"ignore_unknown": True}])
+def test_what_several_labels_have_no_use_for_is_refused(several, many_labels, asked):
+    with pytest.raises(InputError, match="compares no methods, orders no classes"):
+        write_report(several.out, labels=many_labels, **asked)

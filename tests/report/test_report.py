@@ -17,7 +17,9 @@ from kpl.errors import FeaturesError, LabelsError, OutputError
 from kpl.evaluation import METRICS
 from kpl.report import write_report
 from kpl.report.marks import MARKED, mark
+from kpl.report.scores import score
 from kpl.report.seen import look
+from kpl.report.story import tell
 from kpl.runs import classify, classify_presence, evaluate, thumbnails
 from kpl.runs.thumbnails import kept_rows, read_thumbnails, shown_rows
 
@@ -342,3 +344,38 @@ def test_no_two_classes_share_a_mark():
     marks = [str(mark(c)) for c in range(MARKED)]
     assert len(set(marks)) == MARKED
     assert mark(MARKED) == mark(MARKED + 5)
+
+
+@pytest.fixture
+def sure(pictures, knowledge, tmp_path):
+    """A run so sure of every picture that each confidence rounds to one."""
+    classify(pictures, knowledge=knowledge, out=tmp_path / "run", method="text", settings={"temperature": 1e-5})
+    return tmp_path / "run"
+
+
+def test_the_surest_are_first_where_every_confidence_rounds_to_one(sure):
+    seen = look(sure)
+    assert (seen.confidence > 1 - 1e-6).all()
+    cosines = seen.features.astype(np.float64) @ seen.text_proxies.T
+    two = np.sort(cosines, axis=1)[:, -2:]
+    margins = two[:, 1] - two[:, 0]
+    shown = {entry["key"]: [tile["id"] for tile in entry["tiles"]] for entry in tell(seen, None)["walls"]}
+    for c, rows in enumerate(np.flatnonzero(seen.winners == c) for c in range(3)):
+        wanted = [seen.ids[row] for row in rows[np.argsort(-margins[rows])].tolist()]
+        assert shown.get(seen.keys[c], []) == wanted
+    assert any(ids != sorted(ids) for ids in shown.values())
+    (sure / "scores.npy").unlink()
+    assert any("rounded to six decimals only" in warning for warning in tell(look(sure), None)["warnings"])
+
+
+def test_the_labels_score_exact_confidences(sure, labels):
+    told = score(look(sure), labels, replicates=0, methods=["text"], ordered=True).context
+    assert "kappa, quadratic" in [name for name, _ in told["metrics"]]
+    assert [name for name, _, _ in told["methods"]] == ["text", "majority", "chance"]
+    assert re.search(r"answering the surest 50% \d", str(told["coverage"])), "a point a picture, so the half is a half"
+    (sure / "scores.npy").unlink()
+    told = score(look(sure), labels, replicates=0, methods="all").context
+    assert re.search(r"answering the surest 100% \d", str(told["coverage"])), (
+        "what is equally sure is answered together"
+    )
+    assert {"text", "kpl", "otter"} <= {name for name, _, _ in told["methods"]}

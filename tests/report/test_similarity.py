@@ -27,6 +27,7 @@ def test_it_names_the_classes_and_their_similarity_and_is_the_same_again():
     assert "<!-- a $x^2 {\\bad -->" in text, "a dollar is no formula"
     assert text.count("<!-- 1.00 -->") >= 4 + 2, "the diagonal, and the two that collapse"
     assert draw_similarity(found, names, ".png").startswith(b"\x89PNG")
+    assert similarity_figure(found, names)._repr_png_()[0].startswith(b"\x89PNG"), "what a notebook shows"
     with pytest.raises(OutputError, match="a figure ends in"):
         draw_similarity(found, names, ".gif")
 

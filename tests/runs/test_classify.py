@@ -58,6 +58,7 @@ def test_a_run_is_told_and_written_alike(job):
         "log.json",
         "predictions.csv",
         "run.json",
+        "scores.npy",
         "texts.safetensors",
         "thumbnails.safetensors",
     ]
@@ -315,9 +316,9 @@ def test_odd_names_survive(job):
         draw(job.pictures / "odd, folder" / name, seed)
     job.run(with_evidence=True)
     expected = sorted(f"odd, folder/{name}" for name in ODD_NAMES)
-    ids, winners, chances = read_predictions(job.out / "predictions.csv", list(SENTENCES))
-    assert ids == expected
-    assert (chances.argmax(axis=1) == winners).all()
+    said = read_predictions(job.out / "predictions.csv", list(SENTENCES))
+    assert list(said.ids) == expected
+    assert (said.probabilities.argmax(axis=1) == said.winners).all()
     assert {row["image"] for row in rows(job.out / "evidence.csv")} == set(expected)
     assert open_run(job.out).features.ids == tuple(expected)
 

@@ -90,7 +90,7 @@ def test_pictures_below_a_confidence_stay_without_a_label(job, labels):
     for row, before in zip(table(job), whole, strict=True):
         assert row["label"] == (before["label"] if float(before["confidence"]) >= least else "")
         assert {**row, "label": ""} == {**before, "label": ""}
-    _, winners, _ = read_predictions(job.out / "predictions.csv", KEYS)
+    winners = read_predictions(job.out / "predictions.csv", KEYS).winners
     assert [KEYS[winner] for winner in winners] == [row["label"] for row in whole]
     scored = evaluate(job.out, labels=labels, methods=["cupl"], replicates=0)
     right = [KEYS[n % 3] == row["label"] for n, row in enumerate(whole) if float(row["confidence"]) >= least]
@@ -107,6 +107,12 @@ def test_a_coverage_keeps_the_most_confident(job, coverage, kept):
     others = [float(row["confidence"]) for row in table(job) if not row["label"]]
     assert min(labelled) >= max(others, default=0)
     assert job.summary["plan"]["abstain"] == {"coverage": coverage}
+
+
+def test_a_coverage_is_kept_where_every_confidence_rounds_to_one(job):
+    result = job.run(method="cupl", settings={"temperature": 1e-6}, coverage=0.3)
+    assert {row["confidence"] for row in table(job)} == {"1.000000"}
+    assert sum(result.counts.values()) == 3
 
 
 @pytest.mark.parametrize(

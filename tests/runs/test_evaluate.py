@@ -11,6 +11,7 @@ import pytest
 
 import kpl.runs.evaluating
 from kpl.errors import FeaturesError, InputError, LabelsError, UnknownNameError
+from kpl.evaluation import Predicted, Resampling, compare
 from kpl.methods import make_method
 from kpl.runs import EVALUATED, evaluate, open_run
 from kpl.runs.predictions import read_predictions, write_predictions
@@ -57,9 +58,9 @@ def test_a_run_is_scored_by_its_own_predictions(job, labels):
     told = []
     result = evaluate(job.out, labels=labels, replicates=20, progress=lambda *what: told.append(what))
     assert tuple(result.table.scores) == EVALUATED
-    ids, winners, _ = read_predictions(job.out / "predictions.csv", KEYS)
-    truth = [KEYS.index(label(int(name.removesuffix(".png")))) for name in ids]
-    right = np.mean(winners == truth)
+    said = read_predictions(job.out / "predictions.csv", KEYS)
+    truth = [KEYS.index(label(int(name.removesuffix(".png")))) for name in said.ids]
+    right = np.mean(said.winners == truth)
     assert result.table.scores["kpl"].accuracy == pytest.approx(right)
     assert told == [("methods", done, 6) for done in range(7)]
     assert result.left_out == ()
@@ -213,3 +214,22 @@ def test_a_run_without_its_features_is_refused(job, labels):
     shutil.rmtree(job.out / "features")
     with pytest.raises(FeaturesError, match="no finished feature folder"):
         evaluate(job.out, labels=labels)
+
+
+def test_the_runs_own_method_is_scored_as_it_would_be_anew(job, labels):
+    job.run(method="inmap", settings={"temperature": 0.002})
+    scored = evaluate(job.out, labels=labels, methods=["inmap"], replicates=0)
+    run = open_run(job.out)
+    method = make_method("inmap", temperature=0.002).fit(run.features, run.descriptions)
+    truth = np.array([KEYS.index(label(int(name.removesuffix(".png")))) for name in run.features.ids])
+    said = Predicted.of_logits(method.logits(run.features))
+    anew = compare(truth, {"inmap": said}, n_classes=3, classes=KEYS, resampling=Resampling(0))
+    own = scored.table.details["inmap"]
+    assert scored.table.scores["inmap"].auroc == anew.scores["inmap"].auroc
+    assert scored.table.scores["inmap"].average_precision == anew.scores["inmap"].average_precision
+    assert own.coverage == anew.details["inmap"].coverage
+    assert own.risk == anew.details["inmap"].risk
+    (job.out / "scores.npy").unlink()
+    old = evaluate(job.out, labels=labels, methods=["inmap"], replicates=0)
+    assert any("rounded to six decimals only" in notice for notice in old.notices)
+    assert not any("rounded" in notice for notice in scored.notices)

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kpl.errors import FeaturesError
+from kpl.proxies.arrays import softmax
 from kpl.runs.plan import Plan
-from kpl.runs.predictions import read_predictions, write_predictions
+from kpl.runs.predictions import SCORES_FILE, read_predictions, write_predictions, write_scores
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
@@ -28,11 +30,11 @@ def test_any_names_come_back(tmp_path_factory, ids, keys, block, seed):
     chances = np.random.default_rng(seed).dirichlet(np.ones(len(keys)), size=len(ids))
     blocks = (chances[start : start + block] for start in range(0, len(ids), block))
     winners = write_predictions(path, ids, keys, blocks)
-    names, again, read = read_predictions(path, keys)
-    assert names == ids
+    read = read_predictions(path, keys)
+    assert list(read.ids) == ids
     assert np.array_equal(winners, chances.argmax(axis=1))
-    assert np.array_equal(again, winners)
-    assert np.allclose(read, chances, atol=5.1e-7)
+    assert np.array_equal(read.winners, winners)
+    assert np.allclose(read.probabilities, chances, atol=5.1e-7)
 
 
 @given(names=st.lists(st.text("=+-@\t\r'a1.", min_size=1, max_size=6), min_size=2, max_size=6, unique=True))
@@ -53,6 +55,54 @@ def test_ties_go_to_the_first_class(tmp_path):
     winners = write_predictions(tmp_path / "p.csv", ["x"], ["a", "b"], [np.array([[0.5, 0.5]])])
     assert winners.tolist() == [0]
     assert (tmp_path / "p.csv").read_bytes().splitlines()[1] == b"x,a,0.500000,0.000000,b,0.500000,0.500000"
+
+
+KEYS = ["a", "b", "c"]
+
+
+def written(folder, leads):
+    """A run's table and scores: the first class leads by so much in each image."""
+    logits = np.array([[0.0, -lead, -lead - 1.0] for lead in leads])
+    ids = [f"{number}.png" for number in range(len(leads))]
+    write_predictions(folder / "predictions.csv", ids, KEYS, [softmax(logits)])
+    write_scores(folder / SCORES_FILE, np.array_split(logits, 2), *logits.shape)
+    return folder / "predictions.csv"
+
+
+@given(st.lists(st.integers(15, 700), min_size=2, max_size=9, unique=True))
+def test_the_surest_are_found_where_six_decimals_round_to_one(tmp_path_factory, leads):
+    path = written(tmp_path_factory.mktemp("run"), leads)
+    said = read_predictions(path, KEYS)
+    assert (np.argsort(said.sureness) == np.argsort(leads)).all()
+    np.testing.assert_allclose(said.probabilities.sum(axis=1), 1)
+    assert [np.argsort(-said.ranking[:, c]).tolist() for c in (1, 2)] == [np.argsort(leads).tolist()] * 2
+    (path.parent / SCORES_FILE).unlink()
+    old = read_predictions(path, KEYS)
+    assert old.ranking is None
+    assert set(old.sureness) == {1.0}, "an earlier version's run has only the rounded table"
+
+
+def test_the_same_scores_give_the_same_bytes_however_they_come(tmp_path):
+    scores = np.random.default_rng(0).normal(size=(7, 3))
+    for name, blocks in (("one", [scores]), ("many", np.array_split(scores, 4))):
+        write_scores(tmp_path / name, blocks, 7, 3)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "many").read_bytes()
+
+
+def test_scores_that_are_not_the_tables_are_refused(tmp_path):
+    path = written(tmp_path, [1.0, 2.0, 3.0])
+    read_predictions(path, KEYS, ["0.png", "1.png", "2.png"])
+    with pytest.raises(FeaturesError, match="of different pictures"):
+        read_predictions(path, KEYS, ["0.png", "2.png", "1.png"])
+    write_scores(tmp_path / SCORES_FILE, [np.zeros((3, 3))], 3, 3)
+    with pytest.raises(FeaturesError, match=r"does not agree with scores\.npy"):
+        read_predictions(path, KEYS)
+    write_scores(tmp_path / SCORES_FILE, [np.zeros((2, 3))], 2, 3)
+    with pytest.raises(FeaturesError, match=r"does not agree with scores\.npy"):
+        read_predictions(path, KEYS)
+    (tmp_path / SCORES_FILE).write_bytes(b"torn")
+    with pytest.raises(FeaturesError, match="is damaged: classify again"):
+        read_predictions(path, KEYS)
 
 
 HEX = st.text(string.hexdigits, min_size=1, max_size=8)

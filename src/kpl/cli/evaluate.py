@@ -14,6 +14,7 @@ from kpl.cli.notes import print_notes
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.presence import evaluate_multi_label
 from kpl.cli.progress import stages
+from kpl.cli.scoring import By, IgnoreUnknown, Labels, Methods, Ordered, Replicates, chosen_methods, listed
 from kpl.cli.shown import plain
 from kpl.errors import LabelsError
 
@@ -43,37 +44,26 @@ _COLUMNS = {
 _FIRST = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 _WITH_INTERVAL = ("accuracy", "balanced_accuracy")  # as much as 80 columns hold; --json has them all
 
-_Methods = Annotated[
-    str | None, typer.Option(help="Comma-separated names, or 'all'. Default: names,cupl,text,inmap,kpl-official,kpl.")
-]
 _Against = Annotated[
     str | None, typer.Option(help="Compare the others with this method. Default: the run's own, else kpl.")
 ]
-_By = Annotated[str | None, typer.Option(help="Columns of the labels, such as site: score each value apart.")]
 _PerClass = Annotated[bool, typer.Option("--per-class", help="Also print each class by itself.")]
 _At = Annotated[str | None, typer.Option(help="Operating point of each class: sensitivity=0.95, or specificity=0.9.")]
-_Ordered = Annotated[
-    bool, typer.Option("--ordered", help="The classes are grades in the knowledge's order: weighted kappas too.")
-]
 
 
 def evaluate(
     target: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A run of `kpl classify`, or a feature bundle.")],
-    labels: Annotated[
-        Path | None, typer.Option(help="CSV with image,label[,group]; or a folder whose sub-folders are the classes.")
-    ] = None,
-    methods: _Methods = None,
+    labels: Labels = None,
+    methods: Methods = None,
     against: _Against = None,
-    by: _By = None,
+    by: By = None,
     per_class: _PerClass = False,
     at: _At = None,
-    ordered: _Ordered = False,
+    ordered: Ordered = False,
     json_out: Annotated[Path | None, typer.Option("--json", help="Also write all figures to this file.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Also draw them: a .svg, .png or .pdf file.")] = None,
-    replicates: Annotated[int, typer.Option(min=0, help="Bootstrap replicates of the 95 % intervals.")] = 2000,
-    ignore_unknown: Annotated[
-        bool, typer.Option("--ignore-unknown", help="Leave out images whose label is no class of the knowledge.")
-    ] = False,
+    replicates: Replicates = 2000,
+    ignore_unknown: IgnoreUnknown = False,
 ) -> None:
     """Score methods against labels. No label reaches what is learnt.
 
@@ -87,8 +77,8 @@ def evaluate(
     """
     from kpl.embeddings import write_atomically
     from kpl.evaluation import check_figure, draw_table
-    from kpl.runs import EVALUATED, is_multi_label
     from kpl.runs import evaluate as run_evaluate
+    from kpl.runs import is_multi_label
 
     if figure is not None:
         check_figure(figure)
@@ -99,18 +89,17 @@ def evaluate(
             raise LabelsError(
                 "a multi-label run is scored by itself: give only --labels, --by, --at, --json, --replicates"
             )
-        evaluate_multi_label(target, labels, by=_listed(by or ""), rule=rule, replicates=replicates, json_out=json_out)
+        evaluate_multi_label(target, labels, by=listed(by), rule=rule, replicates=replicates, json_out=json_out)
         return
-    chosen = _listed(methods) if methods else list(EVALUATED)
     with stages() as progress:
         result = run_evaluate(
             target,
             labels=labels,
-            methods="all" if chosen == ["all"] else chosen,
+            methods=chosen_methods(methods),
             replicates=replicates,
             ignore_unknown=ignore_unknown,
             against=against,
-            by=_listed(by or ""),
+            by=listed(by),
             ordered=ordered,
             rule=rule,
             progress=progress,
@@ -225,10 +214,6 @@ def _rule(text: str) -> OperatingRule:
     raise LabelsError(
         f"--at {text!r} is no operating point: write sensitivity=0.95 or specificity=0.9, a share up to 1"
     )
-
-
-def _listed(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _cell(scores: Scores, metric: str) -> str:

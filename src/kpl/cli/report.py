@@ -9,18 +9,18 @@ import typer
 
 from kpl.cli.explain import announce
 from kpl.cli.progress import stages
+from kpl.cli.scoring import By, IgnoreUnknown, Labels, Methods, Ordered, Replicates, chosen_methods, listed
 
 __all__ = ["report"]
 
 
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run of `kpl classify`.")],
-    labels: Annotated[
-        Path | None, typer.Option(help="CSV with image,label[,group]; or a folder whose sub-folders are the classes.")
-    ] = None,
-    by: Annotated[
-        str | None, typer.Option(help="Columns of the labels whose values are scored apart: site,scanner.")
-    ] = None,
+    labels: Labels = None,
+    methods: Methods = None,
+    by: By = None,
+    ordered: Ordered = False,
+    replicates: Replicates = 2000,
     pictures: Annotated[
         Path | None, typer.Option(help="Where the pictures are: for --maps, or if the run was given features only.")
     ] = None,
@@ -33,9 +33,7 @@ def report(
     encoder: Annotated[
         str | None, typer.Option(help="With --maps: where the run's encoder is. Default: by its name.")
     ] = None,
-    ignore_unknown: Annotated[
-        bool, typer.Option("--ignore-unknown", help="Leave out images whose label is no class of the knowledge.")
-    ] = False,
+    ignore_unknown: IgnoreUnknown = False,
 ) -> None:
     """Write report.html into a run folder again, with labels if you have them.
 
@@ -47,6 +45,8 @@ def report(
 
       kpl report run/ --labels labels.csv --by site
 
+      kpl report run/ --labels grades.csv --ordered --methods all
+
       kpl report run/ --pictures SCANS/
 
       kpl report run/ --pictures SCANS/ --maps 12
@@ -57,7 +57,10 @@ def report(
         written = write_report(
             run,
             labels=labels,
-            by=[name.strip() for name in (by or "").split(",") if name.strip()],
+            methods=chosen_methods(methods) if methods else None,
+            by=listed(by),
+            ordered=ordered,
+            replicates=replicates,
             pictures=pictures,
             maps=maps,
             window=window,

@@ -2,6 +2,7 @@
 
 from kpl.evaluation.bootstrap import Difference, Resampling, bootstrap_intervals, paired_difference
 from kpl.evaluation.calibrating import Calibration, CalibrationReport, calibrate_by_labels, fit_calibration
+from kpl.evaluation.caveats import caveats
 from kpl.evaluation.comparison import (
     CHANCE,
     MAJORITY,
@@ -21,7 +22,14 @@ from kpl.evaluation.details import (
     describe,
     operating_point,
 )
-from kpl.evaluation.figures import FIGURE_SUFFIXES, check_figure, draw_table, figure_bytes, table_figure
+from kpl.evaluation.figures import (
+    FIGURE_SUFFIXES,
+    check_figure,
+    draw_table,
+    figure_bytes,
+    notebook_figure,
+    table_figure,
+)
 from kpl.evaluation.labels import Truth, read_labels
 from kpl.evaluation.metrics import (
     METRICS,
@@ -70,6 +78,7 @@ __all__ = [
     "brier_score",
     "calibrate_by_labels",
     "calibration_error",
+    "caveats",
     "chance_rate",
     "check_figure",
     "cohen_kappa",
@@ -84,6 +93,7 @@ __all__ = [
     "macro_f1",
     "majority_rate",
     "negative_log_likelihood",
+    "notebook_figure",
     "operating_point",
     "paired_difference",
     "read_labels",

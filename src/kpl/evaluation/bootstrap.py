@@ -107,12 +107,15 @@ def bootstrap_intervals(
     truth: IntArray,
     predictions: IntArray,
     probabilities: FloatArray | None = None,
+    ranking: FloatArray | None = None,
     *,
     groups: Groups | None = None,
     resampling: Resampling = _USUAL,
     ordered: bool = False,
 ) -> dict[str, Interval | None]:
     """Percentile intervals {metric: (low, high)} of all `METRICS`, truth (n,), predictions (n,), probabilities (n, C).
+
+    With a `ranking` (n, C) AUROC and average precision are by it, see `Predicted`.
 
     A replicate without some class leaves that class out, as the metrics do. None stands for an interval that does not
     exist: AUROC without probabilities or with a single class, the weighted kappas unless the classes are `ordered`,
@@ -126,7 +129,7 @@ def bootstrap_intervals(
         >>> intervals["accuracy"], intervals["auroc"]
         ((0.25, 1.0), None)
     """
-    measure = Measure(truth, predictions, probabilities, ordered=ordered)
+    measure = Measure(truth, predictions, probabilities, ranking, ordered=ordered)
     return {**dict.fromkeys(METRICS), **intervals_of(measure.scores, len(truth), groups, resampling)}
 
 

@@ -24,7 +24,7 @@ from kpl.proxies.arrays import Floats, softmax
 __all__ = ["Calibration", "CalibrationReport", "Kind", "calibrate_by_labels", "fit_calibration"]
 
 Kind = Literal["none", "temperature", "temperature+prior"]
-_SMALLEST = 1e-12  # keeps a probability of zero from being certain whatever the temperature
+_SMALLEST = np.finfo(np.float64).tiny  # keeps a probability of zero from being certain whatever the temperature
 _FOLDS = 5
 _FEWEST = 10
 _SHOWN = ("nll", "ece", "brier", "accuracy")
@@ -48,7 +48,11 @@ class Calibration:
 
     def __call__(self, probabilities: FloatArray) -> Floats:
         """Return calibrated probabilities of the same shape (n, C)."""
-        return softmax(_logs(probabilities) / self.temperature + self.bias)
+        return softmax(self.logits(_logs(probabilities)))
+
+    def logits(self, logits: Floats) -> Floats:
+        """Return calibrated log probabilities (n, C) of such, each row up to a constant: no rounding to one between."""
+        return logits / self.temperature + self.bias
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from kpl.evaluation.bootstrap import (
 from kpl.evaluation.details import Details, OperatingRule, describe
 from kpl.evaluation.metrics import METRICS, Measure, chance_rate
 from kpl.evaluation.weighted import FloatArray, IntArray
+from kpl.proxies.arrays import Floats, log_odds, softmax
 
 __all__ = ["CHANCE", "MAJORITY", "Answered", "Predicted", "Scores", "Table", "compare", "evaluate_predictions"]
 
@@ -33,10 +34,28 @@ _USUAL = Resampling()
 
 
 class Predicted(NamedTuple):
-    """What a method said: predictions (n,) class indices, and probabilities (n, C) if it has any."""
+    """What a method said of n images.
+
+    Attributes:
+        predictions: (n,) class indices.
+        probabilities: (n, C), if it has any.
+        ranking: (n, C) what the images are ranked by, class by class, in the place of the probabilities: these round
+            to one for images of which a method is very sure to a different degree.
+    """
 
     predictions: IntArray
     probabilities: FloatArray | None = None
+    ranking: FloatArray | None = None
+
+    @classmethod
+    def of_logits(cls, logits: Floats) -> Predicted:
+        """Return what log probabilities say, (n, C), each row up to a constant: they are ranked by their log odds.
+
+        Example:
+            >>> Predicted.of_logits(np.array([[80.0, 0.0], [90.0, 0.0]])).ranking.tolist()
+            [[80.0, -80.0], [90.0, -90.0]]
+        """
+        return cls(logits.argmax(axis=1), softmax(logits), log_odds(logits))
 
 
 class Answered(NamedTuple):
@@ -131,12 +150,13 @@ def evaluate_predictions(
     truth: IntArray,
     predictions: IntArray,
     probabilities: FloatArray | None = None,
+    ranking: FloatArray | None = None,
     *,
     groups: Groups | None = None,
     resampling: Resampling = _USUAL,
     ordered: bool = False,
 ) -> Scores:
-    """Score one method: truth (n,) with -1 for unlabelled images, predictions (n,), probabilities (n, C).
+    """Score one method: truth (n,) with -1 for unlabelled images, the others as in `Predicted`.
 
     Unlabelled images are left out. Intervals are bootstrapped over images, or over `groups` (n,) if given. Classes that
     are `ordered`, such as grades, have weighted kappas.
@@ -150,7 +170,7 @@ def evaluate_predictions(
         (2, 0.5, None)
     """
     sample = _Sample.of(truth, groups)
-    return sample.score(sample.keep(Predicted(predictions, probabilities)), resampling, ordered=ordered)
+    return sample.score(sample.keep(Predicted(predictions, probabilities, ranking)), resampling, ordered=ordered)
 
 
 def compare(
@@ -210,8 +230,10 @@ def compare(
         details={
             name: describe(
                 sample.truth,
-                *result,
+                result.predictions,
+                result.probabilities,
                 classes,
+                ranking=result.ranking,
                 groups=sample.groups,
                 resampling=resampling,
                 rule=rule,
@@ -260,11 +282,8 @@ class _Sample:
                 raise LabelsError(
                     f"{len(self.rows)} true labels but predictions for {len(values)} images: give one of each an image"
                 )
-        predictions, probabilities = result
-        return Predicted(
-            np.asarray(predictions)[self.rows],
-            None if probabilities is None else np.asarray(probabilities)[self.rows],
-        )
+        kept = (None if values is None else np.asarray(values)[self.rows] for values in result[1:])
+        return Predicted(np.asarray(result.predictions)[self.rows], *kept)
 
     def score(self, result: Predicted, resampling: Resampling, *, ordered: bool = False) -> Scores:
         measure = Measure(self.truth, *result, ordered=ordered)

@@ -115,6 +115,7 @@ def describe(
     probabilities: FloatArray | None,
     classes: Sequence[str],
     *,
+    ranking: FloatArray | None = None,
     groups: Groups | None = None,
     resampling: Resampling | None = None,
     rule: OperatingRule | None = None,
@@ -122,7 +123,9 @@ def describe(
 ) -> Details:
     """Score each class of one method: truth (n,), predictions (n,), probabilities (n, C), C class keys.
 
-    With `with_rankings` AUROC and average precision have intervals too, which takes as long as all others together.
+    With a `ranking` (n, C) AUROC, average precision and the order of the coverage-risk curve are by it, see
+    `Predicted`; operating points are thresholds of the probability.
+    With `with_rankings` AUROC and average precision of a class have intervals too, which takes as long as all others.
 
     Raises:
         LabelsError: an operating rule without probabilities, or a value outside (0, 1].
@@ -130,21 +133,22 @@ def describe(
     counts = ClassCounts(truth, predictions, len(classes))
     plain = counts.scores(np.ones((len(truth), 1), dtype=np.int64))
 
+    ranks = probabilities if ranking is None else ranking
     rankings = []
-    if with_rankings and probabilities is not None:
-        rankings = [OneRanking(truth == c, probabilities[:, c]) for c in range(len(classes))]
+    if with_rankings and ranks is not None:
+        rankings = [OneRanking(truth == c, ranks[:, c]) for c in range(len(classes))]
 
     def wanted(weights: IntArray) -> dict[str, FloatArray]:
         found = {f"{m} {c}": row for m, rows in counts.scores(weights).items() for c, row in enumerate(rows)}
-        for c, ranking in enumerate(rankings):
-            found[f"auroc {c}"], found[f"average_precision {c}"] = ranking(weights)
+        for c, one in enumerate(rankings):
+            found[f"auroc {c}"], found[f"average_precision {c}"] = one(weights)
         return found
 
     pairs = intervals_of(wanted, len(truth), groups, resampling or Resampling())
     entries = {}
     for c, key in enumerate(classes):
         figures = {name: _defined(values[c, 0]) for name, values in plain.items()}
-        area, precision, point = _ranked(truth == c, None if probabilities is None else probabilities[:, c], rule)
+        area, precision = (None, None) if ranks is None else _ranked(truth == c, ranks[:, c])
         entries[key] = ClassScores(
             n=int((truth == c).sum()),
             predicted=int((predictions == c).sum()),
@@ -155,12 +159,14 @@ def describe(
             auroc=area,
             average_precision=precision,
             intervals={name: pairs.get(f"{name} {c}") for name in (*plain, "auroc", "average_precision")},
-            operating=point,
+            operating=None if rule is None else _operating(truth == c, c, probabilities, rule),
         )
     matrix = confusion_matrix(truth, predictions, len(classes)) if len(classes) <= _LARGEST_MATRIX else None
     if probabilities is None or not is_distribution(probabilities):
         return Details(entries, matrix)
-    coverage, risk, threshold = coverage_risk(truth, predictions, probabilities.max(axis=1))
+    coverage, risk, threshold = coverage_risk(
+        truth, predictions, probabilities.max(axis=1), None if ranking is None else ranking.max(axis=1)
+    )
     shown = np.unique(np.linspace(0, len(coverage) - 1, _CURVE_POINTS).round().astype(int))
     return Details(
         entries,
@@ -217,15 +223,17 @@ def operating_point(positive: NDArray[np.bool_], scores: FloatArray, rule: Opera
     return OperatingPoint(float(falling[last[at]]), float(sensitivity[at]), float(specificity[at]))
 
 
-def _ranked(
-    positive: NDArray[np.bool_], scores: FloatArray | None, rule: OperatingRule | None
-) -> tuple[float | None, float | None, OperatingPoint | None]:
-    if scores is None:
-        if rule is not None:
-            raise LabelsError("an operating point needs probabilities, and this method gave none: leave it out")
-        return None, None, None
+def _ranked(positive: NDArray[np.bool_], scores: FloatArray) -> tuple[float | None, float | None]:
     area, precision = OneRanking(positive, scores)(np.ones((len(positive), 1), dtype=np.int64))
-    return _defined(area[0]), _defined(precision[0]), None if rule is None else operating_point(positive, scores, rule)
+    return _defined(area[0]), _defined(precision[0])
+
+
+def _operating(
+    positive: NDArray[np.bool_], class_index: int, probabilities: FloatArray | None, rule: OperatingRule
+) -> OperatingPoint | None:
+    if probabilities is None:
+        raise LabelsError("an operating point needs probabilities, and this method gave none: leave it out")
+    return operating_point(positive, probabilities[:, class_index], rule)
 
 
 def _defined(value: float) -> float | None:

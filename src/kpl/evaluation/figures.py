@@ -6,6 +6,7 @@ import io
 import threading
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURE_SUFFIXES", "check_figure", "draw_table", "figure_bytes", "table_figure"]
+__all__ = ["FIGURE_SUFFIXES", "check_figure", "draw_table", "figure_bytes", "notebook_figure", "table_figure"]
 
 FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
 _NAMED_CLASSES = 30
@@ -29,7 +30,8 @@ _STYLE: Any = {  # matplotlib's own type lists every key
     "axes.spines.right": False,
     "text.parse_math": False,  # a dollar in a class's name is a dollar
 }
-_DRAWING = threading.Lock()
+_DRAWING = threading.RLock()
+_PIXELS_PER_INCH = 80  # as a notebook shows it
 _BLUE, _GREY = "#1f5fa8", "#8a8a8a"
 
 
@@ -79,18 +81,47 @@ def figure_bytes(draw: Callable[[], Figure], suffix: str, *, text_as_text: bool 
 
 def table_figure(table: Table, *, focus: str | None = None) -> Figure:
     """Draw the same as matplotlib's `Figure`, which a notebook shows. Arguments as `draw_table`."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
+    own = focus or table.reference or max(table.scores, key=lambda name: table.scores[name].accuracy)
 
-    focus = focus or table.reference or max(table.scores, key=lambda name: table.scores[name].accuracy)
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(10.5, 8), layout="constrained")
+    def draw(figure: Figure) -> None:
         (first, second), (third, fourth) = figure.subplots(2, 2)
         _accuracies(first, table)
-        _confusion(second, table, focus)
-        _reliability(third, table, focus)
-        _coverage(fourth, table, focus)
+        _confusion(second, table, own)
+        _reliability(third, table, own)
+        _coverage(fourth, table, own)
+
+    return notebook_figure(draw, (10.5, 8))
+
+
+def notebook_figure(draw: Callable[[Figure], None], size: tuple[float, float]) -> Figure:
+    """Return matplotlib's `Figure` in the style of KPL's figures, one that a notebook shows as the picture it is.
+
+    A notebook draws the figures of `matplotlib.pyplot`, of which it knows; these would be a line of text there.
+
+    Args:
+        draw: draws into the figure.
+        size: width and height, inches.
+    """
+    from matplotlib import rc_context
+
+    with _DRAWING, rc_context(_STYLE):
+        figure = _shown_figure()(figsize=size, layout="constrained")
+        draw(figure)
     return figure
+
+
+@cache
+def _shown_figure() -> type[Figure]:
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        """A figure that a notebook shows."""
+
+        def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+            width, height = (round(float(side) * _PIXELS_PER_INCH) for side in self.get_size_inches())
+            return figure_bytes(lambda: self, ".png"), {"width": width, "height": height}
+
+    return ShownFigure
 
 
 def _accuracies(axes: Axes, table: Table) -> None:

@@ -61,10 +61,11 @@ class Measure:
         truth: IntArray,
         predictions: IntArray,
         probabilities: FloatArray | None = None,
+        ranking: FloatArray | None = None,
         *,
         ordered: bool = False,
     ) -> None:
-        """Check and sort: truth (n,), predictions (n,), probabilities (n, C).
+        """Check and sort: truth (n,), predictions (n,), probabilities (n, C), ranking (n, C) in their place for ranks.
 
         Raises:
             LabelsError: arrays that do not fit each other.
@@ -73,7 +74,8 @@ class Measure:
         self._parts: list[Confusion | Ranks | Trust] = [Confusion(truth, predictions, ordered=ordered)]
         if probabilities is not None:
             probabilities = check_probabilities(truth, probabilities)
-            self._parts.append(Ranks(truth, probabilities))
+            ranks = probabilities if ranking is None else check_probabilities(truth, ranking)
+            self._parts.append(Ranks(truth, ranks))
             if predictions.max() < probabilities.shape[1] and is_distribution(probabilities):
                 self._parts.append(Trust(truth, predictions, probabilities))
 

@@ -89,23 +89,25 @@ def reliability(truth: IntArray, predictions: IntArray, probabilities: FloatArra
 
 
 def coverage_risk(
-    truth: IntArray, predictions: IntArray, confidence: FloatArray
+    truth: IntArray, predictions: IntArray, confidence: FloatArray, sureness: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the error rate among the images answered, when only the most confident are: coverage, risk, threshold.
 
     One point for each distinct confidence, from the fewest images to all; the last risk is one minus the accuracy
-    (El-Yaniv and Wiener, JMLR 2010). Images of equal confidence are answered together.
+    (El-Yaniv and Wiener, JMLR 2010). Images of equal confidence are answered together. `sureness` (n,) orders as the
+    confidence does where that rounds to one: then it tells equal images from others.
 
     Example:
         >>> coverage, risk, threshold = coverage_risk(np.array([0, 1]), np.array([0, 0]), np.array([0.9, 0.6]))
         >>> coverage.tolist(), risk.tolist(), threshold.tolist()
         ([0.5, 1.0], [0.0, 0.5], [0.9, 0.6])
     """
-    order = np.argsort(-confidence, kind="stable")
+    by = confidence if sureness is None else sureness
+    order = np.argsort(-by, kind="stable")
     wrong = np.cumsum((predictions != truth)[order])
-    falling = confidence[order]
+    falling = by[order]
     last = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
-    return (last + 1) / len(truth), wrong[last] / (last + 1), falling[last]
+    return (last + 1) / len(truth), wrong[last] / (last + 1), confidence[order[last]]
 
 
 def _bin(values: FloatArray) -> IntArray:

@@ -10,7 +10,7 @@ from scipy.special import log_softmax
 
 from kpl.methods.contract import Facts, Reading
 from kpl.methods.textual import Textual
-from kpl.proxies.arrays import Floats, Images, softmax
+from kpl.proxies.arrays import Floats, Images
 from kpl.proxies.sums import ImageMoments
 
 __all__ = ["CHiLS"]
@@ -47,5 +47,5 @@ class CHiLS(Textual):
         best = np.maximum.reduceat(log_softmax(children, axis=1), starts, axis=1)
         return np.asarray(best + log_softmax(chunk @ self.parents_.T / self.temperature, axis=1))
 
-    def _probabilities(self, scores: Floats) -> Floats:
-        return softmax(scores)
+    def _logits(self, scores: Floats) -> Floats:
+        return scores

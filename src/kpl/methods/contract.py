@@ -152,7 +152,11 @@ class Method(ABC):
 
     def predict_proba(self, images: Images) -> Floats:
         """Return the probability of each class for each image, (n, C), rows summing to one."""
-        return self._each(images, lambda chunk: self._probabilities(self._scores(chunk)))
+        return softmax(self.logits(images))
+
+    def logits(self, images: Images) -> Floats:
+        """Return what `predict_proba` is the softmax of, (n, C): it ranks images where probabilities round to one."""
+        return self._each(images, lambda chunk: self._logits(self._scores(chunk)))
 
     def scores(self, images: Images) -> Floats:
         """Return the scores of which `predict` takes the largest, (n, C)."""
@@ -200,5 +204,6 @@ class Method(ABC):
     def _scores(self, chunk: Floats) -> Floats:
         """Return the (n, C) scores of a chunk of unit rows."""
 
-    def _probabilities(self, scores: Floats) -> Floats:
-        return softmax(scores / self.temperature)
+    def _logits(self, scores: Floats) -> Floats:
+        """Return log probabilities (n, C), each row up to a constant, of scores."""
+        return scores / self.temperature

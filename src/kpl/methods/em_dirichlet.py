@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from kpl.methods.contract import Facts, Method
-from kpl.proxies.arrays import Floats, Images, chunks, softmax
+from kpl.proxies.arrays import Floats, Images, chunks
 from kpl.proxies.dirichlet import DirichletClasses, DirichletSettings, learn_dirichlet
 from kpl.proxies.sums import ImageMoments
 
@@ -52,5 +52,5 @@ class EMDirichlet(Method):
     def _scores(self, chunk: Floats) -> Floats:
         return self.mixture_(chunk @ self.text_.proxies.T)
 
-    def _probabilities(self, scores: Floats) -> Floats:
-        return softmax(scores)
+    def _logits(self, scores: Floats) -> Floats:
+        return scores

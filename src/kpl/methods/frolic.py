@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from kpl.methods.contract import Facts, Method
-from kpl.proxies.arrays import Floats, Images, softmax
+from kpl.proxies.arrays import Floats, Images
 from kpl.proxies.debiasing import learn_frolic
 from kpl.proxies.ridge import LinearScores
 from kpl.proxies.sums import ImageMoments
@@ -45,5 +45,5 @@ class Frolic(Method):
     def _scores(self, chunk: Floats) -> Floats:
         return self.model_(chunk)
 
-    def _probabilities(self, scores: Floats) -> Floats:
-        return softmax(scores)
+    def _logits(self, scores: Floats) -> Floats:
+        return scores

@@ -12,7 +12,7 @@ import numpy as np
 from kpl.errors import InputError
 from kpl.methods.contract import Facts, Method
 from kpl.proxies.anchored import AnchoredSettings, added_responsibilities, anchored_sums, solve_anchored
-from kpl.proxies.arrays import Floats, Images, chunks, softmax
+from kpl.proxies.arrays import Floats, Images, chunks
 from kpl.proxies.priors import checked_prior, prior_shift
 from kpl.proxies.retrieval import TextProxies
 from kpl.proxies.ridge import LinearScores, loop_ridge, ridge_discriminant, text_class_means
@@ -117,8 +117,8 @@ class KPL(Method):
     def _scores(self, chunk: Floats) -> Floats:
         return self.model_(chunk)
 
-    def _probabilities(self, scores: Floats) -> Floats:
-        return softmax(scores)  # the discriminant's scores are log odds already
+    def _logits(self, scores: Floats) -> Floats:
+        return scores  # the discriminant's scores are log odds already
 
 
 @dataclass(kw_only=True, eq=False)
@@ -162,5 +162,5 @@ class ClosedKPL(Method):
     def _scores(self, chunk: Floats) -> Floats:
         return np.asarray(self.model_(chunk))
 
-    def _probabilities(self, scores: Floats) -> Floats:
-        return softmax(scores)
+    def _logits(self, scores: Floats) -> Floats:
+        return scores

@@ -9,7 +9,7 @@ import numpy as np
 
 from kpl.errors import InputError
 from kpl.methods.contract import Facts, Method
-from kpl.proxies.arrays import Floats, Images, chunks, softmax
+from kpl.proxies.arrays import Floats, Images, chunks
 from kpl.proxies.exact import exact_transport
 from kpl.proxies.priors import checked_prior, estimated_prior
 from kpl.proxies.sums import ImageMoments
@@ -47,7 +47,7 @@ class OTTER(Method):
 
     def _learn(self, images: Images, moments: ImageMoments) -> None:
         n_classes = len(self.text_.proxies)
-        logits = np.concatenate([self._logits(chunk) for chunk in chunks(images)])
+        logits = np.concatenate([self._text_logits(chunk) for chunk in chunks(images)])
         if not isinstance(self.prior, str):
             self.prior_ = checked_prior(self.prior, n_classes)
         elif self.prior == "estimated":
@@ -58,11 +58,11 @@ class OTTER(Method):
             raise InputError(f"prior must be 'estimated', 'uniform' or one share a class, got {self.prior!r}")
         self.prices_ = exact_transport(-logits, self.prior_ * moments.count).prices
 
-    def _logits(self, chunk: Floats) -> Floats:
+    def _text_logits(self, chunk: Floats) -> Floats:
         return np.asarray(chunk @ self.text_.proxies.T / self.temperature)
 
     def _scores(self, chunk: Floats) -> Floats:
-        return self._logits(chunk) + self.prices_
+        return self._text_logits(chunk) + self.prices_
 
-    def _probabilities(self, scores: Floats) -> Floats:
-        return softmax(scores)
+    def _logits(self, scores: Floats) -> Floats:
+        return scores

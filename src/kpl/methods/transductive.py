@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.methods.contract import Method
-from kpl.proxies.arrays import Floats, Images, chunks, softmax
+from kpl.proxies.arrays import Floats, Images, chunks
 from kpl.proxies.sums import ImageMoments
 
 __all__ = ["Transductive"]
@@ -67,8 +67,8 @@ class Transductive(Method):
             result[outside] = self._extend(chunk[outside])
         return np.asarray(result)
 
-    def _probabilities(self, scores: Floats) -> Floats:
-        return softmax(scores)
+    def _logits(self, scores: Floats) -> Floats:
+        return scores
 
 
 def _keys(rows: Floats) -> NDArray[np.uint64]:

@@ -11,7 +11,7 @@ import numpy as np
 from kpl.errors import FeaturesError
 from kpl.methods.contract import Facts, Reading
 from kpl.methods.textual import Textual
-from kpl.proxies.arrays import Floats, Images, check_positive, softmax
+from kpl.proxies.arrays import Floats, Images, check_positive
 from kpl.proxies.presence import log_presence
 from kpl.proxies.sums import ImageMoments
 
@@ -87,5 +87,5 @@ class Xplainer(Textual):
     def _scores(self, chunk: Floats) -> Floats:
         return log_presence(chunk, self.contrasts_)
 
-    def _probabilities(self, scores: Floats) -> Floats:
-        return softmax(scores)
+    def _logits(self, scores: Floats) -> Floats:
+        return scores

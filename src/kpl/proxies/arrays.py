@@ -17,6 +17,7 @@ __all__ = [
     "check_positive",
     "checked_descriptions",
     "chunks",
+    "log_odds",
     "softmax",
     "unit_rows",
 ]
@@ -43,6 +44,35 @@ def softmax(logits: Floats) -> Floats:
     weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
     return weights  # type: ignore[no-any-return]  # numpy types an in-place division as Any
+
+
+def log_odds(logits: Floats) -> Floats:
+    """Return the log odds of each class against all others, log p / (1 - p) of p = softmax(logits).
+
+    They rank as the probabilities do, and go on ranking where those round to 0 or to 1.
+
+    Args:
+        logits: (n, C), finite, or minus infinity for a class that cannot be.
+
+    Example:
+        >>> log_odds(np.array([[0.0, 0.0], [90.0, 0.0], [99.0, 0.0]])).tolist()
+        [[0.0, 0.0], [90.0, -90.0], [99.0, -99.0]]
+    """
+    rows = np.arange(len(logits))
+    first = logits.argmax(axis=-1)
+    largest = logits[rows, first]
+    weights = np.exp(logits - largest[:, None])
+    # without a class that is not the largest at least a weight of one remains: nothing cancels
+    others = weights.sum(axis=-1, keepdims=True) - weights
+    others[rows, first] = 1.0
+    found = logits - largest[:, None] - np.log(others)
+    rest = logits.copy()
+    rest[rows, first] = -np.inf
+    second = rest.max(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):  # where the largest has no rival its odds are infinite
+        rest = np.exp(rest - second[:, None]).sum(axis=-1)
+        found[rows, first] = np.where(np.isneginf(second), np.inf, largest - second - np.log(rest))
+    return np.asarray(found)
 
 
 def unit_rows(rows: NDArray[np.floating]) -> Floats:

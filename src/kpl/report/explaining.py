@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from kpl.report.seen import Seen, look
 from kpl.runs.texts import run_texts
 
 __all__ = ["Explained", "SentenceSaid", "Without", "explain_picture", "row_of"]
+
+_SHOWN = 3  # sentences for the label, and sentences against it, in a notebook
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,35 @@ class Explained:
     together: tuple[tuple[str, int, Without], ...]
     nearest: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
     not_fitted: str = ""
+
+    def _repr_html_(self) -> str:
+        fitted = any(each.without for each in self.sentences)
+        head = ("says of", "sentence", "share", *(["effect"] if fitted else []))
+        rows = "".join(
+            f'<tr><th scope="row" style="text-align:left">{escape(each.class_name)}</th>'
+            f'<td style="text-align:left">{escape(each.text)}</td><td>{each.share:+.4f}</td>'
+            + (f"<td>{each.without.effect:+.4f}</td>" if each.without else "<td></td>" if fitted else "")
+            + "</tr>"
+            for each in _loudest(self.sentences)
+        )
+        title = f"{self.image}: {self.label} {self.confidence:.1%}, then {self.runner_up} {self.runner_confidence:.1%}"
+        near = "".join(
+            f"<p>Nearest called {escape(name)}: {escape(', '.join(f'{i} ({cosine:.3f})' for i, cosine in found))}</p>"
+            for name, found in self.nearest
+            if found
+        )
+        titles = "".join(f'<th scope="col">{each}</th>' for each in head)
+        return (
+            f"<table><caption>{escape(title)}</caption><thead><tr>"
+            f"{titles}</tr></thead><tbody>{rows}</tbody></table>"
+            f"<p>The text margin of {self.text_margin:+.4f} is the sum of the shares of all {len(self.sentences)} "
+            f"sentences; the text alone says {escape(self.text_label)}.</p>{near}"
+        )
+
+
+def _loudest(sentences: Sequence[SentenceSaid]) -> Sequence[SentenceSaid]:
+    """Return the sentences that speak most for the label, and most against it."""
+    return sentences if len(sentences) <= 2 * _SHOWN else (*sentences[:_SHOWN], *sentences[-_SHOWN:])
 
 
 def explain_picture(

@@ -129,7 +129,7 @@ def map_rows(
     chosen = _chosen(coder, None, window)
     found: list[int] = []
     views, first = 0, np.empty((0, 0, 3), np.uint8)
-    for row in sorted(rows, key=lambda row: (seen.confidence[row], row)):
+    for row in sorted(rows, key=lambda row: (seen.said.sureness[row], row)):
         image = seen.ids[row]
         if image not in files or len(found) == count:
             continue

@@ -15,7 +15,8 @@ from kpl.proxies.presence import presence_shares
 from kpl.report.explaining import row_of
 from kpl.report.seen import thumbnails_from
 from kpl.runs import Run, open_run
-from kpl.runs.multilabel import read_multi_label
+from kpl.runs.multilabel import MultiLabel, read_multi_label
+from kpl.runs.predictions import ROUNDED
 from kpl.runs.thumbnails import kept_presence_rows, read_thumbnails
 
 __all__ = ["ClassPresence", "PresenceSaid", "PresenceSeen", "explain_presence", "look_at_presence"]
@@ -67,10 +68,8 @@ class PresenceSeen:
 
     Attributes:
         run: the folder.
-        ids: (n,) of the pictures.
+        said: of each picture.
         keys, names: of the classes.
-        present: (n, C), what the run says.
-        probabilities: (n, C).
         thresholds: (C,).
         features: (n, d) unit rows.
         contrasts: C arrays (m_c, d), (present - absent) / temperature of the sentences.
@@ -78,15 +77,33 @@ class PresenceSeen:
     """
 
     run: Run
-    ids: tuple[str, ...]
+    said: MultiLabel
     keys: list[str]
     names: list[str]
-    present: NDArray[np.bool_]
-    probabilities: Floats
     thresholds: Floats
     features: NDArray[np.float32]
     contrasts: list[Floats]
     thumbnails: dict[int, bytes]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Names of the pictures, (n,)."""
+        return self.said.ids
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Whether a picture has a class, (n, C)."""
+        return self.said.present
+
+    @property
+    def probabilities(self) -> Floats:
+        """Of each class for each picture, (n, C)."""
+        return self.said.probabilities
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before believing the run."""
+        return [*self.run.summary["warnings"], *([] if self.said.exact else [ROUNDED])]
 
     @property
     def n(self) -> int:
@@ -130,18 +147,14 @@ def look_at_presence(path: str | Path, *, pictures: str | Path | None = None) ->
             f"{str(path)!r} was made by an earlier version, which kept no texts of absence: classify again"
         )
     keys = [entry.key for entry in run.knowledge.classes]
-    ids, present, probabilities = read_multi_label(run.predictions_file, keys)
-    if tuple(ids) != run.features.ids:
-        raise FeaturesError(f"{str(path)!r}: predictions and features are of different pictures: classify again")
+    said = read_multi_label(run.predictions_file, keys, run.features.ids)
     plan = run.summary["plan"]
     heat = float(plan["settings"]["temperature"])
     seen = PresenceSeen(
         run=run,
-        ids=tuple(ids),
+        said=said,
         keys=keys,
         names=[entry.name for entry in run.knowledge.classes],
-        present=present,
-        probabilities=probabilities,
         thresholds=np.array([plan["thresholds"][key] for key in keys], dtype=np.float64),
         features=run.features.load(),
         contrasts=[
@@ -151,7 +164,7 @@ def look_at_presence(path: str | Path, *, pictures: str | Path | None = None) ->
         thumbnails=read_thumbnails(run.path),
     )
     if pictures is not None:
-        rows = kept_presence_rows(probabilities, present, seen.thresholds)
+        rows = kept_presence_rows(said.probabilities, said.present, seen.thresholds)
         seen.thumbnails.update(thumbnails_from(run, rows, seen.thumbnails, Path(pictures)))
     return seen
 

@@ -40,7 +40,7 @@ def tell_presence(seen: PresenceSeen, scored: PresenceScored | None) -> dict[str
             for c in order[:_WALLS]
         ],
         "together": _together(seen),
-        "warnings": seen.run.summary["warnings"],
+        "warnings": seen.warnings,
         "aside": set_aside(seen.run),
         "scores": scored.context if scored else None,
         "pictures_shown": bool(seen.thumbnails),

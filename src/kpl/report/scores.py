@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,9 +104,9 @@ class Scored:
             bins = [(b.confidence, b.accuracy, round(b.share * table.majority.n)) for b in details.reliability]
             self.context["reliability"] = reliability_curve(bins, told)
         if details.coverage:
-            half = int(np.searchsorted(details.coverage, 0.5))
-            every, surest = details.risk[-1], details.risk[half]
-            told = f"Answering all pictures {every:.1%} are wrong; answering the surest half {surest:.1%}"
+            half = int(np.searchsorted(details.coverage, 0.5))  # pictures that are equally sure are answered together
+            every, share, surest = details.risk[-1], details.coverage[half], details.risk[half]
+            told = f"Answering all pictures {every:.1%} are wrong; answering the surest {share:.0%} {surest:.1%}"
             self.context["coverage"] = coverage_curve(details.coverage, details.risk, told)
 
     def _confusion(self, counts: NDArray[np.int64] | None) -> list[tuple[str, list[tuple[int, int]]]] | None:
@@ -120,12 +120,13 @@ class Scored:
 
     def _roc(self) -> Any:  # noqa: ANN401 - Markup, or None
         labelled = self.truth >= 0
-        truth, probabilities = self.truth[labelled], self.seen.probabilities[labelled]
+        said = self.seen.said
+        truth, ranks = self.truth[labelled], (said.probabilities if said.ranking is None else said.ranking)[labelled]
         counts = np.bincount(truth, minlength=self.seen.n_classes)
         common = [c for c in np.argsort(-counts, kind="stable").tolist() if 0 < counts[c] < len(truth)][:_ROC_CLASSES]
         if not common:
             return None
-        lines = [(c, self.seen.names[c], *roc(truth == c, probabilities[:, c])) for c in common]
+        lines = [(c, self.seen.names[c], *roc(truth == c, ranks[:, c])) for c in common]
         told = f"One curve a class against the rest, the {len(lines)} most frequent; the dotted line is guessing"
         return curves(lines, "ROC", told, "false alarms (1 - specificity)", "found (sensitivity)")
 
@@ -135,7 +136,8 @@ def score(
     labels: str | Path,
     *,
     by: Sequence[str] = (),
-    methods: Sequence[str] = EVALUATED,
+    methods: Sequence[str] | Literal["all"] = EVALUATED,
+    ordered: bool = False,
     replicates: int = 2000,
     ignore_unknown: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
@@ -146,11 +148,11 @@ def score(
         LabelsError, FeaturesError: what cannot be used.
     """
     own = seen.run.summary["plan"]["method"]
-    chosen = [*methods, *([] if own in methods else [own])]
     evaluation = evaluate(
         seen.run.path,
         labels=labels,
-        methods=chosen,
+        methods="all" if methods == "all" else list(dict.fromkeys([*methods, own])),
+        ordered=ordered,
         replicates=replicates,
         ignore_unknown=ignore_unknown,
         by=by,
@@ -186,7 +188,8 @@ def _figure(scores: Scores, metric: str) -> tuple[float | None, tuple[float, flo
 def roc(positive: NDArray[np.bool_], scores: Floats) -> tuple[list[float], list[float]]:
     """Return false alarm rates and sensitivities from the strictest threshold on, thinned."""
     order = np.argsort(-scores, kind="stable")
-    last = np.append(np.diff(scores[order]) != 0, True)  # equal scores are one threshold
+    falling = scores[order]
+    last = np.append(falling[1:] != falling[:-1], True)  # equal scores are one threshold
     found = np.concatenate([[0.0], (np.cumsum(positive[order]) / positive.sum())[last]])
     alarms = np.concatenate([[0.0], (np.cumsum(~positive[order]) / (~positive).sum())[last]])
     kept = np.unique(np.linspace(0, len(found) - 1, _POINTS).round().astype(int))

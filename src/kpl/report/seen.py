@@ -17,7 +17,7 @@ from kpl.methods import Insight, Sentence, judge_descriptions, text_shares
 from kpl.proxies.arrays import Floats
 from kpl.proxies.retrieval import TextProxies, best_k
 from kpl.runs import Run, open_run
-from kpl.runs.predictions import read_answered, read_predictions, read_runners
+from kpl.runs.predictions import ROUNDED, Predictions, read_predictions
 from kpl.runs.thumbnails import kept_rows, make_thumbnails, read_thumbnails
 
 __all__ = ["Plane", "Seen", "look", "thumbnails_from"]
@@ -45,27 +45,45 @@ class Seen:
 
     Attributes:
         run: the folder.
-        ids: (n,) of the pictures.
+        said: of each picture.
         keys, names: of the classes.
-        winners, runners: (n,) class indices.
-        probabilities: (n, C).
-        answered: (n,) whether the picture was given its label.
         features: (n, d) unit rows.
         text_proxies: (C, d) unit rows.
         thumbnails: row to WebP.
     """
 
     run: Run
-    ids: tuple[str, ...]
+    said: Predictions
     keys: list[str]
     names: list[str]
-    winners: NDArray[np.intp]
-    runners: NDArray[np.intp]
-    probabilities: Floats
-    answered: NDArray[np.bool_]
     features: NDArray[np.float32]
     text_proxies: Floats
     thumbnails: dict[int, bytes]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Names of the pictures, (n,)."""
+        return self.said.ids
+
+    @property
+    def winners(self) -> NDArray[np.intp]:
+        """Class index of each picture, (n,)."""
+        return self.said.winners
+
+    @property
+    def runners(self) -> NDArray[np.intp]:
+        """Class index of each picture's runner-up, (n,)."""
+        return self.said.runners
+
+    @property
+    def probabilities(self) -> Floats:
+        """Of each class for each picture, (n, C)."""
+        return self.said.probabilities
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before believing the run."""
+        return [*self.run.summary["warnings"], *([ROUNDED] if self.said.ranking is None else [])]
 
     @property
     def n(self) -> int:
@@ -80,7 +98,7 @@ class Seen:
     @cached_property
     def confidence(self) -> Floats:
         """Probability of the winner, (n,)."""
-        return np.asarray(self.probabilities[np.arange(self.n), self.winners])
+        return np.asarray(self.said.probabilities[np.arange(self.n), self.winners])
 
     @cached_property
     def text_winners(self) -> NDArray[np.intp]:
@@ -167,24 +185,17 @@ def look(path: str | Path, *, pictures: str | Path | None = None) -> Seen:
     if run.text_proxies is None:
         raise FeaturesError(f"{str(path)!r} was made by an earlier version, which kept no text proxies: classify again")
     keys = [entry.key for entry in run.knowledge.classes]
-    ids, winners, probabilities = read_predictions(run.predictions_file, keys)
-    if tuple(ids) != run.features.ids:
-        raise FeaturesError(f"{str(path)!r}: predictions and features are of different pictures: classify again")
     seen = Seen(
         run=run,
-        ids=tuple(ids),
+        said=read_predictions(run.predictions_file, keys, run.features.ids),
         keys=keys,
         names=[entry.name for entry in run.knowledge.classes],
-        winners=winners,
-        runners=read_runners(run.predictions_file, keys),
-        probabilities=probabilities,
-        answered=read_answered(run.predictions_file),
         features=run.features.load(),
         text_proxies=run.text_proxies,
         thumbnails=read_thumbnails(run.path),
     )
     if pictures is not None:
-        wanted = kept_rows(seen.winners, seen.text_winners, seen.confidence, seen.n_classes)
+        wanted = kept_rows(seen.winners, seen.text_winners, seen.said.sureness, seen.n_classes)
         seen.thumbnails.update(thumbnails_from(run, wanted, seen.thumbnails, Path(pictures)))
     return seen
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kpl.evaluation import figure_bytes
+from kpl.evaluation import figure_bytes, notebook_figure
 from kpl.methods import ClassSimilarity
 
 if TYPE_CHECKING:
@@ -36,13 +36,15 @@ def draw_similarity(similarity: ClassSimilarity, names: Sequence[str], suffix: s
 
 def similarity_figure(similarity: ClassSimilarity, names: Sequence[str]) -> Figure:
     """Draw the same as matplotlib's `Figure`, which a notebook shows. Arguments as `draw_similarity`."""
-    from matplotlib.figure import Figure
+    n = len(similarity.order)
+    side = 3.2 + 0.42 * n if n <= _NUMBERED else 12.0 if n <= _NAMED else 9.0
+    return notebook_figure(lambda figure: _draw(figure, similarity, names), (side + 1.2, side))
 
+
+def _draw(figure: Figure, similarity: ClassSimilarity, names: Sequence[str]) -> None:
     order = similarity.order
     cells = similarity.centred[np.ix_(order, order)]
     n = len(order)
-    side = 3.2 + 0.42 * n if n <= _NUMBERED else 12.0 if n <= _NAMED else 9.0
-    figure = Figure(figsize=(side + 1.2, side), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(cells, cmap="PuOr_r", vmin=-1, vmax=1)  # orange and purple: told apart by every eye
     image_bar = figure.colorbar(image, ax=axes, shrink=0.7)
@@ -60,4 +62,3 @@ def similarity_figure(similarity: ClassSimilarity, names: Sequence[str]) -> Figu
     axes.set_title(
         "How alike the classes are to the text\n1 off the diagonal: collapsed, the text cannot tell them apart"
     )
-    return figure

@@ -38,8 +38,8 @@ _HOW = {
 
 def rows_told(seen: Seen) -> list[int]:
     """List the pictures that the report shows."""
-    walls = shown_rows(seen.winners, seen.confidence, seen.n_classes)
-    overruled = overruled_rows(seen.winners, seen.text_winners, seen.confidence)
+    walls = shown_rows(seen.winners, seen.said.sureness, seen.n_classes)
+    overruled = overruled_rows(seen.winners, seen.text_winners, seen.said.sureness)
     return sorted({row for c in _order(seen)[:_WALLS] for row in walls[c].tolist()} | set(overruled))
 
 
@@ -51,19 +51,19 @@ def _order(seen: Seen) -> list[int]:
 def tell(seen: Seen, scored: Scored | None, maps: Mapping[int, SmallMap] = MappingProxyType({})) -> dict[str, Any]:
     """Gather all that the template shows; maps of pictures by their row."""
     effects = _Effects(seen)
-    walls = shown_rows(seen.winners, seen.confidence, seen.n_classes)
+    walls = shown_rows(seen.winners, seen.said.sureness, seen.n_classes)
     order, wanted = _order(seen), rows_told(seen)
-    overruled = overruled_rows(seen.winners, seen.text_winners, seen.confidence)
+    overruled = overruled_rows(seen.winners, seen.text_winners, seen.said.sureness)
     effects.read({seen.ids[row] for row in wanted})
     tile = _Tiles(seen, scored, effects, maps)
     return {
         "what": what_was_run(seen.run),
         "shares": _shares(seen),
         "absent": [name for name, rows in zip(seen.names, _members(seen), strict=True) if not len(rows)],
-        "abstained": int((~seen.answered).sum()),
+        "abstained": int((~seen.said.answered).sum()),
         "histogram": histogram(seen.confidence),
         "aside": set_aside(seen.run),
-        "warnings": seen.run.summary["warnings"],
+        "warnings": seen.warnings,
         "effects": bool(effects.found),
         "pictures_shown": bool(seen.thumbnails),
         "pictures_missing": sum(row not in seen.thumbnails for row in wanted),
@@ -164,7 +164,7 @@ class _Tiles:
             "runner_up": seen.names[runner],
             "confidence": float(seen.confidence[row]),
             "runner_confidence": float(seen.probabilities[row, runner]),
-            "answered": bool(seen.answered[row]),
+            "answered": bool(seen.said.answered[row]),
             "text_label": seen.names[int(seen.text_winners[row])],
             "text_agrees": bool(seen.text_winners[row] == winner),
             "truth": seen.names[truth] if truth >= 0 else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -35,7 +35,8 @@ def write_report(
     maps: int = 0,
     window: int | None = None,
     encoder: str | Encoder | None = None,
-    methods: Sequence[str] = EVALUATED,
+    methods: Sequence[str] | Literal["all"] | None = None,
+    ordered: bool = False,
     replicates: int = 2000,
     ignore_unknown: bool = False,
     announce: Callable[[int, float], None] | None = None,
@@ -52,7 +53,7 @@ def write_report(
         pictures: where the pictures are now, if the run kept no thumbnails, or for maps.
         maps: for so many of the pictures shown, the least sure, also draw where in the picture the class is seen.
         window, encoder, announce: of the maps, as in `map_picture`.
-        methods, replicates, ignore_unknown: of the scoring, as in `evaluate`.
+        methods, ordered, replicates, ignore_unknown: of the scoring, as in `evaluate`, with the run's own method.
         progress: told the stage, how much of it is done, and how much there is.
 
     Returns:
@@ -70,8 +71,11 @@ def write_report(
     if window is not None and not maps:
         raise InputError("windows are for maps: say how many maps to draw, with --maps")
     if is_multi_label(run):
-        if maps or ignore_unknown:
-            raise InputError("the report of a multi-label run has no maps and ignores no label: leave these out")
+        if maps or methods or ordered or ignore_unknown:
+            raise InputError(
+                "the report of a multi-label run has no maps, compares no methods, orders no classes and ignores no "
+                "label: leave these out"
+            )
         many = look_at_presence(run, pictures=pictures)
         told = None if labels is None else score_presence(many, labels, by=by, replicates=replicates)
         return _write(Path(run), "presence.html", tell_presence(many, told))
@@ -82,7 +86,8 @@ def write_report(
             seen,
             labels,
             by=by,
-            methods=methods,
+            methods=methods or EVALUATED,
+            ordered=ordered,
             replicates=replicates,
             ignore_unknown=ignore_unknown,
             progress=progress,

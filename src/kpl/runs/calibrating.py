@@ -84,7 +84,7 @@ def calibrate(
 ) -> CalibrationResult:
     """Calibrate a run's probabilities on a few labelled pictures and write the calibration.
 
-    The method learns anew from the run's features, without the labels: `predictions.csv` is rounded.
+    The method learns anew from the run's features, without the labels: a calibrated run's scores are calibrated.
 
     Args:
         target: a run folder of `kpl classify`.

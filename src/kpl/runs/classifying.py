@@ -31,7 +31,7 @@ from kpl.evaluation import Calibration
 from kpl.images import Found, SetAside, find_pictures
 from kpl.knowledge import KnowledgeBase, check_tokens, fits_modality, write_knowledge
 from kpl.methods import KPL, Method, explain, make_method
-from kpl.proxies.arrays import Floats, chunks
+from kpl.proxies.arrays import Floats, chunks, log_odds, softmax
 from kpl.runs.calibrating import CalibrationFile, load_calibration
 from kpl.runs.deciding import Deciding
 from kpl.runs.evidence import write_evidence
@@ -39,7 +39,7 @@ from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, new_run_f
 from kpl.runs.models import Model, known_base, load_model
 from kpl.runs.notebook import ranking, result_html
 from kpl.runs.plan import Plan
-from kpl.runs.predictions import write_predictions
+from kpl.runs.predictions import SCORES_FILE, write_predictions, write_scores
 from kpl.runs.texts import wanted_prompts
 from kpl.runs.thumbnails import keep_thumbnails, kept_rows
 from kpl.runs.warnings import result_warnings, text_warnings
@@ -290,12 +290,13 @@ class _Job:
         if self.model is None:
             self.method.fit(self.features, self._texts(descriptions, names, cache))
         ids = self.features.ids
-        answered = self.deciding.answered(self._blocks())
-        winners = write_predictions(self.work / "predictions.csv", ids, self.keys, self._blocks(), answered)
+        sureness = self._write_scores()
+        answered = self.deciding.answered(sureness)
+        chances = map(softmax, self._logits())
+        winners = write_predictions(self.work / "predictions.csv", ids, self.keys, chances, answered)
         text = np.concatenate([(c @ self.method.text_.proxies.T).argmax(axis=1) for c in chunks(self.features)])
         if self.found:
-            confidence = np.concatenate([block.max(axis=1) for block in self._blocks()])
-            rows = kept_rows(winners, text, confidence, len(self.keys))
+            rows = kept_rows(winners, text, sureness, len(self.keys))
             keep_thumbnails(self.work, self.found.pictures, ids, rows)
         (self.work / "evidence.csv").unlink(missing_ok=True)  # of an interrupted run with other options
         if with_evidence:
@@ -319,8 +320,21 @@ class _Job:
         read = {"names": names, "descriptions": descriptions}.get(self.method.reads)
         return read or embed_texts(wanted_prompts(self.method, self.knowledge), self.encoder, cache=cache)
 
-    def _blocks(self) -> Iterator[Floats]:
-        yield from self.deciding.calibrated(self.method.predict_proba(chunk) for chunk in chunks(self.features))
+    def _logits(self) -> Iterator[Floats]:
+        yield from self.deciding.calibrated(self.method.logits(chunk) for chunk in chunks(self.features))
+
+    def _write_scores(self) -> Floats:
+        """Write the exact scores, the largest of each picture zero, and return the log odds of its class, (n,)."""
+        found = []
+
+        def blocks() -> Iterator[NDArray[np.float32]]:
+            for block in self._logits():
+                kept = (block - block.max(axis=1, keepdims=True)).astype(np.float32)
+                found.append(log_odds(kept.astype(np.float64)).max(axis=1))  # as whoever reads them will rank
+                yield kept
+
+        write_scores(self.work / SCORES_FILE, blocks(), self.features.n, len(self.keys))
+        return np.concatenate(found)
 
     def write_summary(self, counts: dict[str, int], warnings: list[str], other_files: int) -> None:
         """Write `run.json`: no time, no path, no machine, so that the same inputs give the same bytes."""

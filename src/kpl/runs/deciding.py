@@ -1,4 +1,4 @@
-"""From probabilities to answers: a calibration is applied, and pictures too uncertain are left to a person."""
+"""From scores to answers: a calibration is applied, and pictures too uncertain are left to a person."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from kpl.errors import InputError
 from kpl.evaluation import Calibration
@@ -17,10 +18,10 @@ __all__ = ["Deciding"]
 
 @dataclass(frozen=True)
 class Deciding:
-    """How probabilities become answers.
+    """How scores become answers.
 
     Attributes:
-        calibration: applied to the method's probabilities; None leaves them.
+        calibration: applied to the method's log probabilities; None leaves them.
         abstain_below: no label for a picture whose confidence is lower, 0 to 1.
         coverage: no label but for this share of the pictures, the most confident; above 0 and at most 1.
 
@@ -48,22 +49,22 @@ class Deciding:
         return {name: value for name, value in stated.items() if value is not None} or None
 
     def calibrated(self, blocks: Iterable[Floats]) -> Iterator[Floats]:
-        """Yield the blocks of probabilities (n_k, C), calibrated."""
+        """Yield the blocks of log probabilities (n_k, C), calibrated; their rows may be off by a constant."""
         for block in blocks:
-            yield block if self.calibration is None else self.calibration(block)
+            yield block if self.calibration is None else self.calibration.logits(block)
 
-    def answered(self, blocks: Iterable[Floats]) -> NDArray[np.bool_] | None:
-        """Say which pictures get a label, (n,), from their calibrated probabilities; None if all do.
+    def answered(self, sureness: Floats) -> NDArray[np.bool_] | None:
+        """Say which pictures get a label, (n,), from the calibrated log odds (n,) of their classes; None if all do.
 
         Example:
-            >>> Deciding(coverage=0.5).answered([np.array([[0.9, 0.1], [0.6, 0.4]])]).tolist()
+            >>> Deciding(coverage=0.5).answered(np.array([90.0, 80.0])).tolist()
+            [True, False]
+            >>> Deciding(abstain_below=0.5).answered(np.array([0.1, -0.1])).tolist()
             [True, False]
         """
-        if self.asked is None:
-            return None
-        confidence = np.concatenate([block.max(axis=1) for block in blocks])
-        least = self.abstain_below
         if self.coverage is not None:
-            kept = max(1, int(self.coverage * len(confidence) + 1e-9))
-            least = float(np.sort(confidence)[-kept])  # equal confidences are answered together
-        return np.asarray(confidence >= (least or 0.0))
+            kept = max(1, int(self.coverage * len(sureness) + 1e-9))
+            return np.asarray(sureness >= np.sort(sureness)[-kept])  # those that are equally sure are answered together
+        if self.abstain_below is not None:
+            return np.asarray(expit(sureness) >= self.abstain_below)
+        return None

@@ -21,13 +21,14 @@ from kpl.evaluation import (
     Resampling,
     Scores,
     Table,
+    caveats,
     compare,
     read_labels,
     table_figure,
 )
 from kpl.methods import METHODS, Method, make_method
 from kpl.runs.folder import is_run, open_run
-from kpl.runs.predictions import read_answered, read_predictions
+from kpl.runs.predictions import ROUNDED, read_predictions
 from kpl.runs.texts import bundle_texts, run_texts
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Evaluation:
 
     Attributes:
         table: scores with intervals, details of each method, and the majority and chance rows.
-        notices: what was left out of the scoring, in plain words.
+        notices: what was left out of the scoring, and what stands against the method, in plain words.
         left_out: methods that the source has no text for.
     """
 
@@ -116,7 +117,7 @@ def evaluate(
         target: a run folder of `kpl classify`, or a feature bundle.
         labels: a CSV with image and label, or a folder whose sub-folders are the classes; a bundle brings its own.
         methods: registry names, or "all"; of these, one that cannot be used here is left out and said. The run's own
-            method is scored by its `predictions.csv`.
+            method is scored by what the run says.
         replicates: bootstrap replicates of the intervals.
         ignore_unknown: leave images out whose label is no class of the knowledge, instead of refusing.
         against: compare every other method with this one; None takes the run's own, else `kpl` if it is scored.
@@ -161,7 +162,7 @@ def evaluate(
         left = int(labelled.sum() - both.sum())
         notices.append(f"the run left {left} of {labelled.sum()} labelled images without a label{told}")
         table = replace(table, answered={name: share} if name in results else {})
-    return Evaluation(table, (*scored.notices, *notices), tuple(left_out))
+    return Evaluation(table, (*scored.notices, *notices, *caveats(table)), tuple(left_out))
 
 
 def _silent(*_: object) -> None:
@@ -193,7 +194,7 @@ def _learn(
                 raise
             notices.append(f"{method.name} was left out: {error}")
             continue
-        results[method.name] = Predicted(method.predict(scored.features), method.predict_proba(scored.features))
+        results[method.name] = Predicted.of_logits(method.logits(scored.features))
     tell("methods", len(fresh), len(fresh))
     return results, left_out, notices
 
@@ -229,10 +230,8 @@ def _of_run(path: Path, labels: str | Path | None, ignore_unknown: bool, by: Seq
     if run.summary.get("multi_label"):
         raise LabelsError(f"{str(path)!r} is a multi-label run: score it with evaluate_presence")
     keys = [entry.key for entry in run.knowledge.classes]
-    ids, winners, probabilities = read_predictions(run.predictions_file, keys)
-    if tuple(ids) != run.features.ids:
-        raise FeaturesError(f"{str(path)!r}: predictions and features are of different pictures: classify again")
-    truth = read_labels(labels, ids, run.knowledge, ignore_unknown=ignore_unknown, columns=by)
+    said = read_predictions(run.predictions_file, keys, run.features.ids)
+    truth = read_labels(labels, said.ids, run.knowledge, ignore_unknown=ignore_unknown, columns=by)
     plan = run.summary["plan"]
     return _Scored(
         features=run.features,
@@ -241,8 +240,8 @@ def _of_run(path: Path, labels: str | Path | None, ignore_unknown: bool, by: Seq
         truth=truth.labels,
         groups=truth.groups,
         columns=truth.columns,
-        notices=truth.notices,
+        notices=(*truth.notices, *([ROUNDED] if said.ranking is None else [])),
         temperature=float(plan["settings"]["temperature"]),
-        done={str(plan["method"]): Predicted(winners, probabilities)},
-        answered=read_answered(run.predictions_file) if "abstain" in plan else None,
+        done={str(plan["method"]): Predicted(said.winners, said.probabilities, said.ranking)},
+        answered=said.answered if "abstain" in plan else None,
     )

@@ -2,6 +2,8 @@
 
 predictions.csv      image, label, confidence, margin, runner_up, one probability column per class; in a multi-label run
                      image, labels (joined by "|"), one probability column per class
+scores.npy           (n, C) float32, what predictions.csv rounds: log odds whose softmax is the probabilities; in a
+                     multi-label run the log odds of each class being there
 evidence.csv         with --explain: the sentences for and against each prediction
 run.json             plan, versions, content hashes, counts, what was set aside, warnings; same inputs, same bytes
 log.json             command line, times, machine: what differs from run to run

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from kpl.embeddings import TextCache, embed_texts, encoder_identity
 from kpl.encoders import Encoder
@@ -34,11 +35,19 @@ from kpl.runs.folder import (
 )
 from kpl.runs.notebook import result_html
 from kpl.runs.plan import Plan
+from kpl.runs.predictions import ROUNDED, SCORES_FILE, check_exact, check_pictures, read_scores, write_scores
 from kpl.runs.tables import read_csv, write_csv
 from kpl.runs.thumbnails import keep_thumbnails, kept_presence_rows
 from kpl.runs.warnings import absence_warnings, text_warnings
 
-__all__ = ["PresenceResult", "classify_presence", "evaluate_presence", "is_multi_label", "read_multi_label"]
+__all__ = [
+    "MultiLabel",
+    "PresenceResult",
+    "classify_presence",
+    "evaluate_presence",
+    "is_multi_label",
+    "read_multi_label",
+]
 
 _METHOD = "presence"
 _JOINT = "|"
@@ -118,6 +127,7 @@ def classify_presence(
         there = chances >= least
         counts, empty = dict(zip(keys, there.sum(axis=0).tolist(), strict=True)), int((~there.any(axis=1)).sum())
         (work / "evidence.csv").unlink(missing_ok=True)
+        write_scores(work / SCORES_FILE, [logit(chances)], *chances.shape)
         _write(work / "predictions.csv", features.ids, keys, chances, there)
         if source.found:
             keep_thumbnails(work, source.found.pictures, features.ids, kept_presence_rows(chances, there, least))
@@ -175,11 +185,11 @@ def evaluate_presence(
     """
     run = open_run(target)
     keys = [entry.key for entry in run.knowledge.classes]
-    ids, _, probabilities = read_multi_label(run.predictions_file, keys)
-    truth = read_presence(Path(labels), ids, run.knowledge, columns=by)
+    said = read_multi_label(run.predictions_file, keys, run.features.ids)
+    truth = read_presence(Path(labels), said.ids, run.knowledge, columns=by)
     table = score_presence(
         truth.present,
-        probabilities,
+        said.probabilities,
         keys,
         np.array([run.summary["plan"]["thresholds"][key] for key in keys]),
         groups=truth.groups,
@@ -187,7 +197,7 @@ def evaluate_presence(
         rule=rule,
         subgroups=truth.columns,
     )
-    return table, truth.notices
+    return table, (*truth.notices, *([] if said.exact else [ROUNDED]))
 
 
 def _keys(base: KnowledgeBase) -> list[str]:
@@ -209,11 +219,28 @@ def _thresholds(base: KnowledgeBase, threshold: float, own: Mapping[str, float])
     return least
 
 
-def read_multi_label(path: Path, keys: Sequence[str]) -> tuple[list[str], NDArray[np.bool_], NDArray[np.float64]]:
-    """Read the predictions of a multi-label run: image names, which classes are there (n, C), and probabilities (n, C).
+@dataclass(frozen=True)
+class MultiLabel:
+    """What a multi-label run says.
+
+    Attributes:
+        ids: (n,) of the images.
+        present: (n, C), which classes an image has.
+        probabilities: (n, C).
+        exact: the probabilities are not rounded to six decimals, as those of earlier versions are.
+    """
+
+    ids: tuple[str, ...]
+    present: NDArray[np.bool_]
+    probabilities: Floats
+    exact: bool
+
+
+def read_multi_label(path: Path, keys: Sequence[str], ids: Sequence[str] | None = None) -> MultiLabel:
+    """Read the predictions of a multi-label run, with the exact probabilities beside them; arguments as elsewhere.
 
     Raises:
-        FeaturesError: the file is missing, or is not that of these classes.
+        FeaturesError: a file is missing or damaged, not of these classes, or of other images than `ids`.
     """
     position = {key: c for c, key in enumerate(keys)}
     try:
@@ -228,7 +255,14 @@ def read_multi_label(path: Path, keys: Sequence[str]) -> tuple[list[str], NDArra
             present[number, [position[key] for key in row[1].split(_JOINT) if key]] = True
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise FeaturesError(f"{str(path)!r} is not the predictions file of this run: classify again") from error
-    return [row[0] for row in rows], present, probabilities
+    names = tuple(row[0] for row in rows)
+    check_pictures(path, names, ids)
+    scores = read_scores(path.parent)
+    if scores is None:
+        return MultiLabel(names, present, probabilities, exact=False)
+    exact = expit(scores)
+    check_exact(path, exact, probabilities)
+    return MultiLabel(names, present, exact, exact=True)
 
 
 def _write(path: Path, ids: Sequence[str], keys: Sequence[str], chances: Floats, present: NDArray[np.bool_]) -> None:
@@ -240,6 +274,6 @@ def _write(path: Path, ids: Sequence[str], keys: Sequence[str], chances: Floats,
 
 
 def _ranking(path: Path, keys: list[str]) -> tuple[list[str], list[list[int]]]:
-    ids, present, probabilities = read_multi_label(path, keys)
-    orders = np.argsort(-probabilities, axis=0, kind="stable").T
-    return ids, [order[present[order, c]].tolist() for c, order in enumerate(orders)]
+    said = read_multi_label(path, keys)
+    orders = np.argsort(-said.probabilities, axis=0, kind="stable").T
+    return list(said.ids), [order[said.present[order, c]].tolist() for c, order in enumerate(orders)]

@@ -57,9 +57,9 @@ def ranking(path: Path, keys: list[str]) -> tuple[list[str], list[list[int]]]:
     Raises:
         FeaturesError: it is missing or damaged.
     """
-    ids, winners, probabilities = read_predictions(path, keys)
-    order = np.argsort(-probabilities[np.arange(len(ids)), winners], kind="stable")
-    return ids, [order[winners[order] == c].tolist() for c in range(len(keys))]
+    said = read_predictions(path, keys)
+    order = np.argsort(-said.sureness, kind="stable")
+    return list(said.ids), [order[said.winners[order] == c].tolist() for c in range(len(keys))]
 
 
 def _surest(out: Path, keys: list[str], read: Ranking) -> dict[str, str]:
@@ -76,6 +76,6 @@ def _surest(out: Path, keys: list[str], read: Ranking) -> dict[str, str]:
         for row in [row for row in rows if row in thumbnails][:_A_CLASS]:
             data = base64.b64encode(thumbnails[row]).decode("ascii")
             name = escape(ids[row])
-            images.append(f'<img src="data:image/webp;base64,{data}" height="56" alt="{name}" title="{name}">')
+            images.append(f'<img src="data:image/webp;base64,{data}" style="height:56px" alt="{name}" title="{name}">')
         shown[key] = "".join(images)
     return shown

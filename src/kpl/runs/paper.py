@@ -182,7 +182,7 @@ class _Job:
             except (InputError, KnowledgeError) as error:
                 left_out.setdefault(str(error), []).append(name)
                 continue
-            results[name] = Predicted(method.predict(rows), method.predict_proba(rows))
+            results[name] = Predicted.of_logits(method.logits(rows))
         self.tell(f"{told.key}: methods", len(self.methods), len(self.methods))
         notices += [f"left out: {', '.join(names)}: {why}" for why, names in left_out.items()]
         return results

@@ -40,12 +40,12 @@ _A_SIDE = 12  # the surest and the least sure of a class
 _TOGETHER = 480
 
 
-def shown_rows(winners: NDArray[np.intp], confidence: Floats, n_classes: int) -> list[NDArray[np.intp]]:
+def shown_rows(winners: NDArray[np.intp], sureness: Floats, n_classes: int) -> list[NDArray[np.intp]]:
     """Choose what to show of each class: the surest pictures, then the least sure, the surest first.
 
     Args:
         winners: (n,) class indices.
-        confidence: (n,).
+        sureness: (n,), see `Predictions`.
         n_classes: C; many classes get few pictures each.
 
     Example:
@@ -56,26 +56,24 @@ def shown_rows(winners: NDArray[np.intp], confidence: Floats, n_classes: int) ->
     chosen = []
     for c in range(n_classes):
         rows = np.flatnonzero(winners == c)
-        rows = rows[np.argsort(-confidence[rows], kind="stable")]
+        rows = rows[np.argsort(-sureness[rows], kind="stable")]
         chosen.append(rows if len(rows) <= 2 * a_side else np.concatenate([rows[:a_side], rows[-a_side:]]))
     return chosen
 
 
-def kept_rows(
-    winners: NDArray[np.intp], text_winners: NDArray[np.intp], confidence: Floats, n_classes: int
-) -> list[int]:
+def kept_rows(winners: NDArray[np.intp], text_winners: NDArray[np.intp], sureness: Floats, n_classes: int) -> list[int]:
     """Choose the rows whose thumbnails a run keeps: all of a small run, else what its report shows."""
     if len(winners) <= _ALL:
         return list(range(len(winners)))
     return sorted(
         {
-            *np.concatenate(shown_rows(winners, confidence, n_classes)).tolist(),
-            *overruled_rows(winners, text_winners, confidence),
+            *np.concatenate(shown_rows(winners, sureness, n_classes)).tolist(),
+            *overruled_rows(winners, text_winners, sureness),
         }
     )
 
 
-def overruled_rows(winners: NDArray[np.intp], text_winners: NDArray[np.intp], confidence: Floats) -> list[int]:
+def overruled_rows(winners: NDArray[np.intp], text_winners: NDArray[np.intp], sureness: Floats) -> list[int]:
     """Choose pictures on which the result is not what the text said, the surest of each pair of classes first.
 
     Example:
@@ -83,7 +81,7 @@ def overruled_rows(winners: NDArray[np.intp], text_winners: NDArray[np.intp], co
         [1]
     """
     rows = np.flatnonzero(winners != text_winners)
-    rows = rows[np.argsort(-confidence[rows], kind="stable")]
+    rows = rows[np.argsort(-sureness[rows], kind="stable")]
     place: dict[tuple[int, int], int] = {}
     keyed = []
     for row in rows.tolist():

@@ -12,6 +12,7 @@ from kpl.knowledge import write_knowledge
 from kpl.report import write_report as report
 from kpl.runs import classify
 from kpl.runs.folder import RUN_FILE
+from kpl.runs.predictions import read_predictions
 from kpl.runs.thumbnails import keep_thumbnails, kept_rows
 from kpl.server.outcomes import Outcome
 from kpl.server.refusals import Gone
@@ -51,8 +52,8 @@ def write_run(outcome: Outcome, pictures: Sequence[PictureRecord], folder: Path,
         features: a copy of the outcome's, where its own may go meanwhile.
     """
     classify(features or outcome.features.path, model=outcome.model(), encoder=outcome.encoder, out=folder)
-    chances, text = outcome.probabilities(), outcome.text_probabilities()
-    rows = kept_rows(chances.argmax(axis=1), text.argmax(axis=1), chances.max(axis=1), len(outcome.keys))
+    said, text = read_predictions(folder / "predictions.csv", outcome.keys), outcome.text_probabilities()
+    rows = kept_rows(said.winners, text.argmax(axis=1), said.sureness, len(outcome.keys))
     keep_thumbnails(folder, pictures, outcome.ids, rows)
     if outcome.prior is not None:
         _say_by_hand(folder / RUN_FILE)

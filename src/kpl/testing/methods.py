@@ -12,7 +12,7 @@ import numpy as np
 
 from kpl.errors import ContractError, FeaturesError, InputError, KplError, NotFittedError
 from kpl.methods.contract import Method
-from kpl.proxies.arrays import Floats
+from kpl.proxies.arrays import Floats, softmax
 from kpl.testing.worlds import Chunked, World, planted
 
 __all__ = ["METHOD_CHECKS", "check_method"]
@@ -87,6 +87,7 @@ def _defined(model: Method, images: Floats, n_classes: int) -> Floats:
     _require(bool((probabilities >= 0).all()), "a probability is below zero")
     off = float(np.abs(probabilities.sum(axis=1) - 1).max())
     _require(off < _CLOSE, f"rows of probabilities sum to one up to {off:.2g} only")
+    _close(softmax(model.logits(images)), probabilities, "the softmax of the logits")
     _require(predicted.shape == (n,) and predicted.dtype.kind in "iu", "predictions are not (n,) whole numbers")
     _require(bool(((predicted >= 0) & (predicted < n_classes)).all()), "a prediction is no class index")
     least = float((probabilities.max(axis=1) - probabilities[np.arange(n), predicted]).max())
