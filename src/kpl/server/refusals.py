@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from kpl.errors import InputError
 
-__all__ = ["Busy", "Conflict", "Gone", "Refused", "TooLarge"]
+__all__ = ["Busy", "Conflict", "Gone", "Refused", "TooLarge", "hold"]
 
 
 class Refused(InputError):  # noqa: N818 - what its names say is a status, not a failure
@@ -36,3 +40,18 @@ class Busy(Refused):
 
     status = 503
     RETRY_SECONDS = 2
+
+
+@contextmanager
+def hold(places: threading.Semaphore, reason: str) -> Iterator[None]:
+    """Hold one of a few places for as long as something takes.
+
+    Raises:
+        Busy: all are taken.
+    """
+    if not places.acquire(blocking=False):
+        raise Busy(f"{reason}: try again in a moment")
+    try:
+        yield
+    finally:
+        places.release()
