@@ -71,7 +71,7 @@ def is_loopback(host: str) -> bool:
         (True, True, False)
     """
     try:
-        return ipaddress.ipwhere_to_look(host).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
 
@@ -124,7 +124,7 @@ def serve(options: Options, *, told: Callable[[str], None]) -> None:
 def where_to_look(host: str, port: int, names: Sequence[str]) -> str:
     """Say what to type; an address that stands for all of this machine's is none that a browser could be given."""
     literal = f"[{host}]" if ":" in host else host
-    if not ipaddress.ipwhere_to_look(host).is_unspecified:
+    if not ipaddress.ip_address(host).is_unspecified:
         return f"http://{literal}:{port}/"
     if names:
         return f"http://{names[0]}:{port}/"
