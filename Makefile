@@ -15,6 +15,7 @@ BENCHMARKS ?= $(filter-out common,$(basename $(notdir $(wildcard benchmarks/*.py
 CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
+FUZZ := $(VENV)/.fuzz
 
 .PHONY: help demo test lint format docs cli-reference bench load fuzz clean
 
@@ -49,11 +50,12 @@ bench: $(DEV)  ## measure the README's figures and write them to benchmarks/out 
 	@set -e; for name in $(BENCHMARKS); do \
 		echo "== $$name"; $(BIN)/python "benchmarks/$$name.py" --json "benchmarks/out/$$name.json"; done
 
-load: $(DEV)  ## eight clients against a server for a minute, its memory watched
+load: $(DEV)  ## eight clients against a server for a minute, its queue filled, its memory watched
 	$(BIN)/python benchmarks/serve.py --only load --load 60
 
-fuzz: $(DEV)  ## send 2000 damaged files to a server
-	KPL_FUZZ=2000 $(BIN)/pytest -s -p no:cacheprovider tests/server/test_uploads.py
+fuzz: $(FUZZ)  ## send 2000 damaged files to a server, and 100 requests of each kind that its OpenAPI document allows or forbids
+	KPL_FUZZ=2000 KPL_EXAMPLES=100 KPL_REQUIRE_EXTRAS=1 $(BIN)/pytest -s -p no:cacheprovider \
+		tests/server/test_uploads.py tests/server/test_openapi.py
 
 clean:  ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist docs/_build demo .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -67,6 +69,10 @@ $(CORE): pyproject.toml
 
 $(DEV): $(CORE)
 	$(BIN)/python -m pip install --quiet --group test --group lint
+	@touch $@
+
+$(FUZZ): $(DEV)
+	$(BIN)/python -m pip install --quiet --group browser
 	@touch $@
 
 $(DOCS): $(CORE)

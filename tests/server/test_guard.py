@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 from tests.server.conftest import cell, parts
 
 from kpl.server import guard
+from kpl.server.limits import Limits
 
 TOKEN = "a-token-of-more-than-16-characters"  # noqa: S105 - of a test
 
@@ -31,6 +35,8 @@ def test_the_own_names_are_not(client: TestClient, host: str) -> None:
         {"origin": "http://evil.example"},
         {"origin": "null"},
         {"origin": "http://127.0.0.1:9"},
+        {"origin": "http://["},
+        {"origin": ""},
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},
     ],
@@ -40,6 +46,57 @@ def test_other_sites_are_refused(client: TestClient, headers: dict[str, str]) ->
     assert client.get("/api/packs", headers=headers).status_code == 403
     assert client.options("/api/sessions", headers=headers).status_code == 403
     assert "access-control-allow-origin" not in client.get("/health", headers=headers).headers
+
+
+_ODD = st.one_of(
+    st.binary(max_size=40), st.text("htp:/[]@%?#.,;=012789 \t\xe9", max_size=30).map(lambda t: t.encode("latin-1"))
+)
+
+
+@given(
+    headers=st.lists(
+        st.tuples(
+            st.sampled_from(
+                [b"host", b"origin", b"sec-fetch-site", b"authorization", b"content-length", b"content-type"]
+            ),
+            st.one_of(
+                _ODD,
+                _ODD.map(lambda odd: b"http://" + odd),
+                _ODD.map(lambda odd: b"Bearer " + odd),
+                st.sampled_from(
+                    [b"127.0.0.1", b"http://127.0.0.1", b"same-origin", b"Bearer " + TOKEN.encode(), b"12"]
+                ),
+            ),
+        ),
+        max_size=8,
+    ),
+    method=st.sampled_from(["GET", "HEAD", "POST"]),
+    path=st.sampled_from(["/", "/health", "/api/packs", "/classify"]),
+)
+def test_whatever_the_headers_say_they_are_judged(headers: list[tuple[bytes, bytes]], method: str, path: str) -> None:
+    said: list[int] = []
+
+    async def inner(*_: object) -> None:
+        said.append(200)
+
+    async def send(message: guard.Message) -> None:
+        said.append(message.get("status", 0))
+
+    async def receive() -> guard.Message:
+        return {"type": "http.disconnect"}
+
+    gate = guard.Guard(
+        inner, limits=Limits(workers=1), hosts=frozenset({"127.0.0.1"}), token=TOKEN, metrics=guard.Metrics()
+    )
+    scope = {"type": "http", "method": method, "path": path, "headers": headers, "client": ("127.0.0.1", 1)}
+    asyncio.run(gate(scope, receive, send))
+    assert said[0] in (200, 401, 403, 413, 421)
+    if said[0] == 200:
+        first = dict(reversed(headers))
+        assert b"127.0.0.1" in first[b"host"]
+        if path not in guard.Guard.OPEN:
+            assert first[b"authorization"].split()[1] == TOKEN.encode()
+            assert first.get(b"origin", b"//" + first[b"host"]).partition(b"//")[2].startswith(first[b"host"].strip())
 
 
 def test_the_own_page_is_not_another_site(client: TestClient) -> None:
@@ -120,6 +177,25 @@ def test_too_large_a_body_is_refused_whether_it_says_so_or_not(serving: Callable
     assert small.post(f"{session}/pictures", files=parts({"a.png": cell(0)[:9000]})).status_code == 200
 
 
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data; boundary=x"])
+def test_what_is_no_upload_must_be_small(serving: Callable[..., TestClient], kind: str) -> None:
+    small = serving(json_bytes=20_000)
+    session = f"/api/sessions/{small.post('/api/sessions', json={}).json()['id']}"
+
+    def stream():
+        for _ in range(100):
+            yield b" " * 1000
+
+    headers = {"content-type": kind}
+    assert small.put(f"{session}/knowledge", content=b" " * 20_001, headers=headers).status_code == 413
+    assert small.put(f"{session}/knowledge", content=stream(), headers=headers).status_code == 413
+    assert small.post(f"{session}/pictures", content=b" " * 20_001, headers=headers).status_code == (
+        400 if kind.startswith("multipart") else 413
+    )
+    assert small.post(f"{session}/pictures", files=parts({"a.png": bytes(30_000)})).status_code == 200
+    assert small.post("/classify", files=parts({"a.png": bytes(30_000)})).status_code == 404  # there is no model
+
+
 def test_too_many_files_are_refused(serving: Callable[..., TestClient]) -> None:
     few = serving(files=2)
     session = f"/api/sessions/{few.post('/api/sessions', json={}).json()['id']}"
@@ -151,6 +227,13 @@ def test_neither_logs_nor_metrics_name_what_a_user_brought(
     assert session.rsplit("/", 1)[1] not in caplog.text + told  # who knows a session's id may use it
     assert 'route="/api/sessions/{session_id}/pictures",method="POST",status="200"' in told
     assert "POST /api/sessions/{session_id}/pictures 200" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/metrics", "/api/packs"])
+def test_head_is_answered_as_get_is(client: TestClient, path: str) -> None:
+    asked, got = client.head(path), client.get(path)
+    assert asked.status_code == got.status_code == 200
+    assert asked.headers["content-type"] == got.headers["content-type"]
 
 
 def test_paths_of_the_page_lead_nowhere_else(client: TestClient) -> None:

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
+import httpx2
 import pytest
 from starlette.testclient import TestClient
 from tests.server.conftest import HERE, cell, finish, parts
@@ -315,3 +318,31 @@ def test_too_many_uploads_at_once_are_told_to_wait(client: TestClient, session: 
     finally:
         for _ in range(held):
             places.release()
+
+
+@pytest.mark.parametrize("what", ["report.html", "model.kpl"])
+def test_too_many_reports_and_models_at_once_are_told_to_wait(client: TestClient, classified: str, what: str) -> None:
+    places = client.app.state.downloads  # type: ignore[attr-defined]
+    held = 0
+    while places.acquire(blocking=False):
+        held += 1
+    try:
+        answer = client.get(f"{classified}/{what}")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    finally:
+        for _ in range(held):
+            places.release()
+    assert client.get(f"{classified}/{what}").status_code == 200
+
+
+def test_health_and_metrics_are_told_when_every_thread_is_taken(client: TestClient) -> None:
+    async def without_threads() -> list[int]:
+        limiter = anyio.to_thread.current_default_thread_limiter()
+        there = httpx2.ASGITransport(app=client.app)
+        async with httpx2.AsyncClient(transport=there, base_url=HERE) as asking:
+            for _ in range(int(limiter.total_tokens)):
+                limiter.acquire_on_behalf_of_nowait(object())
+            with anyio.fail_after(60):
+                return [(await asking.get(path)).status_code for path in ("/health", "/metrics", "/api/jobs/no/events")]
+
+    assert anyio.run(without_threads) == [200, 200, 404]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -21,4 +22,23 @@ def test_eight_clients_are_answered(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     answers = json.loads(out.read_text(encoding="utf-8"))["load"]["answers"]
     assert answers["200"] > 20
+    assert answers["503"] > 0
     assert set(answers) <= {"200", "201", "202", "204", "503"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "growth", "said"),
+    [
+        ({"200": 9, "503": 1}, 0.0, []),
+        ({"200": 9}, 0.0, ["the queue was never full"]),
+        ({"200": 9, "503": 1, "503 without Retry-After": 2}, 0.0, ["2 answers 503 without Retry-After"]),
+        ({"200": 9, "404": 1, "500": 3, "503": 1}, 0.0, ["1 answers 404", "3 answers 500"]),
+        ({"200": 9, "503": 1}, 0.2, ["memory +20%"]),
+    ],
+)
+def test_what_may_not_come_of_a_load_is_named(
+    monkeypatch: pytest.MonkeyPatch, answers: dict[str, int], growth: float, said: list[str]
+) -> None:
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    serve = importlib.import_module("serve")
+    assert serve.wrong({"answers": answers, "memory_growth": growth}) == said

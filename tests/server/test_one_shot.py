@@ -59,7 +59,12 @@ def test_models_are_listed_and_others_are_not_known(shot: TestClient, client: Te
     assert shot.post("/classify?model=other", files=parts({"a": cell(0)})).status_code == 404
     answer = client.post("/classify", files=parts({"a": cell(0)}))
     assert answer.status_code == 404
-    assert "--model" in answer.json()["detail"]
+    assert "`kpl fit`, then `kpl serve --model" in answer.json()["detail"]
+
+
+def test_an_archive_is_told_that_pictures_only_are_taken(shot: TestClient) -> None:
+    (said,) = shot.post("/classify", files=parts({"a.zip": b"PK\x03\x04"})).json()
+    assert "pictures only" in said["error"]
 
 
 def test_too_many_at_once_are_told_to_wait(shot: TestClient) -> None:

@@ -20,7 +20,7 @@ from tests.server.conftest import cell, parts
 from kpl.errors import InputError, MissingExtraError, OutputError
 from kpl.runs import open_run
 from kpl.server import Options, serve
-from kpl.server.running import is_loopback
+from kpl.server.running import is_loopback, where_to_look
 
 TOKEN = "a-token-of-more-than-16-characters"  # noqa: S105 - of a test
 
@@ -62,6 +62,23 @@ def test_a_port_that_is_taken_is_named() -> None:
         taken.listen()
         with pytest.raises(OutputError, match="choose another with --port"):
             serve(Options(port=taken.getsockname()[1]), told=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("host", "names", "shown", "hint"),
+    [
+        ("127.0.0.1", [], "http://127.0.0.1:8321/", False),
+        ("::1", [], "http://[::1]:8321/", False),
+        ("192.168.1.5", [], "http://192.168.1.5:8321/", False),
+        ("0.0.0.0", [], "http://127.0.0.1:8321/ on this machine", True),  # noqa: S104 - only shown
+        ("::", [], "http://[::1]:8321/ on this machine", True),
+        ("0.0.0.0", ["room.example", "other"], "http://room.example:8321/", False),  # noqa: S104 - only shown
+    ],
+)
+def test_it_says_what_to_type_and_what_others_need(host: str, names: list[str], shown: str, hint: bool) -> None:
+    said = where_to_look(host, 8321, names)
+    assert said.startswith(shown)
+    assert ("--host-name" in said) == hint
 
 
 def started(

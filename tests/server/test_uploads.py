@@ -123,6 +123,11 @@ def test_a_shown_name_is_no_way_out(raw: str) -> None:
     name.encode()
 
 
+def test_a_quote_in_a_name_is_shown_as_one(client: TestClient, session: str) -> None:
+    client.post(f"{session}/pictures", files=parts({'the "third".png': cell(0)}))
+    assert client.get(f"{session}/pictures").json()["names"] == ['the "third".png']
+
+
 def test_no_name_of_a_client_touches_the_disk(client: TestClient, session: str) -> None:
     names = ["../../evil.png", "/etc/evil.png", "a\\b\\evil.png", "=evil().png", "evil.png"]
     client.post(f"{session}/pictures", files=[("files", (name, cell(0))) for name in names])

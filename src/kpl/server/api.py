@@ -6,67 +6,66 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
-from pathlib import Path
-from typing import Annotated, Any
+from pathlib import Path as FilePath
+from typing import Annotated
 
 import anyio
-from fastapi import APIRouter, Depends, File, Query, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Path, Query, Request, Security, UploadFile
 from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
+from kpl.knowledge import KnowledgeBase
 from kpl.report import How
-from kpl.server import downloads, schemas, views
+from kpl.server import bodies, downloads, schemas, views
+from kpl.server.document import BEARER, EVENTS, file_of, problems
 from kpl.server.jobs import Job
 from kpl.server.maps import known_ways
-from kpl.server.refusals import Gone, Refused, TooLarge
+from kpl.server.refusals import Gone, Refused, TooLarge, hold
 from kpl.server.service import Service, check_place, load_pack
 from kpl.server.sessions import Session
 
-__all__ = ["router"]
+__all__ = ["router", "unguarded"]
 
 _SECONDS_A_LOOK = 0.1
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"model": schemas.Problem, "description": text}
-    for code, text in {
-        400: "the request cannot be read",
-        401: "a token is needed",
-        403: "from another site",
-        404: "there is none",
-        409: "something else must end first",
-        413: "more than is allowed",
-        421: "another host name",
-        422: "cannot be done as it stands",
-        429: "too many requests",
-        503: "too much to do: try again after the seconds of Retry-After",
-    }.items()
-}
-router = APIRouter(responses=_PROBLEMS)
+_WRITING = "others are getting reports and models"
+_FOUND = problems(404, 422)
+_SENT = problems(400, 413, 422)
+unguarded = APIRouter(responses=problems(421, 429, 503))
+"""Routes that answer without a token."""
+router = APIRouter(responses=problems(401, 403, 421, 429, 503), dependencies=[Security(BEARER)])
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
     found: Service = request.app.state.service
     return found
 
 
 Served = Annotated[Service, Depends(_service)]
+_SessionId = Annotated[str, Path(description="Of the session, as it was told when the session began.")]
+JobId = Annotated[str, Path(description="Of the job, as it was told when the job was started.")]
+Place = Annotated[int, Path(description="Of the picture in the session, from 0.")]
 
 
-def _session(session_id: str, service: Served) -> Session:
+async def _session(session_id: _SessionId, service: Served) -> Session:
     return service.sessions.get(session_id)
 
 
 Mine = Annotated[Session, Depends(_session)]
+Pictures = Annotated[list[UploadFile], File(description="Pictures.")]
 Files = Annotated[list[UploadFile], File(description="Pictures, or zip archives of pictures.")]
 
 
-@router.get("/health", tags=["service"])
-def health() -> schemas.Health:
+@unguarded.get("/health", tags=["service"])
+async def health() -> schemas.Health:
     """Say that the service is there."""
     return schemas.Health(status="ok", version=version("knowledge-proxy-learning"))
 
 
 @router.get("/metrics", tags=["service"], response_class=PlainTextResponse)
-def metrics(request: Request, service: Served) -> str:
-    """Counts and times in Prometheus' text format; no name of anything a user brought."""
+async def metrics(request: Request, service: Served) -> str:
+    """Counts and times in Prometheus' text format; no name of anything a user brought.
+
+    A request that is refused before it reaches a route counts for the route "other".
+    """
     gauges: dict[str, float] = {
         "sessions": len(service.sessions),
         "jobs_waiting": service.jobs.waiting,
@@ -89,10 +88,10 @@ def list_packs() -> list[schemas.PackInfo]:
     return views.packs()
 
 
-@router.get("/api/packs/{name}", tags=["models"])
-def read_pack(name: str) -> dict[str, Any]:
+@router.get("/api/packs/{name}", tags=["models"], responses=_FOUND, response_model_exclude_none=True)
+def read_pack(name: Annotated[str, Path(description="Of the pack.")]) -> KnowledgeBase:
     """A pack, as its file says it."""
-    return load_pack(name).model_dump(mode="json", exclude_none=True)
+    return load_pack(name)
 
 
 @router.get("/api/models", tags=["models"])
@@ -101,40 +100,44 @@ def list_models(service: Served) -> list[schemas.ModelInfo]:
     return [views.about_model(name, held) for name, held in service.models.items()]
 
 
-@router.post("/classify", tags=["one-shot"])
+@router.post("/classify", tags=["one-shot"], responses=problems(404) | _SENT)
 def classify(
-    service: Served, files: Files, model: Annotated[str | None, Query(max_length=200)] = None
+    service: Served,
+    files: Pictures,
+    model: Annotated[
+        str | None, Query(max_length=200, description="Name of the model, where there are several.")
+    ] = None,
 ) -> list[schemas.OneShotAnswer]:
-    """Classify pictures at once by a fitted model; with one model there is no need to name it."""
+    """Classify pictures at once by a fitted model."""
     if not service.models:
-        raise Gone("this server has no fitted model: start it with `kpl serve --model FILE`")
+        raise Gone("this server has no fitted model: make one with `kpl fit`, then `kpl serve --model FILE`")
     name = model if model is not None else next(iter(service.models))
     _check_number(files, service)
-    answers = service.one_shot(name, [(file.filename or "picture", file.file) for file in files])
+    answers = service.one_shot(name, [(_name(file), file.file) for file in files])
     keys = service.models[name].model.keys
-    return [views.about_one(f.filename or "picture", keys, a) for f, a in zip(files, answers, strict=True)]
+    return [views.about_one(_name(f), keys, a) for f, a in zip(files, answers, strict=True)]
 
 
-@router.post("/api/sessions", tags=["sessions"], status_code=201)
-def begin(service: Served, body: schemas.Begin) -> schemas.SessionInfo:
+@router.post("/api/sessions", tags=["sessions"], status_code=201, responses=problems(404) | _SENT)
+def begin(service: Served, body: bodies.Begin) -> schemas.SessionInfo:
     """Begin a session with an encoder that is here."""
     return views.about_session(service.begin(body.encoder))
 
 
-@router.get("/api/sessions/{session_id}", tags=["sessions"])
+@router.get("/api/sessions/{session_id}", tags=["sessions"], responses=_FOUND)
 def look(session: Mine) -> schemas.SessionInfo:
     """What a session holds."""
     return views.about_session(session)
 
 
-@router.delete("/api/sessions/{session_id}", tags=["sessions"], status_code=204)
+@router.delete("/api/sessions/{session_id}", tags=["sessions"], status_code=204, responses=_FOUND)
 def end(service: Served, session: Mine) -> None:
     """End a session and remove its files."""
     service.end(session.id)
 
 
-@router.put("/api/sessions/{session_id}/knowledge", tags=["sessions"])
-def know(service: Served, session: Mine, body: schemas.Choice) -> schemas.SessionInfo:
+@router.put("/api/sessions/{session_id}/knowledge", tags=["sessions"], responses=problems(404) | _SENT)
+def know(service: Served, session: Mine, body: bodies.Choice) -> schemas.SessionInfo:
     """Choose a pack, or send classes with descriptions."""
     if (body.pack is None) == (body.knowledge is None):
         raise Refused("give the name of a pack, or a knowledge base: one of the two")
@@ -142,61 +145,71 @@ def know(service: Served, session: Mine, body: schemas.Choice) -> schemas.Sessio
     return views.about_session(session)
 
 
-@router.post("/api/sessions/{session_id}/pictures", tags=["sessions"])
+@router.post("/api/sessions/{session_id}/pictures", tags=["sessions"], responses=problems(404) | _SENT)
 def upload(service: Served, session: Mine, files: Files) -> schemas.Uploaded:
     """Add pictures, or zip archives of pictures; what cannot be read is named with its reason."""
     _check_number(files, service)
-    added, left = service.upload(session, [(file.filename or "picture", file.file) for file in files])
+    added, left = service.upload(session, [(_name(file), file.file) for file in files])
     return schemas.Uploaded(added=added, left_out=[schemas.LeftOut(name=i.id, reason=i.reason) for i in left])
 
 
-@router.get("/api/sessions/{session_id}/pictures", tags=["sessions"])
+@router.get("/api/sessions/{session_id}/pictures", tags=["sessions"], responses=_FOUND)
 def names(
     session: Mine,
-    first: Annotated[int, Query(ge=0, le=10**9)] = 0,
-    count: Annotated[int, Query(ge=1, le=100_000)] = 100_000,
+    first: Annotated[int, Query(ge=0, le=10**9, description="Place of the first.")] = 0,
+    count: Annotated[int, Query(ge=1, le=100_000, description="How many at most.")] = 100_000,
 ) -> schemas.PictureNames:
     """Names of the pictures, as their user calls them."""
     wanted = session.pictures[first : first + count]
     return schemas.PictureNames(first=first, names=[picture.id for picture in wanted])
 
 
-@router.get("/api/sessions/{session_id}/pictures/{place}/thumbnail", tags=["sessions"], response_class=FileResponse)
-def thumbnail(session: Mine, place: int) -> Response:
+@router.get(
+    "/api/sessions/{session_id}/pictures/{place}/thumbnail",
+    tags=["sessions"],
+    response_class=FileResponse,
+    responses=file_of("image/jpeg", "The picture, at most 160 pixels long.") | _FOUND,
+)
+def thumbnail(session: Mine, place: Place) -> Response:
     """One picture, small."""
     check_place(place, len(session.pictures))
     with session.at_work():
         return Response(session.thumbnail(place).read_bytes(), media_type="image/jpeg")
 
 
-@router.get("/api/sessions/{session_id}/pictures/{place}/picture", tags=["sessions"], response_class=FileResponse)
-def picture(session: Mine, place: int) -> Response:
+@router.get(
+    "/api/sessions/{session_id}/pictures/{place}/picture",
+    tags=["sessions"],
+    response_class=FileResponse,
+    responses=file_of("image/png", "The picture.") | _FOUND,
+)
+def picture(session: Mine, place: Place) -> Response:
     """One picture as the encoder gets it: decoded, upright, and not larger than the encoder can use."""
     check_place(place, len(session.pictures))
     with session.at_work():
         return Response(session.pictures[place].path.read_bytes(), media_type="image/png")
 
 
-@router.post("/api/sessions/{session_id}/jobs", tags=["jobs"], status_code=202)
-def start(service: Served, session: Mine, body: schemas.Start) -> schemas.JobInfo:
+@router.post("/api/sessions/{session_id}/jobs", tags=["jobs"], status_code=202, responses=problems(404, 409) | _SENT)
+def start(service: Served, session: Mine, body: bodies.Start) -> schemas.JobInfo:
     """Start to classify the pictures of a session."""
     return views.about_job(service.classify(session, body.k))
 
 
-@router.get("/api/jobs/{job_id}", tags=["jobs"])
-def job(service: Served, job_id: str) -> schemas.JobInfo:
+@router.get("/api/jobs/{job_id}", tags=["jobs"], responses=_FOUND)
+def job(service: Served, job_id: JobId) -> schemas.JobInfo:
     """How far a job is."""
     return views.about_job(service.jobs.get(job_id))
 
 
-@router.delete("/api/jobs/{job_id}", tags=["jobs"])
-def cancel(service: Served, job_id: str) -> schemas.JobInfo:
+@router.delete("/api/jobs/{job_id}", tags=["jobs"], responses=_FOUND)
+def cancel(service: Served, job_id: JobId) -> schemas.JobInfo:
     """Tell a job to stop; it does so at its next step."""
     return views.about_job(service.jobs.cancel(job_id))
 
 
-@router.get("/api/jobs/{job_id}/events", tags=["jobs"], response_class=StreamingResponse)
-async def events(service: Served, job_id: str) -> StreamingResponse:
+@router.get("/api/jobs/{job_id}/events", tags=["jobs"], response_class=StreamingResponse, responses=EVENTS | _FOUND)
+async def events(service: Served, job_id: JobId) -> StreamingResponse:
     """Progress as server-sent events, each a job in JSON; the last one says how it ended."""
     return StreamingResponse(_events(service.jobs.get(job_id)), media_type="text/event-stream")
 
@@ -218,28 +231,37 @@ async def _events(job: Job) -> AsyncIterator[str]:
         quiet += _SECONDS_A_LOOK
 
 
-@router.get("/api/sessions/{session_id}/predictions", tags=["predictions"])
+@router.get("/api/sessions/{session_id}/predictions", tags=["predictions"], responses=_FOUND)
 def predictions(session: Mine) -> schemas.Predictions:
     """What KPL and the text proxies say, with the settings in use."""
     return views.about_outcome(session.finished())
 
 
-@router.post("/api/sessions/{session_id}/predictions", tags=["predictions"])
-def move(session: Mine, body: schemas.Move) -> schemas.Predictions:
+@router.post("/api/sessions/{session_id}/predictions", tags=["predictions"], responses=problems(404) | _SENT)
+def move(session: Mine, body: bodies.Move) -> schemas.Predictions:
     """Use another class prior or number of descriptions; nothing is read again."""
     return views.about_outcome(session.move(body.k, body.prior))
 
 
-@router.get("/api/sessions/{session_id}/pictures/{place}/evidence", tags=["predictions"])
-def evidence(service: Served, session: Mine, place: int, refit: bool = False) -> schemas.EvidenceInfo:
+@router.get("/api/sessions/{session_id}/pictures/{place}/evidence", tags=["predictions"], responses=_FOUND)
+def evidence(
+    service: Served,
+    session: Mine,
+    place: Place,
+    refit: Annotated[bool, Query(description="Learn again without each of the loudest sentences.")] = False,
+) -> schemas.EvidenceInfo:
     """The sentences for and against a prediction; with `refit` what leaving each of the loudest out would do."""
     outcome = session.finished()
     return views.about_evidence(place, outcome, service.evidence(session, place, refit=refit))
 
 
-@router.get("/api/sessions/{session_id}/pictures/{place}/map", tags=["predictions"])
+@router.get("/api/sessions/{session_id}/pictures/{place}/map", tags=["predictions"], responses=problems(404, 413, 422))
 def map_cost(
-    service: Served, session: Mine, place: int, how: How | None = None, window: schemas.Share = 0.5
+    service: Served,
+    session: Mine,
+    place: Place,
+    how: Annotated[How | None, Query(description="By what; left out, what suits the encoder.")] = None,
+    window: bodies.Share = 0.5,
 ) -> schemas.MapCost:
     """What a map of where a picture shows a class would take."""
     plan, seconds = service.cost_of_map(session, place, how, window)
@@ -247,14 +269,24 @@ def map_cost(
     return schemas.MapCost(how=plan.how, choices=choices, views=plan.views, seconds=round(seconds, 2))
 
 
-@router.post("/api/sessions/{session_id}/pictures/{place}/map", tags=["predictions"], status_code=202)
-def draw(service: Served, session: Mine, place: int, body: schemas.Draw) -> schemas.JobInfo:
+@router.post(
+    "/api/sessions/{session_id}/pictures/{place}/map",
+    tags=["predictions"],
+    status_code=202,
+    responses=problems(404, 409) | _SENT,
+)
+def draw(service: Served, session: Mine, place: Place, body: bodies.Draw) -> schemas.JobInfo:
     """Start to map where a picture shows a class: what its text responds to, not what KPL learnt."""
     return views.about_job(service.draw_map(session, place, body.class_index, body.how, body.window))
 
 
-@router.get("/api/sessions/{session_id}/pictures/{place}/map.jpg", tags=["predictions"], response_class=Response)
-def drawn(session: Mine, place: int) -> Response:
+@router.get(
+    "/api/sessions/{session_id}/pictures/{place}/map.jpg",
+    tags=["predictions"],
+    response_class=Response,
+    responses=file_of("image/jpeg", "The map, over its picture.") | _FOUND,
+)
+def drawn(session: Mine, place: Place) -> Response:
     """The map of the last such job of the session, drawn over its picture."""
     found = session.drawn
     if found is None or found.place != place:
@@ -262,31 +294,53 @@ def drawn(session: Mine, place: int) -> Response:
     return Response(found.jpeg, media_type="image/jpeg")
 
 
-@router.get("/api/sessions/{session_id}/predictions.csv", tags=["downloads"], response_class=FileResponse)
+@router.get(
+    "/api/sessions/{session_id}/predictions.csv",
+    tags=["downloads"],
+    response_class=FileResponse,
+    responses=file_of("text/csv", "One line a picture, as kpl classify writes it.") | _FOUND,
+)
 def download_csv(session: Mine) -> Response:
     """The predictions as a table."""
     return _made(session, downloads.write_csv, "predictions.csv", "text/csv; charset=utf-8")
 
 
-@router.get("/api/sessions/{session_id}/knowledge.yaml", tags=["downloads"], response_class=PlainTextResponse)
+@router.get(
+    "/api/sessions/{session_id}/knowledge.yaml",
+    tags=["downloads"],
+    response_class=FileResponse,
+    responses=file_of("application/yaml", "A knowledge file, as kpl classify reads it.") | _FOUND,
+)
 def download_knowledge(session: Mine) -> Response:
     """The knowledge of the session as a knowledge file, for `kpl classify --knowledge`."""
     return _made(session, downloads.write_knowledge_file, "knowledge.yaml", "application/yaml")
 
 
-@router.get("/api/sessions/{session_id}/report.html", tags=["downloads"], response_class=FileResponse)
-def download_report(session: Mine) -> Response:
+@router.get(
+    "/api/sessions/{session_id}/report.html",
+    tags=["downloads"],
+    response_class=FileResponse,
+    responses=file_of("text/html", "One file that needs no network.") | problems(404, 409, 422),
+)
+def download_report(request: Request, session: Mine) -> Response:
     """The report, one file to keep."""
-    return _made(session, downloads.write_report, "report.html", "text/html; charset=utf-8")
+    with hold(request.app.state.downloads, _WRITING):
+        return _made(session, downloads.write_report, "report.html", "text/html; charset=utf-8")
 
 
-@router.get("/api/sessions/{session_id}/model.kpl", tags=["downloads"], response_class=FileResponse)
-def download_model(session: Mine) -> Response:
+@router.get(
+    "/api/sessions/{session_id}/model.kpl",
+    tags=["downloads"],
+    response_class=FileResponse,
+    responses=file_of("application/octet-stream", "A model file.") | _FOUND,
+)
+def download_model(request: Request, session: Mine) -> Response:
     """What was learnt, for `kpl classify --model` and `kpl serve --model`."""
-    return _made(session, downloads.write_model, "model.kpl", "application/octet-stream")
+    with hold(request.app.state.downloads, _WRITING):
+        return _made(session, downloads.write_model, "model.kpl", "application/octet-stream")
 
 
-def _made(session: Session, write: Callable[[Session, Path], None], name: str, kind: str) -> Response:
+def _made(session: Session, write: Callable[[Session, FilePath], None], name: str, kind: str) -> Response:
     path = session.folder / f"{secrets.token_hex(8)}.{name}"
     with session.at_work():
         try:
@@ -295,6 +349,11 @@ def _made(session: Session, write: Callable[[Session, Path], None], name: str, k
         finally:
             path.unlink(missing_ok=True)
     return Response(data, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
+
+
+def _name(file: UploadFile) -> str:
+    """The name of a file as its user knows it: in a form's header, browsers and programs write a quote as %22."""
+    return (file.filename or "picture").replace("%22", '"')
 
 
 def _check_number(files: list[UploadFile], service: Service) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -19,7 +20,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from kpl.errors import KplError, UnknownNameError
-from kpl.server.api import router
+from kpl.server.api import router, unguarded
+from kpl.server.document import ABOUT, TAGS
 from kpl.server.guard import Guard, Metrics
 from kpl.server.refusals import Busy, Refused, said_to_strangers
 from kpl.server.service import Service
@@ -29,10 +31,6 @@ __all__ = ["create_app"]
 _PAGE = Path(__file__).parent / "page"
 _SWEEP_SECONDS = 60
 _log = logging.getLogger("kpl.server")
-_ABOUT = (
-    "Classify pictures without labels. A session holds pictures and knowledge; a job reads them; its outcome can be "
-    "looked at under other settings. `/classify` uses a fitted model. Not a medical device."
-)
 
 
 def create_app(
@@ -61,7 +59,10 @@ def create_app(
     app = FastAPI(
         title="KPL",
         version=version("knowledge-proxy-learning"),
-        description=_ABOUT,
+        description=ABOUT,
+        openapi_tags=TAGS,
+        generate_unique_id_function=lambda route: route.name,
+        separate_input_output_schemas=False,
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
         lifespan=life,
@@ -70,6 +71,8 @@ def create_app(
         ],
     )
     app.state.service, app.state.metrics = service, metrics
+    app.state.downloads = threading.Semaphore(service.limits.downloads)
+    app.include_router(unguarded)
     app.include_router(router)
     app.add_exception_handler(KplError, _refuse)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -96,7 +99,7 @@ async def _sweep(service: Service) -> None:
         await anyio.to_thread.run_sync(service.sessions.sweep)
 
 
-def _page() -> FileResponse:
+async def _page() -> FileResponse:
     return FileResponse(_PAGE / "index.html", headers={"cache-control": "no-cache"})
 
 
@@ -110,4 +113,5 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     """Say in one sentence what is wrong with a request, without repeating what was sent."""
     first = error.errors()[0] if isinstance(error, RequestValidationError) and error.errors() else {}
     where = " > ".join(str(part) for part in first.get("loc", ()))
-    return JSONResponse({"detail": f"{where}: {first.get('msg', 'the request cannot be read')}"}, 422)
+    status = 400 if first.get("type") == "json_invalid" else 422
+    return JSONResponse({"detail": f"{where}: {first.get('msg', 'the request cannot be read')}"}, status)

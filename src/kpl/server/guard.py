@@ -11,13 +11,15 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+import anyio
 from starlette.exceptions import HTTPException
 
 from kpl.server.limits import Limits
+from kpl.server.refusals import Busy
 
-__all__ = ["Guard", "Metrics", "Rates"]
+__all__ = ["CROWDED", "Guard", "Metrics", "Rates"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -38,6 +40,13 @@ _HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
 )
+_BESIDE = {
+    401: [(b"www-authenticate", b"Bearer")],
+    429: [(b"retry-after", b"1")],
+    Busy.status: [(b"retry-after", str(Busy.RETRY_SECONDS).encode()), (b"connection", b"close")],
+}
+CROWDED = "kpl.crowded"
+"""Key in a request's `state` that says that its connection is one too many."""
 _ADDRESSES = 10_000  # whose rate is remembered
 _log = logging.getLogger("kpl.server")
 
@@ -106,6 +115,8 @@ class Guard:
 
     OPEN = ("/", "/health")
     """Routes without a token, and everything under /static/: they hold no data."""
+    UPLOADS = ("/classify", "/pictures")
+    """Ends of the routes that take files; what is sent to any other is parsed in memory, so it must be small."""
 
     def __init__(self, app: App, *, limits: Limits, hosts: frozenset[str], token: str | None, metrics: Metrics) -> None:
         self._app, self._limits, self._hosts, self._metrics = app, limits, hosts, metrics
@@ -119,7 +130,9 @@ class Guard:
             return
         if scope["type"] != "http":
             return  # there are no web sockets: closing without an answer refuses them
-        started, status = time.perf_counter(), 500
+        started, status, method = time.perf_counter(), 500, _known_method(scope["method"])
+        if method == "HEAD":  # answered as GET is; the server leaves the body out
+            scope = {**scope, "method": "GET"}
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -132,24 +145,27 @@ class Guard:
             await send(message)
 
         try:
-            refused = self._refusal(scope)
+            allowed = self._allowed(scope)
+            refused = self._refusal(scope, allowed)
             if refused is not None:
                 await _say(answer, *refused)
             else:
-                await self._app(scope, self._bounded(receive), answer)
+                await self._app(scope, self._bounded(receive, allowed), answer)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             seconds = time.perf_counter() - started
-            self._metrics.add(route, _known_method(scope["method"]), status, seconds)
-            _log.info("%s %s %d %.0f ms", _known_method(scope["method"]), route, status, 1000 * seconds)
+            self._metrics.add(route, method, status, seconds)
+            _log.info("%s %s %d %.0f ms", method, route, status, 1000 * seconds)
 
-    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+    def _refusal(self, scope: Scope, allowed: int) -> tuple[int, str] | None:
+        if CROWDED in scope.get("state", ()):
+            return Busy.status, "too many connections: close some, or try again in a moment"
         headers = dict(reversed(scope["headers"]))
-        host = headers.get(b"host", b"").decode("latin-1")
-        if _host_name(host) not in self._hosts:
+        host = _split(b"//" + headers.get(b"host", b""))
+        if host is None or host.hostname not in self._hosts:
             return 421, "this server does not answer to that host name: see `kpl serve --host-name`"
-        origin = headers.get(b"origin")
-        own = origin is None or urlsplit(origin.decode("latin-1")).netloc.lower() == host.lower()
+        origin = _split(headers.get(b"origin", b""))
+        own = b"origin" not in headers or (origin is not None and origin.netloc.lower() == host.netloc.lower())
         foreign = not own or headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
         if foreign and (scope["method"] != "GET" or scope["path"] not in self.OPEN):
             return 403, "requests from other sites are refused"
@@ -161,33 +177,49 @@ class Guard:
             if not hmac.compare_digest(given.strip(), self._token) or kind.lower() != b"bearer":
                 return 401, "a token is needed: Authorization: Bearer TOKEN"
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length[:20]) > self._limits.body_bytes:
-            return 413, f"at most {self._limits.body_bytes >> 20} MiB are taken in one request: send fewer at once"
+        if not length.isdigit() or int(length[:20]) > allowed:
+            return 413, _too_large(allowed)
         return None
 
     def _is_open(self, path: str) -> bool:
         return path in self.OPEN or path.startswith("/static/")
 
-    def _bounded(self, receive: Receive) -> Receive:
-        """Count the bytes of the body, whatever its header said."""
-        seen = 0
+    def _allowed(self, scope: Scope) -> int:
+        """Bytes that the body of a request may have."""
+        kind = dict(reversed(scope["headers"])).get(b"content-type", b"").lower()
+        upload = kind.startswith(b"multipart/form-data") and scope["path"].endswith(self.UPLOADS)
+        return self._limits.body_bytes if upload else min(self._limits.json_bytes, self._limits.body_bytes)
+
+    def _bounded(self, receive: Receive, allowed: int) -> Receive:
+        """Count the bytes of the body, whatever its header said; who falls silent before its end has gone."""
+        seen, whole = 0, False
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, whole
+            if whole:
+                return await receive()
+            message: Message = {"type": "http.disconnect"}
+            with anyio.move_on_after(self._limits.silent_seconds):
+                message = await receive()
+            whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
-            if seen > self._limits.body_bytes:
-                raise _TooMuch(413, f"at most {self._limits.body_bytes >> 20} MiB are taken in one request")
+            if seen > allowed:
+                raise _TooMuch(413, _too_large(allowed))
             return message
 
         return counted
 
 
-def _host_name(host: str) -> str:
+def _too_large(allowed: int) -> str:
+    return f"at most {allowed / (1 << 20):.3g} MiB are taken in such a request: send less at once"
+
+
+def _split(url: bytes) -> SplitResult | None:
+    """Take an address apart; None if it is none."""
     try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
+        return urlsplit(url.decode("latin-1"))
     except ValueError:
-        return ""
+        return None
 
 
 def _known_method(method: str) -> str:
@@ -197,9 +229,6 @@ def _known_method(method: str) -> str:
 async def _say(send: Send, status: int, reason: str) -> None:
     body = json.dumps({"detail": reason}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    if status == 429:
-        headers.append((b"retry-after", b"1"))
+    headers += _BESIDE.get(status, [])
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -15,7 +15,10 @@ class Limits:
     """Bounds of the service; everything that comes in from outside meets one of them.
 
     Attributes:
-        body_bytes: of one request.
+        body_bytes: of one upload.
+        json_bytes: of any other request, which is parsed in memory.
+        connections: at once; the next ones are told to come again.
+        silent_seconds: for the head of a request, and for each further part of its body.
         file_bytes: of one picture.
         files: in one request.
         pixels: of one picture, by its header.
@@ -30,6 +33,7 @@ class Limits:
         queue: jobs that wait.
         pending: one-shot requests at once.
         refits: explanations that learn again, at once.
+        downloads: reports and models that are written at once.
         views: pictures that the encoder reads for one map of a picture.
         rate, burst: requests a second of one address, and how many may come together.
         zip_entries, zip_bytes, zip_ratio: files in an archive, bytes they unpack to, and to how many times their size.
@@ -41,6 +45,9 @@ class Limits:
     """
 
     body_bytes: int = 256 << 20
+    json_bytes: int = 4 << 20
+    connections: int = 256
+    silent_seconds: float = 20.0
     file_bytes: int = 64 << 20
     files: int = 500
     pixels: int = 60_000_000
@@ -55,6 +62,7 @@ class Limits:
     queue: int = 8
     pending: int = 32
     refits: int = 2
+    downloads: int = 2
     views: int = 400
     rate: float = 500.0
     burst: int = 1000

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from kpl.embeddings import encoder_identity, unit_rows
 from kpl.encoders import Encoder
-from kpl.errors import EncoderError
+from kpl.errors import EncoderError, PictureError
 from kpl.proxies.arrays import Floats
 from kpl.runs import Model
 from kpl.server.decoding import Decoders
 from kpl.server.refusals import Busy
+from kpl.server.zips import is_zip
 
 __all__ = ["OneShot"]
 
@@ -49,6 +50,10 @@ class OneShot:
             PictureError: it cannot be read.
             Busy: it took too long, or the server stops.
         """
+        if is_zip(data):
+            raise PictureError(
+                "a zip archive: pictures only are classified at once; send those in it, or begin a session"
+            )
         picture = self._decoders.pixels(data, 3 * self.encoder.card.image_size)
         asked = _Asked(picture, Future())
         self._queue.put(asked)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from kpl.errors import InputError
 
-__all__ = ["Busy", "Conflict", "Gone", "Refused", "TooLarge", "said_to_strangers"]
+__all__ = ["Busy", "Conflict", "Gone", "Refused", "TooLarge", "hold", "said_to_strangers"]
 
 _PATH = re.compile(r"(?<![\w.:/\\])(?:/[^\s/'\"]+){2,}|(?<!\w)[A-Za-z]:\\|\\\\\w")
 _log = logging.getLogger("kpl.server")
@@ -56,3 +59,18 @@ def said_to_strangers(error: Exception) -> str:
         return said
     _log.error("%s", said)
     return f"the server failed at files of its own ({type(error).__name__}): its log says more"
+
+
+@contextmanager
+def hold(places: threading.Semaphore, reason: str) -> Iterator[None]:
+    """Hold one of a few places for as long as something takes.
+
+    Raises:
+        Busy: all are taken.
+    """
+    if not places.acquire(blocking=False):
+        raise Busy(f"{reason}: try again in a moment")
+    try:
+        yield
+    finally:
+        places.release()

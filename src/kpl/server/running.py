@@ -12,10 +12,9 @@ from pathlib import Path
 from kpl.errors import InputError, MissingExtraError, OutputError
 from kpl.server.limits import Limits
 
-__all__ = ["Options", "serve"]
+__all__ = ["Options", "is_loopback", "serve", "where_to_look"]
 
 _SHORTEST_TOKEN = 16
-_AT_ONCE = 256  # connections; more are told 503
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def serve(options: Options, *, told: Callable[[str], None]) -> None:
 
     Args:
         options: where and how.
-        told: called with the address of the page once the server listens.
+        told: called with what to type into a browser once the server listens, and what others may need to reach it.
 
     Raises:
         MissingExtraError: the extra `serve` is not installed.
@@ -96,6 +95,7 @@ def serve(options: Options, *, told: Callable[[str], None]) -> None:
     except ImportError as error:
         raise MissingExtraError("kpl serve", "serve") from error
     from kpl.server.app import create_app
+    from kpl.server.connections import connection_of
     from kpl.server.service import Service
 
     if options.results is not None:
@@ -112,13 +112,27 @@ def serve(options: Options, *, told: Callable[[str], None]) -> None:
             server_header=False,
             date_header=False,
             proxy_headers=False,
-            limit_concurrency=_AT_ONCE,
+            http=connection_of(options.limits),
             timeout_keep_alive=5,
             timeout_graceful_shutdown=options.limits.shutdown_seconds,
         )
         host, port = listening.getsockname()[:2]
-        told(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+        told(where_to_look(host, port, options.host_names))
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def where_to_look(host: str, port: int, names: Sequence[str]) -> str:
+    """Say what to type; an address that stands for all of this machine's is none that a browser could be given."""
+    literal = f"[{host}]" if ":" in host else host
+    if not ipaddress.ip_address(host).is_unspecified:
+        return f"http://{literal}:{port}/"
+    if names:
+        return f"http://{names[0]}:{port}/"
+    here = "[::1]" if ":" in host else "127.0.0.1"
+    return (
+        f"http://{here}:{port}/ on this machine; others are refused until --host-name gives the name or address by "
+        "which they call it"
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

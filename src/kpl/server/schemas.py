@@ -1,18 +1,16 @@
-"""What goes over the wire, as the OpenAPI document states it."""
+"""What the service answers, as the OpenAPI document states it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from kpl.report import How
+from kpl.server.jobs import State
 
 __all__ = [
-    "Begin",
-    "Choice",
     "Classified",
-    "Draw",
     "EncoderInfo",
     "EvidenceInfo",
     "Health",
@@ -20,185 +18,258 @@ __all__ = [
     "LeftOut",
     "MapCost",
     "ModelInfo",
-    "Move",
     "NearPicture",
     "OneShotAnswer",
     "PackInfo",
     "PictureNames",
     "Predictions",
     "Problem",
+    "Said",
     "SentenceInfo",
     "SessionInfo",
-    "Share",
-    "Start",
     "Uploaded",
+    "example",
 ]
 
 
-class _Asked(BaseModel):
-    """A body that a client sends: a key that is not known must not pass as silence."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-Share = Annotated[float, Field(ge=0.1, le=1, description="Side of a window, as a share of the picture's shorter side.")]
+def example(**values: Any) -> ConfigDict:  # noqa: ANN401 - JSON
+    """Return what adds an example to a model."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
 
 
-class Problem(BaseModel):
-    """Why a request was not done: what failed, what is allowed, what to do next."""
+class Said(BaseModel):
+    """What goes over the wire; the docstrings of its fields are their descriptions."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+_EACH = {"label": [0, 1], "confidence": [0.91, 0.64], "runner_up": [1, 0], "share": [0.5, 0.5]}
+
+
+class Problem(Said):
+    """Why a request was not done."""
+
+    model_config = example(detail="no such session: it was ended, or not used for long; begin another")
 
     detail: str
+    """One sentence for people: what failed, what is allowed, what to do next."""
 
 
-class Health(BaseModel):
+class Health(Said):
     """The service is there."""
 
-    status: str
+    model_config = example(status="ok", version="0.1.0")
+
+    status: Literal["ok"]
+    """Nothing else is ever said."""
     version: str
+    """Of KPL."""
 
 
-class EncoderInfo(BaseModel):
+class EncoderInfo(Said):
     """An encoder that is known by name."""
 
+    model_config = example(
+        name="mini", title="KPL mini", intended_use="...", limits="...", licence="...", modalities=["x"], here=True
+    )
+
     name: str
+    """By which a session asks for it."""
     title: str
+    """For people."""
     intended_use: str
+    """What it was made for."""
     limits: str
+    """What it is not made for."""
     licence: str
+    """Of its weights."""
     modalities: list[str]
+    """Kinds of picture that it was trained on."""
     here: bool
-    """Whether its files are here."""
+    """Whether its files are here, so that a session can use it."""
 
 
-class PackInfo(BaseModel):
+class PackInfo(Said):
     """A knowledge pack: one that comes with KPL, or the user's own of that name."""
 
+    model_config = example(
+        name="blood-cells",
+        own=False,
+        version=1,
+        title="Blood cells",
+        modality="blood smear",
+        classes=10,
+        descriptions=80,
+    )
+
     name: str
+    """By which it is chosen."""
     own: bool
+    """Whether it is the user's own file of that name."""
     version: int | None
+    """Its version; null where the file says none."""
     title: str
+    """For people."""
     modality: str | None
+    """What kind of picture it is about."""
     classes: int
+    """Number of its classes."""
     descriptions: int
+    """Number of its sentences in all."""
 
 
-class ModelInfo(BaseModel):
+class ModelInfo(Said):
     """A fitted model that `/classify` uses."""
 
+    model_config = example(name="cells", encoder="mini", method="kpl", classes=["disc", "box"], learnt_from=400)
+
     name: str
+    """By which `/classify` is told to use it."""
     encoder: str
+    """Name of the encoder that reads the pictures."""
     method: str
+    """Name of the method that was fitted."""
     classes: list[str]
+    """Keys of the classes, in order."""
     learnt_from: int
+    """Number of pictures, none of them labelled, that it was fitted on."""
 
 
-class Begin(_Asked):
-    """Begin a session."""
-
-    encoder: Annotated[str, Field(max_length=200)] = "mini"
-
-
-class Choice(_Asked):
-    """Knowledge: the name of a pack, or a knowledge base as a knowledge file says it. One of the two."""
-
-    pack: Annotated[str, Field(max_length=200)] | None = None
-    knowledge: dict[str, Any] | None = None
-
-
-class Start(_Asked):
-    """Start to classify."""
-
-    k: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """Descriptions retrieved per class; left out, what was asked for before of the same classes, else KPL's own."""
-
-
-class Move(_Asked):
-    """Look at the pictures with other settings; features stay as they are."""
-
-    k: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    prior: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
-    """A share for each class key; they are made to sum to one. Left out, the estimated prior."""
-
-
-class LeftOut(BaseModel):
+class LeftOut(Said):
     """A file that was not taken."""
 
+    model_config = example(name="notes.txt", reason="not a picture of a known kind")
+
     name: str
+    """The user's name for it."""
     reason: str
+    """Why, in one sentence."""
 
 
-class Uploaded(BaseModel):
+class Uploaded(Said):
     """What became of an upload."""
 
+    model_config = example(added=[0, 1], left_out=[])
+
     added: list[int]
-    """Places of the pictures, from 0."""
+    """Places of the pictures in the session, from 0; by its place a picture is asked for."""
     left_out: list[LeftOut]
+    """What was sent and is no picture."""
 
 
-class SessionInfo(BaseModel):
+class SessionInfo(Said):
     """A session."""
 
+    model_config = example(
+        id="0123456789abcdef0123456789abcdef", encoder="mini", pictures=2, left_out=[], classes=["disc", "box"],
+        classified=0,
+    )  # fmt: skip
+
     id: str
+    """Secret: who knows it may use the session."""
     encoder: str
+    """Name of its encoder."""
     pictures: int
+    """Number of pictures."""
     left_out: list[LeftOut]
+    """The last 500 files that were not taken."""
     classes: list[str]
+    """Keys of the classes; empty until knowledge is chosen."""
     classified: int
     """Pictures that have a prediction."""
 
 
-class PictureNames(BaseModel):
+class PictureNames(Said):
     """Names of some pictures, from place `first` on."""
 
+    model_config = example(first=0, names=["a.png", "b.png"])
+
     first: int
+    """Place of the first of them."""
     names: list[str]
+    """The user's names for them, made unique."""
 
 
-class JobInfo(BaseModel):
-    """A job: queued, running, done, failed or cancelled."""
+class JobInfo(Said):
+    """How far a job is."""
+
+    model_config = example(
+        id="0123456789abcdef0123456789abcdef", state="running", stage="reading pictures", done=1, total=2, error=""
+    )
 
     id: str
-    state: str
+    """Secret: who knows it may cancel the job."""
+    state: State
+    """Once it is done, failed or cancelled, nothing more happens."""
     stage: str
+    """What is being done, in words."""
     done: int
+    """Steps of this stage that are done."""
     total: int
+    """Steps of this stage; 0 while they are not known."""
     error: str
+    """What failed, in one sentence; empty otherwise."""
 
 
-class Classified(BaseModel):
-    """One method's word on the pictures, a column each."""
+class Classified(Said):
+    """One method's word on the pictures, one entry a picture in the order of their places."""
+
+    model_config = example(**_EACH)
 
     label: list[int]
-    """Place of the class."""
+    """Place of the class in `classes`."""
     confidence: list[float]
+    """Probability of that class."""
     runner_up: list[int]
+    """Place of the second class."""
     share: list[float]
-    """Of the pictures, one a class."""
+    """Of the pictures that went to each class, one entry a class."""
 
 
-class Predictions(BaseModel):
+class Predictions(Said):
     """What KPL and the text proxies say with the settings in use."""
 
+    model_config = example(
+        classes=["disc", "box"], names=["disc", "box"], k=5, most=8, prior=[0.6, 0.4], estimated_prior=[0.6, 0.4],
+        by_hand=False, kpl=_EACH, text=_EACH, warnings=[],
+    )  # fmt: skip
+
     classes: list[str]
+    """Keys of the classes, in order."""
     names: list[str]
+    """Their names, in the same order."""
     k: int
+    """Descriptions retrieved per class."""
     most: int
     """Descriptions of the class that has most."""
     prior: list[float]
+    """The class prior in use, one share a class."""
     estimated_prior: list[float]
+    """The class prior that was estimated from the pictures."""
     by_hand: bool
     """Whether the prior in use was set by hand."""
     kpl: Classified
+    """By Knowledge Proxy Learning: this is the result."""
     text: Classified
+    """By the text proxies alone, to compare it with."""
     warnings: list[str]
+    """What to know before believing it, in sentences."""
 
 
-class SentenceInfo(BaseModel):
+class SentenceInfo(Said):
     """One description's part in a decision."""
 
+    model_config = example(
+        class_index=0, index=0, text="a round outline", text_share=0.02, text_excess=0.001, proxy_effect=None,
+        winner_without=None,
+    )  # fmt: skip
+
     class_index: int
+    """Place of the class that it describes."""
     index: int
+    """Its place among the descriptions of that class."""
     text: str
+    """The sentence."""
     text_share: float
     """Its exact part of the text margin."""
     text_excess: float
@@ -209,35 +280,56 @@ class SentenceInfo(BaseModel):
     """The class that the picture then goes to; null where that was not asked."""
 
 
-class NearPicture(BaseModel):
+class NearPicture(Said):
     """A picture of the session that is like another one."""
 
+    model_config = example(place=1, name="b.png", cosine=0.93)
+
     place: int
+    """Its place in the session."""
     name: str
+    """The user's name for it."""
     cosine: float
+    """Of the features of both."""
 
 
-class EvidenceInfo(BaseModel):
+class EvidenceInfo(Said):
     """Why a picture went to its class."""
 
+    model_config = example(
+        place=0, name="a.png", winner=0, runner_up=1, text_margin=0.02, proxy_margin=1.4, text_label=0, sentences=[],
+        nearest_winner=[], nearest_runner_up=[],
+    )  # fmt: skip
+
     place: int
+    """Of the picture in the session."""
     name: str
+    """The user's name for it."""
     winner: int
+    """Place of the class that KPL gives it."""
     runner_up: int
+    """Place of the second class."""
     text_margin: float
+    """Cosine with the winner's text proxy minus the runner-up's: the sum of all text shares."""
     proxy_margin: float
+    """KPL's score of the winner minus the runner-up's."""
     text_label: int
+    """Place of the class that the text proxies alone give it."""
     sentences: list[SentenceInfo]
+    """All retrieved descriptions of both classes, those that speak for the winner first."""
     nearest_winner: list[NearPicture]
     """The nearest other pictures that went to the same class."""
     nearest_runner_up: list[NearPicture]
     """The nearest pictures that went to the runner-up."""
 
 
-class MapCost(BaseModel):
+class MapCost(Said):
     """What a map of a picture takes."""
 
+    model_config = example(how="hiding", choices=["hiding", "windows"], views=65, seconds=0.4)
+
     how: How
+    """By what it would be made."""
     choices: list[How]
     """What the encoder allows, what suits it best first."""
     views: int
@@ -246,22 +338,20 @@ class MapCost(BaseModel):
     """About how long that takes."""
 
 
-class Draw(_Asked):
-    """Map where a picture shows a class, by what the text says of the class."""
-
-    class_index: Annotated[int, Field(ge=0, le=100_000)] | None = None
-    """Place of the class; left out, the class that the picture went to."""
-    how: How | None = None
-    """By the encoder's patches; by hiding parts of the picture one by one; or by windows, each of which is looked at by
-    itself, for pictures that show more than the encoder was made for. Left out, what suits the encoder."""
-    window: Share = 0.5
-
-
-class OneShotAnswer(BaseModel):
+class OneShotAnswer(Said):
     """What a fitted model says of one picture; `error` says why there is nothing."""
 
+    model_config = example(
+        name="a.png", label="disc", confidence=0.91, probabilities={"disc": 0.91, "box": 0.09}, error=None
+    )
+
     name: str
+    """As it was sent."""
     label: str | None
+    """Key of the class; null where the picture cannot be read."""
     confidence: float | None
+    """Probability of that class; null where the picture cannot be read."""
     probabilities: dict[str, float]
+    """Of every class by its key; empty where the picture cannot be read."""
     error: str | None
+    """Why the picture cannot be read, in one sentence; null where it can."""

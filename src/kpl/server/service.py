@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +25,7 @@ from kpl.server.limits import Limits
 from kpl.server.maps import DrawnMap, MapPlan, draw_map, plan_map, seconds_a_view
 from kpl.server.oneshot import OneShot
 from kpl.server.outcomes import Outcome, learn
-from kpl.server.refusals import Busy, Gone, Refused, TooLarge
+from kpl.server.refusals import Busy, Gone, Refused, TooLarge, hold
 from kpl.server.sessions import Session, Sessions
 from kpl.server.zips import is_zip, unpack
 
@@ -148,7 +148,7 @@ class Service:
                 return name, str(error)
 
         taken, left = [], []
-        with _place(self._uploads, "too many uploads at once"), session.at_work():
+        with hold(self._uploads, "too many uploads at once"), session.at_work():
             work = ordered_map(attempt, self._opened(files), workers=self.limits.workers, look_ahead=2)
             with closing(work) as results:
                 for name, found in results:
@@ -255,7 +255,7 @@ class Service:
             raise Refused(
                 "learning again estimates the class prior anew: set the prior back to the estimated one first"
             )
-        with _place(self._refits, "others are learning again"):
+        with hold(self._refits, "others are learning again"):
             return explain(outcome.method, row, refit_on=outcome.images)[0]
 
     def cost_of_map(self, session: Session, place: int, how: How | None, share: float) -> tuple[MapPlan, float]:
@@ -267,7 +267,7 @@ class Service:
         plan, encoder = self._plan_map(session, place, how, share)
         name = encoder.card.name
         if name not in self._pace:
-            with _place(self._refits, "others are at it"):
+            with hold(self._refits, "others are at it"):
                 self._pace[name] = seconds_a_view(plan, encoder)
         return plan, plan.views * self._pace[name]
 
@@ -318,7 +318,7 @@ class Service:
             except PictureError as error:
                 return str(error)
 
-        with _place(self._pending, "too many pictures at once"):
+        with hold(self._pending, "too many pictures at once"):
             if len(pictures) == 1:
                 answers = [attempt(pictures[0])]
             else:
@@ -358,13 +358,3 @@ def read_base(given: Mapping[str, Any], limits: Limits) -> KnowledgeBase:
     if long := [text for text in (*sentences, *names, base.task.template) if len(text) > limits.sentence]:
         raise TooLarge(f"a text of {len(long[0])} characters: at most {limits.sentence} are taken")
     return base
-
-
-@contextmanager
-def _place(places: threading.Semaphore, reason: str) -> Iterator[None]:
-    if not places.acquire(blocking=False):
-        raise Busy(f"{reason}: try again in a moment")
-    try:
-        yield
-    finally:
-        places.release()
