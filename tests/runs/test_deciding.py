@@ -8,11 +8,12 @@ import json
 import numpy as np
 import pytest
 
+import kpl.runs.models
 from kpl.embeddings import FeatureRows
 from kpl.errors import InputError
 from kpl.evaluation import Calibration
 from kpl.methods import make_method
-from kpl.runs import calibrate, evaluate, load_calibration, open_run
+from kpl.runs import calibrate, classify, evaluate, fit, load_calibration, open_run
 from kpl.runs.predictions import read_predictions
 from kpl.runs.warnings import result_warnings
 
@@ -141,3 +142,19 @@ def test_collapsed_text_and_uneven_classes_are_warned_of(tmp_path):
     told = " / ".join(result_warnings(method, np.arange(40) % 2, np.arange(40) % 2, ["a", "b"]))
     assert "far from equally common" not in told
     assert "the text alone" not in told
+
+
+def test_a_run_with_a_model_is_calibrated_by_what_the_model_said_of_it(job, labels, monkeypatch):
+    monkeypatch.setattr(kpl.runs.models, "load_encoder", lambda _name: job.encoder)
+    model, path = job.folder / "cells.kpl", job.folder / "calibration.json"
+    fit(job.pictures, knowledge=job.knowledge, out=model, method="cupl")
+    said = read_predictions(classify(job.pictures, model=model, out=job.out).out / "predictions.csv", KEYS)
+    result = calibrate(job.out, labels=labels, out=path)
+    assert result.file.model == open_run(job.out).summary["plan"]["model"]
+    own = [said.probabilities[said.ids.index(f"{n}.png"), n % 3] for n in range(10)]
+    assert result.file.before["nll"] == pytest.approx(-np.log(own).mean(), rel=1e-5)
+    classify(job.pictures, model=model, calibration=path, out=job.out, overwrite=True)
+    with pytest.raises(InputError, match="classify without --calibration"):
+        calibrate(job.out, labels=labels, out=job.folder / "twice.json")
+    with pytest.raises(InputError, match=r"is for model .*, not for a method that learns"):
+        job.run(method="cupl", calibration=path, overwrite=True)

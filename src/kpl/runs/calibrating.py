@@ -15,7 +15,9 @@ from kpl.embeddings import write_atomically
 from kpl.errors import InputError, LabelsError
 from kpl.evaluation import Calibration, calibrate_by_labels, read_labels
 from kpl.methods import make_method
-from kpl.runs.folder import open_run
+from kpl.proxies.arrays import Floats, softmax
+from kpl.runs.folder import Run, open_run
+from kpl.runs.predictions import read_scores
 from kpl.runs.texts import run_texts
 
 __all__ = ["CalibrationFile", "CalibrationResult", "calibrate", "load_calibration"]
@@ -31,6 +33,8 @@ class CalibrationFile(BaseModel):
     knowledge: str
     method: str
     settings: dict[str, Any]
+    model: str | None = None
+    """SHA-256 of the model that the run used, if it used one."""
     kind: str
     temperature: float = Field(gt=0, allow_inf_nan=False)
     bias: dict[str, float]
@@ -44,12 +48,19 @@ class CalibrationFile(BaseModel):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     def for_run(
-        self, *, encoder: str, knowledge: str, method: str, settings: dict[str, Any], keys: list[str]
+        self,
+        *,
+        encoder: str,
+        knowledge: str,
+        method: str,
+        settings: dict[str, Any],
+        keys: list[str],
+        model: str | None = None,
     ) -> Calibration:
         """Return the calibration for a run with this plan and these C class keys.
 
         Raises:
-            InputError: it was made for another encoder, knowledge, method or settings.
+            InputError: it was made for another encoder, knowledge, method, model or settings.
         """
         wanted = {"encoder": encoder, "knowledge": knowledge, "method": method}
         for what, value in wanted.items():
@@ -57,6 +68,12 @@ class CalibrationFile(BaseModel):
                 raise InputError(
                     f"the calibration is for {what} {own}, not for {value}: run kpl calibrate on a run of this {what}"
                 )
+        if self.model != model:
+            own, asked = (
+                f"model {each[:12]}" if each else "a method that learns from its pictures"
+                for each in (self.model, model)
+            )
+            raise InputError(f"the calibration is for {own}, not for {asked}: run kpl calibrate on a run of this kind")
         if other := sorted(name for name in settings if self.settings.get(name) != settings[name]):
             name = other[0]
             raise InputError(
@@ -84,7 +101,8 @@ def calibrate(
 ) -> CalibrationResult:
     """Calibrate a run's probabilities on a few labelled pictures and write the calibration.
 
-    The method learns anew from the run's features, without the labels: a calibrated run's scores are calibrated.
+    The method learns anew from the run's features, without the labels; of a run that used a model, which learnt from
+    other pictures, the scores are taken that the run kept.
 
     Args:
         target: a run folder of `kpl classify`.
@@ -95,6 +113,7 @@ def calibrate(
 
     Raises:
         FeaturesError, LabelsError: a target or labels that cannot be used.
+        InputError: a run with a model that is calibrated already, or kept no scores.
         OutputError: the file cannot be written.
     """
     run = open_run(target)
@@ -102,11 +121,9 @@ def calibrate(
         raise LabelsError("a multi-label run has no single label to calibrate on: choose its thresholds instead")
     truth = read_labels(labels, run.features.ids, run.knowledge, ignore_unknown=ignore_unknown)
     plan = run.summary["plan"]
-    method = make_method(plan["method"], **plan["settings"])
     if progress:
         progress("method", 0, 1)
-    method.fit(run.features, run_texts(method, run))
-    report = calibrate_by_labels(truth.labels, method.predict_proba(run.features), groups=truth.groups)
+    report = calibrate_by_labels(truth.labels, _probabilities(run), groups=truth.groups)
     if progress:
         progress("method", 1, 1)
     keys = [entry.key for entry in run.knowledge.classes]
@@ -115,6 +132,7 @@ def calibrate(
         knowledge=plan["knowledge"],
         method=plan["method"],
         settings=plan["settings"],
+        model=plan.get("model"),
         kind=report.kind,
         temperature=report.calibration.temperature,
         bias=dict(zip(keys, report.calibration.bias.tolist(), strict=True)),
@@ -125,6 +143,18 @@ def calibrate(
     )
     write_atomically(Path(out), (file.model_dump_json(indent=1) + "\n").encode())
     return CalibrationResult(file, truth.notices)
+
+
+def _probabilities(run: Run) -> Floats:
+    """What the run's method says of its pictures before any calibration, (n, C)."""
+    plan = run.summary["plan"]
+    if not plan.get("model"):
+        method = make_method(plan["method"], **plan["settings"])
+        return method.fit(run.features, run_texts(method, run)).predict_proba(run.features)
+    scores = read_scores(run.path)
+    if scores is None or plan.get("calibration"):
+        raise InputError("the scores of a run with --model are needed as they were: classify without --calibration")
+    return softmax(scores)
 
 
 def load_calibration(path: str | Path) -> CalibrationFile:

@@ -138,7 +138,7 @@ def classify(
     if with_evidence and chosen.reads not in ("descriptions", "pairs"):
         raise InputError(f"method {chosen.name!r} reads no descriptions: there is no evidence by sentence to explain")
     trusted = load_calibration(calibration) if calibration is not None else None
-    deciding = Deciding(_fitting(trusted, coder, base, chosen), abstain_below, coverage)
+    deciding = Deciding(_fitting(trusted, coder, base, chosen, learnt), abstain_below, coverage)
     tell = progress or _silent
     with new_run_folder(Path(out), overwrite=overwrite) as work:
         began = time.perf_counter()
@@ -165,7 +165,7 @@ def classify(
 
 
 def _fitting(
-    trusted: CalibrationFile | None, encoder: Encoder, base: KnowledgeBase, method: Method
+    trusted: CalibrationFile | None, encoder: Encoder, base: KnowledgeBase, method: Method, model: Model | None
 ) -> Calibration | None:
     """Return the calibration of a file, refused if it was made for another run than this."""
     if trusted is None:
@@ -176,6 +176,7 @@ def _fitting(
         method=method.name,
         settings=_settings(method),
         keys=[entry.key for entry in base.classes],
+        model=None if model is None else model.sha256,
     )
 
 
