@@ -193,4 +193,4 @@ def test_what_is_written_is_read_back_and_mended(quick, nasty):
     assert read == list(NASTY.values()), "nothing is lost"
     assert "mended K107 (markup): 5 markup removed" in quick("knowledge", "lint", "a.yaml", "--fix").out
     mended = [[d.text for d in e.descriptions] for e in load_knowledge(nasty / "a.yaml").classes]
-    assert mended == [["a [31mred rim", "alert(1) a thin edge", "round face"], ["four corners", "flat sides & edges"]]
+    assert mended == [["a red rim", "alert(1) a thin edge", "round face"], ["four corners", "flat sides & edges"]]

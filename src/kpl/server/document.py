@@ -96,5 +96,6 @@ def problems(*statuses: int) -> Responses:
 
 
 def file_of(kind: str, what: str) -> Responses:
-    """Say that a route answers with a file of a media type."""
-    return {200: {"description": what, "content": {kind: {"schema": {"type": "string", "format": "binary"}}}}}
+    """Say that a route answers with a file of a media type; one of YAML is read as what it says."""
+    schema = {"type": "object"} if kind == "application/yaml" else {"type": "string", "format": "binary"}
+    return {200: {"description": what, "content": {kind: {"schema": schema}}}}
