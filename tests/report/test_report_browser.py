@@ -25,7 +25,8 @@ def test_a_report_is_readable_everywhere(
     place = tmp_path / "run"
     shutil.copytree(run if kind == "single" else several.out, place)
     truth = labels if kind == "single" else many_labels
-    file = write_report(place, labels=truth, by=["site"], methods=("text", "kpl"), replicates=50)
+    methods = {"methods": ("text", "kpl")} if kind == "single" else {}
+    file = write_report(place, labels=truth, by=["site"], replicates=50, **methods)
     done = subprocess.run(
         ["node", str(STORY), str(file), str(tmp_path)],
         capture_output=True,
