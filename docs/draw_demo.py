@@ -25,7 +25,7 @@ def main(demo: Path, target: Path) -> None:
     with (demo / "run" / "evidence.csv").open(newline="", encoding="utf-8") as file:
         seen = set()
         for row in csv.DictReader(file):
-            if row["image"] not in seen:  # the rows of an image begin with what speaks loudest for its class
+            if row["side"] == "for" and row["image"] not in seen:  # what speaks loudest for its class comes first
                 seen.add(row["image"])
                 loudest[row["label"]][row["sentence"]] += 1
     classes = [key for key, _ in Counter(row["label"] for row in predictions).most_common()]

@@ -63,8 +63,6 @@ def result_warnings(
     winners: NDArray[np.intp],
     text_winners: NDArray[np.intp],
     classes: Sequence[str],
-    *,
-    text_alone: str = "--method cupl",
 ) -> list[str]:
     """Warn of classes that read alike, collapsed text, uneven classes, few images, overruled text, a collapsed result.
 
@@ -72,7 +70,6 @@ def result_warnings(
         method: fitted.
         winners, text_winners: (n,) class indices by the method, and by the text proxies alone.
         classes: keys.
-        text_alone: where the reader finds what the averaged text says.
     """
     found = []
     cosine = method.text_.proxies @ method.text_.proxies.T
@@ -97,8 +94,8 @@ def result_warnings(
         )
     if (learnt := method.moments_.count) < _FEW_PER_CLASS * n_classes:
         found.append(
-            f"{learnt} pictures for {n_classes} classes is little to learn from, and what so few teach can be worse "
-            f"than the averaged text: compare with {text_alone}"
+            f"{learnt} pictures for {n_classes} classes is little to learn from: "
+            "believe the result no more than the text alone"
         )
     moved = float(np.mean(winners != text_winners))
     if moved > _MOVED:

@@ -144,7 +144,7 @@ class Outcome:
             found.append("the class prior was set by hand")
         found += text_warnings(self.knowledge, self.encoder)
         winners, text = self.probabilities().argmax(axis=1), self.text_probabilities().argmax(axis=1)
-        return found + result_warnings(self.method, winners, text, self.keys, text_alone="the text proxy beside it")
+        return found + result_warnings(self.method, winners, text, self.keys)
 
     def model(self) -> Model:
         """Return what was learnt as a model that can be saved."""
