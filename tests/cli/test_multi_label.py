@@ -8,8 +8,10 @@ import json
 import numpy as np
 import pytest
 
+from kpl.cli.presence import _usable
 from kpl.embeddings import embed_texts, open_features
 from kpl.encoders import load_encoder
+from kpl.evaluation import OperatingRule
 from kpl.knowledge import load_knowledge
 from kpl.proxies import presence_probabilities
 
@@ -149,3 +151,9 @@ def test_a_picture_is_explained_class_by_class(kpl, quick, several, tmp_path):
 
 def test_a_folder_cannot_tell_several_labels(kpl, several, tmp_path):
     assert "give a CSV of labels" in kpl("evaluate", several, "--labels", tmp_path).error
+
+
+def test_a_threshold_that_is_printed_reaches_the_rule_when_it_is_typed():
+    for value in np.random.default_rng(0).random(200):
+        low, high = (float(_usable(value, OperatingRule(reach, 0.9))) for reach in ("sensitivity", "specificity"))
+        assert value - 1e-6 <= low <= value <= high <= value + 1e-6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,7 +138,7 @@ def evaluate_multi_label(
         table.add_column(column, justify="right")
     for key, figures in result.classes.items():
         point = result.operating.get(key)
-        chosen = ["-" if point is None else f"{point.threshold:.3f}"] if rule else []
+        chosen = ["-" if point is None else _usable(point.threshold, rule)] if rule else []
         cells = (_cell(figures[metric], result.intervals.get(f"{metric} {key}"), metric) for metric in _COLUMNS)
         table.add_row(plain(key), f"{figures['positives']} of {figures['n']}", *cells, *chosen)
     table.add_section()
@@ -177,6 +178,12 @@ def _thresholds(given: Sequence[str]) -> tuple[float, dict[str, float]]:
         else:
             common = share
     return common, own
+
+
+def _usable(threshold: float, rule: OperatingRule) -> str:
+    """Write a threshold so that it still reaches the rule when it is typed: a little lower, or higher, is as good."""
+    rounded = math.floor(threshold * 1e6) if rule.reach == "sensitivity" else math.ceil(threshold * 1e6)
+    return f"{rounded / 1e6:g}"
 
 
 def _cell(value: float | None, interval: tuple[float, float] | None, metric: str) -> str:
