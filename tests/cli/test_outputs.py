@@ -8,6 +8,8 @@ import pytest
 
 from kpl.cli.outputs import spare_inputs
 from kpl.errors import OutputError
+from kpl.runs import classify, classify_presence
+from kpl.runs.folder import RUN_FILES
 
 
 @pytest.fixture
@@ -48,3 +50,11 @@ def test_every_command_that_writes_a_file_spares_its_inputs(quick, command, plac
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     assert "is what the command reads" in quick(*command).error
     assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+
+
+def test_every_file_of_a_run_is_known_as_one(cells, knowledge, tmp_path):
+    for out in (
+        classify(cells, knowledge=knowledge, out=tmp_path / "one", with_evidence=True).out,
+        classify_presence(cells, knowledge=knowledge, out=tmp_path / "several").out,
+    ):
+        assert {path.name for path in out.iterdir() if path.is_file()} <= set(RUN_FILES)

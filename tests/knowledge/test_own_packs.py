@@ -130,8 +130,9 @@ def test_a_pack_is_written_on_where_it_is_the_users_own(folder, tmp_path, monkey
     command = ("write", "malaria-cells", "--model", "none", "--replay", "--per-class", "1")
     run(*command)
     assert (tmp_path / "malaria-cells.yaml").exists()
-    copy_pack("malaria-cells", folder / "malaria-cells.yaml")
-    assert f"{folder / 'malaria-cells.yaml'}: every class" in run(*command).stdout
     told = run("lint", "malaria-cells", "--fix")
     assert told.exit_code == 2
     assert "is a pack: copy it" in told.stderr
+    copy_pack("malaria-cells", folder / "malaria-cells.yaml")
+    assert f"{folder / 'malaria-cells.yaml'}: every class" in run(*command).stdout
+    assert run("lint", "malaria-cells", "--fix").exit_code == 0

@@ -26,7 +26,6 @@ TIMEOUT = 180.0
 """Seconds for one answer: fifty phrases at 5 tokens a second."""
 _HUNG_RETRIES = 1
 MAX_WAIT = 600.0  # seconds that a server may ask us to wait
-_OPTIONAL = ("response_format", "seed")
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 

@@ -46,7 +46,8 @@ def tell_terms(spec: str) -> None:
     """
     import kpl.encoders.registry as registry
     from kpl.encoders.bundles import unpacked
-    from kpl.encoders.store import home, read_card
+    from kpl.encoders.store import read_card
+    from kpl.home import home
 
     found = registry.parse_spec(spec)
     shipped = Path(registry.__file__).parent

@@ -10,10 +10,8 @@ import threading
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
-from kpl.cli.shown import visible
+from kpl.cli.shown import complain
 from kpl.errors import KplError
 
 __all__ = ["app", "main"]
@@ -89,8 +87,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    line = visible(" ".join(message.split()))
-    Console(stderr=True, soft_wrap=True).print(Text.assemble(("kpl: ", "bold red"), line))
+    complain(message)
     if code == _INTERRUPTED and _threads_are_stuck():
         sys.stdout.flush()
         sys.stderr.flush()

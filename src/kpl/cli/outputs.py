@@ -9,8 +9,6 @@ from kpl.errors import OutputError
 
 __all__ = ["spare_inputs"]
 
-_RUN_FILES = ("run.json", "log.json", "knowledge.json", "predictions.csv", "evidence.csv", "report.html")
-
 
 def spare_inputs(outputs: Iterable[Path | None], inputs: Iterable[str | Path | None]) -> None:
     """Refuse to write a file over an input, or over a file that lies in an input folder; before any work is done.
@@ -24,12 +22,14 @@ def spare_inputs(outputs: Iterable[Path | None], inputs: Iterable[str | Path | N
     Raises:
         OutputError: an output is, or is in, an input.
     """
+    from kpl.runs.folder import RUN_FILES
+
     read = [place.resolve() for place in (Path(place) for place in inputs if place is not None) if place.exists()]
     for output in outputs:
         if output is None or not output.exists():
             continue
         whole = output.resolve()
         for place in read:
-            beside = whole.parent == place and (place / "run.json").is_file() and whole.name not in _RUN_FILES
+            beside = whole.parent == place and (place / "run.json").is_file() and whole.name not in RUN_FILES
             if whole == place or (place in whole.parents and not beside):
                 raise OutputError(f"{str(output)!r} is what the command reads: choose another file to write")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from rich.console import Console
 from rich.text import Text
 
-__all__ = ["percent", "plain", "visible"]
+__all__ = ["complain", "percent", "plain", "visible"]
 
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -38,3 +39,9 @@ def percent(share: float) -> str:
     if share >= 0.9995:
         return "> 99.9 %"
     return "< 0.1 %" if share < 0.0005 else f"{100 * share:.1f} %"
+
+
+def complain(text: str) -> None:
+    """Print to stderr, in one line, what could not be done."""
+    line = visible(" ".join(text.split()))
+    Console(stderr=True, soft_wrap=True).print(Text.assemble(("kpl: ", "bold red"), line))

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.encoders.store import home
+from kpl.home import home
 
 __all__ = ["TextCache"]
 

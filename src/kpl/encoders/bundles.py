@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from kpl.encoders.store import home, new_folder, read_card
+from kpl.encoders.store import new_folder, read_card
 from kpl.errors import EncoderError, OutputError
+from kpl.home import home
 
 __all__ = ["ENDING", "SUMS", "check_sums", "read_bundle", "sum_files", "unpacked", "write_bundle"]
 

@@ -11,7 +11,7 @@ from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError, OutputError
 from kpl.home import home
 
-__all__ = ["home", "kept", "kept_folder", "new_folder", "read_card", "write_card"]
+__all__ = ["kept", "kept_folder", "new_folder", "read_card", "write_card"]
 
 
 def kept_folder(name: str) -> Path:

@@ -73,6 +73,7 @@ def explain(
     *,
     refit_on: Images | None = None,
     top: int = 3,
+    average: Floats | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Evidence]:
     """Explain the predictions of a fitted method, image by image.
@@ -83,6 +84,7 @@ def explain(
         refit_on: the images that the method was fitted on. Given, the `top` sentences for and against of every image
             get their `proxy_effect`; one fit for each distinct sentence.
         top: see `refit_on`.
+        average: (d,) mean of the images among which these are looked at; None for those that the method learnt from.
         progress: called with (fits done, fits in all).
 
     Raises:
@@ -93,8 +95,10 @@ def explain(
         raise InputError(f"top, the number of sentences on each side, must be at least 1, got {top}")
     scores = method.scores(images)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :2]
+    usual = method.moments_.mean if average is None else average
     rows = [
-        _text_evidence(method, x, s, w, r) for x, s, (w, r) in zip(_rows(images), scores, order.tolist(), strict=True)
+        _text_evidence(method, x, s, w, r, usual)
+        for x, s, (w, r) in zip(_rows(images), scores, order.tolist(), strict=True)
     ]
     if refit_on is None:
         return rows
@@ -141,11 +145,13 @@ def text_shares(
     return tuple(sorted(found, key=lambda sentence: -sentence.text_excess))
 
 
-def _text_evidence(method: Method, image: Floats, scores: Floats, winner: int, runner_up: int) -> Evidence:
+def _text_evidence(
+    method: Method, image: Floats, scores: Floats, winner: int, runner_up: int, average: Floats
+) -> Evidence:
     chosen = method.text_.chosen
     if getattr(method, "retrieval", "dataset") == "image":
         chosen = tuple(best_k(rows @ image, method.k) for rows in method.descriptions_)
-    sentences = text_shares(image, method.descriptions_, chosen, winner, runner_up, method.moments_.mean)
+    sentences = text_shares(image, method.descriptions_, chosen, winner, runner_up, average)
     margin = float(sum(s.text_share for s in sentences))
     return Evidence(winner, runner_up, margin, float(scores[winner] - scores[runner_up]), sentences)
 

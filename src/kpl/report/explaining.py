@@ -90,10 +90,11 @@ class Explained:
 
     def _repr_html_(self) -> str:
         fitted = any(each.without for each in self.sentences)
-        head = ("says of", "sentence", "share", *(["effect"] if fitted else []))
+        head = ("says of", "sentence", "text share", "beyond average", *(["lost without"] if fitted else []))
         rows = "".join(
             f'<tr><th scope="row" style="text-align:left">{escape(each.class_name)}</th>'
             f'<td style="text-align:left">{escape(each.text)}</td><td>{each.share:+.4f}</td>'
+            f"<td>{each.excess:+.4f}</td>"
             + (f"<td>{each.without.effect:+.4f}</td>" if each.without else "<td></td>" if fitted else "")
             + "</tr>"
             for each in _loudest(self.sentences)

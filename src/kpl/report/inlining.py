@@ -40,7 +40,7 @@ def inline_figure(figure: Any, title: str, told: str) -> Markup:  # noqa: ANN401
         told: what it shows.
     """
     drawn = figure_bytes(lambda: figure, ".svg", text_as_text=True, salt=title)
-    root = ElementTree.fromstring(drawn)  # noqa: S314 - the same
+    root = ElementTree.fromstring(drawn)  # noqa: S314 - matplotlib has just written it
     for parent in root.iter():
         for child in [child for child in parent if child.tag in _DROPPED]:
             parent.remove(child)

@@ -31,7 +31,7 @@ _NAMES = {**METRIC_NAMES, "sensitivity": "sensitivity", "specificity": "specific
 _RANKING = ("auroc", "average_precision")
 _ROC_CLASSES = 10
 _POINTS = 100
-_CERTAIN = 5e-7  # six decimals cannot tell a probability nearer to 0 or 1 than this
+_CERTAIN = float(np.finfo(np.float64).epsneg)  # a probability that rounds to 0 or 1 keeps finite log odds
 
 
 class PresenceScored:

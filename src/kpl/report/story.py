@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -19,6 +18,7 @@ from kpl.report.marks import MARKED, mark
 from kpl.report.scores import Scored
 from kpl.report.seen import Seen
 from kpl.runs import verdict_words
+from kpl.runs.tables import read_csv
 from kpl.runs.thumbnails import overruled_rows, shown_rows
 
 __all__ = ["rows_told", "tell"]
@@ -136,12 +136,12 @@ class _Effects:
         """Read the effects of some pictures; nothing without `evidence.csv`."""
         if not self.path.exists():
             return
-        with self.path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if row["proxy_effect"] and row["image"] in ids:
-                    self.margins[row["image"]] = float(row["proxy_margin"])
-                    then = self.names.get(row.get("label_without", ""), "")  # a run of an earlier version has none
-                    self.found[row["image"], row["class"], row["sentence"]] = float(row["proxy_effect"]), then
+        header, *rows = read_csv(self.path)
+        for row in (dict(zip(header, cells, strict=True)) for cells in rows):
+            if row["proxy_effect"] and row["image"] in ids:
+                self.margins[row["image"]] = float(row["proxy_margin"])
+                then = self.names.get(row.get("label_without", ""), "")  # a run of an earlier version has none
+                self.found[row["image"], row["class"], row["sentence"]] = float(row["proxy_effect"]), then
 
 
 class _Tiles:

@@ -70,6 +70,8 @@ def write_report(
         raise InputError(f"{maps} maps need the pictures themselves: say where they are, with --pictures")
     if window is not None and not maps:
         raise InputError("windows are for maps: say how many maps to draw, with --maps")
+    if labels is None and (methods is not None or by or ordered or ignore_unknown):
+        raise InputError("methods, columns, graded classes and unknown labels are of the scoring: give --labels too")
     if is_multi_label(run):
         if maps or methods or ordered or ignore_unknown:
             raise InputError(

@@ -152,7 +152,9 @@ def _probabilities(run: Run) -> Floats:
         method = make_method(plan["method"], **plan["settings"])
         return method.fit(run.features, run_texts(method, run)).predict_proba(run.features)
     scores = read_scores(run.path)
-    if scores is None or plan.get("calibration"):
+    if scores is None:
+        raise InputError(f"{str(run.path)!r} kept no scores, as runs of an earlier version: classify again")
+    if plan.get("calibration"):
         raise InputError("the scores of a run with --model are needed as they were: classify without --calibration")
     return softmax(scores)
 

@@ -32,6 +32,7 @@ from kpl.images import Found, SetAside, find_pictures
 from kpl.knowledge import KnowledgeBase, check_tokens, fits_modality, write_knowledge
 from kpl.methods import KPL, Method, explain, make_method
 from kpl.proxies.arrays import Floats, chunks, log_odds, softmax
+from kpl.proxies.sums import sum_images
 from kpl.runs.calibrating import CalibrationFile, load_calibration
 from kpl.runs.deciding import Deciding
 from kpl.runs.evidence import write_evidence
@@ -305,6 +306,7 @@ class _Job:
                 self.method,
                 self.features,
                 refit_on=None if self.model else self.features,
+                average=sum_images(self.features).mean if self.model else None,
                 progress=lambda done, total: tell("evidence", done, total),
             )
             write_evidence(self.work / "evidence.csv", ids, evidence, self.knowledge)

@@ -43,6 +43,7 @@ __all__ = [
     "FEATURES_FOLDER",
     "KNOWLEDGE_FILE",
     "RUN_FILE",
+    "RUN_FILES",
     "Run",
     "is_run",
     "new_run_folder",
@@ -55,6 +56,11 @@ RUN_FILE = "run.json"
 KNOWLEDGE_FILE = "knowledge.json"
 FEATURES_FOLDER = "features"
 _TEXTS = "texts.safetensors"
+RUN_FILES = (
+    RUN_FILE, KNOWLEDGE_FILE, _TEXTS, "predictions.csv", "scores.npy", "evidence.csv", "thumbnails.safetensors",
+    "log.json", "report.html",
+)  # fmt: skip
+"""What a run folder holds beside its features."""
 
 
 @dataclass(frozen=True)

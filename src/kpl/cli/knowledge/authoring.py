@@ -89,7 +89,9 @@ def write(
     retries: Annotated[
         int,
         typer.Option(
-            min=0, max=20, help="Further tries after a failure that may pass; after no answer in time 1 at most."
+            min=0,
+            max=20,
+            help="Further tries after a failure that may pass; one at most where no answer came.",
         ),
     ] = 5,
     calls: Annotated[

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from kpl.cli.knowledge.saying import Knowledge, say
+from kpl.cli.shown import complain
+from kpl.errors import KplError
 from kpl.knowledge import load_knowledge
 from kpl.knowledge.combining import diff_knowledge, merge_knowledge
 
@@ -17,17 +19,21 @@ __all__ = ["diff", "merge"]
 def diff(first: Knowledge, second: Knowledge) -> None:
     """Show what two knowledge bases say differently; order, layout, provenance and records do not count.
 
-    The exit code is 1 where they differ and 0 where they do not.
+    The exit code is 0 where they say the same, 1 where they differ, and 2 where one cannot be read.
 
     Example:
 
       kpl knowledge diff blood-cells my-classes.yaml
     """
-    changes = diff_knowledge(load_knowledge(first), load_knowledge(second))
+    try:
+        changes = diff_knowledge(load_knowledge(first), load_knowledge(second))
+    except KplError as error:
+        complain(str(error))
+        raise typer.Exit(2) from None
     for change in changes:
         where = f"{change.class_key}, " if change.class_key and change.kind != "class" else ""
         say(f"{change.sign} {where}{change.kind}: {change.text}")
-    say(f"{len(changes)} differences")
+    say(f"{len(changes)} difference{'' if len(changes) == 1 else 's'}")
     raise typer.Exit(int(bool(changes)))
 
 

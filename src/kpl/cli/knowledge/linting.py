@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kpl.cli.knowledge.saying import Knowledge, complain, say
-from kpl.cli.shown import plain
+from kpl.cli.knowledge.saying import Knowledge, say
+from kpl.cli.shown import complain, plain
 from kpl.errors import KplError
 from kpl.knowledge import RULES, Finding, LintReport, fix_knowledge, lint_knowledge
 

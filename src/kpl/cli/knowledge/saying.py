@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from kpl.cli.named import tell_own_pack
 from kpl.cli.shown import visible
 
-__all__ = ["SHOWN", "Knowledge", "complain", "say"]
+__all__ = ["SHOWN", "Knowledge", "say"]
 
 SHOWN = 20
 """Doubts and unknown words in the terminal; a file of generated text has hundreds."""
@@ -25,8 +24,3 @@ Knowledge = Annotated[
 def say(text: str) -> None:
     """Print text as it is: brackets in a sentence are not markup, and nothing in it steers the terminal."""
     Console().print(visible(text), markup=False, highlight=False, soft_wrap=True)
-
-
-def complain(text: str) -> None:
-    """Print to stderr what could not be done, as the main command does."""
-    Console(stderr=True, soft_wrap=True).print(Text.assemble(("kpl: ", "bold red"), visible(" ".join(text.split()))))

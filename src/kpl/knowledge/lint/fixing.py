@@ -10,7 +10,7 @@ from kpl.knowledge.folding import fold_sentence
 from kpl.knowledge.lint.linting import lint_knowledge
 from kpl.knowledge.lint.rules import RULES
 from kpl.knowledge.lint.sentences import cleaned
-from kpl.knowledge.packs import pack_names
+from kpl.knowledge.packs import own_pack, pack_names
 
 __all__ = ["fix_knowledge"]
 
@@ -30,6 +30,7 @@ def fix_knowledge(path: str | Path) -> dict[str, int]:
     """
     from kpl.knowledge.rewriting import KnowledgeFile  # only here: to look needs no YAML editor
 
+    path = own_pack(str(path)) or path
     if str(path) in pack_names():
         raise KnowledgeError(f"{path} is a pack: copy it with 'kpl knowledge import {path} --as NAME' first")
     report = lint_knowledge(path)

@@ -58,7 +58,7 @@ class Sheet:
     patterns: dict[int, re.Pattern[str]] = field(default_factory=dict, compare=False)
     """The names of each class as one pattern, made when first asked for."""
     masked: dict[tuple[int, str], str] = field(default_factory=dict, compare=False)
-    """The sentences without those names, by class and position, made when first asked for."""
+    """Sentences without those names, by class and wording, made when first asked for."""
 
     @cached_property
     def sound(self) -> list[Row]:
