@@ -16,13 +16,25 @@ if TYPE_CHECKING:
     from kpl.embeddings import embed_pictures, embed_texts, open_bundle, open_features
     from kpl.encoders import Encoder, EncoderCard, load_encoder
     from kpl.errors import KplError
-    from kpl.evaluation import compare, read_labels
+    from kpl.evaluation import Predicted, compare, read_labels
     from kpl.images import decode, find_pictures
     from kpl.knowledge import KnowledgeBase, load_knowledge
     from kpl.methods import KPL, METHODS, Method, explain, make_method
     from kpl.rendered import draw_demo
-    from kpl.report import write_report
-    from kpl.runs import Model, calibrate, classify, evaluate, fit, inspect_knowledge, load_model, open_run, update
+    from kpl.report import explain_picture, write_report
+    from kpl.runs import (
+        Model,
+        calibrate,
+        classify,
+        classify_presence,
+        evaluate,
+        evaluate_presence,
+        fit,
+        inspect_knowledge,
+        load_model,
+        open_run,
+        update,
+    )
 
 __all__ = [
     "KPL",
@@ -33,15 +45,19 @@ __all__ = [
     "KplError",
     "Method",
     "Model",
+    "Predicted",
     "calibrate",
     "classify",
+    "classify_presence",
     "compare",
     "decode",
     "draw_demo",
     "embed_pictures",
     "embed_texts",
     "evaluate",
+    "evaluate_presence",
     "explain",
+    "explain_picture",
     "find_pictures",
     "fit",
     "inspect_knowledge",
@@ -61,17 +77,19 @@ _ROOMS = {
     "embeddings": ("embed_pictures", "embed_texts", "open_bundle", "open_features"),
     "encoders": ("Encoder", "EncoderCard", "load_encoder"),
     "errors": ("KplError",),
-    "evaluation": ("compare", "read_labels"),
+    "evaluation": ("Predicted", "compare", "read_labels"),
     "images": ("decode", "find_pictures"),
     "knowledge": ("KnowledgeBase", "load_knowledge"),
     "methods": ("KPL", "METHODS", "Method", "explain", "make_method"),
     "rendered": ("draw_demo",),
-    "report": ("write_report",),
+    "report": ("explain_picture", "write_report"),
     "runs": (
         "Model",
         "calibrate",
         "classify",
+        "classify_presence",
         "evaluate",
+        "evaluate_presence",
         "fit",
         "inspect_knowledge",
         "load_model",
