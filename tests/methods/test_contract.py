@@ -94,7 +94,7 @@ def test_no_label_can_come_in(name):
         method.predict: ["self", "images"],
         method.predict_proba: ["self", "images"],
         method.scores: ["self", "images"],
-        explain: ["method", "images", "refit_on", "top", "progress"],
+        explain: ["method", "images", "refit_on", "top", "average", "progress"],
     }
     for function, parameters in expected.items():
         assert list(inspect.signature(function).parameters) == parameters
