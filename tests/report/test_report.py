@@ -13,9 +13,11 @@ import pytest
 from jinja2 import Environment, PackageLoader
 from tests.report.conftest import CLASSES, HOSTILE
 
+import kpl.report
 from kpl.errors import FeaturesError, LabelsError, OutputError
 from kpl.evaluation import METRICS
 from kpl.report import write_report
+from kpl.report.inlining import LIGHT
 from kpl.report.marks import MARKED, mark
 from kpl.report.scores import score
 from kpl.report.seen import look
@@ -381,3 +383,10 @@ def test_the_labels_score_exact_confidences(sure, labels):
         "what is equally sure is answered together"
     )
     assert {"text", "kpl", "otter"} <= {name for name, _, _ in told["methods"][0][2]}
+
+
+def test_figures_are_drawn_in_the_colours_that_the_page_begins_with():
+    style = (Path(kpl.report.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    found = dict(re.findall(r"--([\w-]+):(#[0-9a-f]{3,6})", style[: style.index("@media")]))
+    light = {name: f"#{''.join(2 * digit for digit in c[1:])}" if len(c) == 4 else c for name, c in found.items()}
+    assert {name: light[name] for name in LIGHT} == LIGHT

@@ -61,7 +61,10 @@ def test_a_prior_moves_and_comes_back(client: TestClient, classified: str) -> No
     assert "set by hand" in said["warnings"][0] + said["warnings"][-1]
     table = list(csv.DictReader(io.StringIO(client.get(f"{classified}/predictions.csv").text)))
     assert {row["label"] for row in table} == {"platelet"}
-    assert client.get(f"{classified}/pictures/0/evidence?refit=true").status_code == 422
+    told = client.get(f"{classified}/pictures/0/evidence?refit=true").json()
+    assert told["winner"] == before["classes"].index("platelet")
+    again = [s["winner_without"] for s in told["sentences"] if s["proxy_effect"] is not None]
+    assert set(again) == {told["winner"]}, "learning again keeps the prior: no other class can win"
     assert moved(client, classified) == before
 
 

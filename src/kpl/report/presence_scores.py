@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from kpl.evaluation import (
     PresenceLabels,
@@ -128,8 +129,7 @@ def _decisions(seen: PresenceSeen, truth: NDArray[np.int64]) -> dict[str, Any]:
 
 
 def _log_odds(chances: Floats) -> Floats:
-    inside = np.clip(chances, _CERTAIN, 1 - _CERTAIN)
-    return np.asarray(np.log(inside) - np.log1p(-inside))
+    return np.asarray(logit(np.clip(chances, _CERTAIN, 1 - _CERTAIN)))
 
 
 def _mean(table: PresenceTable, metric: str) -> tuple[float | None, tuple[float, float] | None]:

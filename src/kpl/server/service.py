@@ -243,7 +243,6 @@ class Service:
 
         Raises:
             Gone: no such picture, or nothing classified.
-            Refused: a refit under a prior that was set by hand.
             Busy: too many refits at once.
         """
         outcome = session.finished()
@@ -251,10 +250,6 @@ class Service:
         row = outcome.images[place : place + 1]
         if not refit:
             return explain(outcome.method, row)[0]
-        if outcome.prior is not None:
-            raise Refused(
-                "learning again estimates the class prior anew: set the prior back to the estimated one first"
-            )
         with hold(self._refits, "others are learning again"):
             return explain(outcome.method, row, refit_on=outcome.images)[0]
 
