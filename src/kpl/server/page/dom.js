@@ -17,6 +17,12 @@ export function handOver(from, to) { if (document.activeElement === from) to.foc
 
 export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
 
+// A confidence that rounds to certainty is none.
+export function sure(share, digits = 1) {
+  const most = 100 - 10 ** -digits;
+  return Number((100 * share).toFixed(digits)) > most ? `>\u00a0${most.toFixed(digits)}\u00a0%` : percent(share, digits);
+}
+
 export function bar(share, other = false) {
   const inner = make("span");
   inner.style.width = `${Math.min(100, 100 * share)}%`;

@@ -1,7 +1,7 @@
 // The evidence for one picture: its sentences, its neighbours, and where in it.
 
 import { ask, show } from "/static/api.js";
-import { $, bar, make, percent } from "/static/dom.js";
+import { $, bar, make, sure } from "/static/dom.js";
 import { changeSentence } from "/static/knowledge.js";
 import { askForMap, stopMap } from "/static/map.js";
 import { attempt, path, say, view } from "/static/state.js";
@@ -45,7 +45,7 @@ async function drawEvidence(refit) {
   const { out, order } = view;
   const winner = out.names[found.winner], second = out.names[found.runner_up], text = out.names[found.text_label];
   $("evidence-title").textContent = $("evidence-title").title = found.name;
-  $("evidence-said").replaceChildren(make("strong", {}, winner), ` ${percent(out.kpl.confidence[place])}, then ${second}`);
+  $("evidence-said").replaceChildren(make("strong", {}, winner), ` ${sure(out.kpl.confidence[place])}, then ${second}`);
   $("evidence-text").textContent = text === winner ? "The text proxy says the same." : `The text proxy says ${text}.`;
   $("evidence-text").className = text === winner ? "small" : "differs";
   $("evidence-margins").textContent = `Each sentence has an exact share of the text's margin between the two, ${found.text_margin.toFixed(4)}; nearly all of it is common to every picture, so the sentences stand by what their share has beyond the average picture's. KPL's own margin, ${found.proxy_margin.toFixed(2)} in log odds, is no such sum: the two often disagree.`;

@@ -1,7 +1,7 @@
 // What came out: shares, priors, and the wall of pictures.
 
 import { ask, show } from "/static/api.js";
-import { $, bar, make, percent } from "/static/dom.js";
+import { $, bar, make, percent, sure } from "/static/dom.js";
 import { closeEvidence, openEvidence, refreshEvidence } from "/static/evidence.js";
 import { attempt, fail, path, view } from "/static/state.js";
 
@@ -139,7 +139,7 @@ function card(place, old) {
     button.addEventListener("click", attempt(() => openEvidence(place)));
     show(button.children[0], path(`/pictures/${place}/thumbnail`)).catch(() => {});
   }
-  button.children[1].textContent = `${label} ${percent(view.out[which].confidence[place], 0)}`;
+  button.children[1].textContent = `${label} ${sure(view.out[which].confidence[place], 0)}`;
   button.children[2].textContent = label === rival ? "" : `${other === "text" ? "Text proxy" : "KPL"}: ${rival}`;
   button.children[3].textContent = button.children[3].title = view.names[place];
   return item;
