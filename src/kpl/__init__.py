@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from kpl import quiet
+
 if TYPE_CHECKING:
     from kpl.embeddings import embed_pictures, embed_texts, open_bundle, open_features
     from kpl.encoders import Encoder, EncoderCard, load_encoder
@@ -98,6 +100,8 @@ _ROOMS = {
     ),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+quiet.silence()  # here, because no part of KPL loads without passing through
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the room holds under that name

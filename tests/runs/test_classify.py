@@ -98,14 +98,16 @@ def test_the_same_inputs_give_the_same_bytes_wherever_they_lie(job, tmp_path):
 def test_no_place_on_this_machine_is_in_a_run(job, monkeypatch):
     (job.pictures / "broken.png").write_bytes(b"")
     (job.pictures / "scan.dcm").write_bytes(b"")
-    monkeypatch.setattr("sys.argv", [str(job.folder / "bin" / "kpl"), "classify", "a folder"])
+    words = [job.folder / "bin" / "kpl", "classify", job.pictures, f"--out={job.out}", f"-o{job.out}", "--explain"]
+    monkeypatch.setattr("sys.argv", list(map(str, words)))
     job.run([job.pictures], with_evidence=True)
     for name, data in tree(job.out).items():
         assert str(job.folder).encode() not in data, name
         assert str(job.folder.parent).encode() not in data, name
     assert not re.search(r'"(/|[A-Za-z]:\\)', (job.out / "run.json").read_text()), "no absolute path"
     log = json.loads((job.out / "log.json").read_text())
-    assert log["command"] == ["kpl", "classify", "a folder"]
+    named = ["kpl", "classify", job.pictures.name, f"--out={job.out.name}", f"-o{job.out.name}", "--explain"]
+    assert log["command"] == named
     assert log["seconds"]["embed"] <= log["seconds"]["all"]
 
 

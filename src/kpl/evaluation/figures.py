@@ -14,6 +14,7 @@ import numpy as np
 
 from kpl.errors import OutputError
 from kpl.evaluation.comparison import Table
+from kpl.quiet import drawing_at_home
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,6 +67,7 @@ def figure_bytes(draw: Callable[[], Figure], suffix: str, *, text_as_text: bool 
         salt: of the ids in an SVG, so that two figures in one page share none.
     """
     check_figure(Path(f"figure{suffix}"))
+    drawing_at_home()
     from matplotlib import rc_context
 
     own: Any = {"svg.fonttype": "none" if text_as_text else "path", "svg.hashsalt": salt}
@@ -102,6 +104,7 @@ def notebook_figure(draw: Callable[[Figure], None], size: tuple[float, float]) -
         draw: draws into the figure.
         size: width and height, inches.
     """
+    drawing_at_home()
     from matplotlib import rc_context
 
     with _DRAWING, rc_context(_STYLE):

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from kpl.proxies.arrays import Floats
+from kpl.quiet import drawing_at_home
 from kpl.report.inlining import LIGHT, inline_figure
 from kpl.report.marks import MARKED, class_colour, class_shape
 
@@ -25,6 +26,7 @@ _LONGEST = 28  # letters of a name beside a curve or a mark
 
 
 def _canvas(width: float = 460, height: float = 300) -> tuple[Figure, Axes]:
+    drawing_at_home()
     from matplotlib.figure import Figure
 
     figure = Figure(

@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import time
@@ -161,14 +162,27 @@ def save_texts(
     write_atomically(folder / _TEXTS, save({name: np.ascontiguousarray(rows) for name, rows in arrays.items()}))
 
 
+def without_folders(argument: str) -> str:
+    """Return a word of a command line with the last part of a path alone: a run folder is passed on.
+
+    Example:
+        >>> [without_folders(word) for word in ("/data/smith/scans/", "--out=../runs/first", "hf:lab/name", "-k")]
+        ['scans', '--out=first', 'hf:lab/name', '-k']
+    """
+    option, value = re.fullmatch(r"(--[\w-]+=?|-\w)?(.*)", argument, re.DOTALL).groups(default="")  # type: ignore[union-attr]  # fits any
+    if value.startswith(("hf:", "openclip:")):  # an encoder by name
+        return argument
+    return option + (value.replace("\\", "/").rstrip("/").rpartition("/")[2] or value)
+
+
 def write_log(folder: Path, seconds: dict[str, float]) -> None:
-    """Write `log.json`: the command, the seconds of its stages, and the machine."""
+    """Write `log.json`: the command without the folders that it names, the seconds of its stages, and the machine."""
     log = {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [without_folders(word) for word in sys.argv],
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",  # platform() starts a program
         "processors": os.cpu_count(),
     }
     (folder / "log.json").write_text(json.dumps(log, indent=2) + "\n", encoding="utf-8")
