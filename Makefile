@@ -8,8 +8,8 @@ SPHINX_OUT ?= docs/_build/html
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 python; do \
 	"$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
-# Every script in benchmarks/ but what they share; `make bench BENCHMARKS=speed` runs one.
-BENCHMARKS ?= $(filter-out common,$(basename $(notdir $(wildcard benchmarks/*.py))))
+# Every script in benchmarks/ but what they share and the paper's table; `make bench BENCHMARKS=speed` runs one.
+BENCHMARKS ?= $(filter-out common paper paper_sets paper_table,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 # Stamps: a second run installs nothing until pyproject.toml changes.
 CORE := $(VENV)/.core
@@ -17,7 +17,7 @@ DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
 FUZZ := $(VENV)/.fuzz
 
-.PHONY: help demo test lint format docs cli-reference bench load fuzz clean
+.PHONY: help demo test lint format docs cli-reference bench paper load fuzz clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1|/p' Makefile | while IFS='|' read -r name text; do printf 'make %-14s %s\n' "$$name" "$$text"; done
@@ -49,6 +49,9 @@ cli-reference: $(CORE)  ## write docs/cli.md anew from the commands themselves
 bench: $(DEV)  ## measure the README's figures and write them to benchmarks/out (long)
 	@set -e; for name in $(BENCHMARKS); do \
 		echo "== $$name"; $(BIN)/python "benchmarks/$$name.py" --json "benchmarks/out/$$name.json"; done
+
+paper: $(DEV)  ## the paper's table on your own data: make paper DATA=folder ENCODER=name
+	$(BIN)/python benchmarks/paper.py --data "$(DATA)" --encoder "$(or $(ENCODER),mini)" --json benchmarks/out/paper.json
 
 load: $(DEV)  ## eight clients against a server for a minute, its queue filled, its memory watched
 	$(BIN)/python benchmarks/serve.py --only load --load 60

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common import parser, print_table, save
-from kpl.proxies.exact import exact_transport
+from kpl.methods.otter import exact_transport
 from kpl.proxies.transport import sinkhorn
 
 TEMPERATURE = 0.01

@@ -39,7 +39,6 @@ def test_an_earlier_output_and_a_new_file_are_written(place, output):
         ("calibrate", "run", "--labels", "labels.csv", "--out", "labels.csv"),
         ("evaluate", "run", "--labels", "labels.csv", "--json", "labels.csv"),
         ("evaluate", "run", "--labels", "run", "--figure", "run/run.svg", "--json", "run/run.json"),
-        ("bench", "paper", "--data", "scans", "--encoder", "mini", "--json", "scans/a.png"),
         ("knowledge", "show", "base.yaml", "--features", "run", "--json", "base.yaml"),
     ],
     ids=lambda command: " ".join(command[:2]),

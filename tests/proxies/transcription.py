@@ -39,14 +39,14 @@ def image_scores(images, descriptions, k):
     return scores
 
 
-def log_transport(logits, temperature, rows, columns, relaxation, sweeps):
+def log_transport(logits, temperature, rows, columns, sweeps):
     """Sinkhorn in logarithms; columns without mass are left out and come back as zeros."""
     held = columns > 0
     log_kernel, log_rows, log_columns = logits[:, held] / temperature, np.log(rows), np.log(columns[held])
     g = np.zeros(held.sum())
     for _ in range(sweeps):
         f = log_rows - log_sum_exp(log_kernel + g, 1)
-        g = (log_columns - log_sum_exp(log_kernel + f[:, None], 0)) / (1 + relaxation)
+        g = log_columns - log_sum_exp(log_kernel + f[:, None], 0)
     f = log_rows - log_sum_exp(log_kernel + g, 1)
     plan = np.zeros(logits.shape)
     plan[:, held] = np.exp(log_kernel + f[:, None] + g)

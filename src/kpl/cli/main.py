@@ -63,7 +63,7 @@ for _name in (
     "serve",
 ):
     app.command(_name)(getattr(importlib.import_module(f"kpl.cli.{_name}"), _name))
-for _name in ("knowledge", "encoders", "methods", "bench"):
+for _name in ("knowledge", "encoders", "methods"):
     app.add_typer(importlib.import_module(f"kpl.cli.{_name}").app, name=_name)
 
 

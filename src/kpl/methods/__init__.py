@@ -1,10 +1,7 @@
 """Thin estimators over the proxies: one contract, one registry."""
 
-from kpl.methods.chils import CHiLS
 from kpl.methods.contract import Facts, Method, Reading
-from kpl.methods.cupl import CuPL
 from kpl.methods.em_dirichlet import EMDirichlet
-from kpl.methods.ensemble import PromptEnsemble
 from kpl.methods.evidence import Evidence, Sentence, explain, text_shares, without
 from kpl.methods.frolic import Frolic
 from kpl.methods.inmap import InMaP
@@ -17,18 +14,13 @@ from kpl.methods.insight import (
     judge_descriptions,
 )
 from kpl.methods.kpl import KPL, ClosedKPL
-from kpl.methods.names import ClassNames
+from kpl.methods.mixtures import StatA, TransCLIP
 from kpl.methods.official import OfficialKPL
 from kpl.methods.otter import OTTER
-from kpl.methods.registry import METHODS, make_method
+from kpl.methods.registry import METHODS, add_offered, make_method
 from kpl.methods.similarity import ClassSimilarity, class_similarity
-from kpl.methods.stata import StatA
-from kpl.methods.text import TextProxy
-from kpl.methods.transclip import TransCLIP
+from kpl.methods.textual import CHiLS, ClassNames, CuPL, PromptEnsemble, TextProxy, VisDesc, Waffle, Xplainer
 from kpl.methods.transductive import Transductive
-from kpl.methods.visdesc import VisDesc
-from kpl.methods.waffle import Waffle
-from kpl.methods.xplainer import Xplainer
 from kpl.methods.zlap import ZLaP
 
 __all__ = [
@@ -70,3 +62,5 @@ __all__ = [
     "text_shares",
     "without",
 ]
+
+add_offered()  # last, so that a package may take anything from here for a method of its own

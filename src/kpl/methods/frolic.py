@@ -1,17 +1,121 @@
-"""Frolic: Gaussians around the texts, and logits without their label bias."""
+"""Gaussian prompts and label-free debiasing: Frolic.
+
+1. Class c is a Gaussian around its text proxy t_c; all share the covariance left when the texts are taken out of the
+   second moment of the images, S = X^T X / n - sum_c t_c t_c^T / C (the prior counted as uniform). Its inverse is
+   M = d ((n - 1) S + tr(S) I)^-1, and the score g_c = x^T M t_c - 1/2 t_c^T M t_c.
+2. g is brought to the confidence of the zero-shot logits f = L / tau: a temperature is found by bisection at which
+   the mean largest probability of both is the same; then h = f + g / that temperature.
+3. The bias beta of h is the solution of beta_c' = sum_c S_c'c beta_c, S_c'c the mean probability of c' over the images
+   that h gives to c; the result is h - log beta. Repeated with the corrected scores until nothing moves.
+
+Source: Zhu, Zhu, Tan, Wang, Hao, Zhang, "Enhancing Zero-Shot Vision Models by Label-Free Prompt Distribution Learning
+and Bias Correcting", NeurIPS 2024. Taken where the description leaves room: S is brought to the nearest positive
+semi-definite matrix; a class that no image goes to has its column from all images, weighted by their probability of
+it; corrections add up, for ten rounds at most.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
+
+from kpl.errors import InputError
 from kpl.methods.contract import Facts, Method
-from kpl.proxies.arrays import Floats, Images
-from kpl.proxies.debiasing import learn_frolic
+from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax
 from kpl.proxies.ridge import LinearScores
 from kpl.proxies.sums import ImageMoments
 
-__all__ = ["Frolic"]
+__all__ = ["Frolic", "learn_frolic", "prompt_gaussians"]
+
+_BISECTIONS = 60
+_LEAST_SHARE = 1e-6
+
+
+@dataclass(frozen=True)
+class _Confidence:
+    """The mean largest probability of scores (n, C) at a temperature."""
+
+    scores: Floats
+
+    def __call__(self, temperature: float) -> float:
+        return float(softmax(self.scores / temperature).max(axis=1).mean())
+
+    def matching(self, wanted: float) -> float:
+        """Return the temperature at which the confidence is `wanted`, between 1e-6 and 1e6 of the scores' spread."""
+        spread = float(np.ptp(self.scores, axis=1).mean())
+        if spread <= 1e-12 * float(np.abs(self.scores).max()):  # classes alike: only rounding tells them apart
+            spread = 1.0
+        low, high = np.log(1e-6 * spread), np.log(1e6 * spread)  # confidence falls as temperature rises
+        for _ in range(_BISECTIONS):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if self(float(np.exp(middle))) > wanted else (low, middle)
+        return float(np.exp(0.5 * (low + high)))
+
+
+def prompt_gaussians(text_proxies: Floats, moments: ImageMoments) -> LinearScores:
+    """Return the discriminant of the Gaussians around the texts (step 1) as linear scores."""
+    n, d = moments.count, text_proxies.shape[1]
+    values, vectors = np.linalg.eigh(moments.gram - text_proxies.T @ text_proxies / len(text_proxies))
+    values = np.maximum(values, 0.0)
+    trace = max(float(values.sum()), np.finfo(np.float64).eps)
+    precision = (vectors * (d / ((n - 1) * values + trace))) @ vectors.T
+    directions = text_proxies @ precision
+    return LinearScores(directions, -0.5 * np.einsum("cd,cd->c", text_proxies, directions))
+
+
+def learn_frolic(
+    images: Images, text_proxies: Floats, moments: ImageMoments, temperature: float, *, rounds: int = 10
+) -> LinearScores:
+    """Return Frolic's scores as a linear classifier; memory O(d^2 + n C).
+
+    Args:
+        images: (n, d) unit rows or a re-iterable of chunks.
+        text_proxies: (C, d) unit rows.
+        moments: those of `images`.
+        temperature: tau of the zero-shot logits.
+        rounds: of the correction at the most; zero leaves it out.
+
+    Raises:
+        InputError: a setting without a meaning.
+    """
+    check_positive(temperature=temperature)
+    if rounds < 0:
+        raise InputError(f"rounds must be zero or more, got {rounds}")
+    gaussians = prompt_gaussians(text_proxies, moments)
+    logits, scores = (
+        np.concatenate(parts)
+        for parts in zip(*((c @ text_proxies.T / temperature, gaussians(c)) for c in chunks(images)), strict=True)
+    )
+    scale = 1.0 / _Confidence(scores).matching(_Confidence(logits)(1.0))
+    fused = logits + scale * scores
+    correction = np.zeros(len(text_proxies))
+    for _ in range(rounds):
+        step = np.log(_bias(softmax(fused + correction)))
+        correction -= step
+        if np.abs(step - step.mean()).max() < 0.01:
+            break
+    return LinearScores(text_proxies / temperature + scale * gaussians.proxies, scale * gaussians.offsets + correction)
+
+
+def _bias(probabilities: Floats) -> Floats:
+    """The stationary distribution of the confusion that probabilities and their own predictions make, (C,)."""
+    n_classes = probabilities.shape[1]
+    mass = np.maximum(probabilities.sum(axis=0), np.finfo(np.float64).tiny)
+    confusion = probabilities.T @ (probabilities / mass)
+    winners = probabilities.argmax(axis=1)
+    for c in np.unique(winners):
+        confusion[:, c] = probabilities[winners == c].mean(axis=0)
+    bias = np.full(n_classes, 1.0 / n_classes)
+    for _ in range(1000):
+        fresh = confusion @ bias
+        moved = float(np.abs(fresh - bias).sum())
+        bias = fresh
+        if moved < 1e-10:
+            break
+    bias = np.maximum(bias, _LEAST_SHARE)
+    return np.asarray(bias / bias.sum())
 
 
 @dataclass(kw_only=True, eq=False)
@@ -19,7 +123,7 @@ class Frolic(Method):
     """Zero-shot logits plus the scores of Gaussian prompts at the same confidence, corrected for label bias.
 
     Source: Zhu, Zhu, Tan, Wang, Hao, Zhang, "Enhancing Zero-Shot Vision Models by Label-Free Prompt Distribution
-    Learning and Bias Correcting", NeurIPS 2024. `kpl.proxies.debiasing` has the steps and what was taken where they
+    Learning and Bias Correcting", NeurIPS 2024. The head of this module has the steps and what was taken where they
     leave room. The result is a linear classifier, for new images as well.
 
     Attributes:

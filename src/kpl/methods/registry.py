@@ -7,26 +7,18 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from kpl.errors import InputError, UnknownNameError
-from kpl.methods.chils import CHiLS
 from kpl.methods.contract import Method
-from kpl.methods.cupl import CuPL
 from kpl.methods.em_dirichlet import EMDirichlet
-from kpl.methods.ensemble import PromptEnsemble
 from kpl.methods.frolic import Frolic
 from kpl.methods.inmap import InMaP
 from kpl.methods.kpl import KPL, ClosedKPL
-from kpl.methods.names import ClassNames
+from kpl.methods.mixtures import StatA, TransCLIP
 from kpl.methods.official import OfficialKPL
 from kpl.methods.otter import OTTER
-from kpl.methods.stata import StatA
-from kpl.methods.text import TextProxy
-from kpl.methods.transclip import TransCLIP
-from kpl.methods.visdesc import VisDesc
-from kpl.methods.waffle import Waffle
-from kpl.methods.xplainer import Xplainer
+from kpl.methods.textual import CHiLS, ClassNames, CuPL, PromptEnsemble, TextProxy, VisDesc, Waffle, Xplainer
 from kpl.methods.zlap import ZLaP
 
-__all__ = ["METHODS", "make_method"]
+__all__ = ["METHODS", "add_offered", "make_method"]
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
@@ -51,7 +43,6 @@ METHODS: dict[str, type[Method]] = {
         KPL,
     )
 }
-
 """Every method that can be used, by name."""
 _UNUSABLE: dict[str, str] = {}  # name of an entry point to the reason why it is none
 
@@ -68,11 +59,13 @@ def _offered(point: EntryPoint) -> type[Method]:
     return method
 
 
-for _point in entry_points(group="kpl.methods"):
-    try:
-        METHODS[_point.name] = _offered(_point)
-    except Exception as error:  # somebody else's code: whatever it raises must not stop the other methods
-        _UNUSABLE.setdefault(_point.name, f"{type(error).__name__}: {error}")
+def add_offered() -> None:
+    """Add the methods of installed packages; those that cannot be used are kept with the reason."""
+    for point in entry_points(group="kpl.methods"):
+        try:
+            METHODS[point.name] = _offered(point)
+        except Exception as error:  # somebody else's code: whatever it raises must not stop the other methods
+            _UNUSABLE.setdefault(point.name, f"{type(error).__name__}: {error}")
 
 
 def make_method(name: str, **settings: Any) -> Method:  # noqa: ANN401 - each method has its own settings

@@ -9,7 +9,7 @@ from kpl.proxies.presence import presence_probabilities
 from kpl.proxies.retrieval import TextProxies, image_scores, retrieve
 from kpl.proxies.ridge import LinearScores, closed_proxies, ridge_discriminant
 from kpl.proxies.sums import ClassSums, ImageMoments, ImageSums, sum_images
-from kpl.proxies.transport import TransportPlan, greenkhorn, sinkhorn
+from kpl.proxies.transport import TransportPlan, sinkhorn
 
 __all__ = [
     "AnchoredSettings",
@@ -20,7 +20,6 @@ __all__ = [
     "TextProxies",
     "TransportPlan",
     "closed_proxies",
-    "greenkhorn",
     "image_scores",
     "learn_anchored",
     "official_proxies",

@@ -1,8 +1,8 @@
-"""Optimal transport between images and classes, from similarities: Sinkhorn, its relaxed form, and Greenkhorn.
+"""Optimal transport between images and classes, from similarities: Sinkhorn, and what the released code does.
 
-All work on K = exp(L / temperature) scaled by rows and columns. Each row is first shifted by its own maximum, which
+It works on K = exp(L / temperature) scaled by rows and columns. Each row is first shifted by its own maximum, which
 every row scaling absorbs, so that no row can underflow; classes that no row reaches are handled in logarithms.
-Sources: Cuturi 2013 (Sinkhorn); Chizat et al. 2018 (relaxed marginals); Altschuler et al. 2017 (Greenkhorn).
+Sources: Cuturi 2013 (Sinkhorn); Altschuler et al. 2017 (Greenkhorn, of which the released code is a variant).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.special import logsumexp
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, check_positive
 
-__all__ = ["TransportPlan", "greenkhorn", "official_greenkhorn", "sinkhorn"]
+__all__ = ["TransportPlan", "official_greenkhorn", "sinkhorn"]
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class TransportPlan:
 
     Attributes:
         plan: (n, C), non-negative, never NaN.
-        iterations: sweeps (Sinkhorn) or single updates (Greenkhorn) taken.
+        iterations: sweeps taken.
         marginal_error: sum of `|row sums - target| + |column sums - target|`, as a share of the total mass.
-        converged: whether the error (relaxed, where the columns may stay off: the change) fell below the tolerance.
+        converged: whether the error fell below the tolerance.
     """
 
     plan: Floats
@@ -42,7 +42,6 @@ def sinkhorn(
     *,
     row_mass: Floats | None = None,
     column_mass: Floats | None = None,
-    relaxation: float = 0.0,
     tolerance: float = 1e-9,
     max_iterations: int = 1000,
 ) -> TransportPlan:
@@ -53,9 +52,7 @@ def sinkhorn(
         temperature: above zero.
         row_mass: (n,) positive targets; default 1/n each.
         column_mass: (C,) targets, zeros allowed; default 1/C each. Same total as the rows.
-        relaxation: 0 holds the columns exactly; r > 0 lets them drift at a Kullback-Leibler price
-            (column exponent 1 / (1 + r)); infinity leaves them free, a plain row softmax.
-        tolerance: stop when the marginal error (relaxed: the change of the column scaling) is below it.
+        tolerance: stop when the marginal error is below it.
         max_iterations: sweeps at the most.
 
     Raises:
@@ -67,9 +64,6 @@ def sinkhorn(
         ([0.5, 0.5], True)
     """
     scaled, rows, columns = _checked(logits, temperature, row_mass, column_mass)
-    if not relaxation >= 0:
-        raise InputError(f"relaxation must be zero or more, got {relaxation}")
-    exponent = 1.0 / (1.0 + relaxation)
     with np.errstate(divide="ignore"):
         log_columns = np.log(columns)
     kernel = np.exp(scaled)
@@ -78,61 +72,16 @@ def sinkhorn(
     for step in range(1, max_iterations + 1):  # noqa: B007 - the count is reported
         log_reach = _log_reach(scaled, kernel, rows, log_v)
         with np.errstate(invalid="ignore"):
-            fresh = np.where(columns > 0, exponent * (log_columns - log_reach), -np.inf)
+            fresh = np.where(columns > 0, log_columns - log_reach, -np.inf)
         gap = np.abs(np.exp(log_reach + log_v) - columns).sum() / rows.sum()
-        moved = np.abs(fresh[columns > 0] - log_v[columns > 0]).max()
         log_v = fresh
-        converged = bool((gap if exponent == 1.0 else moved) < tolerance)
+        converged = bool(gap < tolerance)
         if converged:
             break
     log_u = np.log(rows) - _log_kernel_sum(scaled, kernel, log_v, axis=1)
     plan = np.exp(scaled + log_u[:, None] + log_v[None, :])
     marginal = np.abs(plan.sum(axis=1) - rows).sum() + np.abs(plan.sum(axis=0) - columns).sum()
     return TransportPlan(plan, step, float(marginal / rows.sum()), converged)
-
-
-def greenkhorn(
-    logits: NDArray[np.floating],
-    temperature: float,
-    *,
-    row_mass: Floats | None = None,
-    column_mass: Floats | None = None,
-    tolerance: float = 1e-6,
-    max_updates: int | None = None,
-) -> TransportPlan:
-    """Scale the one row or column whose sum is furthest from its target, again and again.
-
-    "Furthest" is Altschuler's rho(target, sum) = sum - target + target log(target / sum). Arguments as in
-    `sinkhorn`; `max_updates` defaults to 50 (n + C).
-
-    Raises:
-        InputError: as in `sinkhorn`.
-    """
-    scaled, rows, columns = _checked(logits, temperature, row_mass, column_mass)
-    n, n_classes = scaled.shape
-    log_u = np.log(rows) - logsumexp(scaled, axis=1)
-    log_v = np.where(columns > 0, 0.0, -np.inf)
-    plan = np.exp(scaled + log_u[:, None] + log_v)
-    row_sums, column_sums = plan.sum(axis=1), plan.sum(axis=0)
-    total, error, step = rows.sum(), np.inf, 0
-    limit = 50 * (n + n_classes) if max_updates is None else max(max_updates, 0)
-    for step in range(limit + 1):
-        error = float((np.abs(row_sums - rows).sum() + np.abs(column_sums - columns).sum()) / total)
-        if error < tolerance or step == limit:
-            break
-        row_gap, column_gap = _divergence(rows, row_sums), _divergence(columns, column_sums)
-        i, j = int(row_gap.argmax()), int(column_gap.argmax())
-        if row_gap[i] >= column_gap[j]:
-            log_u[i] = np.log(rows[i]) - logsumexp(scaled[i] + log_v)
-            fresh = np.exp(scaled[i] + log_u[i] + log_v)
-            column_sums += fresh - plan[i]
-            plan[i], row_sums[i] = fresh, rows[i]
-        else:
-            log_v[j] = np.log(columns[j]) - logsumexp(scaled[:, j] + log_u)
-            fresh = np.exp(scaled[:, j] + log_u + log_v[j])
-            row_sums += fresh - plan[:, j]
-            plan[:, j], column_sums[j] = fresh, columns[j]
-    return TransportPlan(plan, step, error, error < tolerance)
 
 
 def official_greenkhorn(probabilities: Floats, updates: int = 20) -> Floats:
@@ -211,10 +160,3 @@ def _log_kernel_sum(scaled: Floats, kernel: Floats, log_scaling: Floats, axis: i
         spread = log_scaling[None, :] if axis == 1 else log_scaling[:, None]
         result[~safe] = logsumexp(part + spread, axis=axis)
     return np.asarray(result)
-
-
-def _divergence(target: Floats, actual: Floats) -> Floats:
-    # By the relative gap, because a difference of sums would hide small gaps in rounding, and the choice would stall.
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        gap = (actual - target) / target
-        return np.asarray(np.where(target > 1e-250, target * (gap - np.log1p(gap)), actual))

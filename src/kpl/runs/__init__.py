@@ -8,7 +8,6 @@ from kpl.runs.folder import Run, is_run, open_run
 from kpl.runs.insight import KnowledgeInsight, inspect_knowledge, verdict_words
 from kpl.runs.models import Learnt, Model, Prediction, is_model, load_model, save_model
 from kpl.runs.multilabel import PresenceResult, classify_presence, evaluate_presence, is_multi_label
-from kpl.runs.paper import SetResult, bench_paper
 from kpl.runs.texts import bundle_texts, wanted_prompts
 
 __all__ = [
@@ -25,9 +24,7 @@ __all__ = [
     "PresenceResult",
     "Run",
     "RunResult",
-    "SetResult",
     "Update",
-    "bench_paper",
     "bundle_texts",
     "calibrate",
     "classify",

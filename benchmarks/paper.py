@@ -1,10 +1,11 @@
-"""`kpl bench`: published tables on the user's own machine."""
+"""Score methods on the ten data sets of the KPL paper, beside the figures of its released log: `make paper`."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,23 +15,12 @@ from kpl.cli.notes import print_notes
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.progress import stages
 from kpl.cli.shown import plain
-from kpl.errors import InputError
-
-if TYPE_CHECKING:
-    from kpl.evaluation import Scores
-    from kpl.runs.paper import SetResult
-
-__all__ = ["app"]
-
-app = typer.Typer(no_args_is_help=True, help="Repeat published tables on data that is here.")
+from kpl.embeddings import write_atomically
+from kpl.errors import InputError, KplError
+from kpl.evaluation import Scores
+from paper_table import SetResult, bench_paper
 
 
-@app.callback()
-def _group() -> None:
-    """Repeat published tables on data that is here."""
-
-
-@app.command()
 def paper(
     data: Annotated[Path, typer.Option(help="The folder in which each data set has its own folder.")],
     encoder: Annotated[str, typer.Option(help="Encoder by name: see `kpl encoders list`.")],
@@ -49,13 +39,10 @@ def paper(
 
     Examples:
 
-      kpl bench paper --data DATA/ --encoder mini --json paper.json
+      python benchmarks/paper.py --data DATA/ --encoder mini --json paper.json
 
-      kpl bench paper --data DATA/ --encoder openai-clip-l-14 --sets idrid,pets --methods cupl,kpl
+      python benchmarks/paper.py --data DATA/ --encoder openai-clip-l-14 --sets idrid,pets --methods cupl,kpl
     """
-    from kpl.embeddings import write_atomically
-    from kpl.runs.paper import bench_paper
-
     spare_inputs([json_out], [data])
     with stages() as progress:
         results = bench_paper(
@@ -109,3 +96,10 @@ def _print_set(result: SetResult) -> None:
 def _cell(scores: Scores, metric: str) -> str:
     value, interval = getattr(scores, metric), scores.intervals.get(metric)
     return f"{100 * value:.2f}" + (f" ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})" if interval else "")
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(paper)
+    except KplError as error:
+        sys.exit(f"Error: {error}")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from kpl.errors import InputError
-from kpl.proxies.exact import exact_transport
+from kpl.methods.otter import exact_transport
 
 FEW = {"deadline": None, "max_examples": 40}
 

@@ -12,16 +12,19 @@ ten times, and differ in the last line. The scale of 50 keeps the density of d d
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from kpl.errors import InputError
-from kpl.proxies.arrays import Floats, check_positive, softmax, unit_rows
+from kpl.methods.contract import Facts
+from kpl.methods.transductive import Transductive
+from kpl.proxies.arrays import Floats, check_positive, log_odds, softmax, unit_rows
 from kpl.proxies.neighbours import neighbour_graph
 
-__all__ = ["DiagonalGaussians", "GraphSettings", "log_odds", "stata", "transclip"]
+__all__ = ["DiagonalGaussians", "GraphSettings", "StatA", "TransCLIP", "stata", "transclip"]
 
 #: No variance falls below it: images that are all alike have none.
 LEAST_VARIANCE = 1e-10
@@ -70,24 +73,6 @@ class DiagonalGaussians:
         squares = (rows * rows) @ inverse.T - 2.0 * rows @ (self.means * inverse).T
         squares += (self.means * self.means * inverse).sum(axis=1)
         return np.asarray(-0.5 * (squares + np.log(self.variances).sum(axis=1)))
-
-
-def log_odds(logits: Floats) -> Floats:
-    """Return log(p / (1 - p)) of the softmax p of each row: it ranks rows where p itself has rounded to one.
-
-    Example:
-        >>> log_odds(np.array([[0.0, -800.0], [0.0, -900.0]]))[:, 0].tolist()
-        [800.0, 900.0]
-    """
-    top = logits.argmax(axis=1)[:, None]
-    shifted = logits - np.take_along_axis(logits, top, axis=1)
-    others = shifted.copy()
-    np.put_along_axis(others, top, -np.inf, axis=1)
-    second = others.max(axis=1, keepdims=True)
-    rest = np.log(np.exp(others - second).sum(axis=1, keepdims=True)) + second
-    result = shifted - np.log1p(np.maximum(np.exp(rest) - np.exp(shifted), 0.0))
-    np.put_along_axis(result, top, -rest, axis=1)
-    return np.asarray(result)
 
 
 def transclip(
@@ -182,3 +167,90 @@ def _alternate(
             z = softmax(scores)
         classes = update(z)
     return scores, classes
+
+
+@dataclass(kw_only=True, eq=False)
+class TransCLIP(Transductive):
+    """A mixture with one shared diagonal covariance, a Laplacian over the 3 nearest images, and the text as its prior.
+
+    Source: Zanella, Gérin, Ben Ayed, "Boosting Vision-Language Models with Transduction", NeurIPS 2024,
+    zero-shot form. `transclip` has the updates and the start that was taken. The number of classes
+    is the number of classes listed. An image from outside the batch is scored by the class models and the
+    text, without neighbours.
+
+    Attributes:
+        neighbours: k of the graph.
+        rounds, inner_rounds: updates of the classes, and of the responsibilities before each.
+        confident: images with the surest text that the mean of a class starts from.
+    """
+
+    name: ClassVar[str] = "transclip"
+    summary: ClassVar[str] = "TransCLIP: Gaussian mixture over a neighbour graph"
+    facts: ClassVar[Facts] = Facts(
+        source="Zanella, Gérin, Ben Ayed, NeurIPS 2024",
+        assumes="images that lie near each other are of one class; every listed class is there",
+        cost="all images in memory, O(n^2 d) for the graph in blocks, then O(n C d) a round",
+        fails="listed classes that are absent draw images to themselves; small batches",
+        configured="logit scale 100, k = 3, 10 x 5 rounds; starts from the 8 surest images of a class",
+    )
+
+    neighbours: int = 3
+    rounds: int = 10
+    inner_rounds: int = 5
+    confident: int = 8
+    classes_: DiagonalGaussians = field(init=False, repr=False)
+
+    def _settings(self) -> GraphSettings:
+        return GraphSettings(self.temperature, self.neighbours, rounds=self.rounds, inner_rounds=self.inner_rounds)
+
+    def _judge(self, images: Floats) -> Floats:
+        if self.confident < 1:
+            raise InputError(f"confident must be at least 1, got {self.confident}")
+        scores, self.classes_ = transclip(images, self.text_.proxies, self._settings(), confident=self.confident)
+        return scores
+
+    def _extend(self, rows: Floats) -> Floats:
+        density = self.classes_.log_density(rows) / self._settings().density_scale
+        return rows @ self.text_.proxies.T / self.temperature + density
+
+
+@dataclass(kw_only=True, eq=False)
+class StatA(Transductive):
+    """A mixture over the neighbour graph whose means and variances stay near the text where images are few.
+
+    Source: Zanella, Fuchs, De Vleeschouwer, Ben Ayed, "Realistic Test-Time Adaptation of Vision-Language Models",
+    CVPR 2025. `stata` has the updates and what was taken where they leave room. An image from
+    outside the batch is scored by the class models and the text, without neighbours.
+
+    Attributes:
+        anchor_images: alpha, how many images the anchor of a class weighs.
+        neighbours: k of the graph.
+        rounds, inner_rounds: updates of the classes, and of the responsibilities before each.
+    """
+
+    name: ClassVar[str] = "stata"
+    summary: ClassVar[str] = "StatA: the mixture, anchored to the text"
+    facts: ClassVar[Facts] = Facts(
+        source="Zanella et al., CVPR 2025",
+        assumes="images that lie near each other are of one class; the text is near the class means",
+        cost="all images in memory, O(n^2 d) for the graph in blocks, then O(n C d) a round",
+        fails="a wide gap between texts and images makes its anchors wrong for rare classes",
+        configured="alpha 1, logit scale 100, k = 3, 10 x 5 rounds",
+    )
+
+    anchor_images: float = 1.0
+    neighbours: int = 3
+    rounds: int = 10
+    inner_rounds: int = 5
+    classes_: DiagonalGaussians = field(init=False, repr=False)
+
+    def _settings(self) -> GraphSettings:
+        return GraphSettings(self.temperature, self.neighbours, rounds=self.rounds, inner_rounds=self.inner_rounds)
+
+    def _judge(self, images: Floats) -> Floats:
+        scores, self.classes_ = stata(images, self.text_.proxies, self._settings(), anchor_images=self.anchor_images)
+        return scores
+
+    def _extend(self, rows: Floats) -> Floats:
+        density = self.classes_.log_density(rows) / self._settings().density_scale
+        return rows @ self.text_.proxies.T / self.temperature + density

@@ -18,8 +18,8 @@ from kpl.evaluation import Predicted, Resampling, Table, compare
 from kpl.images import PictureRecord
 from kpl.knowledge import KnowledgeBase, check_tokens, load_knowledge, pack_names
 from kpl.methods import METHODS, Method, make_method
-from kpl.runs.paper_sets import PAPER_SETS, LabelledPicture, PaperSet
 from kpl.runs.texts import wanted_prompts
+from paper_sets import PAPER_SETS, LabelledPicture, PaperSet
 
 __all__ = ["SetResult", "bench_paper"]
 

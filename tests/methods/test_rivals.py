@@ -13,13 +13,13 @@ from scipy.stats import dirichlet
 from kpl.embeddings import open_bundle
 from kpl.errors import InputError
 from kpl.methods import TransCLIP
+from kpl.methods.em_dirichlet import DirichletClasses, DirichletSettings, _most_likely
+from kpl.methods.frolic import learn_frolic, prompt_gaussians
+from kpl.methods.mixtures import DiagonalGaussians, GraphSettings, stata, transclip
+from kpl.methods.zlap import PropagationSettings, propagate
 from kpl.proxies.arrays import softmax
-from kpl.proxies.debiasing import learn_frolic, prompt_gaussians
-from kpl.proxies.dirichlet import DirichletClasses, DirichletSettings, _most_likely
-from kpl.proxies.mixtures import DiagonalGaussians, GraphSettings, stata, transclip
 from kpl.proxies.neighbours import nearest, neighbour_graph
 from kpl.proxies.priors import checked_prior, estimated_prior
-from kpl.proxies.propagation import PropagationSettings, propagate
 from kpl.proxies.sums import sum_images
 from kpl.testing import planted
 

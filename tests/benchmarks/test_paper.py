@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.runs.conftest import draw
 
 from kpl.errors import InputError, UnknownNameError
 from kpl.knowledge import pack_names
-from kpl.runs.paper import bench_paper
-from kpl.runs.paper_sets import PAPER_SETS
-
-from .conftest import draw
+from paper_sets import PAPER_SETS
+from paper_table import bench_paper
 
 QUICK = {"encoder": "mini", "methods": ("names", "cupl", "kpl"), "replicates": 20}
 
