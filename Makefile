@@ -17,7 +17,7 @@ DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
 FUZZ := $(VENV)/.fuzz
 
-.PHONY: help demo test lint format docs cli-reference bench paper load fuzz clean
+.PHONY: help demo test lint format docs cli-reference bench paper load fuzz silence clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1|/p' Makefile | while IFS='|' read -r name text; do printf 'make %-14s %s\n' "$$name" "$$text"; done
@@ -59,6 +59,9 @@ load: $(DEV)  ## eight clients against a server for a minute, its queue filled, 
 fuzz: $(FUZZ)  ## send 2000 damaged files to a server, and 100 requests of each kind that its OpenAPI document allows or forbids
 	KPL_FUZZ=2000 KPL_EXAMPLES=100 KPL_REQUIRE_EXTRAS=1 $(BIN)/pytest -s -p no:cacheprovider \
 		tests/server/test_uploads.py tests/server/test_openapi.py
+
+silence: $(DEV)  ## every command in a process of its own, watched for half a minute after its work: nothing leaves the machine
+	KPL_WATCH=whole $(BIN)/pytest -s -p no:cacheprovider tests/cli/test_silence.py
 
 clean:  ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist docs/_build demo .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

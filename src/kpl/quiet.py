@@ -60,5 +60,8 @@ def _environment(name: str, value: str) -> Iterator[None]:
 def drawing_at_home() -> None:
     """Load matplotlib with its list of fonts in KPL's own folder, unless the program or the user has chosen one."""
     if "matplotlib" not in sys.modules and "MPLCONFIGDIR" not in os.environ:
-        with _environment("MPLCONFIGDIR", str(home() / "matplotlib")):  # the user's own code keeps the user's own
+        fonts = "bundled" if "MPL_IGNORE_SYSTEM_FONTS" in os.environ else "system"
+        with _environment(
+            "MPLCONFIGDIR", str(home() / "matplotlib" / fonts)
+        ):  # the user's own code keeps the user's own
             import matplotlib.font_manager  # noqa: F401 - it asks for its folders as it loads
