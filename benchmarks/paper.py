@@ -15,9 +15,9 @@ from kpl.cli.notes import print_notes
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.progress import stages
 from kpl.cli.shown import plain
-from kpl.embeddings import write_atomically
 from kpl.errors import InputError, KplError
 from kpl.evaluation import Scores
+from kpl.files import write_file
 from paper_table import SetResult, bench_paper
 
 
@@ -59,7 +59,7 @@ def paper(
         _print_set(result)
     if json_out is not None:
         figures = {result.paper_set.key: result.to_json() for result in results}
-        write_atomically(json_out, (json.dumps(figures, indent=2) + "\n").encode())
+        write_file(json_out, (json.dumps(figures, indent=2) + "\n").encode())
         typer.echo(f"Figures written to {json_out}")
     if all(result.table is None for result in results):
         raise InputError("no data set was scored; the lines above say what each of them lacks")

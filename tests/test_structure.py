@@ -27,6 +27,7 @@ FUNCTION_LINES = 60
 ROOMS = (
     "errors",
     "home",
+    "files",
     "quiet",
     "rendered",
     "knowledge",

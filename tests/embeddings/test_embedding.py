@@ -208,17 +208,16 @@ def test_a_full_disk_leaves_nothing_half_written(
     pictures: list[PictureRecord], fake_encoder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    write = Path.write_bytes
+    move = os.replace
 
-    def full(self: Path, data: bytes) -> int:
-        if "images-00002.npy" in self.name:
-            write(self, data[:10])
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
-        return write(self, data)
+    def full(source: Path, target: Path) -> None:
+        if "images-00002.npy" in target.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        move(source, target)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", full)
-        with pytest.raises(OutputError, match=r"cannot write images-00002.npy .*: No space left on device. .* is kept"):
+        patched.setattr(os, "replace", full)
+        with pytest.raises(OutputError, match=r"cannot write '.*images-00002.npy': No space left on device\. Mend"):
             embed_pictures(pictures, fake_encoder, out, shard_size=3)
     assert sorted(files(out)) == [f"images-0000{i}.{end}" for i in (0, 1) for end in ("json", "npy")]
     embed_pictures(pictures, fake_encoder, out, shard_size=3)

@@ -408,7 +408,7 @@ def test_writing_refuses_what_it_must(tmp_path, monkeypatch):
         write_knowledge(kb, tmp_path / "my.yaml")
     with pytest.raises(OutputError, match=r"ends in .yaml, .yml, .json"):
         write_knowledge(kb, tmp_path / "my.txt")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot write"):
         write_knowledge(kb, tmp_path / "nowhere" / "my.yaml")
 
     def full(*_args, **_keys):

@@ -9,8 +9,8 @@ import shutil
 import pytest
 from tests.conftest import FakeEncoder
 
+import kpl.files as files
 import kpl.runs.classifying as classifying
-import kpl.runs.folder as folder
 import kpl.runs.predictions as predictions
 from kpl.errors import KplError, OutputError
 from kpl.methods import KPL
@@ -56,17 +56,22 @@ def encoder_fails(job, error, on_call):
     job.encoder.encode_images = failing
 
 
-def moves_fail(monkeypatch, error, on_call):
+def moves_fail(monkeypatch, error, on_call, *, exchange=False):
+    """Let one of the steps fail by which a finished folder gets its name, with the system's exchange or without."""
+    if exchange:
+        monkeypatch.setattr(files, "_exchange", blow(error))
+        return
+    monkeypatch.setattr(files, "_exchange", lambda _one, _other: False)
     real, calls = os.replace, []
 
     def failing(source, target):
-        if str(target).endswith(("run", ".run.old")):
+        if str(target).endswith(("run", ".run.replaced")):
             calls.append(target)
             if len(calls) == on_call:
                 raise error
         real(source, target)
 
-    monkeypatch.setattr(folder.os, "replace", failing)
+    monkeypatch.setattr(os, "replace", failing)
 
 
 QUICK = {"with_evidence": True, "settings": {"rounds": 1, "k": 2}}
@@ -121,7 +126,11 @@ def test_stopped_anywhere_there_is_no_run_and_the_same_command_finishes_it(job, 
     assert not job.partial.exists()
 
 
-OVERWRITING = {**STAGES, "the rename after it": lambda _job, patch, error: moves_fail(patch, error, 2)}
+OVERWRITING = {
+    **STAGES,
+    "the rename after it": lambda _job, patch, error: moves_fail(patch, error, 2),
+    "the exchange": lambda _job, patch, error: moves_fail(patch, error, 1, exchange=True),
+}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), FULL], ids=["Ctrl-C", "full disk"])
@@ -286,6 +295,6 @@ def test_what_has_nothing_to_go_on_from_is_cleared_away(job, monkeypatch):
 
 def test_every_error_of_the_folder_is_of_the_tree(job, monkeypatch):
     monkeypatch.setattr(shutil, "rmtree", lambda *_args, **_keywords: None)
-    monkeypatch.setattr(folder.os, "replace", blow(PermissionError(errno.EACCES, "Permission denied")))
+    monkeypatch.setattr(os, "replace", blow(PermissionError(errno.EACCES, "Permission denied")))
     with pytest.raises(KplError, match="Permission denied"):
         job.run()

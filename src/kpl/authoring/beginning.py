@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kpl.errors import KnowledgeError, OutputError
+from kpl.files import write_file
 from kpl.knowledge import DEFAULT_TEMPLATE, KnowledgeBase
 from kpl.knowledge.editors import with_schema_line
-from kpl.knowledge.files import write_whole
 from kpl.knowledge.packs import read_pack
 from kpl.knowledge.reading import load_knowledge, validate
 from kpl.knowledge.rewriting import KnowledgeFile
@@ -67,7 +67,7 @@ def begin_knowledge(
     if not classes:
         raise KnowledgeError(f"{path}: no classes: name at least two, --classes 'tuberculosis, normal'")
     base = validate(parse_source(str(path), text.encode("utf-8", "replace"), is_json=False))
-    write_whole(path, with_schema_line(text, path))
+    write_file(path, with_schema_line(text, path))
     return base
 
 
@@ -78,7 +78,7 @@ def copy_pack(name: str, path: Path) -> None:
         OutputError: another file has this name, or the disk refuses.
     """
     if not path.exists():
-        write_whole(path, with_schema_line(read_pack(name).decode(), path))
+        write_file(path, with_schema_line(read_pack(name).decode(), path))
         return
     if [entry.key for entry in KnowledgeFile(path).knowledge.classes] != [e.key for e in load_knowledge(name).classes]:
         raise OutputError(f"{path}: exists and is no copy of the pack {name!r}: give another file with --out")

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kpl.errors import LanguageModelError, OutputError
-from kpl.knowledge.files import write_whole
+from kpl.files import write_file
 
 __all__ = ["Answer", "Call", "KeptCalls", "LanguageModel", "Request"]
 
@@ -124,7 +124,7 @@ class KeptCalls:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self.folder}: the folder for calls cannot be made ({error.strerror})") from error
-        write_whole(self._path(call.request), json.dumps(call.model_dump(), indent=1, ensure_ascii=False) + "\n")
+        write_file(self._path(call.request), json.dumps(call.model_dump(), indent=1, ensure_ascii=False) + "\n")
 
     def _path(self, request: Request) -> Path:
         return self.folder / f"{request.address()}.json"

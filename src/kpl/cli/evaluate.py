@@ -75,8 +75,8 @@ def evaluate(
 
       kpl evaluate bundle/ --methods all --json scores.json --figure scores.svg
     """
-    from kpl.embeddings import write_atomically
     from kpl.evaluation import check_figure, draw_table
+    from kpl.files import write_file
     from kpl.runs import evaluate as run_evaluate
     from kpl.runs import is_multi_label
 
@@ -110,10 +110,10 @@ def evaluate(
         _print_classes(console, result.table)
     _print_subgroups(console, result.table)
     if json_out is not None:
-        write_atomically(json_out, (json.dumps(result.table.to_json(), indent=2) + "\n").encode())
+        write_file(json_out, (json.dumps(result.table.to_json(), indent=2) + "\n").encode())
         typer.echo(f"Figures written to {json_out}")
     if figure is not None:
-        write_atomically(figure, draw_table(result.table, figure.suffix))
+        write_file(figure, draw_table(result.table, figure.suffix))
         typer.echo(f"Drawn in {figure}")
 
 

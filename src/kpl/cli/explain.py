@@ -93,7 +93,7 @@ def _map(
     seen: Seen, found: Explained, picture: Path, target: Path, how: How | None, window: int | None, encoder: str | None
 ) -> None:
     """Write the map, and say what it shows."""
-    from kpl.embeddings import write_atomically
+    from kpl.files import write_file
     from kpl.report import map_picture
 
     with stages() as progress:
@@ -109,7 +109,7 @@ def _map(
         )
     buffer = io.BytesIO()
     drawn.save(buffer, format="PNG")
-    write_atomically(target, buffer.getvalue())
+    write_file(target, buffer.getvalue())
     x, y = where.peak
     typer.echo(
         f"Map of {found.label} by {where.how}: {target}; loudest around pixel {x:.0f}, {y:.0f} from the top left."

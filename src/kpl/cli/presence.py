@@ -126,7 +126,7 @@ def evaluate_multi_label(
     json_out: Path | None,
 ) -> None:
     """Run `kpl evaluate` on a multi-label run and print each class and the mean."""
-    from kpl.embeddings import write_atomically
+    from kpl.files import write_file
     from kpl.runs import evaluate_presence
 
     if labels is None:
@@ -160,7 +160,7 @@ def evaluate_multi_label(
     if rule:
         console.print(f"Thresholds reach a {rule.reach} of {rule.value:g} on these very labels.", highlight=False)
     if json_out is not None:
-        write_atomically(json_out, (json.dumps(result.to_json(), indent=2) + "\n").encode())
+        write_file(json_out, (json.dumps(result.to_json(), indent=2) + "\n").encode())
         typer.echo(f"Figures written to {json_out}")
 
 

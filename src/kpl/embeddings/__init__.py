@@ -3,7 +3,7 @@
 from kpl.embeddings.bundle import FeatureBundle, is_bundle, open_bundle
 from kpl.embeddings.embedding import Progress, embed_picture, embed_pictures
 from kpl.embeddings.encoding import embed_texts, encoder_identity
-from kpl.embeddings.files import sha256_of_file, write_atomically
+from kpl.embeddings.files import sha256_of_file
 from kpl.embeddings.folder import FeatureFolder, is_feature_folder, is_unfinished_folder, open_features
 from kpl.embeddings.rows import CHUNK_ROWS, FeatureRows, unit_rows
 from kpl.embeddings.text_cache import TextCache
@@ -26,5 +26,4 @@ __all__ = [
     "open_features",
     "sha256_of_file",
     "unit_rows",
-    "write_atomically",
 ]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings.encoding import EmbedSettings, encode_pictures, encoder_identity
-from kpl.embeddings.files import sha256_of_file, write_atomically
+from kpl.embeddings.files import sha256_of_file
 from kpl.embeddings.folder import FeatureFolder
 from kpl.embeddings.layout import (
     INDEX_NAME,
@@ -31,6 +31,7 @@ from kpl.embeddings.rows import unit_rows
 from kpl.embeddings.target import drop_index, drop_surplus, prepare_folder, read_shard
 from kpl.encoders.protocol import Encoder
 from kpl.errors import InputError, PictureError
+from kpl.files import write_file
 from kpl.images import PictureRecord, SetAside, decode, default_workers, ordered_map, read_picture_bytes
 
 __all__ = ["Progress", "embed_picture", "embed_pictures"]
@@ -96,7 +97,7 @@ def embed_pictures(
             f"not one of {len(records)} pictures can be read; the first: {index.set_aside[len(set_aside)].reason}"
         )
     drop_surplus(job.out, len(shards))
-    write_atomically(job.out / INDEX_NAME, json_bytes(index))
+    write_file(job.out / INDEX_NAME, json_bytes(index))
     return FeatureFolder(job.out, index)
 
 
@@ -200,8 +201,8 @@ class _Job:
         )
         array_name, list_name = shard_names(number)
         (self.out / list_name).unlink(missing_ok=True)  # never a list beside an array that it does not describe
-        write_atomically(self.out / array_name, data)
-        write_atomically(self.out / list_name, json_bytes(shard))
+        write_file(self.out / array_name, data)
+        write_file(self.out / list_name, json_bytes(shard))
         return shard
 
     def _batches(self, records: list[PictureRecord]) -> Iterator[tuple[list[NDArray[np.uint8]], list[EmbeddedPicture]]]:

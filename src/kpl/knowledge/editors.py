@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from kpl.errors import OutputError
-from kpl.knowledge.files import write_whole
+from kpl.files import write_file
 from kpl.knowledge.schema import KnowledgeBase
 
 __all__ = ["SCHEMA_FILE", "make_schema", "published_schema", "schema_lies_beside", "with_schema_line", "write_schema"]
@@ -39,7 +39,7 @@ def write_schema(path: Path) -> None:
     if there is not None and '"kpl_knowledge"' not in there:
         raise OutputError(f"{path}: exists and is no schema of KPL: give another file")
     if there != published_schema():
-        write_whole(path, published_schema())
+        write_file(path, published_schema())
 
 
 def schema_lies_beside(path: Path) -> bool:

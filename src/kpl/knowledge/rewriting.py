@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kpl.errors import KnowledgeError, OutputError
+from kpl.files import write_file
 from kpl.knowledge.editors import with_schema_line
-from kpl.knowledge.files import write_whole
 from kpl.knowledge.packs import pack_names, read_pack
 from kpl.knowledge.reading import find_source, validate, validate_document
 from kpl.knowledge.records import Rejected
@@ -198,7 +198,7 @@ class KnowledgeFile:
             text = self._edit.text()
             self._check(text)
         text = ("\ufeff" if self._raw.startswith(BOM_UTF8) else "") + text
-        write_whole(path, text)
+        write_file(path, text)
         self._on_disk = text.encode()
 
     def _text(self) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kpl.errors import OutputError
+from kpl.files import write_file
 from kpl.knowledge.editors import SCHEMA_FILE, schema_lies_beside, with_schema_line
-from kpl.knowledge.files import write_whole
 from kpl.knowledge.records import Part
 from kpl.knowledge.schema import Description, KnowledgeBase, KnowledgeClass, Provenance
 from kpl.knowledge.shapes import SCHEMA_KEY
@@ -28,7 +28,7 @@ def write_knowledge(kb: KnowledgeBase, path: Path, *, overwrite: bool = False) -
         OutputError: the file exists and `overwrite` is not set, an unknown suffix, or the disk refuses.
     """
     check_target(path, overwrite=overwrite)
-    write_whole(path, to_text(kb, path))
+    write_file(path, to_text(kb, path))
 
 
 def to_text(kb: KnowledgeBase, path: Path) -> str:

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from kpl.embeddings import write_atomically
 from kpl.encoders import Encoder
-from kpl.errors import InputError, OutputError
+from kpl.errors import InputError
+from kpl.files import write_file
 from kpl.report.mapping import map_rows
 from kpl.report.presence import look_at_presence
 from kpl.report.presence_scores import score_presence
@@ -112,8 +112,5 @@ def _write(run: Path, template: str, told: dict[str, Any]) -> Path:
     )
     page = rooms.get_template(template).render(told)
     target = run / REPORT_FILE
-    try:
-        write_atomically(target, page.encode("utf-8", errors="replace"))
-    except OSError as error:
-        raise OutputError(f"cannot write {str(target)!r}: {error.strerror}") from error
+    write_file(target, page.encode("utf-8", errors="replace"))
     return target

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kpl.embeddings import write_atomically
 from kpl.errors import InputError, LabelsError
 from kpl.evaluation import Calibration, calibrate_by_labels, read_labels
+from kpl.files import write_file
 from kpl.methods import make_method
 from kpl.proxies.arrays import Floats, softmax
 from kpl.runs.folder import Run, open_run
@@ -141,7 +141,7 @@ def calibrate(
         before=report.before,
         after=report.after,
     )
-    write_atomically(Path(out), (file.model_dump_json(indent=1) + "\n").encode())
+    write_file(Path(out), (file.model_dump_json(indent=1) + "\n").encode())
     return CalibrationResult(file, truth.notices)
 
 

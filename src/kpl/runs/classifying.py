@@ -300,7 +300,6 @@ class _Job:
         if self.found:
             rows = kept_rows(winners, text, sureness, len(self.keys))
             keep_thumbnails(self.work, self.found.pictures, ids, rows)
-        (self.work / "evidence.csv").unlink(missing_ok=True)  # of an interrupted run with other options
         if with_evidence:
             evidence = explain(
                 self.method,

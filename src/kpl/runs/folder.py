@@ -21,7 +21,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -35,8 +34,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from kpl.embeddings import FeatureFolder, open_features, write_atomically
+from kpl.embeddings import FeatureFolder, open_features
 from kpl.errors import FeaturesError, OutputError
+from kpl.files import new_folder, write_file
 from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.proxies.retrieval import TextProxies
 
@@ -159,7 +159,7 @@ def save_texts(
         if of_descriptions:
             arrays |= {f"chosen-{c:05d}": rows.astype(np.int64) for c, rows in enumerate(text.chosen)}
     arrays |= {f"absent-{c:05d}": rows for c, rows in enumerate(absent or [])}
-    write_atomically(folder / _TEXTS, save({name: np.ascontiguousarray(rows) for name, rows in arrays.items()}))
+    write_file(folder / _TEXTS, save({name: np.ascontiguousarray(rows) for name, rows in arrays.items()}))
 
 
 def without_folders(argument: str) -> str:
@@ -190,29 +190,18 @@ def write_log(folder: Path, seconds: dict[str, float]) -> None:
 
 @contextmanager
 def new_run_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Give a working folder beside `out` that takes its place when the block ends well.
+    """Give a working folder beside `out` that takes its place when the block ends well; one process at a time.
 
-    Interrupted or failed, `out` is untouched; the working folder stays, so that the same command goes on from the
-    features it holds.
+    Interrupted or failed, `out` is untouched; features in the working folder stay, so that the same command goes on
+    from them.
 
     Raises:
-        OutputError: `out` exists (a run may be replaced with `overwrite`, anything else never), or cannot be written.
+        OutputError: `out` exists (a run may be replaced with `overwrite`, anything else never), another process writes
+            it, or it cannot be written.
     """
-    place = out.resolve()  # a link to a run keeps pointing there
-    work = place.with_name(f".{place.name}.partial")
-    try:
+    with new_folder(out, keep=(FEATURES_FOLDER,)) as work:
         _refuse_loss(out, overwrite=overwrite)
-        work.mkdir(parents=True, exist_ok=True)
-        try:
-            yield work
-            _swap(work, place)
-        finally:
-            if not (work / FEATURES_FOLDER).exists():
-                shutil.rmtree(work, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {str(out)!r}: {error.strerror or error}. Mend that and run the same command again"
-        ) from error
+        yield work
 
 
 def _refuse_loss(out: Path, *, overwrite: bool) -> None:
@@ -226,17 +215,3 @@ def _refuse_loss(out: Path, *, overwrite: bool) -> None:
 
 def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
-
-
-def _swap(work: Path, out: Path) -> None:
-    old = work.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    try:
-        if out.exists():
-            os.replace(out, old)  # noqa: PTH105 - the atomic one of the two, by its documented name
-        os.replace(work, out)  # noqa: PTH105 - the same
-    except BaseException:
-        if old.exists() and not out.exists():
-            os.replace(old, out)  # noqa: PTH105 - the earlier run comes back
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -22,9 +22,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from kpl.embeddings import FeatureFolder, embed_picture, encoder_identity, write_atomically
+from kpl.embeddings import FeatureFolder, embed_picture, encoder_identity
 from kpl.encoders import Encoder, load_encoder
 from kpl.errors import InputError, KnowledgeError, ModelError, OutputError
+from kpl.files import write_file
 from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.methods import METHODS, Method
 
@@ -185,7 +186,7 @@ def save_model(model: Model, path: str | Path, *, overwrite: bool = False) -> No
     path = Path(path)
     check_target(path, overwrite=overwrite)
     state = model.method.state()
-    write_atomically(path, save(state, {_KEY: _head(model, state).model_dump_json()}))
+    write_file(path, save(state, {_KEY: _head(model, state).model_dump_json()}))
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:

@@ -126,7 +126,6 @@ def classify_presence(
         chances = presence_probabilities(features, present, absent, temperature=1.0 / coder.logit_scale)
         there = chances >= least
         counts, empty = dict(zip(keys, there.sum(axis=0).tolist(), strict=True)), int((~there.any(axis=1)).sum())
-        (work / "evidence.csv").unlink(missing_ok=True)
         write_scores(work / SCORES_FILE, [logit(chances)], *chances.shape)
         _write(work / "predictions.csv", features.ids, keys, chances, there)
         if source.found:

@@ -12,8 +12,8 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from kpl.embeddings import write_atomically
 from kpl.errors import FeaturesError, PictureError
+from kpl.files import write_file
 from kpl.images import PictureRecord, decode_many
 from kpl.proxies.arrays import Floats
 
@@ -171,7 +171,7 @@ def keep_thumbnails(folder: Path, pictures: Iterable[PictureRecord], ids: Sequen
     place = {record.id: record for record in pictures}
     made = make_thumbnails([(row, place[ids[row]]) for row in rows])
     arrays = {f"{row:08d}": np.frombuffer(data, dtype=np.uint8) for row, data in made.items()}
-    write_atomically(folder / _FILE, save(arrays))
+    write_file(folder / _FILE, save(arrays))
 
 
 def read_thumbnails(folder: Path) -> dict[int, bytes]:

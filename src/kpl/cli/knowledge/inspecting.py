@@ -38,8 +38,8 @@ def inspect(
     figure: Path | None,
 ) -> None:
     """Look at a knowledge base over pictures, print it, and write what was asked for."""
-    from kpl.embeddings import write_atomically
     from kpl.evaluation import check_figure
+    from kpl.files import write_file
     from kpl.runs import inspect_knowledge
 
     if figure is not None:
@@ -53,13 +53,13 @@ def inspect(
     _print_descriptions(console, told, chosen, limit)
     if json_out is not None:
         content = json.dumps(told.to_json(), ensure_ascii=False) + "\n"
-        write_atomically(json_out, content.encode("utf-8", errors="replace"))
+        write_file(json_out, content.encode("utf-8", errors="replace"))
         say(f"Figures written to {json_out}")
     if figure is not None:
         from kpl.report import draw_similarity
 
         names = [entry.name for entry in base.classes]
-        write_atomically(figure, draw_similarity(told.found.similarity, names, figure.suffix))
+        write_file(figure, draw_similarity(told.found.similarity, names, figure.suffix))
         say(f"Drawn in {figure}")
 
 

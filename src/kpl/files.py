@@ -1,0 +1,390 @@
+"""The one way to write a file or a folder: beside its place, synced to the disk, and put there in one step.
+
+Whatever ends a process, a name holds the whole old or the whole new content, never a part or a mixture of them. For an
+output NAME these may lie beside it while it is written, all hidden:
+
+    .NAME.lock      who writes it now. Held by `flock`, which ends with the process, however it ends; where the file
+                    system has no `flock`, the file itself is the lock, and one of a dead process of this host is void
+    .NAME.writing   a file on its way
+    .NAME.partial   a working folder: what a stopped command goes on from, or the old content on its way out
+    .NAME.replaced  the old content for one step, only where the system cannot exchange two names; it is put back by
+                    whoever takes the lock next and finds NAME missing
+
+What a dead process left is removed by the next one that writes the same output; what a living one holds is not touched.
+Nobody needs a lock to read.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from kpl.errors import OutputError
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["locked", "new_folder", "put", "remove", "working_folder", "write_file"]
+
+_UNSUPPORTED: Final = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
+_PAUSE: Final = 0.05  # seconds between two looks at a lock that is waited for
+_HERE: Final = -100  # AT_FDCWD of Linux
+_EXCHANGE: Final = 2  # RENAME_EXCHANGE of Linux
+
+
+class _Held(threading.local):
+    """Places that this thread may write: what it locked, and all below."""
+
+    def __init__(self) -> None:
+        self.places: set[Path] = set()
+
+    def covers(self, place: Path) -> bool:
+        return not self.places.isdisjoint((place, *place.parents))
+
+
+_held = _Held()
+
+
+def write_file(path: str | Path, data: bytes | str) -> None:
+    """Write a file, whole or not at all; text as UTF-8.
+
+    A link is followed, and the permissions of a file that was there are kept. A device or a pipe is written to.
+
+    Raises:
+        OutputError: the disk is full, permission is missing.
+    """
+    path, content = Path(path), data.encode() if isinstance(data, str) else data
+    with _telling(path):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(content)
+            return
+        with locked(path, wait=True) as place:
+            fresh = _beside(place, "writing")
+            try:
+                remove(fresh)
+                with fresh.open("xb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if place.exists():
+                    shutil.copymode(place, fresh)
+                os.replace(fresh, place)  # noqa: PTH105 - the atomic one of the two, by its documented name
+            except BaseException:
+                remove(fresh)
+                raise
+            _sync(place.parent)
+
+
+@contextmanager
+def locked(path: str | Path, *, wait: bool = False) -> Iterator[Path]:
+    """Be the only one that writes an output; decide under this lock what may be replaced. Yields the resolved path.
+
+    What lies below, and what this thread has locked already, is not locked again.
+
+    Args:
+        path: the output, a file or a folder, there or not.
+        wait: until whoever writes it now is done; else that is an error.
+
+    Raises:
+        OutputError: another process or thread writes it, and who; or its folder cannot be written.
+    """
+    place = Path(path).resolve()
+    if _held.covers(place):
+        yield place
+        return
+    lock = _Lock(_beside(place, "lock"))
+    with _telling(Path(path)):
+        while not lock.take():
+            if not wait:
+                raise OutputError(f"{str(path)!r} is being written by {lock.holder()}")
+            time.sleep(_PAUSE)
+    try:
+        _held.places.add(place)
+        _restore(place)
+        yield place
+    finally:
+        _held.places.discard(place)
+        lock.release()
+
+
+@contextmanager
+def working_folder(path: str | Path, *, keep: Sequence[str] = (), wait: bool = False) -> Iterator[Path]:
+    """Lock an output and give a hidden folder beside it to work in; it goes when the block ends.
+
+    Args:
+        path: the output. Folders on the way to it are made.
+        keep: names in the working folder that the next attempt can go on from: they stay if this one fails. All else
+            that an earlier attempt left is removed at the start.
+        wait: as for `locked`.
+
+    Raises:
+        OutputError: another process writes the output, or something cannot be written.
+    """
+    path = Path(path)
+    with _telling(path):
+        _make_way(path.resolve().parent)
+        with locked(path, wait=wait) as place:
+            work, done = _beside(place, "partial"), False
+            _clear(work, keep)
+            work.mkdir(exist_ok=True)
+            _held.places.add(work)
+            try:
+                yield work
+                done = True
+            finally:
+                _held.places.discard(work)
+                if done or not any(_is_there(work / name) for name in keep):
+                    remove(work)
+
+
+@contextmanager
+def new_folder(path: str | Path, *, keep: Sequence[str] = (), wait: bool = False) -> Iterator[Path]:
+    """Give a working folder that takes the place of `path` when the block ends well; arguments as `working_folder`.
+
+    Whether what is there may be replaced is asked before, under `locked(path)`.
+    """
+    with working_folder(path, keep=keep, wait=wait) as work:
+        yield work
+        put(work, path)
+
+
+def put(source: Path, path: str | Path) -> None:
+    """Bring a whole file or folder from beside its place into it, synced, in one step.
+
+    Where a folder was, or comes to, it lies at `source` afterwards, for the caller to remove.
+    """
+    place = Path(path).resolve()
+    _sync_tree(source)
+    if not _is_there(place) or not (source.is_dir() or place.is_dir()):
+        os.replace(source, place)  # noqa: PTH105 - as above
+    elif not _exchange(source, place):
+        old = _beside(place, "replaced")
+        remove(old)
+        try:
+            os.replace(place, old)  # noqa: PTH105 - as above
+            os.replace(source, place)  # noqa: PTH105 - as above
+        except BaseException:
+            _restore(place)
+            raise
+        _sync(place.parent)
+        remove(old)
+    _sync(place.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that it holds, as far as that can be done."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _beside(place: Path, what: str) -> Path:
+    return place.with_name(f".{place.name}.{what}")
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.lexists(path)
+
+
+def _make_way(folder: Path) -> None:
+    if not folder.is_dir():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:  # a file is in the way
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
+
+
+def _clear(work: Path, keep: Sequence[str]) -> None:
+    if work.is_dir() and not work.is_symlink():
+        for path in work.iterdir():
+            if path.name not in keep:
+                remove(path)
+    else:
+        remove(work)
+
+
+def _restore(place: Path) -> None:
+    old = _beside(place, "replaced")
+    if _is_there(old) and not _is_there(place):
+        os.replace(old, place)  # noqa: PTH105 - as above
+    else:
+        remove(old)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where the system or the file system cannot."""
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):  # another system, or a C library of before 2018
+        return False
+    if call(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _UNSUPPORTED:
+        return False
+    raise OSError(code, os.strerror(code), str(other))
+
+
+def _sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk; some file systems take no folders."""
+    if path.is_dir() and sys.platform == "win32":
+        return
+    opened = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+    finally:
+        os.close(opened)
+
+
+def _sync_tree(path: Path) -> None:
+    if path.is_symlink():
+        return
+    if path.is_dir():
+        for inner in path.iterdir():
+            _sync_tree(inner)
+    _sync(path)
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Say in one line what the system refused."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {str(path)!r}: {error.strerror or error}. Mend that and run the same command again"
+        ) from error
+
+
+class _Lock:
+    """A lock file; its holder removes it while holding it, and who takes a removed one sees that, and tries again."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._opened: int | None = None
+        self._flocks = True
+
+    def take(self) -> bool:
+        """Take it if nobody holds it."""
+        flags, made = os.O_RDWR | getattr(os, "O_CLOEXEC", 0), True
+        try:
+            opened = os.open(self.file, flags | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            made = False
+            try:
+                opened = os.open(self.file, flags)
+            except FileNotFoundError:  # let go in this moment
+                return self.take()
+        try:
+            free = self._flock(opened)
+            self._flocks = free is not None
+            taken = made if free is None else free and self._is_still(opened)
+        except BaseException:
+            os.close(opened)
+            raise
+        if not taken:
+            os.close(opened)
+            return self.take() if free or (free is None and self._void()) else False
+        self._opened = opened
+        with suppress(OSError):  # on a full disk it is a lock all the same
+            os.ftruncate(opened, 0)
+            os.write(opened, json.dumps(_oneself()).encode())
+        return True
+
+    def release(self) -> None:
+        """Let it go."""
+        if self._opened is not None:
+            if sys.platform == "win32":  # it removes no open file
+                os.close(self._opened)
+                remove(self.file)
+            else:
+                remove(self.file)
+                os.close(self._opened)
+            self._opened = None
+
+    def holder(self) -> str:
+        """Say who holds it, and what to do."""
+        who = self._told()
+        mend = "wait for it, or give another place"
+        if not who:
+            return f"another process: {mend}" + ("" if self._flocks else f"; if none does, remove {str(self.file)!r}")
+        if not self._flocks:
+            mend += f"; if that process is gone, remove {str(self.file)!r}"
+        return f"{who['command']} (process {who['process']} on {who['host']}, since {who['since']}): {mend}"
+
+    def _told(self) -> dict[str, Any]:
+        for _ in range(2):  # one who has just taken it writes that in a moment
+            with suppress(OSError, ValueError):
+                told = json.loads(self.file.read_bytes())
+                if isinstance(told, dict) and told.keys() >= _oneself().keys():
+                    return told
+            time.sleep(_PAUSE)
+        return {}
+
+    def _flock(self, opened: int) -> bool | None:
+        """Lock an open file; None where that cannot be done."""
+        if sys.platform == "win32":
+            return None
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in _UNSUPPORTED:
+                return None
+            raise
+        return True
+
+    def _is_still(self, opened: int) -> bool:
+        with suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(opened), self.file.stat())
+        return False
+
+    def _void(self) -> bool:
+        """Remove it if its process was one of this host and is dead; say whether it is worth another try."""
+        told = self._told()
+        if not told or told["host"] != socket.gethostname() or _lives(told["process"]):
+            return not _is_there(self.file)
+        aside = self.file.with_name(f"{self.file.name}.{os.getpid()}")
+        with suppress(OSError):
+            os.rename(self.file, aside)  # noqa: PTH104 - of two who find it void, one gets it
+            if json.loads(aside.read_bytes()) != told:
+                os.link(aside, self.file)  # it was another's already, and lives
+            aside.unlink()
+        return True
+
+
+def _oneself() -> dict[str, Any]:
+    program = Path(sys.argv[0] or "python")
+    name = program.parent.name if program.stem == "__main__" else program.stem
+    command = " ".join([name, *(word for word in sys.argv[1:2] if word.isalpha())])
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    return {"command": command, "process": os.getpid(), "host": socket.gethostname(), "since": since}
+
+
+def _lives(process: int) -> bool:
+    if sys.platform == "win32":  # there, asking ends it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
