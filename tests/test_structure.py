@@ -29,6 +29,7 @@ ROOMS = (
     "home",
     "files",
     "quiet",
+    "visible",
     "rendered",
     "knowledge",
     "authoring",

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kpl.cli.progress import stages
+from kpl.cli.shown import say
 
 __all__ = ["cells"]
 
@@ -27,4 +28,4 @@ def cells(
 
     with stages() as progress:
         pictures = draw_demo(out, count=count, seed=seed, progress=lambda done, total: progress("cells", done, total))
-    typer.echo(f"{count} cells in {pictures}/, their classes in {out / 'truth.csv'}")
+    say(f"{count} cells in {pictures}/, their classes in {out / 'truth.csv'}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kpl.cli.shown import say
+
 if TYPE_CHECKING:
     from kpl.encoders import Encoder
 
@@ -62,7 +64,7 @@ def tell_terms(spec: str) -> None:
     marker = home() / "told" / hashlib.sha256(told.encode()).hexdigest()[:16]
     if marker.exists():
         return
-    typer.echo(told, err=True)
+    say(told, err=True)
     try:
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.touch()

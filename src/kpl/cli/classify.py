@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from kpl.cli.chosen import AllowPickle, TrustRemoteCode, chosen_encoder
@@ -16,7 +15,7 @@ from kpl.cli.named import tell_own_pack
 from kpl.cli.notes import print_notes
 from kpl.cli.presence import classify_multi_label
 from kpl.cli.progress import stages
-from kpl.cli.shown import plain
+from kpl.cli.shown import Console, plain
 from kpl.errors import InputError
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from kpl.cli.classify import print_result
 from kpl.cli.evaluate import print_evaluation
 from kpl.cli.progress import stages
+from kpl.cli.shown import Console
 
 __all__ = ["demo"]
 

@@ -11,6 +11,7 @@ import typer
 from kpl.cli.chosen import AllowPickle, TrustRemoteCode, tell_terms
 from kpl.cli.encoders import ENCODER_HELP
 from kpl.cli.progress import stages
+from kpl.cli.shown import say
 
 __all__ = ["embed"]
 
@@ -57,7 +58,7 @@ def embed(
             overwrite=overwrite,
             progress=lambda done, total: progress("pictures", done, total),
         )
-    typer.echo(f"{folder.n} pictures, {folder.d} features each, in {out}/")
+    say(f"{folder.n} pictures, {folder.d} features each, in {out}/")
     if folder.set_aside:
-        typer.echo(f"{len(folder.set_aside)} set aside, listed with their reasons in index.json; the first:")
-        typer.echo(f"  {folder.set_aside[0].id!r}: {folder.set_aside[0].reason}")
+        say(f"{len(folder.set_aside)} set aside, listed with their reasons in index.json; the first:")
+        say(f"  {folder.set_aside[0].id!r}: {folder.set_aside[0].reason}")

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from kpl.cli.progress import stages
-from kpl.cli.shown import plain
+from kpl.cli.shown import Console, plain, say, say_json
 
 __all__ = ["ENCODER_HELP", "app"]
 
@@ -66,7 +65,7 @@ def show(name: Spec) -> None:
 
     found = parse_spec(name)
     told = found.entry if found.folder is None and found.entry else load_card(name)
-    Console().print_json(told.model_dump_json())
+    say_json(told.model_dump(mode="json"))
 
 
 @app.command()
@@ -105,12 +104,12 @@ def pull(
             allow_pickle=allow_pickle,
             trust_remote_code=trust_remote_code,
             progress=progress,
-            announce=typer.echo,
+            announce=say,
         )
     for source in card.sources:
-        typer.echo(f"{source.hub_id} at {source.revision}")
-    typer.echo(f"Kept as {card.name!r}: {card.dim} features, {card.image_size} pixels, {card.context_length} tokens.")
-    typer.echo(f"Use it: kpl classify SCANS/ --knowledge my-classes.yaml --encoder {card.name} --out run/")
+        say(f"{source.hub_id} at {source.revision}")
+    say(f"Kept as {card.name!r}: {card.dim} features, {card.image_size} pixels, {card.context_length} tokens.")
+    say(f"Use it: kpl classify SCANS/ --knowledge my-classes.yaml --encoder {card.name} --out run/")
 
 
 @app.command()
@@ -133,7 +132,7 @@ def bundle(
     folder = parse_spec(name).folder
     with stages(in_bytes=True) as progress:
         size = write_bundle(unpacked(Path(folder or name)), out, overwrite=overwrite, progress=progress)
-    typer.echo(f"{size / 1e6:.0f} MB in {out}. On the other machine: kpl encoders check {out}")
+    say(f"{size / 1e6:.0f} MB in {out}. On the other machine: kpl encoders check {out}")
 
 
 @app.command()
@@ -161,8 +160,8 @@ def export(
     with stages() as progress:
         made = export_onnx(encoder, out, source=folder and unpacked(folder), int8=int8, progress=progress)
     for tower in made.parity:
-        typer.echo(str(tower))
-    typer.echo(f"Use it: kpl classify SCANS/ --knowledge my.yaml --encoder {out}")
+        say(str(tower))
+    say(f"Use it: kpl classify SCANS/ --knowledge my.yaml --encoder {out}")
 
 
 @app.command()
@@ -179,13 +178,13 @@ def check(name: Spec, trust_remote_code: RemoteCode = False) -> None:
 
     with stages(in_bytes=True) as progress:
         found = check_encoder(name, trust_remote_code=trust_remote_code, progress=progress)
-    typer.echo(f"{found.card.title}. {found.card.terms[0].upper()}{found.card.terms[1:]}.")
+    say(f"{found.card.title}. {found.card.terms[0].upper()}{found.card.terms[1:]}.")
     if found.hashed:
-        typer.echo(f"Hashes: {found.hashed} files are what they were.")
+        say(f"Hashes: {found.hashed} files are what they were.")
     else:
-        typer.echo("Hashes: none beside it; `kpl encoders pull` makes them.")
-    typer.echo("Self-test: passed, with the network forbidden.")
+        say("Hashes: none beside it; `kpl encoders pull` makes them.")
+    say("Self-test: passed, with the network forbidden.")
     if found.golden is None:
-        typer.echo("Golden vectors: none beside it; `kpl encoders pull` makes them.")
+        say("Golden vectors: none beside it; `kpl encoders pull` makes them.")
     else:
-        typer.echo(f"Golden vectors: equal to the model's own library within {found.golden:.1e}.")
+        say(f"Golden vectors: equal to the model's own library within {found.golden:.1e}.")

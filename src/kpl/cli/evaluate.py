@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from kpl.cli.notes import print_notes
@@ -15,7 +14,7 @@ from kpl.cli.outputs import spare_inputs
 from kpl.cli.presence import evaluate_multi_label
 from kpl.cli.progress import stages
 from kpl.cli.scoring import By, IgnoreUnknown, Labels, Methods, Ordered, Replicates, chosen_methods, listed
-from kpl.cli.shown import plain
+from kpl.cli.shown import Console, plain, say
 from kpl.errors import LabelsError
 
 if TYPE_CHECKING:
@@ -111,10 +110,10 @@ def evaluate(
     _print_subgroups(console, result.table)
     if json_out is not None:
         write_file(json_out, (json.dumps(result.table.to_json(), indent=2) + "\n").encode())
-        typer.echo(f"Figures written to {json_out}")
+        say(f"Figures written to {json_out}")
     if figure is not None:
         write_file(figure, draw_table(result.table, figure.suffix))
-        typer.echo(f"Drawn in {figure}")
+        say(f"Drawn in {figure}")
 
 
 def print_evaluation(result: Evaluation) -> None:

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.presence import explain_multi_label
 from kpl.cli.progress import stages
-from kpl.cli.shown import percent, plain
+from kpl.cli.shown import Console, percent, plain, say
 from kpl.errors import InputError
 
 if TYPE_CHECKING:
@@ -111,12 +110,10 @@ def _map(
     drawn.save(buffer, format="PNG")
     write_file(target, buffer.getvalue())
     x, y = where.peak
-    typer.echo(
-        f"Map of {found.label} by {where.how}: {target}; loudest around pixel {x:.0f}, {y:.0f} from the top left."
-    )
-    typer.echo("It shows what the text of the class responds to, not what KPL learnt from the pictures.")
+    say(f"Map of {found.label} by {where.how}: {target}; loudest around pixel {x:.0f}, {y:.0f} from the top left.")
+    say("It shows what the text of the class responds to, not what KPL learnt from the pictures.")
     if where.how == "hiding":
-        typer.echo(
+        say(
             "Hiding is for pictures of one thing, as the encoder was made for. Of a picture of many, it pointed at the "
             "wrong one more often than not in our tests: give --window, the size of one in pixels."
         )
@@ -134,7 +131,7 @@ def _check(where: Path | None, picture: Path | None, window: int | None, how: Ho
 
 def announce(views: int, seconds: float) -> None:
     """Tell what maps will cost."""
-    typer.echo(f"The encoder reads {views} views for what is mapped: about {seconds:.0f} s", err=True)
+    say(f"The encoder reads {views} views for what is mapped: about {seconds:.0f} s", err=True)
 
 
 def _print(found: Explained) -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from kpl.cli.named import tell_own_pack
 from kpl.cli.progress import stages
-from kpl.cli.shown import plain
+from kpl.cli.shown import Console, plain
 
 __all__ = ["fit"]
 

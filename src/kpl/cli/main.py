@@ -7,12 +7,16 @@ import io
 import os
 import sys
 import threading
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from kpl.cli.shown import complain
+from kpl.cli.shown import complain, say
 from kpl.errors import KplError
+from kpl.visible import visible
 
 __all__ = ["app", "main"]
 
@@ -20,8 +24,34 @@ _INTERRUPTED = 130
 _PATIENCE = 5.0  # seconds that a thread gets to end after Ctrl-C
 _STOPPED = "stopped. What was finished is kept: the same command goes on from there"
 
+
+class _Group(TyperGroup):
+    """Commands whose refusal of an option quotes it so that it does not steer the terminal."""
+
+    def make_context(self, *args: Any, **more: Any) -> Any:  # noqa: ANN401 - of a library that typer keeps to itself
+        """Read the options before the command."""
+        with _quoted():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - the same
+        """Read the command's own options and run it."""
+        with _quoted():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _quoted() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "format_message"):  # a refusal of the command line, which typer prints by itself
+            vars(error)["message"] = visible(vars(error)["message"])
+        raise
+
+
 app = typer.Typer(
     name="kpl",
+    cls=_Group,
     help="Classify images without labels: a frozen vision-language model, a knowledge base of descriptions, and "
     "Knowledge Proxy Learning.\n\nNot a medical device.",
     epilog="Start with: kpl demo",
@@ -36,7 +66,7 @@ def _print_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        typer.echo(version("knowledge-proxy-learning"))
+        say(version("knowledge-proxy-learning"))
         raise typer.Exit
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from kpl.cli.shown import visible
+from kpl.cli.shown import say
 
 __all__ = ["tell_own_pack"]
 
@@ -15,5 +13,5 @@ def tell_own_pack(named: str | None) -> str | None:
 
     if named and (path := own_pack(named)):
         instead = " in the place of the one that ships" if named in shipped_packs() else ""
-        typer.echo(visible(f"knowledge {named!r} is your own pack{instead}: {path}"), err=True)
+        say(f"knowledge {named!r} is your own pack{instead}: {path}", err=True)
     return named

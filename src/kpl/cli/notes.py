@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.console import Console
-
-from kpl.cli.shown import plain
+from kpl.cli.shown import Console, plain
 
 __all__ = ["print_notes"]
 

@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-from rich.console import Console
 from rich.table import Table
 
 from kpl.cli.notes import print_notes
 from kpl.cli.progress import stages
-from kpl.cli.shown import percent, plain
+from kpl.cli.shown import Console, percent, plain, say
 from kpl.errors import InputError, LabelsError
 
 if TYPE_CHECKING:
@@ -161,7 +159,7 @@ def evaluate_multi_label(
         console.print(f"Thresholds reach a {rule.reach} of {rule.value:g} on these very labels.", highlight=False)
     if json_out is not None:
         write_file(json_out, (json.dumps(result.to_json(), indent=2) + "\n").encode())
-        typer.echo(f"Figures written to {json_out}")
+        say(f"Figures written to {json_out}")
 
 
 def _thresholds(given: Sequence[str]) -> tuple[float, dict[str, float]]:

@@ -10,6 +10,7 @@ import typer
 from kpl.cli.explain import announce
 from kpl.cli.progress import stages
 from kpl.cli.scoring import By, IgnoreUnknown, Labels, Methods, Ordered, Replicates, chosen_methods, listed
+from kpl.cli.shown import say
 
 __all__ = ["report"]
 
@@ -69,4 +70,4 @@ def report(
             ignore_unknown=ignore_unknown,
             progress=progress,
         )
-    typer.echo(f"Look at it: {written}")
+    say(f"Look at it: {written}")

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from kpl.cli.shown import LogFormatter, say
 from kpl.errors import InputError
 
 __all__ = ["serve"]
@@ -53,18 +54,18 @@ def serve(
         models=model or (),
         results=results,
     )
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s")
+    log = logging.StreamHandler(sys.stderr)
+    log.setFormatter(LogFormatter("%(asctime)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[log])
     if not verbose:
         logging.getLogger("kpl.server").addFilter(lambda record: record.levelno > logging.INFO)
     try:
-        run_server(
-            options, told=lambda address: typer.echo(f"KPL is at {address} (Ctrl-C stops it). Not a medical device.")
-        )
+        run_server(options, told=lambda address: say(f"KPL is at {address} (Ctrl-C stops it). Not a medical device."))
     except KeyboardInterrupt:  # the way to stop it, once what was begun is finished
         kept = (
             f"finished runs are in {results}" if results else "nothing of them is kept (--results keeps finished runs)"
         )
-        typer.echo(f"KPL has stopped, and its sessions with it: {kept}.")
+        say(f"KPL has stopped, and its sessions with it: {kept}.")
 
 
 def _token(file: Path | None) -> str | None:

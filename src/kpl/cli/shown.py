@@ -1,30 +1,52 @@
-"""Text from files on a terminal: what would steer the terminal is shown, not obeyed."""
+"""The one place where text reaches the terminal: what would steer it is shown, not obeyed."""
 
 from __future__ import annotations
 
-import re
+import json
+import logging
+from collections.abc import Iterable
 
-from rich.console import Console
+import rich.console
+from rich.console import ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
-__all__ = ["complain", "percent", "plain", "visible"]
+from kpl.visible import visible
 
-_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+__all__ = ["Console", "LogFormatter", "complain", "percent", "plain", "say", "say_json"]
 
 
-def visible(text: str) -> str:
-    r"""Write control characters, and those that turn the direction of writing around, as their escapes.
+class Console(rich.console.Console):
+    """A console on which only this program's own colours and cursor moves work, not those that a text brings along."""
 
-    Example:
-        >>> visible("a \x1b[31mred\x07 rim")
-        'a \\x1b[31mred\\x07 rim'
-    """
-    return _STEERING.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield the pieces of a line or table, steering characters of their text written out."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else Segment(visible(piece.text), piece.style)
+
+
+class LogFormatter(logging.Formatter):
+    """Lines of a log, of which no name or error that they quote steers the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record as one text."""
+        return visible(super().format(record))
 
 
 def plain(text: str, style: str = "") -> Text:
     """Make text from files a part of a line or a table: no markup is read in it, and it steers nothing."""
     return Text(visible(text), style=style)
+
+
+def say(text: str, *, err: bool = False, end: str = "\n") -> None:
+    """Print text as it is: brackets in it are not markup, and nothing in it steers the terminal."""
+    Console(stderr=err).print(text, markup=False, highlight=False, emoji=False, soft_wrap=True, end=end)
+
+
+def say_json(told: object) -> None:
+    """Print JSON for people and programs; what would steer a terminal is escaped as JSON does."""
+    text = json.dumps(told, indent=1, ensure_ascii=False)
+    say("".join(c if visible(c) == c else f"\\u{ord(c):04x}" for c in text) if visible(text) != text else text)
 
 
 def percent(share: float) -> str:
@@ -43,5 +65,5 @@ def percent(share: float) -> str:
 
 def complain(text: str) -> None:
     """Print to stderr, in one line, what could not be done."""
-    line = visible(" ".join(text.split()))
+    line = " ".join(text.split())
     Console(stderr=True, soft_wrap=True).print(Text.assemble(("kpl: ", "bold red"), line))

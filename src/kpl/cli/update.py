@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from kpl.cli.progress import stages
-from kpl.cli.shown import plain
+from kpl.cli.shown import Console, plain
 
 __all__ = ["update"]
 

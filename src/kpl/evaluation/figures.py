@@ -15,6 +15,7 @@ import numpy as np
 from kpl.errors import OutputError
 from kpl.evaluation.comparison import Table
 from kpl.quiet import drawing_at_home
+from kpl.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -151,7 +152,7 @@ def _confusion(axes: Axes, table: Table, focus: str) -> None:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="true", title=f"Confusion matrix of {focus}, shares of the true class")
-    keys = list(details.classes)
+    keys = [visible(key) for key in details.classes]
     if len(keys) <= _NAMED_CLASSES:
         axes.set_xticks(range(len(keys)), keys, rotation=60, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(keys)), keys)

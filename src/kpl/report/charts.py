@@ -13,6 +13,7 @@ from kpl.proxies.arrays import Floats
 from kpl.quiet import drawing_at_home
 from kpl.report.inlining import LIGHT, inline_figure
 from kpl.report.marks import MARKED, class_colour, class_shape
+from kpl.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,6 +45,7 @@ def _canvas(width: float = 460, height: float = 300) -> tuple[Figure, Axes]:
 
 def _short(name: str) -> str:
     """Cut a name that would run out of the drawing; the tables have it whole."""
+    name = visible(name)  # a control character would make the drawing no XML
     return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
 
 

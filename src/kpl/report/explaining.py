@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from kpl.methods import Method, Sentence, make_method, without
 from kpl.proxies.sums import sum_images
 from kpl.report.seen import Seen, look
 from kpl.runs.texts import run_texts
+from kpl.visible import visible_html
 
 __all__ = ["Explained", "SentenceSaid", "Without", "explain_picture", "row_of"]
 
@@ -92,8 +92,8 @@ class Explained:
         fitted = any(each.without for each in self.sentences)
         head = ("says of", "sentence", "text share", "beyond average", *(["lost without"] if fitted else []))
         rows = "".join(
-            f'<tr><th scope="row" style="text-align:left">{escape(each.class_name)}</th>'
-            f'<td style="text-align:left">{escape(each.text)}</td><td>{each.share:+.4f}</td>'
+            f'<tr><th scope="row" style="text-align:left">{visible_html(each.class_name)}</th>'
+            f'<td style="text-align:left">{visible_html(each.text)}</td><td>{each.share:+.4f}</td>'
             f"<td>{each.excess:+.4f}</td>"
             + (f"<td>{each.without.effect:+.4f}</td>" if each.without else "<td></td>" if fitted else "")
             + "</tr>"
@@ -101,16 +101,18 @@ class Explained:
         )
         title = f"{self.image}: {self.label} {self.confidence:.1%}, then {self.runner_up} {self.runner_confidence:.1%}"
         near = "".join(
-            f"<p>Nearest called {escape(name)}: {escape(', '.join(f'{i} ({cosine:.3f})' for i, cosine in found))}</p>"
+            f"<p>Nearest called {visible_html(name)}: "
+            + visible_html(", ".join(f"{image} ({cosine:.3f})" for image, cosine in found))
+            + "</p>"
             for name, found in self.nearest
             if found
         )
         titles = "".join(f'<th scope="col">{each}</th>' for each in head)
         return (
-            f"<table><caption>{escape(title)}</caption><thead><tr>"
+            f"<table><caption>{visible_html(title)}</caption><thead><tr>"
             f"{titles}</tr></thead><tbody>{rows}</tbody></table>"
             f"<p>The text margin of {self.text_margin:+.4f} is the sum of the shares of all {len(self.sentences)} "
-            f"sentences; the text alone says {escape(self.text_label)}.</p>{near}"
+            f"sentences; the text alone says {visible_html(self.text_label)}.</p>{near}"
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from kpl.encoders import Encoder
 from kpl.errors import InputError
@@ -20,6 +21,7 @@ from kpl.report.scores import score
 from kpl.report.seen import look
 from kpl.report.story import rows_told, tell
 from kpl.runs import EVALUATED, is_multi_label
+from kpl.visible import visible
 
 __all__ = ["REPORT_FILE", "write_report"]
 
@@ -102,10 +104,18 @@ def write_report(
     return _write(seen.run.path, "report.html", tell(seen, scored, drawn))
 
 
+def _shown(value: object) -> object:
+    """Show text from others without what would steer its reader: every value of the page comes through here."""
+    if isinstance(value, Markup):
+        return Markup(visible(value))  # noqa: S704 - it was markup before
+    return visible(value) if isinstance(value, str) else value
+
+
 def _write(run: Path, template: str, told: dict[str, Any]) -> Path:
     rooms = Environment(
         loader=PackageLoader("kpl.report"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

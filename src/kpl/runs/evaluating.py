@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -30,6 +29,7 @@ from kpl.methods import METHODS, Method, make_method
 from kpl.runs.folder import is_run, open_run
 from kpl.runs.predictions import ROUNDED, read_predictions
 from kpl.runs.texts import bundle_texts, run_texts
+from kpl.visible import visible_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,11 +68,11 @@ class Evaluation:
         head = "".join(f'<th scope="col">{metric.replace("_", " ")}</th>' for metric in ("method", *shown))
         rows = {**self.table.scores, "majority": self.table.majority, "chance": self.table.guessing}
         body = "".join(
-            f'<tr><th scope="row">{escape(name)}</th>{"".join(_cell(scores, metric) for metric in shown)}</tr>'
+            f'<tr><th scope="row">{visible_html(name)}</th>{"".join(_cell(scores, metric) for metric in shown)}</tr>'
             for name, scores in rows.items()
         )
         title = f"{self.table.majority.n} labelled images (95 % interval)"
-        notes = "".join(f"<p>Note: {escape(notice)}</p>" for notice in self.notices)
+        notes = "".join(f"<p>Note: {visible_html(notice)}</p>" for notice in self.notices)
         return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from kpl.errors import FeaturesError
 from kpl.runs.predictions import read_predictions
 from kpl.runs.thumbnails import read_thumbnails
+from kpl.visible import visible_html
 
 __all__ = ["Ranking", "ranking", "result_html"]
 
@@ -38,15 +38,16 @@ def result_html(
     pictures = _surest(out, list(counts), read)
     total = max(sum(counts.values()) if total is None else total, 1)
     rows = [
-        f'<tr><th scope="row" style="text-align:left">{escape(key)}</th><td>{count}</td><td>{count / total:.1%}</td>'
+        f'<tr><th scope="row" style="text-align:left">{visible_html(key)}</th><td>{count}</td>'
+        f"<td>{count / total:.1%}</td>"
         f'<td style="text-align:left">{pictures.get(key, "")}</td></tr>'
         for key, count in list(counts.items())[:_CLASSES]
     ]
     more = f"<p>{len(counts) - _CLASSES} more classes</p>" if len(counts) > _CLASSES else ""
-    told = "".join(f"<p>Note: {escape(note)}</p>" for note in notes)
+    told = "".join(f"<p>Note: {visible_html(note)}</p>" for note in notes)
     head = "".join(f'<th scope="col">{name}</th>' for name in ("class", "pictures", "share", "surest"))
     return (
-        f"<table><caption>{escape(title)}</caption><thead><tr>{head}</tr></thead>"
+        f"<table><caption>{visible_html(title)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table>{more}{told}"
     )
 
@@ -75,7 +76,7 @@ def _surest(out: Path, keys: list[str], read: Ranking) -> dict[str, str]:
         images = []
         for row in [row for row in rows if row in thumbnails][:_A_CLASS]:
             data = base64.b64encode(thumbnails[row]).decode("ascii")
-            name = escape(ids[row])
+            name = visible_html(ids[row])
             images.append(f'<img src="data:image/webp;base64,{data}" style="height:56px" alt="{name}" title="{name}">')
         shown[key] = "".join(images)
     return shown

@@ -23,8 +23,9 @@ from kpl.authoring import (
 )
 from kpl.authoring.server import TIMEOUT
 from kpl.authoring.writing import Written
-from kpl.cli.knowledge.saying import SHOWN, Knowledge, say
+from kpl.cli.knowledge.saying import SHOWN, Knowledge
 from kpl.cli.progress import stages
+from kpl.cli.shown import say
 from kpl.errors import InputError
 from kpl.knowledge import DEFAULT_TEMPLATE, own_pack, pack_names
 

@@ -7,12 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
-from kpl.cli.knowledge.saying import say
 from kpl.cli.progress import stages
-from kpl.cli.shown import plain
+from kpl.cli.shown import Console, plain, say
 
 if TYPE_CHECKING:
     from kpl.encoders import Encoder

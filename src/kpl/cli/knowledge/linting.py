@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from kpl.cli.knowledge.saying import Knowledge, say
-from kpl.cli.shown import complain, plain
+from kpl.cli.knowledge.saying import Knowledge
+from kpl.cli.shown import Console, complain, plain, say, say_json
 from kpl.errors import KplError
 from kpl.knowledge import RULES, Finding, LintReport, fix_knowledge, lint_knowledge
 
@@ -55,7 +53,7 @@ def lint(
         raise typer.Exit(_COULD_NOT) from error
     code = _COULD_NOT if not_run else int(report.failed)
     if as_json:
-        typer.echo(json.dumps({**report.to_json(), "fixed": mended, "not_run": not_run}, indent=1, ensure_ascii=False))
+        say_json({**report.to_json(), "fixed": mended, "not_run": not_run})
     else:
         _tell(knowledge, report, mended, limit)
     if not_run:

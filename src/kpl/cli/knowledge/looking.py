@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from kpl.cli.chosen import AllowPickle, TrustRemoteCode, chosen_encoder
 from kpl.cli.knowledge.inspecting import inspect
-from kpl.cli.knowledge.saying import SHOWN, Knowledge, say
+from kpl.cli.knowledge.saying import SHOWN, Knowledge
 from kpl.cli.outputs import spare_inputs
-from kpl.cli.shown import plain
+from kpl.cli.shown import Console, plain, say
 from kpl.errors import InputError, UnknownNameError
 from kpl.knowledge import load_knowledge, own_packs_folder, pack_names, read_pack_head
 from kpl.knowledge.editors import published_schema, write_schema
@@ -33,7 +32,7 @@ def schema(
       kpl knowledge schema --out knowledge.schema.json
     """
     if out is None:
-        typer.echo(published_schema(), nl=False)
+        say(published_schema(), end="")
         return
     write_schema(out)
     say(f"wrote {out}")

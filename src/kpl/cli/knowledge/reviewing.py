@@ -12,13 +12,12 @@ from typing import Annotated
 
 import click
 import typer
-from rich.console import Console
 from rich.text import Text
 
-from kpl.cli.knowledge.saying import say
-from kpl.cli.shown import plain, visible
+from kpl.cli.shown import Console, plain, say
 from kpl.errors import InputError, KnowledgeError
 from kpl.knowledge.reviewing import Review, Turn
+from kpl.visible import visible
 
 try:
     import readline
