@@ -32,6 +32,8 @@ class Script:
     asked: list[dict] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     url: str = ""
+    data: bytes = b""
+    anywhere: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next(self, request: dict) -> Step:
@@ -113,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path != "/v1/chat/completions":
+        if self.path != "/v1/chat/completions" and not self.script.anywhere:
             self.send(404, b"<html><h1>404 page not found</h1></html>")
             return
         key = self.headers.get("Authorization")
@@ -198,6 +200,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def step_moved(self) -> None:
         self.send(301, b"", Location="http://127.0.0.1:9/v1/chat/completions")
+
+    def step_moved_to(self) -> None:
+        status, _, place = self.script.data.decode().partition(" ")
+        self.send(int(status), b"", Location=place)
+
+    def step_json(self) -> None:
+        self.send(200, self.script.data)
 
     def step_too_long(self) -> None:
         self.fail(400, "This model's maximum context length is 4096 tokens")

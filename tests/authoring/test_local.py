@@ -61,6 +61,9 @@ def test_a_model_answers(library, file):
     answer = model.answer(ASK)
     assert (answer.text, answer.prompt_tokens, answer.answer_tokens, answer.finished) == ("sp 0.5 5", 2, 3, "stop")
     assert model.answer(ASK.model_copy(update={"temperature": None, "seed": None})).text == "sp 0.2 None"
+    assert model.answer(ASK.model_copy(update={"extra": {"temperature": 1.5}})).text == "sp 1.5 5"
+    with pytest.raises(LanguageModelError, match=r"--extra: llama.cpp does not take it .*'odd'"):
+        model.answer(ASK.model_copy(update={"extra": {"odd": 1}}))
     model.close()
     assert model._model.closed
 

@@ -11,9 +11,9 @@ from email.utils import format_datetime
 import pytest
 from tests.authoring.chat_server import KEY, phrases, serving
 
-from kpl.authoring import ChatServer, LanguageModel, Request
+from kpl.authoring import ChatServer, LanguageModel, Request, addresses
 from kpl.authoring import server as server_module
-from kpl.authoring.server import find_key
+from kpl.authoring.addresses import find_key
 from kpl.errors import LanguageModelError, MissingExtraError
 
 ASK = Request(model="tiny", system="s", prompt="p 'x'", form={"type": "object"}, seed=3, sample=2, temperature=0.5)
@@ -21,7 +21,7 @@ ASK = Request(model="tiny", system="s", prompt="p 'x'", form={"type": "object"},
 
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch):
-    for name in server_module.KEY_VARIABLES:
+    for name in addresses.KEY_VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -154,7 +154,8 @@ def test_whose_key_goes_where(monkeypatch):
     assert find_key("http://localhost:8000/v1") == "sk-openai"
     assert find_key("http://somewhere.example/v1") is None, "anybody on the way could read it"
     monkeypatch.setenv("KPL_LLM_KEY", "sk-own")
-    assert find_key("http://somewhere.example/v1") == "sk-own"
+    assert find_key("http://somewhere.example/v1") is None, "of neither name"
+    assert find_key("http://localhost:8000/v1") == "sk-own"
     monkeypatch.setenv("KPL_LLM_KEY", "sk own\x07")
     with pytest.raises(LanguageModelError, match="the key in KPL_LLM_KEY holds a space") as told:
         find_key("https://somewhere.example/v1")
@@ -228,3 +229,16 @@ def test_the_extra_is_named_when_it_is_missing(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(MissingExtraError, match=r"pip install 'knowledge-proxy-learning\[llm\]'"):
         ChatServer("http://localhost:1/v1")
+
+
+def test_further_parameters_go_as_they_are_and_are_not_left_out():
+    extra = {"reasoning_effort": "none", "temperature": 0.1, "top_k": 5}
+    with serving(phrases) as script:
+        ask(script, ASK.model_copy(update={"extra": extra}))
+    assert {name: script.asked[0][name] for name in extra} == extra
+    with (
+        serving(phrases, takes=("response_format", "seed")) as script,
+        pytest.raises(LanguageModelError, match=r"refuses the request \(400\): unsupported parameter: temperature"),
+    ):
+        ask(script, ASK.model_copy(update={"extra": extra}))
+    assert len(script.keys) == 1, "nothing else is left out for it"

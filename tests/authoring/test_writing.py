@@ -590,3 +590,56 @@ def test_side_by_side_keeps_the_order():
     options = {"at_once": 4, "give_up": lambda: None}
     assert side_by_side(lambda n: n * n, range(20), **options) == [n * n for n in range(20)]
     assert side_by_side(lambda n: n, [], **options) == []
+
+
+def refusing(request):
+    """Decline whatever is asked about the second class."""
+    return "I'm sorry, but I cannot help." if "how 'basophil'" in asks(request) else phrases(request)
+
+
+def test_only_usable_answers_are_kept_and_a_replay_knows_as_much(mine):
+    with pytest.raises(
+        LanguageModelError, match=r"class 'basophil': .*begins \"I'm sorry.* help.\": the model declines"
+    ):
+        write(mine, Model(refusing))
+    first = mine.read_bytes()
+    kept = list((mine.parent / "calls").glob("*.json"))
+    assert kept
+    assert not [path for path in (mine.parent / "calls").iterdir() if "sorry" in path.read_text()]
+    mine.write_text(MINE)
+    with pytest.raises(LanguageModelError, match=r"class 'basophil': no usable description came \(the model declines"):
+        write(mine, None)
+    assert mine.read_bytes() == first, "a replay writes the same file"
+    mine.write_text(MINE)
+    _, spent = write(mine, Model())
+    assert spent.kept == len(kept), "what was declined is asked again"
+    assert len(load_knowledge(mine).classes[1].descriptions) == 20
+    assert not [path for path in (mine.parent / "calls").glob("*.json") if path.with_suffix(".unusable").exists()]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "<think>hm", "<musing>\n" + json.dumps({"descriptions": ["a round ring of dots"]}), "I cannot assist."],
+)
+def test_what_cannot_be_used_is_counted_with_its_reason(mine, said):
+    with pytest.raises(LanguageModelError, match="no usable description came"):
+        write(mine, Model(lambda _request: said), Plan("m", 20, ("attributes",)))
+    assert not list((mine.parent / "calls").glob("*.json"))
+    assert mine.read_text() == MINE
+
+
+def test_further_parameters_are_passed_on_and_ask_anew(mine):
+    thinking_off = {"chat_template_kwargs": {"enable_thinking": False}}
+    with_, without = Model(), Model()
+    write(mine, without)
+    mine.write_text(MINE)
+    write(mine, with_, Plan("m", 20, extra=thinking_off))
+    assert len(with_.asked) == len(without.asked)
+    assert {json.dumps(request.extra) for request in with_.asked} == {json.dumps(thinking_off)}
+    assert not {r.address() for r in with_.asked} & {r.address() for r in without.asked}
+    mine.write_text(MINE)
+    _, spent = write(mine, None, Plan("m", 20, extra=thinking_off))
+    assert spent.calls == 0
+    for name in ("messages", "model", "stream"):
+        with pytest.raises(InputError, match=f"--extra: {name} is set by the question itself"):
+            Plan("m", extra={name: 1})

@@ -284,3 +284,28 @@ def test_wrong_beginnings_are_one_line(quick, tmp_path, arguments, says):
 def test_names_that_are_no_text_are_refused(quick, tmp_path):
     (tmp_path / "names.txt").write_bytes(b"caf\xe9\n")
     assert "not UTF-8 text" in quick("knowledge", "new", "x", "--classes", "names.txt").error
+
+
+def test_further_parameters_reach_the_server(quick, begun):
+    with serving(phrases) as script:
+        quick(*write(script, begun, "--per-class", 5, "--extra", '{"reasoning_effort": "none"}'))
+    assert {request["reasoning_effort"] for request in script.asked} == {"none"}
+
+
+def test_answers_that_cannot_be_used_are_told(quick, begun):
+    def shy(request):
+        return (
+            "I'm sorry, I cannot assist."
+            if "must be dropped" in request["messages"][1]["content"]
+            else phrases(request)
+        )
+
+    with serving(shy) as script:
+        told = quick(*write(script, begun, "--per-class", 5)).plain
+    assert "2 answers could not be used and will be asked for again: the model declines" in told
+
+
+@pytest.mark.parametrize("extra", ["thinking off", "[1]", "{'a': 1}", '{"a": NaN}', '"a"', '{"model": "x"}'])
+def test_parameters_that_are_none(quick, begun, extra):
+    told = quick("knowledge", "write", begun, "--model", "m", "--replay", "--extra", extra).error
+    assert "--extra" in told

@@ -6,15 +6,16 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kpl.authoring.thoughts import BEGIN, blanked, spoken, whole_json
 from kpl.knowledge.folding import fold_name, fold_sentence
 from kpl.knowledge.lint.language import script_of
 from kpl.knowledge.shapes import REFUSAL
 
-__all__ = ["Said", "clean_sentence", "fold_loosely", "read_answer", "read_json", "read_numbers"]
+__all__ = ["Said", "clean_sentence", "fold_loosely", "read_answer", "read_json", "read_numbers", "why_unusable"]
 
 MAX_CHARACTERS = 300  # about 75 tokens: no encoder of the CLIP family reads more in one prompt
 
@@ -27,36 +28,53 @@ class Said:
     number: int | None = None
 
 
-_THOUGHT = re.compile(
-    r"<(think|thinking|thought|reasoning)>.*?(</\1>|\Z)|<\|channel\|>analysis.*?(?=<\|channel\|>final|\Z)", re.S | re.I
-)
-_THOUGHT_END = re.compile(r"\A.*</(think|thinking|thought|reasoning)>", re.S | re.I)  # opened by the server's template
-_SPECIAL = re.compile(r"<\|[^|<>]{1,40}\|>|</?s>|\[/?INST\]")
-
-
-def _spoken(answer: str) -> str:
-    """Leave out what the model thought aloud and the marks of its chat format."""
-    text = _THOUGHT_END.sub("", _THOUGHT.sub("", answer))
-    return _SPECIAL.sub("", text.replace("<|channel|>final", "").replace("<|message|>", "")).strip()
-
-
-def read_json(answer: str) -> Any:  # noqa: ANN401 - whatever the model wrote
+def read_json(answer: str, form: Mapping[str, Any] | None = None, *, cut: bool = False) -> Any:  # noqa: ANN401 - JSON
     """Find the JSON in an answer: bare, in a fence, behind a preamble, or cut off; None if there is none.
+
+    Of several pieces it is the last that has the `form` asked for, a JSON Schema, or else the last: what comes before
+    was thought aloud. Of a `cut` answer only what stands at its end can be the answer; an empty list is returned
+    where there is other JSON only.
 
     Example:
         >>> read_json('Sure! {"descriptions": ["a round nucleus", "pale cyto')
         {'descriptions': ['a round nucleus']}
+        >>> read_json('Perhaps {"numbers": [1]}, no: {"numbers": [2]}')
+        {'numbers': [2]}
     """
-    text = _spoken(answer)
+    text = spoken(answer)
     if re.fullmatch(r"\W*\[[\s\d,]*\]\W*", text):  # numbers alone; amid prose such brackets are citations
         return json.loads(f"[{','.join(re.findall(r'[1-9][0-9]*', text))}]")
-    for match in list(re.finditer(r'[{\[](?=\s*["{\[\]}])', text))[:_TRIES]:
-        try:
-            return json.JSONDecoder().raw_decode(text, match.start())[0]
-        except (json.JSONDecodeError, RecursionError):
-            if (mended := _mend(text[match.start() :])) is not None:
-                return mended
-    return None
+    whole = list(whole_json(text))
+    begun = _begun(text, whole)
+    found = sorted([(first, last, data) for first, last, data in (*whole, *begun)], key=lambda piece: piece[0])
+    fitting = [piece for piece in found if form is not None and _fits(piece[2], form)]
+    # Where nothing fits, what is cut off holds the pieces behind its beginning.
+    chosen = (fitting or begun[:1] or found)[-1:]
+    if not chosen:
+        return None
+    _, last, data = chosen[0]
+    return [] if cut and re.search(r"\w", text[last:]) else data
+
+
+def _begun(text: str, whole: Sequence[tuple[int, int, Any]]) -> list[tuple[int, int, Any]]:
+    """Read what begins like JSON outside the whole pieces and is cut off, each to its last whole entry."""
+    found = []
+    for match in list(BEGIN.finditer(blanked(text, whole)))[:_TRIES]:
+        if (mended := _mend(text[match.start() :])) is not None:
+            found.append((match.start(), len(text), mended))
+    return found
+
+
+def _fits(data: Any, form: Mapping[str, Any]) -> bool:  # noqa: ANN401 - whatever the model wrote
+    """Tell whether a piece of JSON has the outline of the form asked for; small models fill it in loosely."""
+    if form.get("type") != "object" or not isinstance(data, dict):
+        return False
+    kinds = {"array": list, "object": dict}
+    parts = form.get("properties", {})
+    return all(
+        name in data and isinstance(data[name], kinds.get(parts.get(name, {}).get("type"), object))
+        for name in form.get("required", ())
+    )
 
 
 _TRIES = 20  # beginnings of JSON in one answer
@@ -87,7 +105,7 @@ def _mend(text: str) -> Any:  # noqa: ANN401 - whatever the model wrote
         return None
 
 
-def read_numbers(answer: str, *, cut: bool = False) -> dict[int, str]:
+def read_numbers(answer: str, form: Mapping[str, Any] | None = None, *, cut: bool = False) -> dict[int, str]:
     """Read `{"items": [{"number": 3, "text": ...}]}`, or lines that begin with a number.
 
     Of a `cut` answer the last line is not read; JSON is read to its last whole entry in any case.
@@ -96,10 +114,10 @@ def read_numbers(answer: str, *, cut: bool = False) -> dict[int, str]:
         >>> read_numbers("1. clear lungs\\n2) a sharp angle")
         {1: 'clear lungs', 2: 'a sharp angle'}
     """
-    data = read_json(answer)
+    data = read_json(answer, form, cut=cut)
     if data is None:
-        spoken = _without_end(_spoken(answer)) if cut else _spoken(answer)
-        lines = re.findall(r"^\W*(\d{1,4})\s*[.:)\]-]\W*(.*)$", spoken, re.MULTILINE)
+        said = _without_end(spoken(answer)) if cut else spoken(answer)
+        lines = re.findall(r"^\W*(\d{1,4})\s*[.:)\]-]\W*(.*)$", said, re.MULTILINE)
         return {int(number): text for number, text in lines}
     numbers: dict[int, str] = {}
     for item in _leaves(data):
@@ -152,22 +170,27 @@ _STOP = re.compile(r"(?<=\w[.!])\s+(?=[A-Z])|(?<=[。！])")
 _PASSAGE = re.compile(r"\s*[\[(](?:passage\s*)?(\d{1,6})[\])]\s*\.?\s*$", re.I)
 
 
-def read_answer(answer: str, banned: Iterable[str] = (), *, cut: bool = False) -> list[Said]:
+def read_answer(
+    answer: str, banned: Iterable[str] = (), form: Mapping[str, Any] | None = None, *, cut: bool = False
+) -> list[Said]:
     """Read the sentences of an answer, in JSON or in prose, cleaned and each once.
 
-    `banned` are names that alone describe nothing: those of the classes. Of a `cut` answer the last sentence of prose
+    `banned` are names that alone describe nothing: those of the classes; `form` is the JSON Schema asked for.
+    Of a `cut` answer the last sentence of prose
     is left out; JSON is read to its last whole entry in any case.
 
     Example:
         >>> read_answer("Here are 2 features:\\n1. **Colour:** A *dark* nucleus.\\n2. I'm sorry, I cannot.")
         [Said(text='a dark nucleus', number=None)]
     """
-    raw = [item for item in _leaves(read_json(answer)) if isinstance(item, Said)]
-    if not raw:
-        lines = [line for line in _spoken(answer).splitlines() if line.strip() and not line.strip().startswith("```")]
+    data = read_json(answer, form, cut=cut)
+    raw = [item for item in _leaves(data) if isinstance(item, Said)]
+    if data is None:
+        prose = spoken(answer)
+        lines = [line for line in prose.splitlines() if line.strip() and not line.strip().startswith("```")]
         marked = [line for line in lines if _MARKED.match(line)]
         if len(marked) < 2:  # running text: its sentences, unless it declines
-            marked = [] if REFUSAL.search(_spoken(answer)) else [part for line in lines for part in _STOP.split(line)]
+            marked = [] if REFUSAL.search(prose) else [part for line in lines for part in _STOP.split(line)]
         raw = [Said(line) for line in (marked[:-1] if cut else marked)]
     names = {fold_name(name) for name in banned}
     said: dict[str, Said] = {}
@@ -180,6 +203,28 @@ def read_answer(answer: str, banned: Iterable[str] = (), *, cut: bool = False) -
         if sentence and fold_name(sentence) not in names:
             said.setdefault(fold_loosely(sentence), Said(sentence, number))
     return list(said.values())
+
+
+def why_unusable(answer: str, form: Mapping[str, Any], *, cut: bool = False) -> str | None:
+    """Say why an answer holds nothing of what was asked for; None if it does, were it an empty list.
+
+    Example:
+        >>> why_unusable("<think>so many things", {})
+        'it holds a thought without an end, and no answer'
+    """
+    said_aloud = spoken(answer)
+    if _fits(read_json(answer, form, cut=cut), form):
+        return None
+    wants_sentences = "descriptions" in form.get("properties", {})
+    if read_answer(answer, (), form, cut=cut) if wants_sentences else read_numbers(answer, form, cut=cut):
+        return None
+    if cut:
+        return "it was cut at the limit of its length before anything in it was whole: raise that limit at the server"
+    if not said_aloud:
+        return "it holds a thought without an end, and no answer" if answer.strip() else "it is empty"
+    if REFUSAL.search(said_aloud):
+        return "the model declines"
+    return "it holds nothing of the form asked for" if wants_sentences or not re.search(r"\w", said_aloud) else None
 
 
 def fold_loosely(text: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from kpl.authoring.calls import Call, KeptCalls, LanguageModel, Request
+from kpl.authoring.answers import why_unusable
+from kpl.authoring.calls import Answer, Call, KeptCalls, LanguageModel, Request
 from kpl.errors import LanguageModelError
 
 __all__ = ["Asker", "BudgetSpentError", "Meter", "Spent", "side_by_side"]
@@ -31,6 +33,8 @@ class Spent:
     left_out: tuple[str, ...] = ()
     cut: int = 0
     """Answers, new and kept ones, that ended at the limit for answers."""
+    unusable: Counter[str] = field(default_factory=Counter)
+    """Answers of which nothing can be used, by the reason; they are not kept."""
 
     def __str__(self) -> str:
         """Say it in words.
@@ -87,6 +91,12 @@ class Asker:
                 self.spent.kept += 1
                 self.spent.cut += call.answer.is_cut
             return call
+        if self._model is None and (note := self._kept.find_note(request)):
+            answer = Answer(text="", prompt_tokens=0, answer_tokens=0, unusable=note.reason)
+            with self._lock:
+                self.spent.kept += 1
+                self.spent.unusable[note.reason] += 1
+            return Call(request=request, answer=answer, asked=note.asked, seconds=0.0)
         if self._model is None:
             raise LanguageModelError(
                 f"{self._kept.folder}: a call is not kept, so nothing can be replayed without the model: give --llm, "
@@ -94,11 +104,15 @@ class Asker:
             )
         self._reserve()
         asked, began = datetime.now(UTC), time.monotonic()
-        answer = self._model.answer(request)
+        answer = _judged(self._model.answer(request), request)
         stamp = asked.isoformat(timespec="seconds").replace("+00:00", "Z")
         call = Call(request=request, answer=answer, asked=stamp, seconds=round(time.monotonic() - began, 3))
-        self._kept.keep(call)
+        if answer.unusable is None:
+            self._kept.keep(call)
+        else:
+            self._kept.note(call)
         with self._lock:
+            self.spent.unusable += Counter([answer.unusable] if answer.unusable else [])
             self.spent.calls += 1
             self.spent.prompt_tokens += answer.prompt_tokens
             self.spent.answer_tokens += answer.answer_tokens
@@ -130,6 +144,12 @@ class Asker:
             if spent:
                 raise BudgetSpentError(f"the budget is spent ({spent})")
             self._begun += 1
+
+
+def _judged(answer: Answer, request: Request) -> Answer:
+    """Say of an answer why it cannot be used, by the server's marks or by its words."""
+    reason = answer.unusable or why_unusable(answer.text, request.form, cut=answer.is_cut)
+    return answer.model_copy(update={"unusable": reason})
 
 
 class Meter:

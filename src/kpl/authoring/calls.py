@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -30,6 +30,8 @@ class Request(_Record):
     temperature: float | None = None
     seed: int | None = None
     sample: int = 0
+    extra: dict[str, Any] = {}
+    """Further parameters for the server, as they are."""
 
     def address(self) -> str:
         """Return the SHA-256 (hexadecimal) of the request, under which its answer is kept.
@@ -38,7 +40,8 @@ class Request(_Record):
             >>> Request(model="m", system="", prompt="p", form={}).address()[:12]
             '0572261dce40'
         """
-        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
+        said = self.model_dump(exclude=None if self.extra else {"extra"})
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 class Answer(_Record):
@@ -55,6 +58,8 @@ class Answer(_Record):
     """The server did not count tokens: four characters were taken for one."""
     left_out: tuple[str, ...] = ()
     """Parameters that the server did not take."""
+    unusable: str | None = None
+    """Why nothing of it can be used; None where something can."""
 
     @property
     def is_cut(self) -> bool:
@@ -69,6 +74,17 @@ class Call(_Record):
     answer: Answer
     asked: str
     seconds: float
+
+
+class Unusable(_Record):
+    """A note that nothing usable came to a request, and why: a replay then knows as much as the run that it repeats."""
+
+    request: Request
+    reason: str
+    asked: str
+
+
+_R = TypeVar("_R", Call, Unusable)
 
 
 class LanguageModel(Protocol):
@@ -88,10 +104,9 @@ class LanguageModel(Protocol):
 
 
 class KeptCalls:
-    """A folder of calls, one JSON file each, named by what was asked.
+    """A folder of calls whose answers can be used, one JSON file each, named by what was asked.
 
-    Raises:
-        OutputError: the folder cannot be made.
+    Of an answer that cannot be used a note is kept beside them, without its words, until one comes that can.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -103,16 +118,15 @@ class KeptCalls:
         Raises:
             LanguageModelError: a kept call is damaged.
         """
-        path = self._path(request)
-        try:
-            call = Call.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (ValidationError, OSError) as error:
-            raise LanguageModelError(f"{path}: this kept call is damaged: remove the file to ask again") from error
-        if call.request != request:
-            raise LanguageModelError(f"{path}: this kept call is of another request: remove the file to ask again")
-        return call
+        return _read(self._path(request), Call, request)
+
+    def find_note(self, request: Request) -> Unusable | None:
+        """Return the note that nothing usable came to a request, or None.
+
+        Raises:
+            LanguageModelError: the note is damaged.
+        """
+        return _read(self._note_path(request), Unusable, request)
 
     def keep(self, call: Call) -> None:
         """Write a call, whole or not at all.
@@ -120,11 +134,40 @@ class KeptCalls:
         Raises:
             OutputError: the disk refuses.
         """
+        self._write(self._path(call.request), call)
+        self._note_path(call.request).unlink(missing_ok=True)
+
+    def note(self, call: Call) -> None:
+        """Write why the answer of a call cannot be used.
+
+        Raises:
+            OutputError: the disk refuses.
+        """
+        reason = call.answer.unusable or ""
+        self._write(self._note_path(call.request), Unusable(request=call.request, reason=reason, asked=call.asked))
+
+    def _write(self, path: Path, record: BaseModel) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self.folder}: the folder for calls cannot be made ({error.strerror})") from error
-        write_file(self._path(call.request), json.dumps(call.model_dump(), indent=1, ensure_ascii=False) + "\n")
+        write_file(path, json.dumps(record.model_dump(), indent=1, ensure_ascii=False) + "\n")
 
     def _path(self, request: Request) -> Path:
         return self.folder / f"{request.address()}.json"
+
+    def _note_path(self, request: Request) -> Path:
+        return self.folder / f"{request.address()}.unusable"
+
+
+def _read(path: Path, kind: type[_R], request: Request) -> _R | None:
+    """Read a record of a request; None if there is none."""
+    try:
+        record = kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValidationError, OSError) as error:
+        raise LanguageModelError(f"{path}: this kept call is damaged: remove the file to ask again") from error
+    if record.request != request:
+        raise LanguageModelError(f"{path}: this kept call is of another request: remove the file to ask again")
+    return record

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
+from typing import Any
 
-from kpl.authoring.answers import clean_sentence, fold_loosely, read_answer, read_numbers
+from kpl.authoring.answers import Said, clean_sentence, fold_loosely, read_answer, read_numbers
 from kpl.authoring.asking import Asker
 from kpl.authoring.calls import Call, Request
 from kpl.authoring.passages import Passage, choose_passages, supports
@@ -24,6 +25,7 @@ _ROUNDS = 5  # of asking, the first included, after which a class stays short
 _MOST = 60  # sentences in one question; more make models repeat themselves
 _RIVALS = 3
 _SHOWN = 20  # sentences that were left out, shown to the model with the reason
+_OURS = {"messages", "model", "stream", "n"}
 _BATCH = 25  # sentences to be judged or turned around in one question
 
 
@@ -38,6 +40,7 @@ class Plan:
         temperature: None leaves it to the server.
         seed: None sends none; of several samples each has its own.
         samples: how often each question is asked.
+        extra: further parameters, passed on to the server as they are.
 
     Raises:
         UnknownNameError: a strategy that there is not.
@@ -50,6 +53,7 @@ class Plan:
     temperature: float | None = None
     seed: int | None = 0
     samples: int = 1
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in self.strategies:
@@ -63,6 +67,8 @@ class Plan:
             raise InputError(f"--samples {self.samples}: must be 1 to 100")
         if self.temperature is not None and not 0 <= self.temperature <= 2:
             raise InputError(f"--temperature {self.temperature:g}: must be 0 to 2")
+        if ours := sorted(_OURS & self.extra.keys()):
+            raise InputError(f"--extra: {', '.join(ours)} is set by the question itself: leave it out")
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -97,6 +103,8 @@ class Found:
     """Sentences that came and were left out, each with the reason, to be shown to the model."""
     last: str = ""
     """How the last answer began, to be shown when nothing was found."""
+    fault: str | None = None
+    """Why nothing of the last answer could be used; None if something could."""
     rounds: int = 0
     seen: set[str] = field(default_factory=set)
     dry: bool = False
@@ -183,7 +191,7 @@ class Interview:
 
     def _read_absent(self, number: int, texts: Sequence[str], call: Call, found: Found) -> dict[int, str]:
         """Read the clean sentences of an answer on absence, by the number of the description."""
-        answers = read_numbers(call.answer.text, cut=call.answer.is_cut)
+        answers = _numbers(call)
         said = {place: sentence for place, text in answers.items() if (sentence := clean_sentence(text))}
         faulty = self._sieve.sift_absent(number, texts, list(said.values()))
         found.linted.update(faulty.values())
@@ -213,7 +221,7 @@ class Interview:
         if len(others) <= _RIVALS + 1:
             return others
         call = self._ask(self._writer.rivals(self._kb.classes[number], _RIVALS))
-        named = [place - 1 for place in read_numbers(call.answer.text) if place - 1 in others]
+        named = [place - 1 for place in _numbers(call) if place - 1 in others]
         return named[:_RIVALS] or others[:_RIVALS]
 
     def _hear(
@@ -223,8 +231,8 @@ class Interview:
         heard = []
         for sample in range(self._plan.samples):
             call = self._ask(question, sample)
-            found.last = call.answer.text[:200]
-            for said in read_answer(call.answer.text, self._banned, cut=call.answer.is_cut):
+            found.last, found.fault = call.answer.text[:200], call.answer.unusable
+            for said in self._read(call, question):
                 passage = None
                 if chosen:
                     place = (said.number or 0) - 1
@@ -234,6 +242,12 @@ class Interview:
                     passage = self._passages[place]
                 heard.append(Candidate(said.text, call.asked, passage, against))
         return heard
+
+    def _read(self, call: Call, question: Question) -> list[Said]:
+        """Read the sentences of an answer that can be used."""
+        if call.answer.unusable:
+            return []
+        return read_answer(call.answer.text, self._banned, question.form, cut=call.answer.is_cut)
 
     def _sift(self, number: int, fresh: list[Candidate], found: Found) -> list[Candidate]:
         """Leave out what lint would find."""
@@ -251,8 +265,7 @@ class Interview:
         for start in range(0, len(fresh), _BATCH):
             batch = fresh[start : start + _BATCH]
             question = self._writer.critique(self._kb.classes[number], [each.text for each in batch])
-            answer = self._ask(question).answer
-            dropped = read_numbers(answer.text, cut=answer.is_cut).keys()
+            dropped = _numbers(self._ask(question)).keys()
             good = [each for place, each in enumerate(batch, start=1) if place not in dropped]
             found.judged += len(batch) - len(good)
             found.left_out += [f"{each.text} (not visible, wrong or general)" for each in batch if each not in good]
@@ -269,8 +282,16 @@ class Interview:
                 temperature=plan.temperature,
                 seed=plan.seed,
                 sample=sample,
+                extra=dict(plan.extra),
             )
         )
+
+
+def _numbers(call: Call) -> dict[int, str]:
+    """Read the numbered lines of an answer that can be used."""
+    if call.answer.unusable:
+        return {}
+    return read_numbers(call.answer.text, call.request.form, cut=call.answer.is_cut)
 
 
 def _unseen(candidates: Iterable[Candidate], seen: set[str]) -> Iterable[Candidate]:

@@ -65,9 +65,15 @@ class LlamaFile:
         form = {"type": "json_object", "schema": request.form}
         with self._one:
             try:
-                data = self._model.create_chat_completion(messages, response_format=form, max_tokens=room, **options)
+                data = self._model.create_chat_completion(
+                    messages, **{"response_format": form, "max_tokens": room, **options, **request.extra}
+                )
             except (ValueError, RuntimeError) as error:
                 raise LanguageModelError(f"llama.cpp refuses the request ({error})") from error
+            except TypeError as error:
+                if not request.extra:
+                    raise
+                raise LanguageModelError(f"--extra: llama.cpp does not take it ({error}): leave it out") from error
         choice, usage = data["choices"][0], data["usage"]
         return Answer(
             text=choice["message"]["content"] or "",

@@ -5,44 +5,25 @@ from __future__ import annotations
 import difflib
 import email.utils
 import json
-import os
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
+from kpl.authoring.addresses import KEY_VARIABLES, checked_address, find_key, is_here, is_safe, wants_version
 from kpl.authoring.calls import Answer, Request
+from kpl.authoring.replies import DamagedError, RefusedError, SilentError, read_reply, words_of
 from kpl.errors import LanguageModelError, MissingExtraError
 
-__all__ = ["KEY_VARIABLES", "TIMEOUT", "ChatServer", "find_key"]
+__all__ = ["TIMEOUT", "ChatServer"]
 
-KEY_VARIABLES = ("KPL_LLM_KEY", "OPENAI_API_KEY")
 MAX_BYTES = 4 * 2**20  # a long answer is 50 kB
 TIMEOUT = 180.0
 """Seconds for one answer: fifty phrases at 5 tokens a second."""
 _HUNG_RETRIES = 1
 MAX_WAIT = 600.0  # seconds that a server may ask us to wait
-_HERE = ("localhost", "127.0.0.1", "::1")
-
-
-def find_key(url: str) -> str | None:
-    """Take the key for a server from the environment: KPL_LLM_KEY, or OPENAI_API_KEY where nobody can listen.
-
-    Raises:
-        LanguageModelError: a key that cannot be sent in a header; the message does not show it.
-    """
-    parts = urlsplit(url)
-    safe = parts.scheme == "https" or parts.hostname in _HERE
-    for name in KEY_VARIABLES if safe else KEY_VARIABLES[:1]:
-        if key := os.environ.get(name, "").strip():
-            if not key.isascii() or not key.isprintable() or " " in key:
-                raise LanguageModelError(f"the key in {name} holds a space or another character that no key has")
-            return key
-    return None
 
 
 class _AgainError(Exception):
@@ -79,13 +60,26 @@ class ChatServer:
         except ImportError as error:
             raise MissingExtraError("asking a language model's server", "llm") from error
         self._httpx = httpx
-        self.url = _checked(url)
+        self.url = checked_address(url)
         self._key = find_key(self.url)
         self._timeout, self._retries, self._pause = timeout, retries, pause
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        self._client = httpx.Client(headers=headers, timeout=httpx.Timeout(timeout, connect=min(20.0, timeout)))
+        try:
+            self._client = httpx.Client(
+                headers=headers,
+                timeout=httpx.Timeout(timeout, connect=min(20.0, timeout)),
+                # A transport of its own reads no proxy from the environment.
+                transport=httpx.HTTPTransport() if is_here(self.url) else None,
+                follow_redirects=False,  # they would take the question and the key elsewhere
+            )
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            raise LanguageModelError(
+                f"{self.url}: the proxy that the environment names cannot be used ({type(error).__name__}): mend "
+                "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, or name the server in NO_PROXY"
+            ) from None
         self._left_out: set[str] = set()
         self._reached = False
+        self._useful = False
         self._stop = threading.Event()
         self._troubles: dict[int, str] = {}
 
@@ -143,11 +137,28 @@ class ChatServer:
             status, headers, body = self._send("POST", "/chat/completions", _body(request, left_out))
             self._reached = True
             if status == 200:
-                return _parse(body, tuple(sorted(left_out)), request, self._hide)
-            if status in (400, 422) and (refused := _refused(self._says(body), left_out)):
+                return self._read_answer(body, tuple(sorted(left_out)), request)
+            if status in (400, 422) and (refused := _refused(words_of(body, self._hide), left_out, request)):
                 self._left_out.add(refused)
                 continue
             self._explain(status, headers, body, request)
+
+    def _read_answer(self, body: bytes, left_out: tuple[str, ...], request: Request) -> Answer:
+        """Read a reply; before the first usable answer, what asking again cannot mend ends the work."""
+        try:
+            answer = read_reply(body, left_out, request, self._hide)
+        except DamagedError as error:
+            raise _AgainError(str(error)) from None
+        except RefusedError as error:
+            if self._useful:
+                raise _AgainError(str(error)) from None
+            raise LanguageModelError(f"{self.url}: {error}{wants_version(self.url)}") from None
+        except SilentError as error:
+            if not self._useful:
+                raise LanguageModelError(f"{self.url}: {error}") from None
+            return error.answer
+        self._useful |= answer.unusable is None
+        return answer
 
     def _read(self, pieces: Callable[[], Iterator[bytes]]) -> bytes:
         """Read a body of bounded size in bounded time; a server that drips does not hold us for ever."""
@@ -177,6 +188,14 @@ class ChatServer:
             if not self._reached:  # a wrong address does not become right by waiting
                 raise self._unreachable(self._hide(str(error))) from None
             raise _AgainError("the connection is refused") from None
+        except httpx.ProxyError as error:
+            if not self._reached:
+                reason = self._hide(" ".join(str(error).split())[:100])
+                raise LanguageModelError(
+                    f"{self.url}: the proxy that the environment names does not lead there ({reason}): mend "
+                    "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, or name the server in NO_PROXY"
+                ) from None
+            raise _AgainError("the proxy fails") from None
         except httpx.DecodingError:
             raise _AgainError("the answer is damaged (its compression)") from None
         except (httpx.HTTPError, httpx.StreamError) as error:
@@ -192,8 +211,13 @@ class ChatServer:
 
     def _explain(self, status: int, headers: Any, body: bytes, request: Request) -> NoReturn:  # noqa: ANN401
         """Say what a status means, or that it may pass."""
-        says = self._says(body)
+        says = words_of(body, self._hide)
         if status in (401, 403):
+            if not is_safe(self.url):
+                raise LanguageModelError(
+                    f"{self.url}: the server wants a key ({status}), and none is sent over http to another machine, "
+                    "where anybody on the way can read it: use https, or a tunnel to this machine"
+                )
             sent = "refuses the key" if self._key else "wants a key"
             names = " or ".join(KEY_VARIABLES)
             raise LanguageModelError(f"{self.url}: the server {sent} ({status}): set {names} in the environment")
@@ -207,7 +231,10 @@ class ChatServer:
             raise _AgainError(f"the server fails ({status}{': ' + says if says else ''})", wait)
         if 300 <= status < 400:
             raise LanguageModelError(f"{self.url}: leads elsewhere ({status}): give the address of the server itself")
-        raise LanguageModelError(f"{self.url}: the server refuses the request ({status}): {says or 'without a word'}")
+        hint = wants_version(self.url) if status in (405, 501) else ""
+        raise LanguageModelError(
+            f"{self.url}: the server refuses the request ({status}): {says or 'without a word'}{hint}"
+        )
 
     def _not_found(self, model: str, says: str) -> str:
         """Tell an unknown model from a wrong address, and name the models that there are."""
@@ -217,47 +244,15 @@ class ChatServer:
         except (LanguageModelError, _AgainError, ValueError, KeyError, TypeError):
             known = []
         if not known and "model" not in says.lower():
-            return f"{self.url}: no language model here (404): the address mostly ends in /v1"
+            return f"{self.url}: no language model here (404){wants_version(self.url) or ': is the address right?'}"
         near = difflib.get_close_matches(model, known, n=1, cutoff=0.5)
         hint = f": did you mean {near[0]!r}?" if near else ""
         names = f" Known: {self._hide(', '.join(known[:20]))}" if known else ""
         return f"{self.url}: the server does not know the model {model!r} (404){hint}{names}"
 
-    def _says(self, body: bytes) -> str:
-        """Find the message in an error's body, on one line, short, and without the key."""
-        text = body[:5000].decode("utf-8", "replace")
-        try:
-            error = json.loads(text)
-            error = error.get("error", error) if isinstance(error, dict) else error
-            if isinstance(error, dict):
-                parts = [error.get(key) for key in ("message", "detail", "code", "param")]
-                text = " ".join(str(part) for part in parts if part)
-            else:
-                text = str(error)
-        except ValueError:
-            text = re.sub(r"<[^>]*>", " ", text)
-        text = "".join(c if c.isprintable() else " " for c in self._hide(text))
-        text = " ".join(text.split())
-        return text if len(text) <= 200 else text[:199] + "…"
-
     def _hide(self, text: str) -> str:
         """Blot out the key, should a server send it back."""
         return text.replace(self._key, "***") if self._key else text
-
-
-def _checked(url: str) -> str:
-    """Refuse what is no plain address, and one that carries a secret."""
-    mend = "give an address such as http://localhost:11434/v1"
-    try:
-        parts = urlsplit(url)
-        port_is_right = parts.port is None or parts.port > 0
-    except ValueError:
-        raise LanguageModelError(f"--llm: not an address: {mend}") from None
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise LanguageModelError(f"--llm: holds a user, a key or a question: {mend}, and the key in the environment")
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_right:
-        raise LanguageModelError(f"--llm {url!r:.100}: not an address: {mend}, or the .gguf file of a model")
-    return url.rstrip("/").removesuffix("/chat/completions")
 
 
 def _body(request: Request, left_out: frozenset[str]) -> dict[str, Any]:
@@ -270,12 +265,15 @@ def _body(request: Request, left_out: frozenset[str]) -> dict[str, Any]:
         "response_format": form,
         "stream": False,
     }
-    return {key: value for key, value in body.items() if value is not None and key not in left_out}
+    held = {key: value for key, value in body.items() if value is not None and key not in left_out}
+    return {**held, **request.extra}
 
 
-def _refused(says: str, left_out: frozenset[str]) -> str | None:
+def _refused(says: str, left_out: frozenset[str], request: Request) -> str | None:
     """Find the optional parameter that the server does not take: the one it names, else the likeliest one."""
     words = says.lower()
+    if any(name.lower() in words for name in request.extra):  # asked for by hand: the server's words tell
+        return None
     if any(hint in words for hint in ("context length", "context_length", "too long", "maximum context")):
         return None
     if "seed" in words and "seed" not in left_out:
@@ -295,36 +293,3 @@ def _retry_after(value: str | None) -> float:
         return max(0.0, (email.utils.parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
         return 0.0
-
-
-def _parse(body: bytes, left_out: tuple[str, ...], request: Request, hide: Callable[[str], str]) -> Answer:
-    """Read a chat completion."""
-    try:
-        data = json.loads(body.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise _AgainError("the answer is damaged (not UTF-8)") from None
-    except (ValueError, RecursionError):
-        raise _AgainError("the answer is damaged (not whole JSON)") from None
-    try:
-        choice = data["choices"][0]
-        text = choice["message"].get("content") or ""
-        if isinstance(text, list):  # parts, as some servers send them
-            text = "".join(part.get("text", "") for part in text if isinstance(part, dict))
-        text = hide(str(text)).encode("utf-8", "replace").decode()
-        finished, model = choice.get("finish_reason"), data.get("model")
-    except (KeyError, IndexError, TypeError, AttributeError):
-        raise _AgainError("the answer is not a chat completion") from None
-    usage = data.get("usage") if isinstance(data.get("usage"), dict) else {}
-    counts: list[Any] = [usage.get(key) for key in ("prompt_tokens", "completion_tokens")]
-    counted = all(isinstance(count, int) for count in counts)
-    if not counted:
-        counts = [(len(request.system) + len(request.prompt)) // 4, len(text) // 4]
-    return Answer(
-        text=text,
-        model=hide(model) if isinstance(model, str) else None,
-        finished=finished if isinstance(finished, str) else None,
-        prompt_tokens=counts[0],
-        answer_tokens=counts[1],
-        estimated=not counted,
-        left_out=left_out,
-    )

@@ -221,7 +221,8 @@ def _refuse_empty(file: KnowledgeFile, written: Written, found: dict[str, Found]
         heard = f"left out: {left}"
     else:
         begins = "".join(c if c.isprintable() else " " for c in came.last)[:80].strip()
-        heard = f"the answer begins {begins!r}"
+        heard = f"the answer begins {begins!r}" if begins or not came.fault else ""
+        heard = ": ".join(part for part in (heard, came.fault) if part)
     heard += f"; {cut} answers were cut at the limit of their length" if cut else ""
     total = sum(written.added.values())
     kept = f"{total} descriptions of other classes are written; " if total else ""

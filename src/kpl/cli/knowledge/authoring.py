@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -81,6 +82,14 @@ def write(
     temperature: Annotated[float | None, typer.Option(help="0 to 2; left out, the server's own.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed asks anew, and gets other answers.")] = 0,
     samples: Annotated[int, typer.Option(help="How often each question is asked, each time with another seed.")] = 1,
+    extra: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON",
+            help="Further parameters for the server, as they are, for example "
+            '\'{"chat_template_kwargs": {"enable_thinking": false}}\'.',
+        ),
+    ] = None,
     max_calls: Annotated[int | None, typer.Option(min=0, help="New calls at most.")] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=0, help="Begin no new call after this many tokens, of questions and answers.")
@@ -118,7 +127,7 @@ def write(
         model = Path(llm).stem
     if model is None:
         raise InputError("--model is missing: give the model's name as its server knows it, for example qwen3:8b")
-    plan = Plan(model, per_class, tuple(strategy or DEFAULT_STRATEGIES), temperature, seed, samples)
+    plan = Plan(model, per_class, tuple(strategy or DEFAULT_STRATEGIES), temperature, seed, samples, _extra(extra))
     passages = read_passages(sources or [])
     kept = KeptCalls(calls or path.with_name(f"{path.stem}.calls"))
     machine = None if replay else _machine(llm, timeout, retries)
@@ -159,6 +168,8 @@ def _report(path: Path, per_class: int, asker: Asker, written: Written, folder: 
             f"{asker.spent.cut} answers were cut at the limit of their length, their last sentence is left out: raise "
             "that limit at the server, or give a smaller --per-class"
         )
+    for reason, count in asker.spent.unusable.most_common(SHOWN):
+        say(f"{count} answer{'s' if count > 1 else ''} could not be used and will be asked for again: {reason}")
     if asker.spent.left_out:
         say(f"the server does not take {', '.join(asker.spent.left_out)}: asked without")
     say(f"{asker.spent}, in {folder}")
@@ -185,6 +196,22 @@ def _machine(llm: str | None, timeout: float, retries: int) -> LanguageModel:
     if llm.lower().endswith(".gguf"):
         return LlamaFile(Path(llm))
     return ChatServer(llm, timeout=timeout, retries=retries)
+
+
+def _extra(text: str | None) -> dict[str, Any]:
+    """Read the parameters for the server, a JSON object."""
+    try:
+        extra = json.loads(text or "{}", parse_constant=_no_json)
+    except (ValueError, RecursionError):
+        extra = None
+    if not isinstance(extra, dict):
+        mend = """give one such as '{"reasoning_effort": "low"}'"""
+        raise InputError(f"--extra {text!r:.100}: not a JSON object: {mend}")
+    return extra
+
+
+def _no_json(name: str) -> None:
+    raise ValueError(name)
 
 
 def _class_names(classes: str) -> list[str]:
