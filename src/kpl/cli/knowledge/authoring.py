@@ -32,6 +32,15 @@ from kpl.knowledge import DEFAULT_TEMPLATE, own_pack, pack_names
 
 __all__ = ["new", "write"]
 
+Extra = Annotated[
+    str | None,
+    typer.Option(
+        metavar="JSON",
+        help="Further parameters for the server, as they are, for example "
+        '\'{"chat_template_kwargs": {"enable_thinking": false}}\'.',
+    ),
+]
+
 
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="The file to write; .yaml is added to a bare name.")],
@@ -82,14 +91,7 @@ def write(
     temperature: Annotated[float | None, typer.Option(help="0 to 2; left out, the server's own.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed asks anew, and gets other answers.")] = 0,
     samples: Annotated[int, typer.Option(help="How often each question is asked, each time with another seed.")] = 1,
-    extra: Annotated[
-        str | None,
-        typer.Option(
-            metavar="JSON",
-            help="Further parameters for the server, as they are, for example "
-            '\'{"chat_template_kwargs": {"enable_thinking": false}}\'.',
-        ),
-    ] = None,
+    extra: Extra = None,
     max_calls: Annotated[int | None, typer.Option(min=0, help="New calls at most.")] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=0, help="Begin no new call after this many tokens, of questions and answers.")
