@@ -22,7 +22,7 @@ FUZZ := $(VENV)/.fuzz
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1|/p' Makefile | while IFS='|' read -r name text; do printf 'make %-14s %s\n' "$$name" "$$text"; done
 
-demo: $(CORE)  ## install the core and classify a few hundred drawn cells
+demo: $(CORE)  ## install the core and classify 200 real blood cells
 	@rm -rf demo
 	$(BIN)/kpl demo --out demo
 

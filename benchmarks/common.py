@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 
 __all__ = ["SHARED", "machine", "parser", "print_table", "save"]
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "training"))  # for `rendered`, the generator of drawn cells
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

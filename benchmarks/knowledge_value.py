@@ -24,8 +24,8 @@ from kpl.evaluation import bootstrap_intervals, paired_difference
 from kpl.images import find_pictures
 from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.methods import make_method
-from kpl.rendered import CELL_CLASSES, cell_of_class, draw_cell
 from kpl.runs.texts import wanted_prompts
+from rendered import CELL_CLASSES, cell_of_class, draw_cell
 
 METHODS = ("names", "waffle", "cupl", "text", "kpl")
 """Names alone; names with random words; the mean of the descriptions; the text side of KPL; KPL."""

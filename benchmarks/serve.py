@@ -30,8 +30,8 @@ import numpy as np
 from PIL import Image
 
 from common import parser, print_table, save
-from kpl.rendered import CELL_CLASSES, cell_of_class, draw_cell
 from kpl.runs import fit
+from rendered import CELL_CLASSES, cell_of_class, draw_cell
 
 MODEL_PICTURES, CLIENTS, MOVED = 60, 4, 5000
 CROWD = 12  # jobs at once, where 8 may wait

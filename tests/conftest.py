@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 SHARED = Path(__file__).parents[1] / "../shared/data"
+sys.path.append(str(Path(__file__).parents[1] / "training"))  # for `rendered`, the generator of drawn cells
 
 
 EXTRAS = ("torch", "open_clip", "transformers", "sentencepiece", "onnx", "onnxscript")

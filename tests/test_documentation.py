@@ -88,15 +88,15 @@ def fenced(page: str, language: str, heading: str = "") -> str:
 
 
 def test_the_python_of_the_quickstart_runs(tmp_path, monkeypatch):
-    kpl.draw_demo(tmp_path, count=12).rename(tmp_path / "SCANS")
+    kpl.draw_demo(tmp_path).rename(tmp_path / "SCANS")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(fenced("quickstart.md", "python"), names)  # noqa: S102 - the page is ours
-    assert names["model"].predict_proba(names["images"]).shape == (12, len(names["knowledge"].classes))
+    assert names["model"].predict_proba(names["images"]).shape == (200, len(names["knowledge"].classes))
 
 
 def test_what_the_quickstart_shows_in_a_notebook_shows_itself(tmp_path, monkeypatch):
-    kpl.draw_demo(tmp_path, count=20).rename(tmp_path / "SCANS")
+    kpl.draw_demo(tmp_path).rename(tmp_path / "SCANS")
     (tmp_path / "truth.csv").rename(tmp_path / "labels.csv")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}

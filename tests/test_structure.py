@@ -30,7 +30,7 @@ ROOMS = (
     "files",
     "quiet",
     "visible",
-    "rendered",
+    "demo",
     "knowledge",
     "authoring",
     "images",

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.rendered.attributes import ATTRIBUTES
+from rendered.attributes import ATTRIBUTES
 
 __all__ = ["COLUMNS", "KINDS", "Truth", "columns_of", "real_truth", "red_cell_truth", "rendered_truth", "to_row"]
 

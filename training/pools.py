@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edits import Sample, edited, load_sample, red_cell
-from kpl.rendered import TRAINING_WORLD, draw_cell, random_spec
 from labels import KINDS, real_truth, rendered_truth, to_row
+from rendered import TRAINING_WORLD, draw_cell, random_spec
 
 __all__ = ["DATA", "WORK", "Pool", "edited_pool", "load_pictures", "real_pool", "rendered_pool", "validation_rows"]
 

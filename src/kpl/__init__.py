@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kpl import quiet
 
 if TYPE_CHECKING:
+    from kpl.demo import draw_demo
     from kpl.embeddings import embed_pictures, embed_texts, open_bundle, open_features
     from kpl.encoders import Encoder, EncoderCard, load_encoder
     from kpl.errors import KplError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from kpl.images import decode, find_pictures
     from kpl.knowledge import KnowledgeBase, load_knowledge
     from kpl.methods import KPL, METHODS, Method, explain, make_method
-    from kpl.rendered import draw_demo
     from kpl.report import explain_picture, write_report
     from kpl.runs import (
         Model,
@@ -83,7 +83,7 @@ _ROOMS = {
     "images": ("decode", "find_pictures"),
     "knowledge": ("KnowledgeBase", "load_knowledge"),
     "methods": ("KPL", "METHODS", "Method", "explain", "make_method"),
-    "rendered": ("draw_demo",),
+    "demo": ("draw_demo",),
     "report": ("explain_picture", "write_report"),
     "runs": (
         "Model",

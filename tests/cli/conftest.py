@@ -20,7 +20,7 @@ from tests.encoders.hub_server import Hub, Repository, read_tree, running_hub
 
 from kpl.cli import main
 from kpl.encoders import registry
-from kpl.rendered import cell_of_class, draw_cell
+from rendered import cell_of_class, draw_cell
 
 MINI = Path(registry.__file__).parent / "mini"
 LAB = "lab/small-cells"

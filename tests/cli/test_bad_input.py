@@ -195,12 +195,11 @@ def test_figures_that_cannot_be_written(quick, finished, cells, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_demo_and_cells_refuse_a_folder_in_use(quick, tmp_path):
+def test_the_demo_refuses_a_folder_in_use(quick, tmp_path):
     (tmp_path / "drawn" / "pictures").mkdir(parents=True)
     (tmp_path / "file").write_text("")
-    assert "it holds one already" in quick("cells", "drawn", "--count", 2).error
     assert "it holds one already" in quick("demo", "--out", "drawn").error
-    assert "cannot write the demo into file" in quick("cells", "file", "--count", 2).error
+    assert "cannot write the demo into file" in quick("demo", "--out", "file").error
 
 
 @pytest.mark.parametrize(
@@ -212,7 +211,7 @@ def test_demo_and_cells_refuse_a_folder_in_use(quick, tmp_path):
         ["classify", "scans", "-k", "blood-cells", "-o", "run", "--retrieval", "all"],
         ["clasify", "scans"],
         ["embed", "scans", "--out", "f", "--dtype", "float64"],
-        ["cells", "drawn", "--count", "0"],
+        ["demo", "--count", "20"],
     ],
 )
 def test_a_wrong_command_line_is_exit_code_two(quick, tmp_path, arguments):

@@ -125,9 +125,9 @@ def test_evaluate_tells_what_was_left_out(quick, tmp_path, finished, cells):
 
 
 def test_the_demo_from_nothing(kpl, tmp_path):
-    told = kpl("demo", "--out", "demo", "--count", 20).plain
-    assert "20 pictures by kpl with mini" in told
-    assert "20 labelled images" in told
+    told = kpl("demo", "--out", "demo").plain
+    assert "200 pictures by kpl with mini" in told
+    assert "200 labelled images" in told
     assert "no label was used to classify them" in told
     for name in ("predictions.csv", "evidence.csv", "run.json"):
         assert (tmp_path / "demo" / "run" / name).is_file()

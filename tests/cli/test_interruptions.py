@@ -116,14 +116,6 @@ def test_classify_killed_goes_on_from_the_finished_shards(kpl, features, cells, 
     assert not list((tmp_path / "run").rglob("*.partial"))
 
 
-def test_a_demo_that_is_stopped_can_be_drawn_again(kpl, tmp_path):
-    process = start("cells", "drawn", "--count", 5000, cwd=tmp_path, preexec_fn=answer_to_ctrl_c)
-    wait_for((tmp_path / "drawn" / "pictures" / "cell-0003.png").exists, process)
-    assert stop(process, signal.SIGINT).error.startswith("stopped. ")
-    assert list((tmp_path / "drawn").iterdir()) == []
-    assert "3 cells" in kpl("cells", "drawn", "--count", 3).plain
-
-
 FULL = "No space left on device"
 
 

@@ -19,7 +19,7 @@ def test_classify_ends_with_a_report(kpl, cells, knowledge, tmp_path):
 
 
 def test_the_demo_ends_by_naming_its_report(kpl, tmp_path):
-    told = kpl("demo", "--count", "20", "--out", "d")
+    told = kpl("demo", "--out", "d")
     assert told.plain.endswith("d/run/report.html all of it with the pictures, to open in a browser")
     assert b"Against the labels" in (tmp_path / "d/run/report.html").read_bytes()
 

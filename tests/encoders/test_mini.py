@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kpl.encoders import Encoder, load_encoder
 from kpl.encoders.registry import _SHIPPED
 from kpl.errors import InputError
-from kpl.rendered import CellSpec, draw_cell, random_spec
+from rendered import CellSpec, draw_cell, random_spec
 
 CLASS_NAMES = (
     "neutrophil", "neutrophilic", "eosinophil", "eosinophilic", "basophil", "basophilic", "lymphocyte", "lymphoid",

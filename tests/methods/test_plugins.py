@@ -61,7 +61,7 @@ def test_it_stands_in_the_list(kpl_with_package):
 
 
 def test_it_classifies(kpl_with_package, tmp_path):
-    assert kpl_with_package("demo", "--count", "20", "--out", str(tmp_path / "demo")).returncode == 0
+    assert kpl_with_package("demo", "--out", str(tmp_path / "demo")).returncode == 0
     cells = str(tmp_path / "demo" / "pictures")
     out = str(tmp_path / "run")
     done = kpl_with_package("classify", cells, "--knowledge", "blood-cells", "--method", "mine", "--out", out)

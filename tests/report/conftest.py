@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kpl.rendered import cell_of_class, draw_cell
 from kpl.runs import PresenceResult, classify, classify_presence
+from rendered import cell_of_class, draw_cell
 
 HOSTILE = "\"><img src=x onerror=alert(1)><script>alert('x')<&{{7*7}}"
 CLASSES = {

@@ -10,7 +10,6 @@ from kpl.encoders import load_encoder
 from kpl.encoders.preprocess import resize
 from kpl.errors import EncoderError, InputError, PictureError
 from kpl.knowledge import load_knowledge
-from kpl.rendered import cell_of_class, draw_cell
 from kpl.report import (
     draw_where,
     explain_picture,
@@ -22,6 +21,7 @@ from kpl.report import (
     window_map,
     window_views,
 )
+from rendered import cell_of_class, draw_cell
 
 TILE = 144
 CELLS = ("basophil", "eosinophil", "erythroblast", "ig", "lymphocyte", "monocyte", "neutrophil", "platelet")

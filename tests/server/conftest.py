@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from kpl.rendered import cell_of_class, draw_cell
 from kpl.server.app import create_app
 from kpl.server.limits import Limits
 from kpl.server.service import Service
+from rendered import cell_of_class, draw_cell
 
 CLASSES = ("neutrophil", "normal_red_cell", "lymphocyte")
 HERE = "http://127.0.0.1"

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captions import FORBIDDEN, Caption, compose, is_held_out, load_bank, states_of, write_caption
-from kpl.rendered import ATTRIBUTES, random_spec
 from labels import COLUMNS, KINDS, columns_of, real_truth, rendered_truth, to_row
+from rendered import ATTRIBUTES, random_spec
 from wordings import TYPICAL, descriptions, typical_of
 from words import CONTEXT, build_tokenizer
 

@@ -89,7 +89,6 @@ for _name in (
     "evaluate",
     "calibrate",
     "demo",
-    "cells",
     "serve",
 ):
     app.command(_name)(getattr(importlib.import_module(f"kpl.cli.{_name}"), _name))

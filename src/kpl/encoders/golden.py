@@ -9,10 +9,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from kpl.demo import demo_cells
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError
-from kpl.rendered import draw_cell, random_spec
 
 __all__ = ["SENTENCES", "Golden", "fixed_pictures", "has_golden", "make_golden", "read_golden", "write_golden"]
 
@@ -42,16 +43,21 @@ class Golden:
 
 
 def fixed_pictures() -> tuple[NDArray[np.uint8], ...]:
-    """Draw the pictures: stained cells of several sizes, a wide and a tall piece of noise, a grey picture.
+    """Return the pictures: stained cells of several sizes, a wide and a tall piece of noise, a grey picture.
 
     Example:
         >>> [picture.shape for picture in fixed_pictures()]
         [(64, 64, 3), (97, 97, 3), (224, 224, 3), (75, 203, 3), (231, 101, 3), (50, 50, 3)]
     """
     rng = np.random.default_rng(_SEED)
-    cells = [draw_cell(random_spec(rng), rng, size=size) for size in _SIZES]
+    cells = [_cell(path, size) for (path, _), size in zip(demo_cells(), _SIZES, strict=False)]
     noise = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((75, 203, 3), (231, 101, 3))]
     return (*cells, *noise, np.full((50, 50, 3), 119, dtype=np.uint8))
+
+
+def _cell(path: Path, size: int) -> NDArray[np.uint8]:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB").resize((size, size), Image.Resampling.BICUBIC))
 
 
 def has_golden(folder: Path) -> bool:
