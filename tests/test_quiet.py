@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import types
@@ -68,3 +69,22 @@ def test_the_list_of_fonts_lies_in_kpls_folder_and_the_users_own_choice_stands(t
     assert done.stdout.strip() == str(own.get("MPLCONFIGDIR"))
     assert list((tmp_path / "home").iterdir()) == []
     assert (tmp_path / "kpl" / "matplotlib").exists() is not chosen
+
+
+def test_native_code_has_no_network_either_once_it_is_left():
+    """Not even the loopback; where the system does not allow it, that is said."""
+    code = """
+from kpl.quiet import leave_network
+left = leave_network()
+import ctypes, socket, struct
+target = struct.pack("=HH4s8x", socket.AF_INET, socket.htons({port}), socket.inet_aton("127.0.0.1"))
+library = ctypes.CDLL(None)
+print(left, library.connect(library.socket(socket.AF_INET, socket.SOCK_STREAM, 0), target, len(target)))
+"""
+    if sys.platform != "linux":
+        assert quiet.leave_network() is False
+        return
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        program = code.format(port=listening.getsockname()[1])
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() in (["True", "-1"], ["False", "0"])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 from kpl.home import home
 
-__all__ = ["SILENCED", "TelemetryWarning", "drawing_at_home", "silence"]
+__all__ = ["SILENCED", "TelemetryWarning", "drawing_at_home", "leave_network", "silence"]
 
 SILENCED: Final = {
     "ORT_DISABLE_TELEMETRY": "1",
@@ -22,6 +24,8 @@ SILENCED: Final = {
     "DO_NOT_TRACK": "1",
 }
 """What the environment says to onnxruntime, huggingface_hub, transformers and Ray from `import kpl` on."""
+
+_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # flags of Linux's unshare
 
 
 class TelemetryWarning(UserWarning):
@@ -65,3 +69,25 @@ def drawing_at_home() -> None:
             "MPLCONFIGDIR", str(home() / "matplotlib" / fonts)
         ):  # the user's own code keeps the user's own
             import matplotlib.font_manager  # noqa: F401 - it asks for its folders as it loads
+
+
+def leave_network() -> bool:
+    """Put this process, which must have one thread, where there is no network at all; say whether the system let it.
+
+    A process may do so on Linux: root at once, others in a namespace of their own where that is allowed.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        unshare = ctypes.CDLL(None).unshare
+    except (OSError, AttributeError):
+        return False
+    user, group = os.getuid(), os.getgid()
+    if unshare(_NEW_NETWORK) == 0:
+        return True
+    if unshare(_NEW_USER | _NEW_NETWORK) != 0:
+        return False
+    with suppress(OSError):  # under its own name; without it files are still its own
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+            Path("/proc/self", name).write_text(text, encoding="ascii")
+    return True

@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kpl.encoders import registry
+from kpl.encoders import check_encoder, registry
 
 MINI = Path(registry.__file__).parent / "mini"
 
@@ -68,6 +69,20 @@ def test_a_bundle_works_elsewhere_without_network(kpl, bundle, apart, cells, kno
     kpl("classify", cells, "-k", knowledge, "--out", "usual", "--encoder", "mini").plain  # noqa: B018 - must go well
     assert (there / "run" / "predictions.csv").read_bytes() == (apart / "usual" / "predictions.csv").read_bytes()
     assert not (there / "hf").exists()
+
+
+def test_a_check_that_could_not_cut_off_the_network_says_so(quick, monkeypatch):
+    checked = check_encoder("mini")
+    monkeypatch.setattr("kpl.encoders.check_encoder", lambda *_, **__: replace(checked, cut_off=False))
+    assert (
+        "to Python's calls alone: this system allows no process without one" in quick("encoders", "check", "mini").out
+    )
+
+
+def test_what_is_wrong_is_said_by_the_check_as_by_any_command(kpl, tmp_path):
+    assert kpl("encoders", "check", "no-such-encoder").error.startswith("unknown encoder 'no-such-encoder'")
+    (tmp_path / "weights").mkdir()
+    assert "is the folder of no encoder" in kpl("encoders", "check", "./weights").error
 
 
 def test_a_folder_does_as_well_and_sha256sum_reads_its_list(kpl, apart):

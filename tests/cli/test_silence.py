@@ -61,7 +61,6 @@ LINES = {
     "encoders check": "mini",
     "methods list": "",
     "methods show": "kpl",
-    "bench paper": "--data DATA --encoder mini --methods cupl --json paper.json",
 }
 EXIT_CODES = {
     "knowledge diff": 1,  # they differ

@@ -183,7 +183,8 @@ def check(name: Spec, trust_remote_code: RemoteCode = False) -> None:
         say(f"Hashes: {found.hashed} files are what they were.")
     else:
         say("Hashes: none beside it; `kpl encoders pull` makes them.")
-    say("Self-test: passed, with the network forbidden.")
+    natively = "" if found.cut_off else " to Python's calls alone: this system allows no process without one"
+    say(f"Self-test: passed, with the network forbidden{natively}.")
     if found.golden is None:
         say("Golden vectors: none beside it; `kpl encoders pull` makes them.")
     else:
