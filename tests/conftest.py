@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +34,45 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         missing := [name for name in EXTRAS if importlib.util.find_spec(name) is None]
     ):
         line = "pip install 'knowledge-proxy-learning[openclip,transformers,onnx-export]'"
-        reason = f"not installed: {', '.join(missing)}; {line}"
+        reason = f"{NOT_INSTALLED}{', '.join(missing)}; {line}"
     if any(item.iter_markers("browser")):
         reason = _no_browser()
     if reason:
         (pytest.fail if os.environ.get("KPL_REQUIRE_EXTRAS") == "1" else pytest.skip)(reason)
+
+
+MADE_UP_ELSEWHERE = ("torch", "browser", "fuzz")
+"""Marks of the tests that parts of `.ci/run` run where they may not be skipped."""
+NOT_INSTALLED = "not installed: "
+"""How the reason begins where a library that no part installs is wanted."""
+
+
+def _may_be_skipped(reason: str, marks: Iterable[str] = ()) -> bool:
+    """Where the shared data are, the machine is one that measures: a test that is silently left out is a failure."""
+    return not SHARED.is_dir() or NOT_INSTALLED in reason or any(mark in MADE_UP_ELSEWHERE for mark in marks)
+
+
+def _as_a_failure(report: pytest.TestReport | pytest.CollectReport, marks: Iterable[str] = ()) -> None:
+    reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+    if report.skipped and not hasattr(report, "wasxfail") and not _may_be_skipped(reason, marks):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be, because ../shared/data is there: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skipped test into a failed one where nothing may be skipped."""
+    report = yield
+    _as_a_failure(report, [mark.name for mark in item.iter_markers()])
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole file."""
+    report = yield
+    _as_a_failure(report)
+    return report
 
 
 def _no_browser() -> str:

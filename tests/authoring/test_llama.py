@@ -16,7 +16,7 @@ from tests.authoring.tiny_gguf import write_gguf
 from kpl.authoring import LlamaFile, Request
 from kpl.errors import LanguageModelError
 
-_NEEDS = "llama-cpp-python and gguf are not installed: pip install llama-cpp-python gguf"
+_NEEDS = "not installed: llama-cpp-python and gguf; pip install llama-cpp-python gguf"
 pytest.importorskip("llama_cpp", reason=_NEEDS)
 pytest.importorskip("gguf", reason=_NEEDS)
 

@@ -50,12 +50,17 @@ def bytes_in(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("fault", "command"),
+    [
+        (fault, command)
+        for fault in FAULTS
+        for command in COMMANDS
+        if fault != "a class without its sentences" or command not in TAKES_UNFINISHED
+    ],
+)
 def test_a_faulty_file_is_one_line_and_nothing_is_written(quick, tmp_path, fault, command):
     text, says = FAULTS[fault]
-    if fault == "a class without its sentences" and command in TAKES_UNFINISHED:
-        pytest.skip("such a file is one that is still being written")
     (tmp_path / "good.yaml").write_text(GOOD)
     (tmp_path / "bad.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
     before = bytes_in(tmp_path)

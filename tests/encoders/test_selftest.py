@@ -92,8 +92,8 @@ def test_damaged_golden_vectors_are_refused(golden: Path) -> None:
         check_golden(load_encoder("mini"), golden)
 
 
+@pytest.mark.torch
 def test_no_library_makes_golden_vectors_of_onnx(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
     with pytest.raises(EncoderError, match="no library"):
         make_golden(tmp_path, load_card("mini"))
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from kpl.encoders.torch_runtime import TorchRuntime
 from kpl.errors import EncoderError, InputError
 
-torch = pytest.importorskip("torch", reason="torch is an extra")
+torch = pytest.importorskip("torch", reason="not installed: torch, an extra")
+pytestmark = pytest.mark.torch
 
 ITEMS = [np.array([k + 1.0, 3.0, -1.0], np.float32) for k in range(11)]
 

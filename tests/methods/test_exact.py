@@ -68,7 +68,7 @@ def test_what_has_no_plan_is_refused(cost, mass):
 
 
 def test_pot_finds_the_same():
-    ot = pytest.importorskip("ot", reason="POT is not installed")
+    ot = pytest.importorskip("ot", reason="not installed: POT, of the group test")
     cost, mass = drawn(3, 200, 7, tied=False)
     expected = ot.emd(np.ones(200), mass, cost)
     assert (exact_transport(cost, mass).plan * cost).sum() == pytest.approx((expected * cost).sum())
