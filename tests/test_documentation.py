@@ -132,3 +132,15 @@ def test_figures_on_the_pages_are_those_that_were_measured(script):
         check=False,
     )
     assert told.returncode == 0, told.stderr
+
+
+PROMISES = (PAGE.parent / "promises.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("promise", re.findall(r"^\| (?!promise).+", PROMISES, re.MULTILINE))
+def test_every_promise_is_held_by_tests_that_are_there(promise):
+    tests = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", promise)
+    assert tests
+    assert promise.count("`tests/") == len(tests)
+    for file, name in tests:
+        assert re.search(rf"^def {name}\(", (PAGE.parents[1] / file).read_text(encoding="utf-8"), re.MULTILINE), name

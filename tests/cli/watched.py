@@ -152,11 +152,12 @@ def use_server(port: int, pictures: list[Path]) -> None:
 def named_servers() -> Iterator[dict[str, int]]:
     """The hub and the language model that commands name, each on its port."""
     from tests.authoring.chat_server import phrases, serving
-    from tests.cli.conftest import LAB, MINI
     from tests.encoders.hub_server import Repository, read_tree, running_hub
 
+    from kpl.encoders import parse_spec
+
     with running_hub() as hub, serving(phrases) as model:
-        hub.repositories[LAB] = Repository(read_tree(MINI))
+        hub.repositories["lab/small-cells"] = Repository(read_tree(Path(parse_spec("mini").folder or "")))
         os.environ["HF_ENDPOINT"] = hub.url
         yield {"hub": int(hub.url.rpartition(":")[2]), "llm": int(model.url.rpartition(":")[2].removesuffix("/v1"))}
 
