@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kpl.runs import PresenceResult, classify, classify_presence
+from kpl.runs import MultiLabelRun, classify, classify_presence
 from rendered import cell_of_class, draw_cell
 
 HOSTILE = "\"><img src=x onerror=alert(1)><script>alert('x')<&{{7*7}}"
@@ -69,7 +69,7 @@ def run(pictures: Path, knowledge: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="session")
-def several(pictures: Path, knowledge: Path, tmp_path_factory: pytest.TempPathFactory) -> PresenceResult:
+def several(pictures: Path, knowledge: Path, tmp_path_factory: pytest.TempPathFactory) -> MultiLabelRun:
     """A multi-label run of the pictures."""
     out = tmp_path_factory.mktemp("several") / "run"
     return classify_presence(pictures, knowledge=knowledge, out=out, thresholds={"platelet": 0.52})

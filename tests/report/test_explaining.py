@@ -7,8 +7,8 @@ import pytest
 
 from kpl.errors import InputError, UnknownNameError
 from kpl.methods import make_method
-from kpl.report import explain_picture, look
-from kpl.runs import classify, fit
+from kpl.report import explain_picture
+from kpl.runs import classify, fit, open_run
 
 
 def test_the_shares_sum_to_the_text_margin(run):
@@ -25,42 +25,46 @@ def test_a_sentence_is_left_out_by_learning_again(run):
     found = explain_picture(run, "cell-04.png", top=1, progress=lambda *said: told.append(said))
     assert told == [("fits", done, len(told)) for done in range(1, len(told) + 1)]
     assert len(told) == 2 + len(found.together)
-    seen = look(run)
+    seen = open_run(run)
     row = seen.ids.index("cell-04.png")
     first = found.sentences[0]
-    c = seen.names.index(first.class_name)
-    j = [d.text for d in seen.run.knowledge.classes[c].descriptions].index(first.text)
-    texts = [np.delete(rows, j, axis=0) if k == c else rows for k, rows in enumerate(seen.run.descriptions)]
-    plan = seen.run.summary["plan"]
-    scores = make_method(plan["method"], **plan["settings"]).fit(seen.features, texts).scores(seen.features)[row]
-    winner, runner = seen.winners[row], seen.runners[row]
+    c = seen.class_names.index(first.class_name)
+    j = [d.text for d in seen.knowledge.classes[c].descriptions].index(first.text)
+    texts = [np.delete(rows, j, axis=0) if k == c else rows for k, rows in enumerate(seen.descriptions)]
+    plan = seen.plan
+    scores = make_method(plan["method"], **plan["settings"]).fit(seen.images, texts).scores(seen.images)[row]
+    winner, runner = seen.predictions.winners[row], seen.predictions.runners[row]
     assert first.without.margin == pytest.approx(scores[winner] - scores[runner], abs=1e-9)
     assert first.without.effect == pytest.approx(found.method_margin - first.without.margin, abs=1e-9)
-    assert first.without.label == seen.names[int(scores.argmax())]
+    assert first.without.label == seen.class_names[int(scores.argmax())]
     assert [s.without is None for s in found.sentences] == [False, *[True] * (len(found.sentences) - 2), False]
 
 
 def test_the_loudest_of_a_class_are_also_left_out_together(run):
-    found, seen = explain_picture(run, "cell-04.png", top=2), look(run)
-    row, plan = seen.ids.index("cell-04.png"), seen.run.summary["plan"]
+    found, seen = explain_picture(run, "cell-04.png", top=2), open_run(run)
+    row, plan = seen.ids.index("cell-04.png"), seen.plan
     assert found.together
     for name, count, without in found.together:
-        c = seen.names.index(name)
-        texts = [d.text for d in seen.run.knowledge.classes[c].descriptions]
+        c = seen.class_names.index(name)
+        texts = [d.text for d in seen.knowledge.classes[c].descriptions]
         gone = [texts.index(s.text) for s in found.sentences if s.class_name == name and s.without is not None]
         assert 1 < len(gone) == count < len(texts)
-        less = [np.delete(rows, gone, axis=0) if k == c else rows for k, rows in enumerate(seen.run.descriptions)]
-        scores = make_method(plan["method"], **plan["settings"]).fit(seen.features, less).scores(seen.features)[row]
-        assert without.margin == pytest.approx(scores[seen.winners[row]] - scores[seen.runners[row]], abs=1e-9)
-        assert without.label == seen.names[int(scores.argmax())]
+        less = [np.delete(rows, gone, axis=0) if k == c else rows for k, rows in enumerate(seen.descriptions)]
+        scores = make_method(plan["method"], **plan["settings"]).fit(seen.images, less).scores(seen.images)[row]
+        assert without.margin == pytest.approx(
+            scores[seen.predictions.winners[row]] - scores[seen.predictions.runners[row]], abs=1e-9
+        )
+        assert without.label == seen.class_names[int(scores.argmax())]
 
 
 def test_the_neighbours_are_the_nearest_of_their_class(run):
-    found, seen = explain_picture(run, "cell-07.png", top=0), look(run)
+    found, seen = explain_picture(run, "cell-07.png", top=0), open_run(run)
     row = seen.ids.index("cell-07.png")
     for name, near in found.nearest:
-        rows = [r for r in np.flatnonzero(seen.winners == seen.names.index(name)).tolist() if r != row]
-        expected = sorted((seen.features[rows] @ seen.features[row]).tolist(), reverse=True)[:3]
+        rows = [
+            r for r in np.flatnonzero(seen.predictions.winners == seen.class_names.index(name)).tolist() if r != row
+        ]
+        expected = sorted((seen.images[rows] @ seen.images[row]).tolist(), reverse=True)[:3]
         assert [cosine for _, cosine in near] == pytest.approx(expected)
         assert "cell-07.png" not in [image for image, _ in near]
 

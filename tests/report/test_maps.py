@@ -17,14 +17,13 @@ from tests.report.test_report import Page
 from kpl.errors import EncoderError, InputError
 from kpl.report import (
     explain_picture,
-    look,
     map_picture,
     map_rows,
     occlusion_views,
     window_views,
     write_report,
 )
-from kpl.runs import classify
+from kpl.runs import classify, open_run
 
 LINE = re.compile(r'<figure class="where"><img src="data:image/webp;base64,([^"]+)" alt="Map of ([^"]*)">')
 
@@ -43,8 +42,8 @@ def mapped(run, pictures, tmp_path_factory):
 
 
 def test_the_least_sure_are_mapped_in_their_evidence(run, mapped):
-    seen, text = look(run), mapped[0].read_text()
-    least = [seen.ids[row] for row in np.argsort(seen.confidence, kind="stable")[:3]]
+    seen, text = open_run(run), mapped[0].read_text()
+    least = [seen.ids[row] for row in np.argsort(seen.predictions.confidence, kind="stable")[:3]]
     shown = LINE.findall(text)
     assert len(dict(shown)) == 3
     assert {name for name in least if "<" not in name} <= {name for _, name in shown}
@@ -71,15 +70,15 @@ def test_a_report_with_maps_is_the_same_every_time(mapped, pictures):
 
 
 def test_windows_in_the_report(run, pictures):
-    seen, told = look(run), []
+    seen, told = open_run(run), []
     made = map_rows(seen, range(seen.n), pictures, 2, window=72, announce=lambda *cost: told.append(cost))
     assert [one.how for one in made.values()] == ["windows", "windows"]
     assert told[0][0] == 2 * window_views((144, 144, 3), 72)
 
 
 def test_pictures_that_are_gone_or_changed_are_passed_over(run, pictures, tmp_path):
-    seen = look(run)
-    order = np.argsort(seen.confidence, kind="stable").tolist()
+    seen = open_run(run)
+    order = np.argsort(seen.predictions.confidence, kind="stable").tolist()
     for row in order:
         shutil.copy(pictures / seen.ids[row], tmp_path / seen.ids[row])
     (tmp_path / seen.ids[order[0]]).unlink()
@@ -88,7 +87,7 @@ def test_pictures_that_are_gone_or_changed_are_passed_over(run, pictures, tmp_pa
 
 
 def test_what_cannot_be_mapped_is_refused(run, pictures, tmp_path):
-    seen = look(run)
+    seen = open_run(run)
     Image.new("RGB", (9, 9)).save(tmp_path / "other.png")
     with pytest.raises(InputError, match="need the pictures themselves"):
         write_report(run, maps=2)
@@ -117,7 +116,7 @@ def test_a_vision_transformer_maps_by_its_patches(pictures, tmp_path):
     base["classes"] = [{"key": key, "descriptions": [f"a {key} cell"]} for key in ("round", "pale", "dark")]
     (tmp_path / "cells.json").write_text(json.dumps(base), encoding="utf-8")
     classify(pictures, knowledge=tmp_path / "cells.json", encoder=encoder, out=tmp_path / "run")
-    seen, told = look(tmp_path / "run"), []
+    seen, told = open_run(tmp_path / "run"), []
     found = explain_picture(seen, "cell-01.png", top=0)
     drawn, where = map_picture(seen, found, pictures / "cell-01.png", encoder=encoder)
     assert (where.how, where.views, where.values.shape, drawn.size) == ("patches", 1, (2, 2), (144, 144))

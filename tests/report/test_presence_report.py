@@ -13,21 +13,21 @@ from tests.report.conftest import CLASSES, HOSTILE
 from tests.report.test_report import ALLOWED, read
 
 from kpl.errors import FeaturesError, InputError, LabelsError
-from kpl.report import explain_presence, look_at_presence, write_report
+from kpl.report import explain_presence, write_report
 from kpl.report.presence_scores import score_presence
-from kpl.runs import classify_presence, evaluate_presence
+from kpl.runs import classify_presence, evaluate_presence, open_run
 from kpl.runs.thumbnails import kept_presence_rows, presence_rows
 
 
 @pytest.fixture(scope="module")
 def page(several, many_labels, tmp_path_factory):
     copy = tmp_path_factory.mktemp("scored") / "run"
-    shutil.copytree(several.out, copy)
+    shutil.copytree(several.path, copy)
     return read(write_report(copy, labels=many_labels, by=["site"], replicates=50))
 
 
 def test_it_tells_the_story_in_order(several):
-    text = read(write_report(several.out)).text
+    text = read(write_report(several.path)).text
     parts = ["What was run on what", "What came out", "What occurs together", "Set aside", "class by class"]
     places = [text.rindex(part) for part in [*parts, "The knowledge in use"]]
     assert places == sorted(places)
@@ -40,7 +40,7 @@ def test_it_tells_the_story_in_order(several):
 
 
 def test_text_from_users_stays_text_and_can_be_read_without_eyes(several, page):
-    for shown in (read(write_report(several.out)), page):
+    for shown in (read(write_report(several.path)), page):
         assert {tag for tag, _ in shown.tags} <= ALLOWED
         ids = [a["id"] for _, a in shown.tags if "id" in a]
         assert len(ids) == len(set(ids))
@@ -64,21 +64,23 @@ def test_labels_say_right_and_wrong_and_score_each_value(page):
 
 
 def test_labels_say_whether_to_believe_the_probabilities_and_what_absence_brings(several, many_labels):
-    seen = look_at_presence(several.out)
+    seen = open_run(several.path)
     scored = score_presence(seen, many_labels, replicates=0)
     truth = scored.truth
-    texts = np.stack([np.mean(rows, axis=0) for rows in seen.run.descriptions])
-    cosines = seen.features @ texts.T
-    areas = [[roc_auc_score(truth[:, c], by[:, c]) for c in range(3)] for by in (seen.probabilities, cosines)]
+    texts = np.stack([np.mean(rows, axis=0) for rows in seen.descriptions])
+    cosines = seen.images @ texts.T
+    areas = [
+        [roc_auc_score(truth[:, c], by[:, c]) for c in range(3)] for by in (seen.predictions.probabilities, cosines)
+    ]
     rankings = scored.context["rankings"]
     assert [figures[0][0] for _, _, figures in rankings] == pytest.approx([*np.mean(areas, axis=1), 0.5])
-    wrong = np.mean(seen.present != (truth == 1))
+    wrong = np.mean(seen.predictions.present != (truth == 1))
     assert f"Of all decisions {wrong:.1%} are wrong" in scored.context["coverage"]
     assert "as often as they are held probable" in scored.context["reliability"]
 
 
 def test_shares_sum_to_the_margin_exactly_and_its_sign_is_the_decision(several):
-    seen = look_at_presence(several.out)
+    seen = open_run(several.path)
     for row in range(seen.n):
         image, classes = explain_presence(seen, seen.ids[row])
         assert image == seen.ids[row]
@@ -90,34 +92,34 @@ def test_shares_sum_to_the_margin_exactly_and_its_sign_is_the_decision(several):
 
 
 def test_a_threshold_of_zero_is_held_against_an_even_chance(several, knowledge, tmp_path):
-    classify_presence(several.out / "features", knowledge=knowledge, out=tmp_path / "run", threshold=0)
+    classify_presence(several.path / "features", knowledge=knowledge, out=tmp_path / "run", threshold=0)
     page = read(write_report(tmp_path / "run"))
     assert "was given features, not pictures" in page.text
-    _, classes = explain_presence(tmp_path / "run", look_at_presence(tmp_path / "run").ids[0])
+    _, classes = explain_presence(tmp_path / "run", open_run(tmp_path / "run").ids[0])
     assert all(each.present and np.isfinite(each.margin) for each in classes)
 
 
 def test_pictures_can_be_put_in_later(several, knowledge, pictures, tmp_path):
-    classify_presence(several.out / "features", knowledge=knowledge, out=tmp_path / "run")
+    classify_presence(several.path / "features", knowledge=knowledge, out=tmp_path / "run")
     assert read(write_report(tmp_path / "run", pictures=pictures)).count("image") == 18
 
 
 def test_the_same_run_gives_the_same_bytes(several, tmp_path):
-    shutil.copytree(several.out, tmp_path / "copy")
-    first = write_report(several.out).read_bytes()
+    shutil.copytree(several.path, tmp_path / "copy")
+    first = write_report(several.path).read_bytes()
     assert first == write_report(tmp_path / "copy").read_bytes()
-    assert str(several.out).encode() not in first
+    assert str(several.path).encode() not in first
 
 
 def test_what_cannot_be_is_refused(several, run, tmp_path):
     with pytest.raises(FeaturesError, match="no multi-label run"):
-        look_at_presence(run)
+        open_run(run)
     with pytest.raises(InputError, match="has no maps"):
-        write_report(several.out, maps=1, pictures=Path())
+        write_report(several.path, maps=1, pictures=Path())
     (tmp_path / "labels.csv").write_text("image,label\nother.png,platelet\n")
     with pytest.raises(LabelsError, match="none of the 1 lines"):
-        write_report(several.out, labels=tmp_path / "labels.csv")
-    shutil.copytree(several.out, tmp_path / "copy")
+        write_report(several.path, labels=tmp_path / "labels.csv")
+    shutil.copytree(several.path, tmp_path / "copy")
     texts = load_file(tmp_path / "copy" / "texts.safetensors")
     kept = {name: rows for name, rows in texts.items() if "absent" not in name}
     save_file(kept, tmp_path / "copy" / "texts.safetensors")
@@ -145,19 +147,22 @@ def test_probabilities_that_six_decimals_round_are_told_apart(pictures, knowledg
     monkeypatch.setattr("kpl.runs.multilabel.presence_probabilities", lambda *_args, **_more: chances)
     chances = 1 - 1e-7 * np.random.default_rng(0).random((18, 3))
     result = classify_presence(pictures, knowledge=knowledge, out=tmp_path / "run")
-    seen = look_at_presence(result.out)
-    np.testing.assert_allclose(1 - seen.probabilities, 1 - chances, rtol=1e-5)
+    seen = open_run(result.path)
+    np.testing.assert_allclose(1 - seen.predictions.probabilities, 1 - chances, rtol=1e-5)
     order = np.argsort(-chances[:, 0], kind="stable")
-    assert presence_rows(seen.probabilities, seen.present, seen.thresholds)[0][0].tolist() == order[:12].tolist()
-    assert evaluate_presence(result.out, labels=many_labels, replicates=0)[0].mean["auroc"] != 0.5
-    (result.out / "scores.npy").unlink()
-    old, notices = evaluate_presence(result.out, labels=many_labels, replicates=0)
+    assert (
+        presence_rows(seen.predictions.probabilities, seen.predictions.present, seen.thresholds)[0][0].tolist()
+        == order[:12].tolist()
+    )
+    assert evaluate_presence(result.path, labels=many_labels, replicates=0)[0].mean["auroc"] != 0.5
+    (result.path / "scores.npy").unlink()
+    old, notices = evaluate_presence(result.path, labels=many_labels, replicates=0)
     assert old.mean["auroc"] == 0.5
     assert any("rounded to six decimals only" in notice for notice in notices)
-    assert any("rounded to six decimals only" in warning for warning in look_at_presence(result.out).warnings)
+    assert any("rounded to six decimals only" in warning for warning in open_run(result.path).warnings)
 
 
 @pytest.mark.parametrize("asked", [{"methods": ["text"]}, {"ordered": True}, {"ignore_unknown": True}])
 def test_what_several_labels_have_no_use_for_is_refused(several, many_labels, asked):
     with pytest.raises(InputError, match="compares no methods, orders no classes"):
-        write_report(several.out, labels=many_labels, **asked)
+        write_report(several.path, labels=many_labels, **asked)

@@ -20,9 +20,8 @@ from kpl.report import write_report
 from kpl.report.inlining import LIGHT
 from kpl.report.marks import MARKED, mark
 from kpl.report.scores import score
-from kpl.report.seen import look
 from kpl.report.story import tell
-from kpl.runs import classify, classify_presence, evaluate, thumbnails
+from kpl.runs import classify, classify_presence, evaluate, open_run, thumbnails
 from kpl.runs.thumbnails import kept_rows, read_thumbnails, shown_rows
 
 VOID = {"meta", "link", "img", "br"}
@@ -192,15 +191,18 @@ def test_a_picture_is_in_the_file_once_however_often_it_is_seen(run):
     page = read(write_report(run))
     data = [a["href"] for tag, a in page.tags if tag == "image"]
     assert len(set(data)) == len(data) == 18
-    seen = look(run)
-    near = sum(len(seen.nearest(row, c)) for row in range(18) for c in {int(seen.winners[row]), int(seen.runners[row])})
+    seen = open_run(run)
+    said = seen.predictions
+    near = sum(len(seen.nearest(row, c)) for row in range(18) for c in {int(said.winners[row]), int(said.runners[row])})
     assert page.count("use") >= 18 + near, "the neighbours are seen too, not only named"
 
 
 def test_shares_of_the_evidence_sum_to_the_margin(run):
-    seen = look(run)
+    seen = open_run(run)
     for row in range(seen.n):
-        margin = seen.features[row] @ (seen.text_proxies[seen.winners[row]] - seen.text_proxies[seen.runners[row]])
+        margin = seen.images[row] @ (
+            seen.text_proxies[seen.predictions.winners[row]] - seen.text_proxies[seen.predictions.runners[row]]
+        )
         assert sum(s.text_share for s in seen.sentences(row)) == pytest.approx(float(margin), abs=1e-6)
 
 
@@ -244,7 +246,7 @@ def test_a_wall_says_where_the_surest_end_and_the_least_sure_begin(run, tmp_path
     monkeypatch.setattr(thumbnails, "_A_SIDE", 1)
     shutil.copytree(run, tmp_path / "run")
     page = read(write_report(tmp_path / "run"))
-    cut = sum(np.bincount(look(run).winners) > 2)
+    cut = sum(np.bincount(open_run(run).winners) > 2)
     assert cut
     assert page.text.count("The surest\n") == page.text.count("The least sure\n") == cut
 
@@ -311,7 +313,7 @@ def test_what_is_no_run_or_another_kind_of_run_is_refused(run, pictures, knowled
         write_report(pictures)
     classify_presence(pictures, knowledge=knowledge, out=tmp_path / "many")
     with pytest.raises(FeaturesError, match="multi-label run"):
-        look(tmp_path / "many")
+        open_run(tmp_path / "many")
     shutil.copytree(run, tmp_path / "copy")
     (tmp_path / "copy" / "report.html").unlink(missing_ok=True)
     (tmp_path / "copy" / "report.html").mkdir()
@@ -356,29 +358,29 @@ def sure(pictures, knowledge, tmp_path):
 
 
 def test_the_surest_are_first_where_every_confidence_rounds_to_one(sure):
-    seen = look(sure)
-    assert (seen.confidence > 1 - 1e-6).all()
-    cosines = seen.features.astype(np.float64) @ seen.text_proxies.T
+    seen = open_run(sure)
+    assert (seen.predictions.confidence > 1 - 1e-6).all()
+    cosines = seen.images.astype(np.float64) @ seen.text_proxies.T
     two = np.sort(cosines, axis=1)[:, -2:]
     margins = two[:, 1] - two[:, 0]
     walls = tell(seen, None)["walls"]
     shown = {wall["name"]: [tile["id"] for tile in (*wall["surest"], *wall["least"])] for wall in walls}
-    for c, rows in enumerate(np.flatnonzero(seen.winners == c) for c in range(3)):
+    for c, rows in enumerate(np.flatnonzero(seen.predictions.winners == c) for c in range(3)):
         wanted = [seen.ids[row] for row in rows[np.argsort(-margins[rows])].tolist()]
-        assert shown.get(seen.names[c], []) == wanted
+        assert shown.get(seen.class_names[c], []) == wanted
     assert any(ids != sorted(ids) for ids in shown.values())
     (sure / "scores.npy").unlink()
-    assert any("rounded to six decimals only" in warning for warning in tell(look(sure), None)["warnings"])
+    assert any("rounded to six decimals only" in warning for warning in tell(open_run(sure), None)["warnings"])
 
 
 def test_the_labels_score_exact_confidences(sure, labels):
-    told = score(look(sure), labels, replicates=0, methods=["text"], ordered=True).context
+    told = score(open_run(sure), labels, replicates=0, methods=["text"], ordered=True).context
     _, metrics, rows = told["methods"][0]
     assert "kappa, quadratic" in metrics
     assert [name for name, _, _ in rows] == ["text", "majority", "chance"]
     assert re.search(r"answering the surest 50% \d", str(told["coverage"])), "a point a picture, so the half is a half"
     (sure / "scores.npy").unlink()
-    told = score(look(sure), labels, replicates=0, methods="all").context
+    told = score(open_run(sure), labels, replicates=0, methods="all").context
     assert re.search(r"answering the surest 100% \d", str(told["coverage"])), (
         "what is equally sure is answered together"
     )

@@ -23,7 +23,7 @@ def test_a_report_is_readable_everywhere(
     kind: str, run: Path, several: PresenceResult, labels: Path, many_labels: Path, tmp_path: Path
 ) -> None:
     place = tmp_path / "run"
-    shutil.copytree(run if kind == "single" else several.out, place)
+    shutil.copytree(run if kind == "single" else several.path, place)
     truth = labels if kind == "single" else many_labels
     methods = {"methods": ("text", "kpl")} if kind == "single" else {}
     file = write_report(place, labels=truth, by=["site"], replicates=50, **methods)

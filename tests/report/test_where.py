@@ -13,7 +13,6 @@ from kpl.knowledge import load_knowledge
 from kpl.report import (
     draw_where,
     explain_picture,
-    look,
     map_picture,
     occlusion_map,
     occlusion_views,
@@ -21,6 +20,7 @@ from kpl.report import (
     window_map,
     window_views,
 )
+from kpl.runs import open_run
 from rendered import cell_of_class, draw_cell
 
 TILE = 144
@@ -235,7 +235,7 @@ def test_windows_point_at_the_right_cell_of_a_scene_and_wrong_classes_do_not():
 
 
 def test_the_map_of_a_picture_of_a_run(run, pictures):
-    seen = look(run)
+    seen = open_run(run)
     found = explain_picture(seen, "cell-01.png", top=0)
     told = []
     drawn, where = map_picture(
@@ -270,7 +270,7 @@ class WithPatches:
 
 
 def test_patches_are_the_default_where_there_are_some(run, pictures):
-    seen, told, encoder = look(run), [], WithPatches()
+    seen, told, encoder = open_run(run), [], WithPatches()
     found = explain_picture(seen, "cell-01.png", top=0)
     given = {"encoder": encoder, "announce": lambda *cost: told.append(cost)}
     file = pictures / "cell-01.png"
@@ -284,7 +284,7 @@ def test_patches_are_the_default_where_there_are_some(run, pictures):
 
 
 def test_what_does_not_go_together_is_refused(run, pictures):
-    seen = look(run)
+    seen = open_run(run)
     found = explain_picture(seen, "cell-01.png", top=0)
     for how, window, says in (
         ("patches", None, "gives no features"),
@@ -296,7 +296,7 @@ def test_what_does_not_go_together_is_refused(run, pictures):
 
 
 def test_the_map_of_another_picture_is_refused(run, pictures):
-    seen = look(run)
+    seen = open_run(run)
     found = explain_picture(seen, "cell-01.png", top=0)
     with pytest.raises(InputError, match="its bytes differ"):
         map_picture(seen, found, pictures / "cell-02.png")

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 import kpl.runs.classifying
+import kpl.runs.run
 from kpl.embeddings import embed_pictures
-from kpl.runs import RunResult, classify
+from kpl.runs import SingleLabelRun, classify
 
 SENTENCES = {
     "red_cell": ["a pink disc", "a pale centre", "no nucleus", "a smooth round edge"],
@@ -59,7 +60,7 @@ class Job:
     def partial(self) -> Path:
         return self.folder / ".run.partial"
 
-    def run(self, inputs: Any = None, **changes: Any) -> RunResult:
+    def run(self, inputs: Any = None, **changes: Any) -> SingleLabelRun:
         given = {"knowledge": self.knowledge, "out": self.out, **changes}
         return classify(self.pictures if inputs is None else inputs, **given)
 
@@ -70,7 +71,8 @@ class Job:
 
 def make_job(folder: Path, encoder: Any, patch: pytest.MonkeyPatch) -> Job:
     """Ten pictures of which each shard holds four, three classes, and an encoder in the place of every other."""
-    patch.setattr(kpl.runs.classifying, "load_encoder", lambda _name: encoder)
+    for room in (kpl.runs.classifying, kpl.runs.run):
+        patch.setattr(room, "load_encoder", lambda _name: encoder)
     small = partial(embed_pictures, shard_size=4, batch_size=2, workers=1)
     patch.setattr(kpl.runs.classifying, "embed_pictures", small)
     made = Job(folder, encoder)

@@ -41,8 +41,8 @@ def test_a_run_is_told_and_written_alike(job):
     assert sum(result.counts.values()) == 10
     assert result.counts == job.summary["classes"]
     assert list(result.counts) == list(SENTENCES)
-    assert result.out == job.out
-    assert (result.method, result.encoder, result.set_aside) == ("kpl", "mini", ())
+    assert result.path == job.out
+    assert (result.method_name, result.encoder_name, result.set_aside) == ("kpl", "mini", ())
     assert 0 <= result.embed_seconds <= result.seconds
     assert [row["image"] for row in predictions] == [f"{n}.png" for n in range(10)]
     for row in predictions:
@@ -67,7 +67,7 @@ def test_a_run_is_told_and_written_alike(job):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_makes_a_run(job, method):
-    assert job.run(method=method).method == method
+    assert job.run(method=method).method_name == method
     assert job.summary["plan"]["method"] == method
     assert (job.summary["estimated_prior"] is not None) == (method == "kpl")
 

@@ -73,7 +73,7 @@ def test_other_methods_are_those_of_the_library_at_the_runs_temperature(job, lab
     truth = np.array([KEYS.index(label(n)) for n in range(10)])
     scores = evaluate(job.out, labels=labels, methods=["text", "names"], replicates=0).table.scores
     assert scores["text"].accuracy == pytest.approx(np.mean(chosen.predict(run.features) == truth))
-    names = make_method("names").fit(run.features, [row[None] for row in run.names])
+    names = make_method("names").fit(run.features, [row[None] for row in run.name_features])
     assert scores["names"].accuracy == pytest.approx(np.mean(names.predict(run.features) == truth))
 
 

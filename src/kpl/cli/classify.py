@@ -19,7 +19,7 @@ from kpl.cli.shown import Console, plain
 from kpl.errors import InputError
 
 if TYPE_CHECKING:
-    from kpl.runs import RunResult
+    from kpl.runs import SingleLabelRun
 
 __all__ = ["classify", "print_result"]
 
@@ -119,6 +119,8 @@ def classify(
         raise InputError("--threshold goes with --multi-label: to leave uncertain pictures out, give --abstain-below")
     from kpl.runs import classify as run_classify
 
+    settings = {"k": per_class, "retrieval": retrieval and retrieval.value}
+
     with stages() as progress:
         result = run_classify(
             inputs,
@@ -127,7 +129,7 @@ def classify(
             out=out,
             encoder=coder,
             method=method,
-            settings={"k": per_class, "retrieval": retrieval and retrieval.value},
+            settings={name: value for name, value in settings.items() if value is not None},
             with_evidence=explain,
             calibration=calibration,
             abstain_below=abstain_below,
@@ -138,10 +140,10 @@ def classify(
     _report_on(result)
 
 
-def _report_on(result: RunResult) -> None:
+def _report_on(result: SingleLabelRun) -> None:
     from kpl.report import write_report
 
-    write_report(result.out)
+    write_report(result)
     print_result(result)
 
 
@@ -151,10 +153,10 @@ def _refuse_beside_multi_label(**options: object) -> None:
         raise InputError(f"--{name} does not go with --multi-label, which learns nothing: leave it out")
 
 
-def print_result(result: RunResult) -> None:
+def print_result(result: SingleLabelRun) -> None:
     """Print the classes with counts and shares, the time, what was set aside, the warnings, and where to look."""
     console = Console()
-    table = Table("class", title=f"{result.n} pictures by {result.method} with {result.encoder}", title_justify="left")
+    table = Table("class", title=result.title, title_justify="left")
     table.add_column("pictures", justify="right")
     table.add_column("share", justify="right")
     table.add_column("")
@@ -170,13 +172,13 @@ def print_result(result: RunResult) -> None:
         if result.embed_seconds
         else ""
     )
-    console.print(f"{result.seconds:.1f} s{pace}", highlight=False)
+    console.print(f"{result.seconds or 0.0:.1f} s{pace}", highlight=False)
     if result.set_aside:
         console.print(f"{len(result.set_aside)} set aside, listed in run.json:", style="yellow", highlight=False)
         for item in result.set_aside[:_SHOWN]:
             console.print(plain(f"  {item.id!r}: {item.reason}"), soft_wrap=True)
     print_notes(console, result.warnings)
-    files = "predictions.csv, run.json" + (", evidence.csv" if (result.out / "evidence.csv").exists() else "")
-    console.print(plain(f"Written to {result.out}/: {files}"), soft_wrap=True)
-    if (result.out / "report.html").exists():
-        console.print(plain(f"Look at it: {result.out / 'report.html'}", style="bold"), soft_wrap=True)
+    files = "predictions.csv, run.json" + (", evidence.csv" if (result.path / "evidence.csv").exists() else "")
+    console.print(plain(f"Written to {result.path}/: {files}"), soft_wrap=True)
+    if (result.path / "report.html").exists():
+        console.print(plain(f"Look at it: {result.path / 'report.html'}", style="bold"), soft_wrap=True)

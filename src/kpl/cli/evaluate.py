@@ -47,6 +47,10 @@ _Against = Annotated[
     str | None, typer.Option(help="Compare the others with this method. Default: the run's own, else kpl.")
 ]
 _PerClass = Annotated[bool, typer.Option("--per-class", help="Also print each class by itself.")]
+_Encoder = Annotated[
+    str | None,
+    typer.Option(help="Where the run's encoder is, if a method reads further texts. Default: by its name."),
+]
 _At = Annotated[str | None, typer.Option(help="Operating point of each class: sensitivity=0.95, or specificity=0.9.")]
 
 
@@ -59,6 +63,7 @@ def evaluate(
     per_class: _PerClass = False,
     at: _At = None,
     ordered: Ordered = False,
+    encoder: _Encoder = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Also write all figures to this file.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Also draw them: a .svg, .png or .pdf file.")] = None,
     replicates: Replicates = 2000,
@@ -76,24 +81,26 @@ def evaluate(
     """
     from kpl.evaluation import check_figure, draw_table
     from kpl.files import write_file
+    from kpl.runs import MultiLabelRun, is_run, open_run
     from kpl.runs import evaluate as run_evaluate
-    from kpl.runs import is_multi_label
 
     if figure is not None:
         check_figure(figure)
     spare_inputs([json_out, figure], [target, labels])
     rule = None if at is None else _rule(at)
-    if is_multi_label(target):
-        if methods or against or ordered or figure or ignore_unknown:
+    given = open_run(target) if is_run(target) else target
+    if isinstance(given, MultiLabelRun):
+        if methods or encoder or against or ordered or figure or ignore_unknown:
             raise LabelsError(
                 "a multi-label run is scored by itself: give only --labels, --by, --at, --json, --replicates"
             )
-        evaluate_multi_label(target, labels, by=listed(by), rule=rule, replicates=replicates, json_out=json_out)
+        evaluate_multi_label(given, labels, by=listed(by), rule=rule, replicates=replicates, json_out=json_out)
         return
     with stages() as progress:
         result = run_evaluate(
-            target,
+            given,
             labels=labels,
+            encoder=encoder,
             methods=chosen_methods(methods),
             replicates=replicates,
             ignore_unknown=ignore_unknown,
@@ -144,7 +151,7 @@ def print_evaluation(result: Evaluation) -> None:
             rows.add_row(name, f"{difference.accuracy:+.3f}", interval, *p_values)
         console.print(rows)
     console.print(f"Guessing evenly: {table.chance:.1%}", highlight=False)
-    left_out = [f"{name} was left out: the source has no text for it" for name in result.left_out]
+    left_out = [f"{name} was left out: {why}" for name, why in result.left_out.items()]
     print_notes(console, [*result.notices, *left_out])
 
 

@@ -19,7 +19,8 @@ from kpl.cli.shown import Console, percent, plain, say
 from kpl.errors import InputError
 
 if TYPE_CHECKING:
-    from kpl.report import Explained, Seen, SentenceSaid
+    from kpl.report import Explained, SentenceSaid
+    from kpl.runs import SingleLabelRun
 
 __all__ = ["announce", "explain"]
 
@@ -71,15 +72,15 @@ def explain(
 
       kpl explain run/ field-3.png --map where.png --picture SCANS/field-3.png --window 144
     """
-    from kpl.report import explain_picture, look
-    from kpl.runs import is_multi_label
+    from kpl.report import explain_picture
+    from kpl.runs import SingleLabelRun, open_run
 
     _check(where, picture, window, how)
     spare_inputs([where], [run, picture])
-    if is_multi_label(run):
-        explain_multi_label(run, image, mapped=where is not None)
+    seen = open_run(run)
+    if not isinstance(seen, SingleLabelRun):
+        explain_multi_label(seen, image, mapped=where is not None)
         return
-    seen = look(run)
     with stages() as progress:
         found = explain_picture(seen, image, top=top, progress=progress)
     _print(found)
@@ -89,7 +90,13 @@ def explain(
 
 
 def _map(
-    seen: Seen, found: Explained, picture: Path, target: Path, how: How | None, window: int | None, encoder: str | None
+    seen: SingleLabelRun,
+    found: Explained,
+    picture: Path,
+    target: Path,
+    how: How | None,
+    window: int | None,
+    encoder: str | None,
 ) -> None:
     """Write the map, and say what it shows."""
     from kpl.files import write_file

@@ -51,7 +51,7 @@ def fit(
             out=out,
             encoder=encoder,
             method=method,
-            settings={"k": per_class},
+            settings={} if per_class is None else {"k": per_class},
             overwrite=overwrite,
             progress=progress,
         )

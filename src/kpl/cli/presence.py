@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kpl.encoders import Encoder
     from kpl.evaluation import OperatingRule
     from kpl.report import ClassPresence
+    from kpl.runs import Run
 
 __all__ = ["classify_multi_label", "evaluate_multi_label", "explain_multi_label"]
 
@@ -60,23 +61,21 @@ def classify_multi_label(
             progress=progress,
         )
     console = Console()
-    table = Table(
-        "class", title=f"{result.n} pictures, several labels each, with {result.encoder}", title_justify="left"
-    )
+    table = Table("class", title=result.title, title_justify="left")
     table.add_column("pictures", justify="right")
     table.add_column("share", justify="right")
     for key, count in result.counts.items():
         table.add_row(plain(key), str(count), f"{count / result.n:.1%}")
     console.print(table)
-    console.print(f"{result.empty} without any class; {result.seconds:.1f} s", highlight=False)
+    console.print(f"{result.empty} without any class; {result.seconds or 0.0:.1f} s", highlight=False)
     if result.set_aside:
         console.print(f"{len(result.set_aside)} set aside, listed in run.json", style="yellow", highlight=False)
     print_notes(console, result.warnings)
-    console.print(plain(f"Written to {result.out}/: predictions.csv, run.json"), soft_wrap=True)
-    console.print(plain(f"Look at it: {write_report(result.out)}", style="bold"), soft_wrap=True)
+    console.print(plain(f"Written to {out}/: predictions.csv, run.json"), soft_wrap=True)
+    console.print(plain(f"Look at it: {write_report(result)}", style="bold"), soft_wrap=True)
 
 
-def explain_multi_label(run: Path, image: str, *, mapped: bool = False) -> None:
+def explain_multi_label(run: Run, image: str, *, mapped: bool = False) -> None:
     """Run `kpl explain` on a multi-label run and print the evidence of each class, present against absent."""
     from kpl.report import explain_presence
 
@@ -115,7 +114,7 @@ def _evidence(found: ClassPresence) -> Table:
 
 
 def evaluate_multi_label(
-    target: Path,
+    target: Run,
     labels: Path | None,
     *,
     by: Sequence[str] = (),

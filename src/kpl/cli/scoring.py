@@ -30,9 +30,7 @@ def listed(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def chosen_methods(text: str | None) -> list[str] | Literal["all"]:
-    """Return the methods that were asked for, else those that are usually compared."""
-    from kpl.runs import EVALUATED
-
-    names = listed(text) if text else list(EVALUATED)
-    return "all" if names == ["all"] else names
+def chosen_methods(text: str | None) -> list[str] | Literal["all"] | None:
+    """Return the methods that were asked for; None for those that are usually compared."""
+    names = listed(text)
+    return "all" if names == ["all"] else names if text else None

@@ -17,7 +17,7 @@ from kpl.methods.kpl import KPL, ClosedKPL
 from kpl.methods.mixtures import StatA, TransCLIP
 from kpl.methods.official import OfficialKPL
 from kpl.methods.otter import OTTER
-from kpl.methods.registry import METHODS, add_offered, make_method
+from kpl.methods.registry import METHODS, add_offered, as_method, make_method
 from kpl.methods.similarity import ClassSimilarity, class_similarity
 from kpl.methods.textual import CHiLS, ClassNames, CuPL, PromptEnsemble, TextProxy, VisDesc, Waffle, Xplainer
 from kpl.methods.transductive import Transductive
@@ -55,6 +55,7 @@ __all__ = [
     "Waffle",
     "Xplainer",
     "ZLaP",
+    "as_method",
     "class_similarity",
     "explain",
     "judge_descriptions",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kpl.errors import FeaturesError, InputError, ModelError, NotFittedError
 from kpl.methods.saving import Arrays, flatten, restore
 from kpl.proxies.arrays import Descriptions, Floats, Images, check_positive, checked_descriptions, chunks, softmax
+from kpl.proxies.priors import given_prior, text_logits
 from kpl.proxies.retrieval import TextProxies, retrieve
 from kpl.proxies.sums import ImageMoments, sum_images
 
@@ -157,6 +158,11 @@ class Method(ABC):
     def logits(self, images: Images) -> Floats:
         """Return what `predict_proba` is the softmax of, (n, C): it ranks images where probabilities round to one."""
         return self._each(images, lambda chunk: self._logits(self._scores(chunk)))
+
+    def text_logits(self, images: Images) -> Floats:
+        """Return log probabilities (n, C) by the text proxies alone; a prior that was set by hand holds here too."""
+        self._check_fitted()
+        return text_logits(images, self.text_.proxies, self.temperature, given_prior(getattr(self, "prior", None)))
 
     def scores(self, images: Images) -> Floats:
         """Return the scores of which `predict` takes the largest, (n, C)."""

@@ -18,7 +18,7 @@ from kpl.methods.otter import OTTER
 from kpl.methods.textual import CHiLS, ClassNames, CuPL, PromptEnsemble, TextProxy, VisDesc, Waffle, Xplainer
 from kpl.methods.zlap import ZLaP
 
-__all__ = ["METHODS", "add_offered", "make_method"]
+__all__ = ["METHODS", "add_offered", "as_method", "make_method"]
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
@@ -69,22 +69,45 @@ def add_offered() -> None:
 
 
 def make_method(name: str, **settings: Any) -> Method:  # noqa: ANN401 - each method has its own settings
-    """Return an unfitted method by its registry name; settings left out or None keep their defaults.
+    """Return an unfitted method by its registry name; settings left out keep their defaults.
 
     Raises:
         UnknownNameError: no such method, or a setting that the method does not have; suggests the nearest.
         InputError: an installed package offers a method of that name that cannot be used; says why.
 
     Example:
-        >>> make_method("text", k=5).k
-        5
+        >>> make_method("text", k=5).k, make_method("kpl", k=None).k
+        (5, None)
     """
     if name in _UNUSABLE and name not in METHODS:
         raise InputError(f"method {name!r} of an installed package cannot be used: {_UNUSABLE[name]}")
     if not isinstance(name, str) or name not in METHODS:
         raise UnknownNameError("method", str(name), METHODS)
     known = {f.name for f in dataclasses.fields(METHODS[name]) if f.init}
-    given = {key: value for key, value in settings.items() if value is not None}
-    if unknown := sorted(set(given) - known):
+    if unknown := sorted(set(settings) - known):
         raise UnknownNameError(f"setting of {name}", unknown[0], known)
-    return METHODS[name](**given)
+    return METHODS[name](**settings)
+
+
+def as_method(method: str | Method, **settings: Any) -> Method:  # noqa: ANN401 - each method has its own settings
+    """Return a method that is given by its registry name, or a fresh copy of one that is given itself.
+
+    Raises:
+        UnknownNameError: no such method, or a setting that the method does not have.
+        InputError: it is neither a name nor a method; or settings beside a method, which has its own.
+
+    Example:
+        >>> as_method("text", k=5).k, as_method(as_method("kpl", k=None)).k
+        (5, None)
+    """
+    if isinstance(method, str):
+        return make_method(method, **settings)
+    if not isinstance(method, Method):
+        raise InputError(
+            f"a method is a name of `kpl methods list` or made by hand, such as kpl.KPL(k=None); got {method!r:.100}"
+        )
+    if settings:
+        raise InputError(
+            f"the method given has its settings already: leave {sorted(settings)[0]!r} out, or set it there"
+        )
+    return dataclasses.replace(method)

@@ -8,12 +8,14 @@ from scipy.sparse import csr_array
 
 from kpl.proxies.arrays import Floats
 
-__all__ = ["BLOCK_CELLS", "nearest", "neighbour_graph"]
+__all__ = ["BLOCK_CELLS", "nearest", "nearest_others", "neighbour_graph"]
 
 BLOCK_CELLS = 1 << 22  # cosines held at a time: 33 MB
 
 
-def nearest(rows: Floats, among: Floats, k: int, *, same: bool = False) -> tuple[NDArray[np.intp], Floats]:
+def nearest(
+    rows: NDArray[np.floating], among: NDArray[np.floating], k: int, *, same: bool = False
+) -> tuple[NDArray[np.intp], Floats]:
     """Return the k rows of `among` with the largest cosine, best first, and these cosines.
 
     Args:
@@ -44,6 +46,29 @@ def nearest(rows: Floats, among: Floats, k: int, *, same: bool = False) -> tuple
         indices[start : start + step] = np.take_along_axis(top, order, axis=1)
         cosines[start : start + step] = np.take_along_axis(found, order, axis=1)
     return indices, cosines
+
+
+def nearest_others(
+    images: NDArray[np.floating], row: int, among: NDArray[np.bool_], count: int
+) -> list[tuple[int, float]]:
+    """Return the nearest other images of those that are `among`, with their cosines, the nearest first.
+
+    Args:
+        images: (n, d) unit rows.
+        row: the image whose neighbours are asked for.
+        among: (n,) which images may be neighbours.
+        count: how many.
+
+    Example:
+        >>> nearest_others(np.array([[1.0, 0.0], [0.6, 0.8], [0.8, 0.6]]), 0, np.array([True, True, True]), 1)
+        [(2, 0.8)]
+    """
+    rows = np.flatnonzero(among)
+    rows = rows[rows != row]
+    if not len(rows):
+        return []
+    found, cosines = nearest(images[row : row + 1], images[rows], count)
+    return [(int(rows[place]), float(cosine)) for place, cosine in zip(found[0], cosines[0], strict=True)]
 
 
 def neighbour_graph(images: Floats, k: int) -> csr_array:

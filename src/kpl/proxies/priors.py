@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from kpl.errors import InputError
-from kpl.proxies.arrays import Floats, softmax
+from kpl.proxies.arrays import Floats, Images, chunks, softmax
 
-__all__ = ["checked_prior", "estimated_prior", "prior_shift"]
+__all__ = ["checked_prior", "estimated_prior", "given_prior", "prior_shift", "text_logits"]
 
 _NEVER = -1e12  # below any score, and still a number that can be added to and saved
 
@@ -61,6 +61,16 @@ def estimated_prior(log_likelihoods: Floats, *, tolerance: float = 1e-8, max_ite
     return np.asarray(prior / prior.sum())
 
 
+def given_prior(setting: object) -> Sequence[float] | None:
+    """Return the shares of a method's setting `prior` if they were set by hand, None if it names a way to find them.
+
+    Example:
+        >>> given_prior((0.5, 0.5)), given_prior("estimated"), given_prior(None)
+        ((0.5, 0.5), None, None)
+    """
+    return tuple(setting) if isinstance(setting, list | tuple | np.ndarray) else None
+
+
 def prior_shift(given: Floats, fitted: Floats) -> Floats:
     """Return what to add to scores (n, C) that were learnt with the class prior `fitted`, so that `given` holds.
 
@@ -76,3 +86,28 @@ def prior_shift(given: Floats, fitted: Floats) -> Floats:
     """
     tiny = np.finfo(np.float64).tiny
     return np.where(given > 0, np.log(np.maximum(given, tiny)) - np.log(np.maximum(fitted, tiny)), _NEVER)
+
+
+def text_logits(
+    images: Images, proxies: Floats, temperature: float, prior: Sequence[float] | Floats | None = None
+) -> Floats:
+    """Return what the text proxies alone say of each image, (n, C): log probabilities, each row up to a constant.
+
+    Args:
+        images: (n, d) unit rows, or chunks.
+        proxies: (C, d) text proxies.
+        temperature: of the softmax over cosines.
+        prior: (C,) shares that were set by hand, which hold for the text as for the method; None leaves the classes as
+            common as each other.
+
+    Example:
+        >>> text_logits(np.array([[0.6, 0.8]]), np.eye(2), 0.1).round(1).tolist()
+        [[6.0, 8.0]]
+        >>> text_logits(np.array([[0.6, 0.8]]), np.eye(2), 0.1, [0.99, 0.01]).argmax(axis=1).tolist()
+        [0]
+    """
+    proxies = np.asarray(proxies, dtype=np.float64)
+    logits = np.concatenate([chunk @ proxies.T for chunk in chunks(images, proxies.shape[1])]) / temperature
+    if prior is None:
+        return logits
+    return np.asarray(logits + prior_shift(checked_prior(prior, len(proxies)), np.full(len(proxies), 1 / len(proxies))))

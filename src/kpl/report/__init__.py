@@ -2,8 +2,7 @@
 
 from kpl.report.explaining import Explained, SentenceSaid, Without, explain_picture
 from kpl.report.mapping import SmallMap, map_picture, map_rows
-from kpl.report.presence import ClassPresence, PresenceSaid, PresenceSeen, explain_presence, look_at_presence
-from kpl.report.seen import Seen, look
+from kpl.report.presence import ClassPresence, explain_presence
 from kpl.report.similarity import draw_similarity, similarity_figure
 from kpl.report.where import (
     How,
@@ -23,9 +22,6 @@ __all__ = [
     "ClassPresence",
     "Explained",
     "How",
-    "PresenceSaid",
-    "PresenceSeen",
-    "Seen",
     "SentenceSaid",
     "SmallMap",
     "Where",
@@ -35,8 +31,6 @@ __all__ = [
     "draw_where",
     "explain_picture",
     "explain_presence",
-    "look",
-    "look_at_presence",
     "map_picture",
     "map_rows",
     "occlusion_map",

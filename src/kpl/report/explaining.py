@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from kpl.errors import InputError, UnknownNameError
-from kpl.methods import Method, Sentence, make_method, without
+from kpl.methods import Method, Sentence, without
 from kpl.proxies.sums import sum_images
-from kpl.report.seen import Seen, look
-from kpl.runs.texts import run_texts
+from kpl.runs import Run, SingleLabelRun, open_single_label
 from kpl.visible import visible_html
 
 __all__ = ["Explained", "SentenceSaid", "Without", "explain_picture", "row_of"]
@@ -122,7 +121,7 @@ def _loudest(sentences: Sequence[SentenceSaid]) -> Sequence[SentenceSaid]:
 
 
 def explain_picture(
-    run: str | Path | Seen,
+    run: str | Path | Run,
     image: str,
     *,
     top: int = 3,
@@ -143,22 +142,22 @@ def explain_picture(
     """
     if top < 0:
         raise InputError(f"top, the number of sentences on each side, must be at least 0, got {top}")
-    seen = run if isinstance(run, Seen) else look(run)
-    row = row_of(seen.ids, image)
-    winner, runner = int(seen.winners[row]), int(seen.runners[row])
+    run = open_single_label(run)
+    row = row_of(run.ids, image)
+    winner, runner = int(run.predictions.winners[row]), int(run.predictions.runners[row])
     sides = [winner] if winner == runner else [winner, runner]
-    found = seen.sentences(row)
-    again = _learn_again(seen, row, top, progress)
-    classes = seen.run.knowledge.classes
+    found = run.sentences(row)
+    again = _learn_again(run, row, top, progress)
+    classes = run.knowledge.classes
     return Explained(
-        image=seen.ids[row],
-        label=seen.names[winner],
-        runner_up=seen.names[runner],
+        image=run.ids[row],
+        label=run.class_names[winner],
+        runner_up=run.class_names[runner],
         class_index=winner,
-        confidence=float(seen.confidence[row]),
-        runner_confidence=float(seen.probabilities[row, runner]),
-        text_label=seen.names[int(seen.text_winners[row])],
-        text_margin=float(seen.features[row] @ (seen.text_proxies[winner] - seen.text_proxies[runner])),
+        confidence=float(run.predictions.confidence[row]),
+        runner_confidence=float(run.predictions.probabilities[row, runner]),
+        text_label=run.class_names[int(run.text.winners[row])],
+        text_margin=float(run.images[row] @ (run.text_proxies[winner] - run.text_proxies[runner])),
         method_margin=again.margin,
         sentences=tuple(
             SentenceSaid(
@@ -171,10 +170,11 @@ def explain_picture(
             for s in found
         ),
         together=tuple(
-            (seen.names[c], len(indices), told) for (c, indices), told in again.without.items() if len(indices) > 1
+            (run.class_names[c], len(indices), told) for (c, indices), told in again.without.items() if len(indices) > 1
         ),
         nearest=tuple(
-            (seen.names[c], tuple((seen.ids[other], cosine) for other, cosine in seen.nearest(row, c))) for c in sides
+            (run.class_names[c], tuple((run.ids[other], cosine) for other, cosine in run.nearest(row, c)))
+            for c in sides
         ),
         not_fitted=again.why_not,
     )
@@ -211,20 +211,20 @@ class _Again:
     why_not: str = ""
 
 
-def _learn_again(seen: Seen, row: int, top: int, progress: Callable[[str, int, int], None] | None) -> _Again:
+def _learn_again(run: SingleLabelRun, row: int, top: int, progress: Callable[[str, int, int], None] | None) -> _Again:
     """Fit the run's method again: whole, without each of the loudest sentences, without those of a class at once."""
-    plan = seen.run.summary["plan"]
-    found = seen.sentences(row)
+    plan = run.plan
+    found = run.sentences(row)
     if plan.get("model"):
         return _Again(why_not="the run used a model, which learnt from other pictures")
     if not found:
         return _Again(why_not=f"method {plan['method']!r} reads no descriptions")
     if top == 0:
         return _Again(why_not="not asked for")
-    winner, runner = int(seen.winners[row]), int(seen.runners[row])
-    method, images = make_method(plan["method"], **plan["settings"]), seen.features
+    winner, runner = int(run.predictions.winners[row]), int(run.predictions.runners[row])
+    method, images = run.fresh_method(), run.images
     moments = sum_images(images)
-    method.fit_moments(images, moments, run_texts(method, seen.run))
+    method.fit_moments(images, moments, run.texts(method))
     scores = method.scores(images)[row]
     margin = float(scores[winner] - scores[runner])
     told: dict[_Descriptions, Without] = {}
@@ -232,7 +232,7 @@ def _learn_again(seen: Seen, row: int, top: int, progress: Callable[[str, int, i
     for done, (c, indices) in enumerate(asked, start=1):
         less = without(method, images, moments, c, indices).scores(images)[row]
         then = float(less[winner] - less[runner])
-        told[c, indices] = Without(then, margin - then, seen.names[int(np.argmax(less))])
+        told[c, indices] = Without(then, margin - then, run.class_names[int(np.argmax(less))])
         if progress:
             progress("fits", done, len(asked))
     return _Again(margin, told)

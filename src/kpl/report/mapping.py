@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kpl.embeddings import encoder_identity
 from kpl.embeddings.encoding import encode_pictures
-from kpl.encoders import Encoder, PatchEncoder, load_encoder
-from kpl.errors import EncoderError, InputError, PictureError
+from kpl.encoders import Encoder, PatchEncoder
+from kpl.errors import InputError, PictureError
 from kpl.images import decode, find_pictures, read_picture_bytes
 from kpl.report.explaining import Explained
-from kpl.report.seen import Seen
 from kpl.report.where import (
     How,
     Where,
@@ -30,6 +28,7 @@ from kpl.report.where import (
     window_map,
     window_views,
 )
+from kpl.runs import SingleLabelRun
 
 __all__ = ["SmallMap", "map_picture", "map_rows"]
 
@@ -55,7 +54,7 @@ class SmallMap:
 
 
 def map_picture(
-    seen: Seen,
+    run: SingleLabelRun,
     explained: Explained,
     picture: str | Path,
     *,
@@ -68,7 +67,7 @@ def map_picture(
     """Map where a picture shows the class it went to, by what the text says of the class.
 
     Args:
-        seen: the run.
+        run: the run.
         explained: the picture's evidence.
         picture: the file of that picture.
         how: by what; None takes windows if their size is given, else patches if the encoder has them, else hiding.
@@ -85,17 +84,17 @@ def map_picture(
             missing, not asked for, or does not fit the picture.
         PictureError, EncoderError: the file cannot be read, the encoder is not at hand or another one.
     """
-    pixels = _pixels(Path(picture), explained.image, _hashes(seen)[explained.image])
-    coder = _run_encoder(seen, encoder)
+    pixels = _pixels(Path(picture), explained.image, _hashes(run)[explained.image])
+    coder = run.encoder(encoder)
     chosen = _chosen(coder, how, window)
     if announce:
         _announce(coder, pixels, _views(chosen, pixels, window), announce)
-    where = _map(chosen, pixels, coder, seen, explained.class_index, window, progress)
+    where = _map(chosen, pixels, coder, run, explained.class_index, window, progress)
     return draw_where(pixels, where), where
 
 
 def map_rows(
-    seen: Seen,
+    run: SingleLabelRun,
     rows: Sequence[int],
     pictures: str | Path,
     count: int,
@@ -108,7 +107,7 @@ def map_rows(
     """Map the least sure of some pictures of a run, each for the class that it went to.
 
     Args:
-        seen: the run.
+        run: the run.
         rows: of the pictures to choose from.
         pictures: the folder of the pictures; one counts only if its bytes are those that were classified.
         count: how many to map.
@@ -124,13 +123,13 @@ def map_rows(
     """
     if count < 1:
         raise InputError(f"maps, the number of pictures to map, must be at least 1, got {count}")
-    files, hashes = {record.id: record.path for record in find_pictures(pictures).pictures}, _hashes(seen)
-    coder = _run_encoder(seen, encoder)
+    files, hashes = {record.id: record.path for record in find_pictures(pictures).pictures}, _hashes(run)
+    coder = run.encoder(encoder)
     chosen = _chosen(coder, None, window)
     found: list[int] = []
     views, first = 0, np.empty((0, 0, 3), np.uint8)
-    for row in sorted(rows, key=lambda row: (seen.said.sureness[row], row)):
-        image = seen.ids[row]
+    for row in sorted(rows, key=lambda row: (run.predictions.sureness[row], row)):
+        image = run.ids[row]
         if image not in files or len(found) == count:
             continue
         try:
@@ -146,16 +145,16 @@ def map_rows(
         _announce(coder, first, views, announce)
     made = {}
     for row in found:
-        pixels = _pixels(files[seen.ids[row]], seen.ids[row], hashes[seen.ids[row]])
-        drawn = draw_where(pixels, _map(chosen, pixels, coder, seen, int(seen.winners[row]), window, None))
+        pixels = _pixels(files[run.ids[row]], run.ids[row], hashes[run.ids[row]])
+        drawn = draw_where(pixels, _map(chosen, pixels, coder, run, int(run.predictions.winners[row]), window, None))
         made[row] = SmallMap(_small(drawn), chosen)
         if progress:
             progress(len(made), len(found))
     return made
 
 
-def _hashes(seen: Seen) -> dict[str, str | None]:
-    return {kept.id: kept.sha256 for kept in seen.run.features.pictures()}
+def _hashes(run: SingleLabelRun) -> dict[str, str | None]:
+    return {kept.id: kept.sha256 for kept in run.features.pictures()}
 
 
 def _pixels(path: Path, image: str, sha256: str | None) -> NDArray[np.uint8]:
@@ -163,16 +162,6 @@ def _pixels(path: Path, image: str, sha256: str | None) -> NDArray[np.uint8]:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InputError(f"{str(path)!r} is not the file that was classified as {image!r}: its bytes differ")
     return decode(data)
-
-
-def _run_encoder(seen: Seen, encoder: str | Encoder | None) -> Encoder:
-    name = encoder or seen.run.summary["encoder"]["name"]
-    coder = load_encoder(name) if isinstance(name, str) else name
-    if encoder_identity(coder) != seen.run.summary["plan"]["encoder"]:
-        raise EncoderError(
-            f"the run used {seen.run.summary['plan']['encoder']}, and here is {encoder_identity(coder)}: bring that one"
-        )
-    return coder
 
 
 def _chosen(encoder: Encoder, how: How | None, window: int | None) -> How:
@@ -204,12 +193,12 @@ def _map(
     how: How,
     pixels: NDArray[np.uint8],
     encoder: Encoder,
-    seen: Seen,
+    run: SingleLabelRun,
     class_index: int,
     window: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> Where:
-    proxies = seen.text_proxies
+    proxies = run.text_proxies
     if how == "patches" and isinstance(encoder, PatchEncoder):
         return patch_map(pixels, encoder, proxies, class_index)
     if window is not None:

@@ -15,15 +15,13 @@ from kpl.evaluation import (
     PresenceTable,
     Resampling,
     coverage_risk,
-    read_presence,
     reliability,
 )
 from kpl.evaluation import score_presence as score_rows
 from kpl.proxies.arrays import Floats
 from kpl.report.charts import coverage_curve, curves, reliability_curve
-from kpl.report.presence import PresenceSeen
 from kpl.report.scores import METRIC_NAMES, how_sure, roc
-from kpl.runs import evaluate_presence
+from kpl.runs import MultiLabelRun, evaluate_presence
 
 __all__ = ["PresenceScored", "score_presence"]
 
@@ -45,7 +43,7 @@ class PresenceScored:
 
     def __init__(
         self,
-        seen: PresenceSeen,
+        run: MultiLabelRun,
         table: PresenceTable,
         alone: PresenceTable,
         notices: Sequence[str],
@@ -60,7 +58,7 @@ class PresenceScored:
             "notices": list(notices),
             "metrics": [_NAMES[metric] for metric in _METRICS],
             "headline": [(_NAMES[metric], *_mean(table, metric)) for metric in _METRICS[:4]],
-            "classes": [_class(table, key, name) for key, name in zip(seen.keys, seen.names, strict=True)],
+            "classes": [_class(table, key, name) for key, name in zip(run.keys, run.class_names, strict=True)],
             "mean": [_mean(table, metric) for metric in _METRICS],
             "majority": table.majority,
             "prevalence": table.prevalence,
@@ -74,44 +72,44 @@ class PresenceScored:
                 ("the descriptions alone", False, [_mean(alone, metric) for metric in _RANKING]),
                 ("guessing", False, [(0.5, None), (table.prevalence, None)]),
             ],
-            "roc": _roc(seen, truth),
-            **_decisions(seen, truth),
+            "roc": _roc(run, truth),
+            **_decisions(run, truth),
         }
 
 
 def score_presence(
-    seen: PresenceSeen, labels: str | Path, *, by: Sequence[str] = (), replicates: int = 2000
+    run: MultiLabelRun, labels: str | Path, *, by: Sequence[str] = (), replicates: int = 2000
 ) -> PresenceScored:
     """Score a multi-label run against labels; arguments as in `kpl.runs.evaluate_presence`.
 
     Raises:
         LabelsError, FeaturesError: what cannot be used.
     """
-    table, notices = evaluate_presence(seen.run.path, labels=labels, by=by, replicates=replicates)
-    truth = read_presence(Path(labels), seen.ids, seen.run.knowledge)
+    table, notices = evaluate_presence(run, labels=labels, by=by, replicates=replicates)
+    truth = run.labels(labels)
     sure = how_sure(labels, truth.groups, np.flatnonzero((truth.present >= 0).any(axis=1)), replicates)
-    return PresenceScored(seen, table, _alone(seen, truth, replicates), notices, truth.present, sure)
+    return PresenceScored(run, table, _alone(run, truth, replicates), notices, truth.present, sure)
 
 
-def _alone(seen: PresenceSeen, truth: PresenceLabels, replicates: int) -> PresenceTable:
+def _alone(run: MultiLabelRun, truth: PresenceLabels, replicates: int) -> PresenceTable:
     """Score the cosines with the mean description of each class; only their order means anything."""
-    texts = np.stack([rows.mean(axis=0, dtype=np.float64) for rows in seen.run.descriptions])
+    texts = np.stack([rows.mean(axis=0, dtype=np.float64) for rows in run.descriptions])
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
-    never = np.full(len(seen.keys), np.inf)
-    cosines, usual = seen.features @ texts.T, Resampling(replicates)
-    return score_rows(truth.present, cosines, seen.keys, never, groups=truth.groups, resampling=usual)
+    never = np.full(len(run.keys), np.inf)
+    cosines, usual = run.images @ texts.T, Resampling(replicates)
+    return score_rows(truth.present, cosines, run.keys, never, groups=truth.groups, resampling=usual)
 
 
-def _decisions(seen: PresenceSeen, truth: NDArray[np.int64]) -> dict[str, Any]:
+def _decisions(run: MultiLabelRun, truth: NDArray[np.int64]) -> dict[str, Any]:
     """Draw whether the probabilities can be believed, and what deciding less would save; all classes together."""
     known = truth >= 0
-    there, chances = truth[known], seen.probabilities[known]
+    there, chances = truth[known], run.predictions.probabilities[known]
     as_two = np.stack([1 - chances, chances], axis=1)
     bins = [
         (b.confidence, b.accuracy, round(b.share * len(there))) for b in reliability(there, np.ones_like(there), as_two)
     ]
-    distance = np.abs(_log_odds(chances) - _log_odds(np.broadcast_to(seen.thresholds, known.shape)[known]))
-    coverage, risk, _ = coverage_risk(there, seen.present[known].astype(np.int64), distance)
+    distance = np.abs(_log_odds(chances) - _log_odds(np.broadcast_to(run.thresholds, known.shape)[known]))
+    coverage, risk, _ = coverage_risk(there, run.predictions.present[known].astype(np.int64), distance)
     every, surest = risk[-1], risk[np.searchsorted(coverage, 0.5)]
     shown = np.unique(np.linspace(0, len(coverage) - 1, _POINTS).round().astype(int))
     told = f"Of all decisions {every:.1%} are wrong; of the half furthest from its threshold {surest:.1%}"
@@ -151,7 +149,7 @@ def _class(table: PresenceTable, key: str, name: str) -> dict[str, Any]:
     }
 
 
-def _roc(seen: PresenceSeen, truth: NDArray[np.int64]) -> Any:  # noqa: ANN401 - Markup, or None
+def _roc(run: MultiLabelRun, truth: NDArray[np.int64]) -> Any:  # noqa: ANN401 - Markup, or None
     positives = (truth == 1).sum(axis=0)
     mixed = [c for c in np.argsort(-positives, kind="stable").tolist() if positives[c] and (truth[:, c] == 0).any()]
     if not mixed:
@@ -159,6 +157,6 @@ def _roc(seen: PresenceSeen, truth: NDArray[np.int64]) -> Any:  # noqa: ANN401 -
     lines = []
     for c in mixed[:_ROC_CLASSES]:
         known = truth[:, c] >= 0
-        lines.append((c, seen.names[c], *roc(truth[known, c] == 1, seen.probabilities[known, c])))
+        lines.append((c, run.class_names[c], *roc(truth[known, c] == 1, run.predictions.probabilities[known, c])))
     told = f"One curve a class, present against absent, the {len(lines)} most frequent; the dotted line is guessing"
     return curves(lines, "ROC", told, "false alarms (1 - specificity)", "found (sensitivity)")

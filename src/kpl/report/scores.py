@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.evaluation import METRICS, Scores, read_labels
+from kpl.encoders import Encoder
+from kpl.evaluation import METRICS, Scores
 from kpl.evaluation.sources import group_column
 from kpl.proxies.arrays import Floats
 from kpl.report.charts import coverage_curve, curves, reliability_curve
-from kpl.report.seen import Seen
-from kpl.runs import EVALUATED, Evaluation, evaluate
+from kpl.runs import Evaluation, SingleLabelRun, evaluate
 
 __all__ = ["METRIC_NAMES", "Scored", "how_sure", "roc", "score"]
 
@@ -47,10 +47,10 @@ class Scored:
         context: what the template shows.
     """
 
-    def __init__(self, seen: Seen, evaluation: Evaluation, truth: NDArray[np.int64], sure: str) -> None:
+    def __init__(self, run: SingleLabelRun, evaluation: Evaluation, truth: NDArray[np.int64], sure: str) -> None:
         """Lay out an evaluation of the run; `sure` tells how its intervals were made."""
         self.truth = truth
-        self.seen = seen
+        self.run = run
         table = evaluation.table
         focus = table.reference or next(iter(table.scores))
         details = table.details[focus]
@@ -61,7 +61,7 @@ class Scored:
             "n": table.majority.n,
             "focus": focus,
             "notices": list(evaluation.notices),
-            "left_out": list(evaluation.left_out),
+            "left_out": dict(evaluation.left_out),
             "sure": sure,
             "methods": [
                 (told, [METRIC_NAMES[m] for m in part], [(name, own, _figures(row, part)) for name, row, own in rows])
@@ -84,7 +84,7 @@ class Scored:
             ],
             "classes": [
                 (name, own, [(getattr(own, m), own.intervals.get(m)) for m in _CLASS_METRICS])
-                for name, own in zip(seen.names, details.classes.values(), strict=True)
+                for name, own in zip(run.class_names, details.classes.values(), strict=True)
             ],
             "confusion": self._confusion(details.confusion),
             "subgroups": [
@@ -115,28 +115,29 @@ class Scored:
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         return [
             (name, list(zip(own.tolist(), (share * 100).round().astype(int).tolist(), strict=True)))
-            for name, own, share in zip(self.seen.names, counts, shares, strict=True)
+            for name, own, share in zip(self.run.class_names, counts, shares, strict=True)
         ]
 
     def _roc(self) -> Any:  # noqa: ANN401 - Markup, or None
         labelled = self.truth >= 0
-        said = self.seen.said
+        said = self.run.predictions
         truth, ranks = self.truth[labelled], (said.probabilities if said.ranking is None else said.ranking)[labelled]
-        counts = np.bincount(truth, minlength=self.seen.n_classes)
+        counts = np.bincount(truth, minlength=len(self.run.keys))
         common = [c for c in np.argsort(-counts, kind="stable").tolist() if 0 < counts[c] < len(truth)][:_ROC_CLASSES]
         if not common:
             return None
-        lines = [(c, self.seen.names[c], *roc(truth == c, ranks[:, c])) for c in common]
+        lines = [(c, self.run.class_names[c], *roc(truth == c, ranks[:, c])) for c in common]
         told = f"One curve a class against the rest, the {len(lines)} most frequent; the dotted line is guessing"
         return curves(lines, "ROC", told, "false alarms (1 - specificity)", "found (sensitivity)")
 
 
 def score(
-    seen: Seen,
+    run: SingleLabelRun,
     labels: str | Path,
     *,
     by: Sequence[str] = (),
-    methods: Sequence[str] | Literal["all"] = EVALUATED,
+    methods: Sequence[str] | Literal["all"] | None = None,
+    encoder: str | Encoder | None = None,
     ordered: bool = False,
     replicates: int = 2000,
     ignore_unknown: bool = False,
@@ -147,20 +148,22 @@ def score(
     Raises:
         LabelsError, FeaturesError: what cannot be used.
     """
-    own = seen.run.summary["plan"]["method"]
+    own = run.method_name
+    given = methods if methods is None or methods == "all" else list(dict.fromkeys([*methods, own]))
     evaluation = evaluate(
-        seen.run.path,
+        run,
         labels=labels,
-        methods="all" if methods == "all" else list(dict.fromkeys([*methods, own])),
+        methods=given,
+        encoder=encoder,
         ordered=ordered,
         replicates=replicates,
         ignore_unknown=ignore_unknown,
         by=by,
         progress=progress,
     )
-    truth = read_labels(labels, seen.ids, seen.run.knowledge, ignore_unknown=ignore_unknown)
+    truth = run.labels(labels, ignore_unknown=ignore_unknown)
     return Scored(
-        seen, evaluation, truth.labels, how_sure(labels, truth.groups, np.flatnonzero(truth.labels >= 0), replicates)
+        run, evaluation, truth.labels, how_sure(labels, truth.groups, np.flatnonzero(truth.labels >= 0), replicates)
     )
 
 

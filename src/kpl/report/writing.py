@@ -14,13 +14,11 @@ from kpl.encoders import Encoder
 from kpl.errors import InputError
 from kpl.files import write_file
 from kpl.report.mapping import map_rows
-from kpl.report.presence import look_at_presence
 from kpl.report.presence_scores import score_presence
 from kpl.report.presence_story import tell_presence
 from kpl.report.scores import score
-from kpl.report.seen import look
 from kpl.report.story import rows_told, tell
-from kpl.runs import EVALUATED, is_multi_label
+from kpl.runs import MultiLabelRun, Run, open_run, open_single_label
 from kpl.visible import visible
 
 __all__ = ["REPORT_FILE", "write_report"]
@@ -29,7 +27,7 @@ REPORT_FILE = "report.html"
 
 
 def write_report(
-    run: str | Path,
+    run: str | Path | Run,
     *,
     labels: str | Path | None = None,
     by: Sequence[str] = (),
@@ -54,7 +52,8 @@ def write_report(
         by: columns of the labels whose values are scored apart.
         pictures: where the pictures are now, if the run kept no thumbnails, or for maps.
         maps: for so many of the pictures shown, the least sure, also draw where in the picture the class is seen.
-        window, encoder, announce: of the maps, as in `map_picture`.
+        window, announce: of the maps, as in `map_picture`.
+        encoder: where the run's encoder is, for maps and for methods that read further texts.
         methods, ordered, replicates, ignore_unknown: of the scoring, as in `evaluate`, with the run's own method.
         progress: told the stage, how much of it is done, and how much there is.
 
@@ -74,23 +73,26 @@ def write_report(
         raise InputError("windows are for maps: say how many maps to draw, with --maps")
     if labels is None and (methods is not None or by or ordered or ignore_unknown):
         raise InputError("methods, columns, graded classes and unknown labels are of the scoring: give --labels too")
-    if is_multi_label(run):
+    seen = run if isinstance(run, Run) else open_run(run)
+    if pictures is not None:
+        seen = seen.with_pictures(pictures)
+    if isinstance(seen, MultiLabelRun):
         if maps or methods or ordered or ignore_unknown:
             raise InputError(
                 "the report of a multi-label run has no maps, compares no methods, orders no classes and ignores no "
                 "label: leave these out"
             )
-        many = look_at_presence(run, pictures=pictures)
-        told = None if labels is None else score_presence(many, labels, by=by, replicates=replicates)
-        return _write(Path(run), "presence.html", tell_presence(many, told))
-    seen = look(run, pictures=pictures)
+        told = None if labels is None else score_presence(seen, labels, by=by, replicates=replicates)
+        return _write(seen.path, "presence.html", tell_presence(seen, told))
+    single = open_single_label(seen)
     scored, drawn = None, {}
     if labels is not None:
         scored = score(
-            seen,
+            single,
             labels,
             by=by,
-            methods=methods or EVALUATED,
+            methods=methods,
+            encoder=encoder,
             ordered=ordered,
             replicates=replicates,
             ignore_unknown=ignore_unknown,
@@ -99,9 +101,16 @@ def write_report(
     if maps and pictures is not None:
         tell_maps = None if progress is None else partial(progress, "maps")
         drawn = map_rows(
-            seen, rows_told(seen), pictures, maps, window=window, encoder=encoder, announce=announce, progress=tell_maps
+            single,
+            rows_told(single),
+            pictures,
+            maps,
+            window=window,
+            encoder=encoder,
+            announce=announce,
+            progress=tell_maps,
         )
-    return _write(seen.run.path, "report.html", tell(seen, scored, drawn))
+    return _write(single.path, "report.html", tell(single, scored, drawn))
 
 
 def _shown(value: object) -> object:

@@ -12,13 +12,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kpl.errors import InputError, LabelsError
-from kpl.evaluation import Calibration, calibrate_by_labels, read_labels
+from kpl.evaluation import Calibration, calibrate_by_labels
 from kpl.files import write_file
-from kpl.methods import make_method
-from kpl.proxies.arrays import Floats, softmax
-from kpl.runs.folder import Run, open_run
-from kpl.runs.predictions import read_scores
-from kpl.runs.texts import run_texts
+from kpl.proxies.arrays import Floats
+from kpl.runs.opening import open_run
+from kpl.runs.run import Run
+from kpl.runs.single_label import SingleLabelRun
 
 __all__ = ["CalibrationFile", "CalibrationResult", "calibrate", "load_calibration"]
 
@@ -92,7 +91,7 @@ class CalibrationResult:
 
 
 def calibrate(
-    target: str | Path,
+    target: str | Path | Run,
     *,
     labels: str | Path,
     out: str | Path,
@@ -116,17 +115,16 @@ def calibrate(
         InputError: a run with a model that is calibrated already, or kept no scores.
         OutputError: the file cannot be written.
     """
-    run = open_run(target)
-    if run.summary.get("multi_label"):
+    run = target if isinstance(target, Run) else open_run(target)
+    if not isinstance(run, SingleLabelRun):
         raise LabelsError("a multi-label run has no single label to calibrate on: choose its thresholds instead")
-    truth = read_labels(labels, run.features.ids, run.knowledge, ignore_unknown=ignore_unknown)
-    plan = run.summary["plan"]
+    truth = run.labels(labels, ignore_unknown=ignore_unknown)
+    plan = run.plan
     if progress:
         progress("method", 0, 1)
     report = calibrate_by_labels(truth.labels, _probabilities(run), groups=truth.groups)
     if progress:
         progress("method", 1, 1)
-    keys = [entry.key for entry in run.knowledge.classes]
     file = CalibrationFile(
         encoder=plan["encoder"],
         knowledge=plan["knowledge"],
@@ -135,7 +133,7 @@ def calibrate(
         model=plan.get("model"),
         kind=report.kind,
         temperature=report.calibration.temperature,
-        bias=dict(zip(keys, report.calibration.bias.tolist(), strict=True)),
+        bias=dict(zip(run.keys, report.calibration.bias.tolist(), strict=True)),
         labelled=report.n,
         folds=report.folds,
         before=report.before,
@@ -145,18 +143,16 @@ def calibrate(
     return CalibrationResult(file, truth.notices)
 
 
-def _probabilities(run: Run) -> Floats:
+def _probabilities(run: SingleLabelRun) -> Floats:
     """What the run's method says of its pictures before any calibration, (n, C)."""
-    plan = run.summary["plan"]
-    if not plan.get("model"):
-        method = make_method(plan["method"], **plan["settings"])
-        return method.fit(run.features, run_texts(method, run)).predict_proba(run.features)
-    scores = read_scores(run.path)
-    if scores is None:
+    if not run.plan.get("model"):
+        method = run.fresh_method()
+        return method.fit(run.features, run.texts(method)).predict_proba(run.features)
+    if run.predictions.ranking is None:
         raise InputError(f"{str(run.path)!r} kept no scores, as runs of an earlier version: classify again")
-    if plan.get("calibration"):
+    if run.plan.get("calibration"):
         raise InputError("the scores of a run with --model are needed as they were: classify without --calibration")
-    return softmax(scores)
+    return run.predictions.probabilities
 
 
 def load_calibration(path: str | Path) -> CalibrationFile:

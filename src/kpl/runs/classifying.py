@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from kpl.embeddings.layout import INDEX_NAME
 from kpl.encoders import Encoder, load_encoder
 from kpl.errors import EncoderError, InputError
 from kpl.evaluation import Calibration
-from kpl.images import Found, SetAside, find_pictures
+from kpl.images import Found, find_pictures
 from kpl.knowledge import KnowledgeBase, check_tokens, fits_modality, write_knowledge
 from kpl.methods import KPL, Method, explain, make_method
 from kpl.proxies.arrays import Floats, chunks, log_odds, softmax
@@ -36,16 +36,17 @@ from kpl.proxies.sums import sum_images
 from kpl.runs.calibrating import CalibrationFile, load_calibration
 from kpl.runs.deciding import Deciding
 from kpl.runs.evidence import write_evidence
-from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, new_run_folder, save_texts, write_log
+from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, run_folder, save_texts, write_log
 from kpl.runs.models import Model, known_base, load_model
-from kpl.runs.notebook import ranking, result_html
+from kpl.runs.opening import open_single_label
 from kpl.runs.plan import Plan
 from kpl.runs.predictions import SCORES_FILE, write_predictions, write_scores
+from kpl.runs.single_label import SingleLabelRun
 from kpl.runs.texts import wanted_prompts
 from kpl.runs.thumbnails import keep_thumbnails, kept_rows
 from kpl.runs.warnings import result_warnings, text_warnings
 
-__all__ = ["DEFAULT_ENCODER", "Progress", "RunResult", "Source", "about", "checked_encoder", "classify"]
+__all__ = ["DEFAULT_ENCODER", "Progress", "Source", "about", "checked_encoder", "classify"]
 
 DEFAULT_ENCODER = "mini"
 Progress = Callable[[str, int, int], None]
@@ -56,47 +57,12 @@ def _silent(*_: object) -> None:
     """Report progress to nobody."""
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """What a run came to.
-
-    Attributes:
-        out: the run folder.
-        method, encoder: names.
-        counts: class key to number of pictures.
-        set_aside: files without a prediction, with reasons.
-        warnings: what to know before believing it.
-        seconds: from start to end; `embed_seconds` of these for reading and embedding pictures, None if the
-            features were there already.
-        abstained: pictures left without a label, which `counts` leaves out.
-    """
-
-    out: Path
-    method: str
-    encoder: str
-    counts: dict[str, int]
-    set_aside: tuple[SetAside, ...]
-    warnings: tuple[str, ...]
-    seconds: float
-    embed_seconds: float | None
-    abstained: int = 0
-
-    @property
-    def n(self) -> int:
-        """Pictures that were read."""
-        return sum(self.counts.values()) + self.abstained
-
-    def _repr_html_(self) -> str:
-        title = f"{self.n} pictures by {self.method} with {self.encoder}"
-        return result_html(self.out, self.counts, title, self.warnings, ranking)
-
-
 def classify(
     inputs: str | Path | Sequence[str | Path],
     *,
     knowledge: str | Path | KnowledgeBase | None = None,
     model: str | Path | Model | None = None,
-    out: str | Path,
+    out: str | Path | None = None,
     encoder: str | Encoder | None = None,
     method: str | None = None,
     settings: dict[str, Any] | None = None,
@@ -106,15 +72,15 @@ def classify(
     coverage: float | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
-) -> RunResult:
-    """Classify pictures without labels and write a run folder.
+) -> SingleLabelRun:
+    """Classify pictures without labels.
 
     Args:
         inputs: folders and files of pictures, or one feature folder of `kpl embed`.
         knowledge: a file, a pack's name, or a knowledge base; a model brings its own.
         model: what `fit` learnt, in the place of learning from these pictures; then `encoder` only says where the
             model's own encoder is.
-        out: the run folder to make.
+        out: the run folder to make; None keeps the run for as long as it is used, and `Run.save` writes it.
         encoder: its name, or one that is loaded; None takes the one the features were made with, else the embedded
             default, and then knowledge of a modality that it was not made for is refused. The method's temperature is
             one over its logit scale unless `settings` say otherwise, for sigmoid heads too: their bias is the same for
@@ -141,7 +107,7 @@ def classify(
     trusted = load_calibration(calibration) if calibration is not None else None
     deciding = Deciding(_fitting(trusted, coder, base, chosen, learnt), abstain_below, coverage)
     tell = progress or _silent
-    with new_run_folder(Path(out), overwrite=overwrite) as work:
+    with run_folder(out, overwrite=overwrite) as (work, done):
         began = time.perf_counter()
         features = source.features(coder, work / FEATURES_FOLDER, lambda done, total: tell("pictures", done, total))
         embedded = time.perf_counter()
@@ -152,17 +118,8 @@ def classify(
         job.write_summary(counts, warnings, source.other_files)
         seconds = time.perf_counter() - started
         write_log(work, {"embed": embedded - began, "all": seconds})
-    return RunResult(
-        out=Path(out),
-        method=chosen.name,
-        encoder=coder.card.name,
-        counts=counts,
-        set_aside=features.set_aside,
-        warnings=tuple(warnings),
-        seconds=seconds,
-        embed_seconds=None if source.folder else embedded - began,
-        abstained=features.n - sum(counts.values()),
-    )
+    told = None if source.folder else embedded - began
+    return replace(open_single_label(done.path), seconds=seconds, embed_seconds=told, _kept=done)
 
 
 def _fitting(
@@ -296,7 +253,7 @@ class _Job:
         answered = self.deciding.answered(sureness)
         chances = map(softmax, self._logits())
         winners = write_predictions(self.work / "predictions.csv", ids, self.keys, chances, answered)
-        text = np.concatenate([(c @ self.method.text_.proxies.T).argmax(axis=1) for c in chunks(self.features)])
+        text = self.method.text_logits(self.features).argmax(axis=1)
         if self.found:
             rows = kept_rows(winners, text, sureness, len(self.keys))
             keep_thumbnails(self.work, self.found.pictures, ids, rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings import FeatureRows, is_bundle, open_bundle
+from kpl.encoders import Encoder
 from kpl.errors import FeaturesError, InputError, KplError, LabelsError, UnknownNameError
 from kpl.evaluation import (
     METRICS,
@@ -22,13 +23,15 @@ from kpl.evaluation import (
     Table,
     caveats,
     compare,
-    read_labels,
     table_figure,
 )
-from kpl.methods import METHODS, Method, make_method
-from kpl.runs.folder import is_run, open_run
-from kpl.runs.predictions import ROUNDED, read_predictions
-from kpl.runs.texts import bundle_texts, run_texts
+from kpl.methods import METHODS, Method, as_method
+from kpl.runs.folder import is_run
+from kpl.runs.opening import open_run
+from kpl.runs.predictions import ROUNDED
+from kpl.runs.run import Run
+from kpl.runs.single_label import SingleLabelRun
+from kpl.runs.texts import bundle_texts
 from kpl.visible import visible_html
 
 if TYPE_CHECKING:
@@ -46,12 +49,12 @@ class Evaluation:
     Attributes:
         table: scores with intervals, details of each method, and the majority and chance rows.
         notices: what was left out of the scoring, and what stands against the method, in plain words.
-        left_out: methods that the source has no text for.
+        left_out: methods that were not scored, with the reason.
     """
 
     table: Table
     notices: tuple[str, ...]
-    left_out: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def figure(self, *, focus: str | None = None) -> Figure:
         """Draw the table; return matplotlib's `Figure`, which a notebook shows.
@@ -99,10 +102,11 @@ class _Scored:
 
 
 def evaluate(
-    target: str | Path,
+    target: str | Path | Run,
     *,
     labels: str | Path | None = None,
-    methods: Sequence[str] | Literal["all"] = EVALUATED,
+    methods: Sequence[str | Method] | Literal["all"] | None = None,
+    encoder: str | Encoder | None = None,
     replicates: int = 2000,
     ignore_unknown: bool = False,
     against: str | None = None,
@@ -116,8 +120,9 @@ def evaluate(
     Args:
         target: a run folder of `kpl classify`, or a feature bundle.
         labels: a CSV with image and label, or a folder whose sub-folders are the classes; a bundle brings its own.
-        methods: registry names, or "all"; of these, one that cannot be used here is left out and said. The run's own
-            method is scored by what the run says.
+        methods: registry names, or methods made by hand; "all", or None for those usually compared: of these, one that
+            cannot be used here is left out, and the reason is told. The run's own method is scored by what it says.
+        encoder: where the run's encoder is, if not where its name says; a method may need it to read further texts.
         replicates: bootstrap replicates of the intervals.
         ignore_unknown: leave images out whose label is no class of the knowledge, instead of refusing.
         against: compare every other method with this one; None takes the run's own, else `kpl` if it is scored.
@@ -128,18 +133,24 @@ def evaluate(
 
     Raises:
         LabelsError, FeaturesError, UnknownNameError: what cannot be used.
+        EncoderError: a method that was asked for needs the run's encoder, which is not here or is another one.
     """
-    every = methods == "all"
+    asked = methods not in ("all", None)
     # an unknown name is refused before anything is read
-    fresh = [make_method(name) for name in (METHODS if every else methods)]
+    fresh = [as_method(each) for each in (METHODS if methods == "all" else EVALUATED if methods is None else methods)]
     if not fresh:
         raise InputError(f"no method to score: name at least one of {', '.join(EVALUATED)}")
     if against is not None and against not in [method.name for method in fresh]:
         raise UnknownNameError("method to compare with", against, [method.name for method in fresh])
     scored = (
-        _of_bundle(Path(target), labels, by) if is_bundle(target) else _of_run(Path(target), labels, ignore_unknown, by)
+        _of_bundle(Path(target), labels, by)
+        if not isinstance(target, Run) and is_bundle(target)
+        else _of_run(target, labels, ignore_unknown, by, encoder)
     )
-    results, left_out, notices = _learn(fresh, scored, every=bool(every), tell=progress or _silent)
+    results, left_out = _learn(fresh, scored, asked=asked, tell=progress or _silent)
+    if not asked:
+        results |= scored.done or {}
+    notices = []
     table = compare(
         scored.truth,
         results,
@@ -162,7 +173,7 @@ def evaluate(
         left = int(labelled.sum() - both.sum())
         notices.append(f"the run left {left} of {labelled.sum()} labelled images without a label{told}")
         table = replace(table, answered={name: share} if name in results else {})
-    return Evaluation(table, (*scored.notices, *notices, *caveats(table)), tuple(left_out))
+    return Evaluation(table, (*scored.notices, *notices, *caveats(table)), left_out)
 
 
 def _silent(*_: object) -> None:
@@ -170,33 +181,29 @@ def _silent(*_: object) -> None:
 
 
 def _learn(
-    fresh: Sequence[Method], scored: _Scored, *, every: bool, tell: Callable[[str, int, int], None]
-) -> tuple[dict[str, Predicted], list[str], list[str]]:
-    """Fit the methods; return what they say, which have no text here, and why others were left out."""
+    fresh: Sequence[Method], scored: _Scored, *, asked: bool, tell: Callable[[str, int, int], None]
+) -> tuple[dict[str, Predicted], dict[str, str]]:
+    """Fit the methods; return what they say, and why others were left out, which none is that was asked for by name."""
     results: dict[str, Predicted] = {}
-    left_out, notices = [], []
+    left_out: dict[str, str] = {}
     for number, method in enumerate(fresh):
         tell("methods", number, len(fresh))
         if scored.done and method.name in scored.done:
             results[method.name] = scored.done[method.name]
             continue
-        try:
-            texts = scored.texts(method)
-        except KplError:  # no class names, or the run's encoder is not at hand
-            left_out.append(method.name)
-            continue
         if scored.temperature is not None:
             method.temperature = scored.temperature
         try:
-            method.fit(scored.features, texts)
-        except InputError as error:
-            if not every:
+            method.fit(scored.features, scored.texts(method))
+        except KplError as error:
+            if asked:
+                error.args = (f"method {method.name!r} cannot be scored here: {error}",)
                 raise
-            notices.append(f"{method.name} was left out: {error}")
+            left_out[method.name] = str(error)
             continue
         results[method.name] = Predicted.of_logits(method.logits(scored.features))
     tell("methods", len(fresh), len(fresh))
-    return results, left_out, notices
+    return results, left_out
 
 
 def _reference(against: str | None, scored: _Scored, results: Mapping[str, Predicted]) -> str | None:
@@ -221,27 +228,33 @@ def _of_bundle(path: Path, labels: str | Path | None, by: Sequence[str]) -> _Sco
     )
 
 
-def _of_run(path: Path, labels: str | Path | None, ignore_unknown: bool, by: Sequence[str]) -> _Scored:
-    if not is_run(path):
-        raise FeaturesError(f"{str(path)!r} is neither a run of `kpl classify` nor a feature bundle: give one of these")
+def _of_run(
+    target: str | Path | Run,
+    labels: str | Path | None,
+    ignore_unknown: bool,
+    by: Sequence[str],
+    encoder: str | Encoder | None,
+) -> _Scored:
+    if not isinstance(target, Run) and not is_run(target):
+        raise FeaturesError(
+            f"{str(target)!r} is neither a run of `kpl classify` nor a feature bundle: give one of these"
+        )
     if labels is None:
         raise LabelsError("labels are needed to score a run: give --labels, a CSV or a folder of class folders")
-    run = open_run(path)
-    if run.summary.get("multi_label"):
-        raise LabelsError(f"{str(path)!r} is a multi-label run: score it with evaluate_presence")
-    keys = [entry.key for entry in run.knowledge.classes]
-    said = read_predictions(run.predictions_file, keys, run.features.ids)
-    truth = read_labels(labels, said.ids, run.knowledge, ignore_unknown=ignore_unknown, columns=by)
-    plan = run.summary["plan"]
+    run = target if isinstance(target, Run) else open_run(target)
+    if not isinstance(run, SingleLabelRun):
+        raise LabelsError(f"{str(run.path)!r} is a multi-label run: score it with evaluate_presence")
+    said = run.predictions
+    truth = run.labels(labels, ignore_unknown=ignore_unknown, columns=by)
     return _Scored(
         features=run.features,
-        texts=lambda method: run_texts(method, run),
-        classes=keys,
+        texts=lambda method: run.texts(method, encoder=encoder),
+        classes=run.keys,
         truth=truth.labels,
         groups=truth.groups,
         columns=truth.columns,
         notices=(*truth.notices, *([ROUNDED] if said.ranking is None else [])),
-        temperature=float(plan["settings"]["temperature"]),
-        done={str(plan["method"]): Predicted(said.winners, said.probabilities, said.ranking)},
-        answered=said.answered if "abstain" in plan else None,
+        temperature=float(run.plan["settings"]["temperature"]),
+        done={run.method_name: Predicted(said.winners, said.probabilities, said.ranking)},
+        answered=said.answered if "abstain" in run.plan else None,
     )

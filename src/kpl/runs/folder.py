@@ -21,23 +21,22 @@ import json
 import os
 import platform
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
-from kpl.embeddings import FeatureFolder, open_features
-from kpl.errors import FeaturesError, OutputError
+from kpl.errors import OutputError
 from kpl.files import new_folder, write_file
-from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.proxies.retrieval import TextProxies
 
 __all__ = [
@@ -45,10 +44,12 @@ __all__ = [
     "KNOWLEDGE_FILE",
     "RUN_FILE",
     "RUN_FILES",
-    "Run",
+    "TEXTS_FILE",
+    "Place",
+    "copy_run",
     "is_run",
     "new_run_folder",
-    "open_run",
+    "run_folder",
     "save_texts",
     "write_log",
 ]
@@ -56,44 +57,12 @@ __all__ = [
 RUN_FILE = "run.json"
 KNOWLEDGE_FILE = "knowledge.json"
 FEATURES_FOLDER = "features"
-_TEXTS = "texts.safetensors"
+TEXTS_FILE = "texts.safetensors"
 RUN_FILES = (
-    RUN_FILE, KNOWLEDGE_FILE, _TEXTS, "predictions.csv", "scores.npy", "evidence.csv", "thumbnails.safetensors",
+    RUN_FILE, KNOWLEDGE_FILE, TEXTS_FILE, "predictions.csv", "scores.npy", "evidence.csv", "thumbnails.safetensors",
     "log.json", "report.html",
 )  # fmt: skip
 """What a run folder holds beside its features."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run, opened.
-
-    Attributes:
-        path: the folder.
-        summary: what `run.json` says.
-        knowledge: as it was used.
-        features: of the images, a re-iterable source of chunks.
-        descriptions: per class (m_c, d).
-        names: (C, d) features of the class-name prompts.
-        text_proxies: (C, d) that the method began from; None in a multi-label run.
-        chosen: per class the indices of the descriptions in its text proxy; None where the method reads other texts.
-        absent: per class (m_c, d) or (1, d), what is seen when it is not there; None but in a multi-label run.
-    """
-
-    path: Path
-    summary: dict[str, Any] = field(repr=False)
-    knowledge: KnowledgeBase = field(repr=False)
-    features: FeatureFolder = field(repr=False)
-    descriptions: list[NDArray[np.float32]] = field(repr=False)
-    names: NDArray[np.float32] = field(repr=False)
-    text_proxies: NDArray[np.float64] | None = field(default=None, repr=False)
-    chosen: list[NDArray[np.intp]] | None = field(default=None, repr=False)
-    absent: list[NDArray[np.float32]] | None = field(default=None, repr=False)
-
-    @property
-    def predictions_file(self) -> Path:
-        """Where the predictions are."""
-        return self.path / "predictions.csv"
 
 
 def is_run(path: str | Path) -> bool:
@@ -103,43 +72,6 @@ def is_run(path: str | Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(summary, dict) and "kpl_run" in summary
-
-
-def open_run(path: str | Path) -> Run:
-    """Open a finished run.
-
-    Raises:
-        FeaturesError: it is no finished run, or a file of it is damaged.
-    """
-    path = Path(path)
-    try:
-        summary = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
-        texts = load_file(path / _TEXTS)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise FeaturesError(
-            f"{str(path)!r} is no finished run of `kpl classify` (its {RUN_FILE} or {_TEXTS} cannot be read)"
-        ) from error
-    knowledge = load_knowledge(path / KNOWLEDGE_FILE)
-    try:
-        if summary["plan"]["knowledge"] != knowledge.content_hash():
-            raise FeaturesError(f"{str(path)!r}: its {KNOWLEDGE_FILE} was changed after the run: classify again")
-        descriptions = [texts[f"class-{c:05d}"] for c in range(len(knowledge.classes))]
-        names = texts["names"]
-        chosen = [texts[f"chosen-{c:05d}"] for c in range(len(descriptions))] if "chosen-00000" in texts else None
-        absent = [texts[f"absent-{c:05d}"] for c in range(len(descriptions))] if "absent-00000" in texts else None
-    except (KeyError, TypeError) as error:
-        raise FeaturesError(f"{str(path)!r}: its {RUN_FILE} or {_TEXTS} is damaged: classify again") from error
-    return Run(
-        path=path,
-        summary=summary,
-        knowledge=knowledge,
-        features=open_features(path / FEATURES_FOLDER),
-        descriptions=descriptions,
-        names=names,
-        text_proxies=texts.get("proxies"),
-        chosen=chosen,
-        absent=absent,
-    )
 
 
 def save_texts(
@@ -159,7 +91,7 @@ def save_texts(
         if of_descriptions:
             arrays |= {f"chosen-{c:05d}": rows.astype(np.int64) for c, rows in enumerate(text.chosen)}
     arrays |= {f"absent-{c:05d}": rows for c, rows in enumerate(absent or [])}
-    write_file(folder / _TEXTS, save({name: np.ascontiguousarray(rows) for name, rows in arrays.items()}))
+    write_file(folder / TEXTS_FILE, save({name: np.ascontiguousarray(rows) for name, rows in arrays.items()}))
 
 
 def without_folders(argument: str) -> str:
@@ -186,6 +118,51 @@ def write_log(folder: Path, seconds: dict[str, float]) -> None:
         "processors": os.cpu_count(),
     }
     (folder / "log.json").write_text(json.dumps(log, indent=2) + "\n", encoding="utf-8")
+
+
+def copy_run(source: Path, out: Path, *, overwrite: bool) -> None:
+    """Write a run's files into another folder, whole or not at all; what else lies beside them stays.
+
+    Raises:
+        OutputError: as `new_run_folder`.
+    """
+    with new_run_folder(out, overwrite=overwrite) as work:
+        for name in RUN_FILES:
+            if (source / name).exists():
+                shutil.copyfile(source / name, work / name)
+        shutil.copytree(source / FEATURES_FOLDER, work / FEATURES_FOLDER, dirs_exist_ok=True)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run is.
+
+    Attributes:
+        path: the folder.
+        kept: removes a temporary folder when nobody uses it any more; None for a folder that stays.
+    """
+
+    path: Path
+    kept: TemporaryDirectory[str] | None = None
+
+
+@contextmanager
+def run_folder(out: str | Path | None, *, overwrite: bool) -> Iterator[tuple[Path, Place]]:
+    """Give a working folder, and the place where the run is when the block ends well.
+
+    Args:
+        out: as in `new_run_folder`; None for a temporary folder, which goes with its `Place`.
+        overwrite: as in `new_run_folder`.
+
+    Raises:
+        OutputError: as `new_run_folder`.
+    """
+    if out is not None:
+        with new_run_folder(Path(out), overwrite=overwrite) as work:
+            yield work, Place(Path(out))
+        return
+    kept = TemporaryDirectory(prefix="kpl-run-", ignore_cleanup_errors=True)
+    yield Path(kept.name), Place(Path(kept.name), kept)
 
 
 @contextmanager

@@ -28,8 +28,9 @@ from kpl.errors import InputError, KnowledgeError, ModelError, OutputError
 from kpl.files import write_file
 from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.methods import METHODS, Method
+from kpl.runs.predictions import Prediction, Predictions
 
-__all__ = ["Learnt", "Model", "Prediction", "check_target", "is_model", "known_base", "load_model", "save_model"]
+__all__ = ["Learnt", "Model", "check_target", "is_model", "known_base", "load_model", "save_model"]
 
 VERSION = 1
 _KEY = "kpl_model"
@@ -62,21 +63,6 @@ class _Head(BaseModel):
     exact: bool
     arrays: str
     """SHA-256 over names, types, shapes and bytes of all arrays."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says of one picture.
-
-    Attributes:
-        label: key of the class.
-        confidence: its probability.
-        probabilities: class key to probability.
-    """
-
-    label: str
-    confidence: float
-    probabilities: Mapping[str, float]
 
 
 @dataclass
@@ -167,9 +153,8 @@ class Model:
             EncoderError, ModelError: the model's encoder is not here, or is another.
         """
         given = Path(picture) if isinstance(picture, str) else picture
-        row = self.method.predict_proba(embed_picture(given, self.loaded_encoder()))[0]
-        best = int(row.argmax())
-        return Prediction(self.keys[best], float(row[best]), dict(zip(self.keys, row.tolist(), strict=True)))
+        logits = self.method.logits(embed_picture(given, self.loaded_encoder()))
+        return Predictions.of_logits([given.name if isinstance(given, Path) else "picture"], self.keys, logits)[0]
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model; see `save_model`."""

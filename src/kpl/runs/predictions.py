@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from kpl.errors import FeaturesError
 from kpl.proxies.arrays import Floats, log_odds, softmax
-from kpl.runs.tables import read_csv, write_csv
+from kpl.runs.tables import read_columns, write_csv
 
 __all__ = [
+    "JOINT",
     "ROUNDED",
     "SCORES_FILE",
+    "Findings",
+    "Prediction",
     "Predictions",
-    "check_exact",
-    "check_pictures",
+    "PresencePredictions",
     "read_predictions",
+    "read_presence_predictions",
     "read_scores",
     "write_predictions",
+    "write_presence_predictions",
     "write_scores",
 ]
 
@@ -32,16 +38,55 @@ ROUNDED = (
     "this run is of an earlier version, which kept its probabilities rounded to six decimals only: pictures that round "
     "to the same rank as equal; classify again to tell them apart"
 )
+JOINT = "|"
+"""Between the labels of a picture that has several."""
 _FIXED = ("image", "label", "confidence", "margin", "runner_up")
 _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """What a run of one label a picture says.
+class Prediction:
+    """What is said of one picture.
+
+    Attributes:
+        id: of the picture.
+        label: key of its class; None where the run abstained.
+        confidence: probability of the likeliest class.
+        margin: confidence less the probability of the runner-up.
+        runner_up: key of the second likeliest class.
+        probabilities: class key to probability.
+    """
+
+    id: str
+    label: str | None
+    confidence: float
+    margin: float
+    runner_up: str
+    probabilities: Mapping[str, float] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is said of one picture that may show several classes.
+
+    Attributes:
+        id: of the picture.
+        labels: keys of the classes that it has.
+        probabilities: class key to probability of being there.
+    """
+
+    id: str
+    labels: tuple[str, ...]
+    probabilities: Mapping[str, float] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Predictions(Sequence[Prediction]):
+    """What a run of one label a picture says: a sequence of `Prediction`, and the same as arrays.
 
     Attributes:
         ids: (n,) of the images.
+        classes: C keys.
         winners, runners: (n,) class indices; the winner is the likeliest class also where the run abstained.
         answered: (n,) whether the image has a label.
         probabilities: (n, C).
@@ -50,17 +95,124 @@ class Predictions:
     """
 
     ids: tuple[str, ...]
+    classes: tuple[str, ...]
     winners: NDArray[np.intp]
     runners: NDArray[np.intp]
     answered: NDArray[np.bool_]
     probabilities: Floats = field(repr=False)
     ranking: Floats | None = field(default=None, repr=False)
 
+    @classmethod
+    def of_logits(cls, ids: Sequence[str], classes: Sequence[str], logits: Floats) -> Predictions:
+        """Return what log probabilities (n, C) say, each row up to a constant; every image is answered."""
+        probabilities = softmax(logits)
+        winners, runners = _first_two(probabilities)
+        return cls(
+            tuple(ids),
+            tuple(classes),
+            winners,
+            runners,
+            np.ones(len(winners), dtype=np.bool_),
+            probabilities,
+            log_odds(logits),
+        )
+
+    @overload
+    def __getitem__(self, row: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[Prediction]: ...
+    def __getitem__(self, row: int | slice) -> Prediction | list[Prediction]:
+        """Return what is said of a picture, or of several."""
+        if isinstance(row, slice):
+            return [self[place] for place in range(*row.indices(len(self)))]
+        own = self.probabilities[row]
+        first, second = int(self.winners[row]), int(self.runners[row])
+        return Prediction(
+            id=self.ids[row],
+            label=self.classes[first] if self.answered[row] else None,
+            confidence=float(own[first]),
+            margin=float(own[first] - own[second]),
+            runner_up=self.classes[second],
+            probabilities=dict(zip(self.classes, own.tolist(), strict=True)),
+        )
+
+    def __len__(self) -> int:
+        """Pictures."""
+        return len(self.ids)
+
+    @cached_property
+    def confidence(self) -> Floats:
+        """Probability of each image's class, (n,)."""
+        return np.asarray(self.probabilities[np.arange(len(self)), self.winners])
+
     @cached_property
     def sureness(self) -> Floats:
         """How sure each image's class is, (n,): what the surest images are found by, wherever any are shown."""
         by = self.probabilities if self.ranking is None else self.ranking
-        return np.asarray(by[np.arange(len(self.ids)), self.winners])
+        return np.asarray(by[np.arange(len(self)), self.winners])
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of predictions.csv by name, not rounded."""
+        runners = self.probabilities[np.arange(len(self)), self.runners]
+        return {
+            "image": list(self.ids),
+            "label": [self.classes[c] if said else None for c, said in zip(self.winners, self.answered, strict=True)],
+            "confidence": self.confidence,
+            "margin": self.confidence - runners,
+            "runner_up": [self.classes[c] for c in self.runners],
+            **{f"p_{key}": self.probabilities[:, c] for c, key in enumerate(self.classes)},
+        }
+
+
+@dataclass(frozen=True)
+class PresencePredictions(Sequence[Findings]):
+    """What a multi-label run says: a sequence of `Findings`, and the same as arrays.
+
+    Attributes:
+        ids: (n,) of the images.
+        classes: C keys.
+        present: (n, C), which classes an image has.
+        probabilities: (n, C).
+        exact: the probabilities are not rounded to six decimals, as those of earlier versions are.
+    """
+
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    present: NDArray[np.bool_] = field(repr=False)
+    probabilities: Floats = field(repr=False)
+    exact: bool = True
+
+    @overload
+    def __getitem__(self, row: int) -> Findings: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[Findings]: ...
+    def __getitem__(self, row: int | slice) -> Findings | list[Findings]:
+        """Return what is said of a picture, or of several."""
+        if isinstance(row, slice):
+            return [self[place] for place in range(*row.indices(len(self)))]
+        own = dict(zip(self.classes, self.probabilities[row].tolist(), strict=True))
+        return Findings(self.ids[row], self._labels(row), own)
+
+    def __len__(self) -> int:
+        """Pictures."""
+        return len(self.ids)
+
+    def _labels(self, row: int) -> tuple[str, ...]:
+        return tuple(self.classes[c] for c in np.flatnonzero(self.present[row]).tolist())
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of predictions.csv by name, not rounded."""
+        return {
+            "image": list(self.ids),
+            "labels": [JOINT.join(self._labels(row)) for row in range(len(self))],
+            **{f"p_{key}": self.probabilities[:, c] for c, key in enumerate(self.classes)},
+        }
+
+
+def _first_two(probabilities: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the likeliest class of each image and the next, (n,) each."""
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    return order[:, 0], order[:, 1]
 
 
 def write_predictions(
@@ -85,9 +237,9 @@ def write_predictions(
         names = iter(ids)
         labelled = iter([True] * len(ids) if answered is None else answered.tolist())
         for block in blocks:
-            order = np.argsort(-block, axis=1, kind="stable")[:, :2]
-            winners.append(order[:, 0])
-            for chances, (first, second) in zip(block, order.tolist(), strict=True):
+            firsts, seconds = _first_two(block)
+            winners.append(firsts)
+            for chances, first, second in zip(block, firsts.tolist(), seconds.tolist(), strict=True):
                 lead = chances[first] - chances[second]
                 yield [
                     next(names),
@@ -132,7 +284,7 @@ def read_scores(path: Path) -> Floats | None:
         raise FeaturesError(f"{str(path / SCORES_FILE)!r} is damaged: classify again") from error
 
 
-def check_pictures(path: Path, names: Sequence[str], ids: Sequence[str] | None) -> None:
+def _check_pictures(path: Path, names: Sequence[str], ids: Sequence[str] | None) -> None:
     """Refuse a table of predictions of other images than those that were classified; None takes any.
 
     Raises:
@@ -142,7 +294,7 @@ def check_pictures(path: Path, names: Sequence[str], ids: Sequence[str] | None) 
         raise FeaturesError(f"{str(path.parent)!r}: predictions and features are of different pictures: classify again")
 
 
-def check_exact(path: Path, exact: Floats, rounded: Floats) -> None:
+def _check_exact(path: Path, exact: Floats, rounded: Floats) -> None:
     """Refuse scores that are not those of the table: one of the two was changed.
 
     Raises:
@@ -165,27 +317,61 @@ def read_predictions(path: Path, classes: Sequence[str], ids: Sequence[str] | No
     """
     position = {key: c for c, key in enumerate(classes)}
     try:
-        header, *rows = read_csv(path)
-        if header != [*_FIXED, *(f"p_{key}" for key in classes)]:
-            raise ValueError("other columns")
-        rounded = np.array([row[len(_FIXED) :] for row in rows], dtype=np.float64)
-        if rounded.shape != (len(rows), len(classes)):
-            raise ValueError("ragged rows")
-        runners = np.array([position[row[4]] for row in rows], dtype=np.intp)
+        names, labels, runner_keys, *chances = read_columns(
+            path, ("image", "label", "runner_up", *(f"p_{key}" for key in classes))
+        )
+        rounded = np.array(chances, dtype=np.float64).T.reshape(len(names), len(classes))
+        runners = np.array([position[key] for key in runner_keys], dtype=np.intp)
         best = rounded.copy()
-        best[np.arange(len(rows)), runners] = -1.0  # six decimals may tie with the runner-up
+        best[np.arange(len(names)), runners] = -1.0  # six decimals may tie with the runner-up
         winners = np.array(
-            [position[row[1]] if row[1] else guess for row, guess in zip(rows, best.argmax(axis=1), strict=True)],
+            [position[key] if key else guess for key, guess in zip(labels, best.argmax(axis=1), strict=True)],
             dtype=np.intp,
         )
     except (OSError, ValueError, KeyError, IndexError, csv.Error) as error:
         raise FeaturesError(f"{str(path)!r} is not the predictions file of this run: classify again") from error
-    names = tuple(row[0] for row in rows)
-    check_pictures(path, names, ids)
-    answered = np.array([bool(row[1]) for row in rows])
-    scores = read_scores(path.parent)
+    _check_pictures(path, names, ids)
+    answered = np.array([bool(key) for key in labels])
+    scores, keys = read_scores(path.parent), tuple(classes)
     if scores is None:
-        return Predictions(names, winners, runners, answered, rounded)
+        return Predictions(names, keys, winners, runners, answered, rounded)
     probabilities = softmax(scores)
-    check_exact(path, probabilities, rounded)
-    return Predictions(names, winners, runners, answered, probabilities, log_odds(scores))
+    _check_exact(path, probabilities, rounded)
+    return Predictions(names, keys, winners, runners, answered, probabilities, log_odds(scores))
+
+
+def write_presence_predictions(
+    path: Path, ids: Sequence[str], classes: Sequence[str], chances: Floats, present: NDArray[np.bool_]
+) -> None:
+    """Write the predictions of a multi-label run; arrays as in `PresencePredictions`."""
+
+    def rows() -> Iterator[list[str]]:
+        for name, own, there in zip(ids, chances, present, strict=True):
+            yield [name, JOINT.join(classes[c] for c in np.flatnonzero(there).tolist()), *(f"{p:.6f}" for p in own)]
+
+    write_csv(path, ["image", "labels", *(f"p_{key}" for key in classes)], rows())
+
+
+def read_presence_predictions(
+    path: Path, classes: Sequence[str], ids: Sequence[str] | None = None
+) -> PresencePredictions:
+    """Read the predictions of a multi-label run, with the exact probabilities beside them.
+
+    Arguments and errors as in `read_predictions`.
+    """
+    position = {key: c for c, key in enumerate(classes)}
+    try:
+        names, labels, *chances = read_columns(path, ("image", "labels", *(f"p_{key}" for key in classes)))
+        probabilities = np.array(chances, dtype=np.float64).T.reshape(len(names), len(classes))
+        present = np.zeros(probabilities.shape, dtype=np.bool_)
+        for number, joined in enumerate(labels):
+            present[number, [position[key] for key in joined.split(JOINT) if key]] = True
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise FeaturesError(f"{str(path)!r} is not the predictions file of this run: classify again") from error
+    _check_pictures(path, names, ids)
+    scores, keys = read_scores(path.parent), tuple(classes)
+    if scores is None:
+        return PresencePredictions(names, keys, present, probabilities, exact=False)
+    exact = expit(scores)
+    _check_exact(path, exact, probabilities)
+    return PresencePredictions(names, keys, present, exact)

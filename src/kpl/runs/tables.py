@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["read_csv", "write_csv"]
+__all__ = ["read_columns", "read_csv", "write_csv"]
 
 _FORMULA = re.compile(r"(?='*[=+\-@\t\r])")
 _MARKED = re.compile(r"'(?='*[=+\-@\t\r])")
@@ -36,6 +36,21 @@ def read_csv(path: Path) -> list[list[str]]:
     """
     with path.open(encoding="utf-8", newline="") as file:
         return [[cell[1:] if _MARKED.match(cell) else cell for cell in row] for row in csv.reader(file)]
+
+
+def read_columns(path: Path, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Read columns of what `write_csv` wrote by their names, wherever they stand and whatever stands beside them.
+
+    Raises:
+        OSError, ValueError, csv.Error: it cannot be read, is ragged, or has no such column or two of one name.
+    """
+    header, *rows = read_csv(path)
+    if missing := [name for name in names if header.count(name) != 1]:
+        raise ValueError(f"not one column {missing[0]!r}")
+    if any(len(row) != len(header) for row in rows):
+        raise ValueError("ragged rows")
+    places = [header.index(name) for name in names]
+    return [tuple(row[place] for row in rows) for place in places]
 
 
 def _marked(cell: str) -> str:

@@ -17,15 +17,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.embeddings import embed_texts
-from kpl.encoders import load_encoder
 from kpl.errors import InputError
 from kpl.knowledge import KnowledgeBase
 from kpl.methods import Method
 from kpl.proxies.arrays import unit_rows
-from kpl.runs.folder import Run
 
-__all__ = ["bundle_texts", "run_texts", "wanted_prompts"]
+__all__ = ["bundle_texts", "wanted_prompts"]
 
 Rows = NDArray[np.floating]
 
@@ -79,20 +76,6 @@ def wanted_prompts(method: Method, knowledge: KnowledgeBase) -> list[list[str]]:
         both = zip(descriptions, knowledge.absent_prompts(), strict=True)
         return [[*there, *(absent if len(absent) == len(there) else absent * len(there))] for there, absent in both]
     return descriptions
-
-
-def run_texts(method: Method, run: Run) -> list[Rows]:
-    """Return a method's texts for a finished run, (m_c, d) a class: as stored, or encoded anew by the run's encoder.
-
-    Raises:
-        KplError: the encoder of the run cannot be loaded.
-    """
-    if method.reads == "descriptions":
-        return list(run.descriptions)
-    if method.reads == "names":
-        return [row[None] for row in run.names]
-    encoder = load_encoder(run.summary["encoder"]["name"])
-    return list(embed_texts(wanted_prompts(method, run.knowledge), encoder))
 
 
 def bundle_texts(method: Method, descriptions: Sequence[Rows], templates: Sequence[str] = ()) -> list[Rows]:

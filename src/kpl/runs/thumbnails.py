@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from safetensors.numpy import load_file, save
 
 from kpl.errors import FeaturesError, PictureError
 from kpl.files import write_file
-from kpl.images import PictureRecord, decode_many
+from kpl.images import PictureRecord, decode_many, find_pictures, read_picture_bytes
 from kpl.proxies.arrays import Floats
 
 __all__ = [
     "THUMBNAIL_SIDE",
     "empty_rows",
+    "find_thumbnails",
     "keep_thumbnails",
     "kept_presence_rows",
     "kept_rows",
@@ -157,6 +159,33 @@ def make_thumbnails(records: Sequence[tuple[int, PictureRecord]]) -> dict[int, b
         if not isinstance(picture, PictureError):
             found[row] = thumbnail(picture)
     return found
+
+
+def find_thumbnails(
+    folder: Path, known: Sequence[tuple[str, str | None]], rows: Iterable[int], kept: Container[int]
+) -> dict[int, bytes]:
+    """Make the thumbnails of some rows that are not kept yet, where a file in the folder is that picture.
+
+    Args:
+        folder: where the pictures are.
+        known: (n,) id and SHA-256 of each row.
+        rows: that are wanted.
+        kept: rows whose thumbnails are there.
+    """
+    place = {record.id: record for record in find_pictures(folder).pictures}
+    records = []
+    for row in rows:
+        image, sha256 = known[row]
+        record = place.get(image)
+        if record is None or row in kept:
+            continue
+        try:
+            same = hashlib.sha256(read_picture_bytes(record.path)).hexdigest() == sha256
+        except PictureError:
+            continue
+        if same:
+            records.append((row, record))
+    return make_thumbnails(records)
 
 
 def keep_thumbnails(folder: Path, pictures: Iterable[PictureRecord], ids: Sequence[str], rows: Sequence[int]) -> None:

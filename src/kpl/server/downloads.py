@@ -12,8 +12,7 @@ from kpl.knowledge import write_knowledge
 from kpl.report import write_report as report
 from kpl.runs import classify
 from kpl.runs.folder import RUN_FILE
-from kpl.runs.predictions import read_predictions
-from kpl.runs.thumbnails import keep_thumbnails, kept_rows
+from kpl.runs.thumbnails import keep_thumbnails
 from kpl.server.outcomes import Outcome
 from kpl.server.refusals import Gone
 from kpl.server.sessions import Session
@@ -51,10 +50,8 @@ def write_run(outcome: Outcome, pictures: Sequence[PictureRecord], folder: Path,
         folder: to make.
         features: a copy of the outcome's, where its own may go meanwhile.
     """
-    classify(features or outcome.features.path, model=outcome.model(), encoder=outcome.encoder, out=folder)
-    said, text = read_predictions(folder / "predictions.csv", outcome.keys), outcome.text_probabilities()
-    rows = kept_rows(said.winners, text.argmax(axis=1), said.sureness, len(outcome.keys))
-    keep_thumbnails(folder, pictures, outcome.ids, rows)
+    run = classify(features or outcome.features.path, model=outcome.model(), encoder=outcome.encoder, out=folder)
+    keep_thumbnails(folder, pictures, run.ids, run.shown)
     if outcome.prior is not None:
         _say_by_hand(folder / RUN_FILE)
     report(folder)

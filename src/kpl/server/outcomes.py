@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ from kpl.embeddings import FeatureFolder, encoder_identity
 from kpl.encoders import Encoder
 from kpl.knowledge import KnowledgeBase
 from kpl.methods import KPL
-from kpl.proxies.arrays import Floats, chunks, softmax
-from kpl.proxies.priors import checked_prior, prior_shift
+from kpl.proxies.arrays import Floats
+from kpl.proxies.neighbours import nearest_others
+from kpl.proxies.priors import checked_prior, prior_shift, text_logits
 from kpl.proxies.sums import ImageMoments, sum_images
-from kpl.runs import Learnt, Model
+from kpl.runs import Learnt, Model, Predictions
 from kpl.runs.predictions import write_predictions
 from kpl.runs.warnings import result_warnings, text_warnings
 from kpl.server.refusals import Refused
@@ -31,7 +33,6 @@ class _Fit:
 
     method: KPL
     scores: Floats  # (n, C), log odds with the estimated prior
-    text: Floats  # (n, C), cosines over the temperature
 
 
 @dataclass(frozen=True)
@@ -115,27 +116,23 @@ class Outcome:
             chosen = checked_prior(shares / shares.sum(), len(self.keys))
         return replace(self, asked=self.asked if k is None else k, prior=chosen)
 
-    def probabilities(self) -> Floats:
-        """Of KPL, (n, C): a shift of the scores by the log of the prior, nothing is learnt again."""
+    @cached_property
+    def predictions(self) -> Predictions:
+        """Of KPL: a shift of the scores by the log of the prior, nothing is learnt again."""
         fitted = self._fit()
-        if self.prior is None:
-            return softmax(fitted.scores)
-        return softmax(fitted.scores + prior_shift(self.prior, fitted.method.prior_))
+        shift = 0.0 if self.prior is None else prior_shift(self.prior, fitted.method.prior_)
+        return Predictions.of_logits(self.ids, self.keys, fitted.scores + shift)
 
-    def text_probabilities(self) -> Floats:
-        """Of the text proxies alone, (n, C); a prior that was set by hand holds for them too."""
-        text = self._fit().text
-        if self.prior is None:
-            return softmax(text)
-        return softmax(text + prior_shift(self.prior, np.full_like(self.prior, 1.0 / len(self.prior))))
+    @cached_property
+    def text(self) -> Predictions:
+        """Of the text proxies alone; a prior that was set by hand holds for them too."""
+        method = self._fit().method
+        logits = text_logits(self.images, method.text_.proxies, method.temperature, self.prior)
+        return Predictions.of_logits(self.ids, self.keys, logits)
 
     def nearest(self, place: int, class_index: int, count: int = 4) -> list[tuple[int, float]]:
         """Return the other pictures of a class that are nearest to a picture, with their cosines, the nearest first."""
-        rows = np.flatnonzero(self.probabilities().argmax(axis=1) == class_index)
-        rows = rows[rows != place]
-        cosines = self.images[rows] @ self.images[place]
-        order = np.argsort(-cosines, kind="stable")[:count]
-        return [(int(rows[i]), float(cosines[i])) for i in order]
+        return nearest_others(self.images, place, self.predictions.winners == class_index, count)
 
     def warnings(self) -> list[str]:
         """What to know before believing it."""
@@ -143,8 +140,7 @@ class Outcome:
         if self.prior is not None:
             found.append("the class prior was set by hand")
         found += text_warnings(self.knowledge, self.encoder)
-        winners, text = self.probabilities().argmax(axis=1), self.text_probabilities().argmax(axis=1)
-        return found + result_warnings(self.method, winners, text, self.keys)
+        return found + result_warnings(self.method, self.predictions.winners, self.text.winners, self.keys)
 
     def model(self) -> Model:
         """Return what was learnt as a model that can be saved."""
@@ -153,7 +149,7 @@ class Outcome:
 
     def write_csv(self, path: Path) -> None:
         """Write the predictions as `kpl classify` does."""
-        write_predictions(path, self.ids, self.keys, [self.probabilities()])
+        write_predictions(path, self.ids, self.keys, [self.predictions.probabilities])
 
     def _fit(self) -> _Fit:
         """Learn for the k in use, once for all that share it."""
@@ -163,8 +159,7 @@ class Outcome:
             if found is None:
                 method = KPL(k=k, temperature=1.0 / self.encoder.logit_scale)
                 method.fit_moments(self.images, self.moments, self.descriptions)
-                text = np.concatenate([c @ method.text_.proxies.T for c in chunks(self.images)])
-                found = _Fit(method, method.scores(self.images), text / method.temperature)
+                found = _Fit(method, method.scores(self.images))
                 while len(self._fits) > 8:  # the slider was moved to and fro
                     self._fits.pop(next(iter(self._fits)))
                 self._fits[k] = found
@@ -202,5 +197,5 @@ def learn(
     )
     if before and before.keys == outcome.keys:
         outcome = replace(outcome, asked=k or before.asked, prior=before.prior)
-    outcome.probabilities()
+    outcome.estimated  # noqa: B018 - learns, before anybody waits for an answer
     return outcome

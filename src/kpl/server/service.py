@@ -275,7 +275,7 @@ class Service:
         """
         outcome = session.finished()
         plan, encoder = self._plan_map(session, place, how, share)
-        chosen = class_index if class_index is not None else int(outcome.probabilities()[place].argmax())
+        chosen = class_index if class_index is not None else int(outcome.predictions.winners[place])
         if chosen >= len(outcome.keys):
             raise Gone(f"no such class: there are {len(outcome.keys)}, counted from 0")
         proxies = outcome.text_proxies

@@ -9,6 +9,7 @@ from kpl.errors import KplError
 from kpl.knowledge import pack_names, read_pack_head
 from kpl.methods import Evidence
 from kpl.proxies.arrays import Floats
+from kpl.runs import Predictions as Said
 from kpl.server.jobs import Job
 from kpl.server.oneshot import OneShot
 from kpl.server.outcomes import Outcome
@@ -125,23 +126,18 @@ def about_outcome(outcome: Outcome, *, with_warnings: bool = True) -> Prediction
         prior=_short(estimated if outcome.prior is None else outcome.prior, 6),
         estimated_prior=_short(estimated, 6),
         by_hand=outcome.prior is not None,
-        kpl=_columns(outcome.probabilities()),
-        text=_columns(outcome.text_probabilities()),
+        kpl=_columns(outcome.predictions),
+        text=_columns(outcome.text),
         warnings=outcome.warnings() if with_warnings else [],
     )
 
 
-def _columns(chances: Floats) -> Classified:
-    rows = np.arange(len(chances))
-    best = chances.argmax(axis=1)
-    confidence = chances[rows, best]
-    rest = chances.copy()
-    rest[rows, best] = -1.0
-    shares = np.bincount(best, minlength=chances.shape[1]) / len(chances)
+def _columns(said: Said) -> Classified:
+    shares = np.bincount(said.winners, minlength=len(said.classes)) / len(said)
     return Classified.model_construct(
-        label=best.tolist(),
-        confidence=_short(confidence),
-        runner_up=rest.argmax(axis=1).tolist(),
+        label=said.winners.tolist(),
+        confidence=_short(said.confidence),
+        runner_up=said.runners.tolist(),
         share=_short(shares),
     )
 
@@ -160,7 +156,7 @@ def about_evidence(place: int, outcome: Outcome, evidence: Evidence) -> Evidence
         runner_up=evidence.runner_up,
         text_margin=evidence.text_margin,
         proxy_margin=evidence.proxy_margin,
-        text_label=int(outcome.text_probabilities()[place].argmax()),
+        text_label=int(outcome.text.winners[place]),
         sentences=[
             SentenceInfo(
                 class_index=s.class_index,

@@ -1,0 +1,116 @@
+"""A finished run that gives each picture one label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.evaluation import Truth, read_labels
+from kpl.methods import Insight, Method, Sentence, judge_descriptions, make_method, text_shares
+from kpl.proxies.arrays import Floats
+from kpl.proxies.neighbours import nearest_others
+from kpl.proxies.priors import given_prior, text_logits
+from kpl.proxies.retrieval import TextProxies, best_k
+from kpl.runs.predictions import ROUNDED, Predictions, read_predictions
+from kpl.runs.run import Run
+from kpl.runs.thumbnails import kept_rows
+
+__all__ = ["SingleLabelRun"]
+
+
+@dataclass(frozen=True, eq=False)
+class SingleLabelRun(Run):
+    """A run that gives each picture one label.
+
+    Attributes:
+        text_proxies: (C, d) that the method began from.
+        chosen: per class the indices of the descriptions in its text proxy; None where the method reads other texts.
+    """
+
+    text_proxies: Floats = field(kw_only=True, repr=False)
+    chosen: list[NDArray[np.intp]] | None = field(default=None, kw_only=True, repr=False)
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """What the run says of each picture: a sequence of `Prediction`, and arrays."""
+        return read_predictions(self.predictions_file, self.keys, self.ids)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before believing the run."""
+        return (*self.summary["warnings"], *([ROUNDED] if self.predictions.ranking is None else []))
+
+    @property
+    def abstained(self) -> int:
+        """Pictures without a label, which `counts` leaves out."""
+        return self.n - sum(self.counts.values())
+
+    @property
+    def title(self) -> str:
+        """What was run, in a few words."""
+        return f"{self.n} pictures by {self.method_name} with {self.encoder_name}"
+
+    def ranking(self) -> list[list[int]]:
+        """Return of each class the rows that went to it, the surest first."""
+        order = np.argsort(-self.predictions.sureness, kind="stable")
+        return [order[self.predictions.winners[order] == c].tolist() for c in range(len(self.keys))]
+
+    @property
+    def prior(self) -> Sequence[float] | None:
+        """The class prior (C,) that was set by hand, if one was."""
+        return given_prior(self.plan["settings"].get("prior"))
+
+    @cached_property
+    def text(self) -> Predictions:
+        """What the text proxies alone say of each picture; a prior that was set by hand holds for them too."""
+        heat = float(self.plan["settings"]["temperature"])
+        return Predictions.of_logits(
+            self.ids, self.keys, text_logits(self.features, self.text_proxies, heat, self.prior)
+        )
+
+    @property
+    def shown(self) -> list[int]:
+        """Rows of the pictures that a report may show."""
+        said = self.predictions
+        return kept_rows(said.winners, self.text.winners, said.sureness, len(self.keys))
+
+    @cached_property
+    def average(self) -> Floats:
+        """Mean feature of all pictures, (d,)."""
+        return np.asarray(self.images.mean(axis=0, dtype=np.float64))
+
+    @cached_property
+    def insight(self) -> Insight | None:
+        """What each description does over the pictures; None where the method reads no descriptions."""
+        if self.chosen is None:
+            return None
+        text = TextProxies(self.text_proxies, tuple(self.chosen), ())
+        return judge_descriptions(self.images, self.predictions.winners, self.descriptions, text, elsewhere=False)
+
+    def fresh_method(self) -> Method:
+        """Return the run's method with its settings, not fitted."""
+        return make_method(self.method_name, **self.plan["settings"])
+
+    def labels(self, labels: str | Path, *, ignore_unknown: bool = False, columns: Sequence[str] = ()) -> Truth:
+        """Read labels of the run's pictures; arguments and errors as in `kpl.read_labels`."""
+        return read_labels(labels, self.ids, self.knowledge, ignore_unknown=ignore_unknown, columns=columns)
+
+    def sentences(self, row: int) -> tuple[Sentence, ...]:
+        """Return the sentences of the winner and the runner-up of a picture; none where the method reads no such."""
+        if self.chosen is None:
+            return ()
+        image = self.images[row].astype(np.float64)
+        chosen, settings = self.chosen, self.plan["settings"]
+        if settings.get("retrieval") == "image":
+            chosen = [best_k(np.asarray(rows @ image), settings["k"]) for rows in self.descriptions]
+        winner, runner = int(self.predictions.winners[row]), int(self.predictions.runners[row])
+        return text_shares(image, self.descriptions, chosen, winner, runner, self.average)
+
+    def nearest(self, row: int, class_index: int, count: int = 3) -> list[tuple[int, float]]:
+        """Return the pictures of a class that are nearest to a picture, with their cosines, the nearest first."""
+        return nearest_others(self.images, row, self.predictions.winners == class_index, count)
