@@ -113,7 +113,7 @@ def test_the_same_run_gives_the_same_bytes(several, tmp_path):
 
 def test_what_cannot_be_is_refused(several, run, tmp_path):
     with pytest.raises(FeaturesError, match="no multi-label run"):
-        open_run(run)
+        explain_presence(run, "cell-04.png")
     with pytest.raises(InputError, match="has no maps"):
         write_report(several.path, maps=1, pictures=Path())
     (tmp_path / "labels.csv").write_text("image,label\nother.png,platelet\n")

@@ -16,7 +16,7 @@ from tests.report.conftest import CLASSES, HOSTILE
 import kpl.report
 from kpl.errors import FeaturesError, LabelsError, OutputError
 from kpl.evaluation import METRICS
-from kpl.report import write_report
+from kpl.report import explain_picture, write_report
 from kpl.report.inlining import LIGHT
 from kpl.report.marks import MARKED, mark
 from kpl.report.scores import score
@@ -246,7 +246,7 @@ def test_a_wall_says_where_the_surest_end_and_the_least_sure_begin(run, tmp_path
     monkeypatch.setattr(thumbnails, "_A_SIDE", 1)
     shutil.copytree(run, tmp_path / "run")
     page = read(write_report(tmp_path / "run"))
-    cut = sum(np.bincount(open_run(run).winners) > 2)
+    cut = sum(np.bincount(open_run(run).predictions.winners) > 2)
     assert cut
     assert page.text.count("The surest\n") == page.text.count("The least sure\n") == cut
 
@@ -313,7 +313,7 @@ def test_what_is_no_run_or_another_kind_of_run_is_refused(run, pictures, knowled
         write_report(pictures)
     classify_presence(pictures, knowledge=knowledge, out=tmp_path / "many")
     with pytest.raises(FeaturesError, match="multi-label run"):
-        open_run(tmp_path / "many")
+        explain_picture(tmp_path / "many", "cell-04.png")
     shutil.copytree(run, tmp_path / "copy")
     (tmp_path / "copy" / "report.html").unlink(missing_ok=True)
     (tmp_path / "copy" / "report.html").mkdir()

@@ -12,7 +12,7 @@ import pytest
 from tests.report.conftest import CLASSES, HOSTILE
 
 from kpl.report import write_report
-from kpl.runs import PresenceResult
+from kpl.runs import MultiLabelRun
 
 pytestmark = pytest.mark.browser
 STORY = Path(__file__).parent / "browser" / "report.mjs"
@@ -20,7 +20,7 @@ STORY = Path(__file__).parent / "browser" / "report.mjs"
 
 @pytest.mark.parametrize("kind", ["single", "several"])
 def test_a_report_is_readable_everywhere(
-    kind: str, run: Path, several: PresenceResult, labels: Path, many_labels: Path, tmp_path: Path
+    kind: str, run: Path, several: MultiLabelRun, labels: Path, many_labels: Path, tmp_path: Path
 ) -> None:
     place = tmp_path / "run"
     shutil.copytree(run if kind == "single" else several.path, place)

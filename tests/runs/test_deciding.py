@@ -148,7 +148,7 @@ def test_a_run_with_a_model_is_calibrated_by_what_the_model_said_of_it(job, labe
     monkeypatch.setattr(kpl.runs.models, "load_encoder", lambda _name: job.encoder)
     model, path = job.folder / "cells.kpl", job.folder / "calibration.json"
     fit(job.pictures, knowledge=job.knowledge, out=model, method="cupl")
-    said = read_predictions(classify(job.pictures, model=model, out=job.out).out / "predictions.csv", KEYS)
+    said = read_predictions(classify(job.pictures, model=model, out=job.out).predictions_file, KEYS)
     result = calibrate(job.out, labels=labels, out=path)
     assert result.file.model == open_run(job.out).summary["plan"]["model"]
     own = [said.probabilities[said.ids.index(f"{n}.png"), n % 3] for n in range(10)]

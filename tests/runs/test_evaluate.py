@@ -63,7 +63,7 @@ def test_a_run_is_scored_by_its_own_predictions(job, labels):
     right = np.mean(said.winners == truth)
     assert result.table.scores["kpl"].accuracy == pytest.approx(right)
     assert told == [("methods", done, 6) for done in range(7)]
-    assert result.left_out == ()
+    assert result.left_out == {}
 
 
 def test_other_methods_are_those_of_the_library_at_the_runs_temperature(job, labels):
@@ -115,14 +115,14 @@ def test_labels_with_groups_reach_the_intervals(job, labels):
 def test_no_label_reaches_what_is_learnt(job, labels, monkeypatch):
     job.run(method="cupl")
     seen = []
-    real = kpl.runs.evaluating.make_method("kpl")
+    real = make_method("kpl")
 
     class Spy(type(real)):
         def fit(self, images, descriptions):
             seen.append((images, descriptions))
             return super().fit(images, descriptions)
 
-    monkeypatch.setattr(kpl.runs.evaluating, "make_method", lambda _name: Spy())
+    monkeypatch.setattr(kpl.runs.evaluating, "as_method", lambda _name: Spy())
     first = evaluate(job.out, labels=labels, methods=["kpl"], replicates=0)
     turned = labels.with_name("turned.csv")
     turned.write_text("image,label\n" + "".join(f"{n}.png,platelet\n" for n in range(10)))
@@ -139,7 +139,7 @@ def test_a_bundle_brings_its_labels(bundle):
     assert tuple(result.table.scores) == EVALUATED
     assert result.table.scores["cupl"].accuracy == 1.0
     assert result.table.majority.accuracy == pytest.approx(1 / 3)
-    assert result.left_out == ()
+    assert result.left_out == {}
     assert result.notices == ()
 
 
@@ -152,9 +152,12 @@ def test_the_plain_template_stands_for_the_names(bundle):
 
 def test_without_templates_the_names_are_left_out(bundle):
     (bundle / "bundle.json").write_text(json.dumps({"classes": ["a", "b", "c"]}))
-    result = evaluate(bundle, methods=["names", "cupl"], replicates=0)
-    assert result.left_out == ("names",)
-    assert list(result.table.scores) == ["cupl"]
+    result = evaluate(bundle, replicates=0)
+    assert list(result.left_out) == ["names"]
+    assert "no templates" in result.left_out["names"]
+    assert set(result.table.scores) == {"cupl", "text", "inmap", "kpl-official", "kpl"}
+    with pytest.raises(InputError, match=r"'names' cannot be scored here: .* no templates"):
+        evaluate(bundle, methods=["names", "cupl"], replicates=0)
 
 
 def test_what_cannot_be_scored_is_refused(job, labels, bundle):

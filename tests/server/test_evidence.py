@@ -29,7 +29,7 @@ def outcome_of(client: TestClient, address: str) -> Outcome:
 
 def test_the_nearest_pictures_of_both_sides(client: TestClient, classified: str) -> None:
     outcome = outcome_of(client, classified)
-    labels = outcome.probabilities().argmax(axis=1)
+    labels = outcome.predictions.winners
     for place in range(12):
         said = client.get(f"{classified}/pictures/{place}/evidence").json()
         for side, own in (("nearest_winner", said["winner"]), ("nearest_runner_up", said["runner_up"])):

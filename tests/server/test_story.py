@@ -200,11 +200,11 @@ def test_a_number_of_descriptions_that_nobody_asked_for_is_forgotten(client: Tes
 def test_what_a_method_says_of_a_known_prior_is_bayes(client: TestClient, classified: str) -> None:
     """Two priors: the odds between any two classes move by the ratio of the priors alone."""
     outcome = client.app.state.service.sessions.get(classified.rsplit("/", 1)[1]).outcome  # type: ignore[attr-defined]
-    before = outcome.probabilities()
+    before = outcome.predictions.probabilities
     moved = outcome.moved(None, dict.fromkeys(outcome.keys, 1.0))
-    after, method = moved.probabilities(), moved.method
+    after, method = moved.predictions.probabilities, moved.method
     np.testing.assert_allclose(method.predict_proba(outcome.images), after, atol=1e-9)
-    np.testing.assert_array_equal(outcome.probabilities(), before)  # an outcome never changes
+    np.testing.assert_array_equal(outcome.predictions.probabilities, before)  # an outcome never changes
     ratio = np.log(after[:, 0] / after[:, 1]) - np.log(before[:, 0] / before[:, 1])
     expected = np.log(outcome.estimated[1] / outcome.estimated[0])
     np.testing.assert_allclose(ratio, expected, rtol=1e-6)

@@ -353,4 +353,6 @@ def about(base: KnowledgeBase, encoder: Encoder) -> dict[str, Any]:
 
 
 def _settings(method: Method) -> dict[str, Any]:
-    return {f.name: getattr(method, f.name) for f in fields(method) if f.init}
+    """Return the settings as JSON has them: a prior set by hand is a list, here and in what is read back."""
+    own = {f.name: getattr(method, f.name) for f in fields(method) if f.init}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}

@@ -179,7 +179,7 @@ class Run(ABC):
         Raises:
             EncoderError: it is not here, or is another one than the run used.
         """
-        coder = given if isinstance(given, Encoder) else load_encoder(given or self.encoder_name)
+        coder = load_encoder(given or self.encoder_name) if given is None or isinstance(given, str) else given
         if encoder_identity(coder) != self.plan["encoder"]:
             raise EncoderError(
                 f"the run used {self.plan['encoder']}, and here is {encoder_identity(coder)}: bring that one, or say "

@@ -42,13 +42,15 @@ def read_columns(path: Path, names: Sequence[str]) -> list[tuple[str, ...]]:
     """Read columns of what `write_csv` wrote by their names, wherever they stand and whatever stands beside them.
 
     Raises:
-        OSError, ValueError, csv.Error: it cannot be read, is ragged, or has no such column or two of one name.
+        OSError, ValueError, csv.Error: it cannot be read, is ragged, has no row, no such column, or two of one name.
     """
     header, *rows = read_csv(path)
     if missing := [name for name in names if header.count(name) != 1]:
         raise ValueError(f"not one column {missing[0]!r}")
     if any(len(row) != len(header) for row in rows):
         raise ValueError("ragged rows")
+    if not rows:
+        raise ValueError("no row")
     places = [header.index(name) for name in names]
     return [tuple(row[place] for row in rows) for place in places]
 
