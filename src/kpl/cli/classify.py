@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -119,8 +119,6 @@ def classify(
         raise InputError("--threshold goes with --multi-label: to leave uncertain pictures out, give --abstain-below")
     from kpl.runs import classify as run_classify
 
-    settings = {"k": per_class, "retrieval": retrieval and retrieval.value}
-
     with stages() as progress:
         result = run_classify(
             inputs,
@@ -129,7 +127,7 @@ def classify(
             out=out,
             encoder=coder,
             method=method,
-            settings={name: value for name, value in settings.items() if value is not None},
+            settings=_settings(per_class, retrieval),
             with_evidence=explain,
             calibration=calibration,
             abstain_below=abstain_below,
@@ -138,6 +136,11 @@ def classify(
             progress=progress,
         )
     _report_on(result)
+
+
+def _settings(per_class: int | None, retrieval: _Retrieval | None) -> dict[str, Any]:
+    asked = {"k": per_class, "retrieval": retrieval and retrieval.value}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _report_on(result: SingleLabelRun) -> None:
