@@ -69,10 +69,24 @@ class Job:
         return json.loads((self.out / "run.json").read_text(encoding="utf-8"))
 
 
+class _All:
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+def be_every_encoder(patch: pytest.MonkeyPatch, encoder: Any, asked: list[str] | None = None) -> None:
+    """Let an encoder stand for whatever a file names; the names that are loaded go into `asked`."""
+    from kpl.embeddings import recorded
+
+    names: list[str] = [] if asked is None else asked
+    patch.setattr(recorded, "encoder_names", _All)
+    patch.setattr(recorded, "load_card", lambda _name: encoder.card)
+    patch.setattr(recorded, "load_encoder", lambda name: names.append(name) or encoder)
+
+
 def make_job(folder: Path, encoder: Any, patch: pytest.MonkeyPatch) -> Job:
     """Ten pictures of which each shard holds four, three classes, and an encoder in the place of every other."""
-    for room in (kpl.runs.classifying, kpl.runs.run):
-        patch.setattr(room, "load_encoder", lambda _name: encoder)
+    be_every_encoder(patch, encoder)
     small = partial(embed_pictures, shard_size=4, batch_size=2, workers=1)
     patch.setattr(kpl.runs.classifying, "embed_pictures", small)
     made = Job(folder, encoder)

@@ -10,6 +10,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from tests.runs.conftest import be_every_encoder
 
 import kpl.runs.classifying
 from kpl.embeddings import embed_pictures
@@ -214,7 +215,7 @@ def test_features_of_another_encoder_are_refused(job):
 
 def test_the_encoder_of_the_features_is_the_default(job, monkeypatch):
     asked = []
-    monkeypatch.setattr(kpl.runs.classifying, "load_encoder", lambda name: asked.append(name) or job.encoder)
+    be_every_encoder(monkeypatch, job.encoder, asked)
     job.run(embed(job))
     job.run(out=job.folder / "two")
     job.run(out=job.folder / "three", encoder="other")

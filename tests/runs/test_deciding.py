@@ -7,8 +7,8 @@ import json
 
 import numpy as np
 import pytest
+from tests.runs.conftest import be_every_encoder
 
-import kpl.runs.models
 from kpl.embeddings import FeatureRows
 from kpl.errors import InputError
 from kpl.evaluation import Calibration
@@ -145,7 +145,7 @@ def test_collapsed_text_and_uneven_classes_are_warned_of(tmp_path):
 
 
 def test_a_run_with_a_model_is_calibrated_by_what_the_model_said_of_it(job, labels, monkeypatch):
-    monkeypatch.setattr(kpl.runs.models, "load_encoder", lambda _name: job.encoder)
+    be_every_encoder(monkeypatch, job.encoder)
     model, path = job.folder / "cells.kpl", job.folder / "calibration.json"
     fit(job.pictures, knowledge=job.knowledge, out=model, method="cupl")
     said = read_predictions(classify(job.pictures, model=model, out=job.out).predictions_file, KEYS)

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
+from tests.runs.conftest import be_every_encoder
 
 import kpl.runs.models
-from kpl.embeddings import embed_pictures
-from kpl.errors import InputError, ModelError, OutputError, UnknownNameError
+from kpl.embeddings import embed_pictures, recorded, recorded_encoder
+from kpl.encoders import load_card
+from kpl.errors import EncoderError, InputError, ModelError, OutputError, UnknownNameError
 from kpl.images import find_pictures
 from kpl.knowledge import load_knowledge
 from kpl.methods import METHODS
@@ -26,7 +28,7 @@ from .conftest import SENTENCES, draw
 @pytest.fixture
 def world(job, monkeypatch):
     """The job of this room, with its encoder in the place of every other wherever a model loads one."""
-    monkeypatch.setattr(kpl.runs.models, "load_encoder", lambda _name: job.encoder)
+    be_every_encoder(monkeypatch, job.encoder)
     return job
 
 
@@ -116,7 +118,7 @@ def test_another_encoder_is_refused(world, monkeypatch):
     features = embedded(world, world.pictures, "features", other)
     with pytest.raises(ModelError, match=r"fitted on features of mini:\w+, these are of other:\w+"):
         classify(features, model=world.folder / "model.kpl", out=world.out)
-    monkeypatch.setattr(kpl.runs.models, "load_encoder", lambda _name: other)
+    be_every_encoder(monkeypatch, other)
     with pytest.raises(ModelError, match="use that encoder"):
         classify(world.pictures, model=world.folder / "model.kpl", out=world.out)
     with pytest.raises(ModelError, match="use that encoder"):
@@ -311,3 +313,39 @@ def test_what_an_update_cannot_use_is_refused_and_changes_nothing(world):
     fitted(world, "inmap.kpl", inputs=first, method="inmap", settings={"steps": 5})
     with pytest.raises(InputError, match="cannot learn from images one after the other"):
         update(world.folder / "inmap.kpl", second)
+
+
+def test_numbers_that_are_not_finite_are_refused_though_the_hash_fits(world):
+    model = fitted(world)
+    for value in (np.nan, np.inf):
+        model.method.text_.proxies[0, 0] = value
+        model.save(world.folder / "bad.kpl", overwrite=True)
+        with pytest.raises(ModelError, match="not finite"):
+            load_model(world.folder / "bad.kpl")
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "a/" * 3000])
+def test_a_name_that_no_file_can_have_is_one_line(name):
+    with pytest.raises(ModelError, match="no such model") as told:
+        load_model(name)
+    assert len(str(told.value)) < 400
+
+
+@pytest.mark.parametrize("named", ["./evil", "/evil", "evil.kplenc", "hf:some/one", "../mini", "mini\0"])
+def test_what_a_file_names_is_loaded_by_name_only_and_only_if_it_is_the_same(tmp_path, monkeypatch, named):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil").mkdir()
+    (tmp_path / "evil" / "config.json").write_text("{}")
+    loaded = []
+    monkeypatch.setattr(recorded, "load_encoder", loaded.append)
+    monkeypatch.setattr(recorded, "load_card", lambda place: loaded.append(place) or load_card("mini"))
+    with pytest.raises(EncoderError, match="not followed"):
+        recorded_encoder(named, lambda _identity: None)
+    assert loaded == []
+
+    def refuse(identity):
+        raise ModelError(f"another: {identity}")
+
+    with pytest.raises(ModelError, match="another: mini:"):
+        recorded_encoder("mini", refuse)
+    assert loaded == ["mini"], "its card was read, and nothing was loaded"

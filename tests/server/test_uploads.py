@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import os
@@ -86,6 +87,24 @@ def test_a_bomb_is_refused() -> None:
         unpacked(archive({f"{n}.bin": os.urandom(4000) for n in range(5)}), zip_bytes=10_000)
     with pytest.raises(TooLarge, match="at most 3"):
         unpacked(archive({f"{n}.bin": b"x" for n in range(4)}), zip_entries=3)
+
+
+def test_files_that_share_their_bytes_are_refused() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("a.png", bytes(1 << 19))
+        for number in range(300):
+            again = copy.copy(made.getinfo("a.png"))
+            again.filename = f"b{number}.png"
+            made.filelist.append(again)
+    with pytest.raises(TooLarge, match="far more"):
+        unpacked(buffer.getvalue())
+
+
+def test_what_one_archive_unpacks_to_is_measured_by_the_whole_archive() -> None:
+    many = archive({f"{number}.png": bytes(1 << 20) for number in range(30)}, compression=zipfile.ZIP_DEFLATED)
+    with pytest.raises(TooLarge, match="far more"):
+        unpacked(many, zip_ratio=100)
 
 
 def test_what_no_archive_of_pictures_holds_is_left_out() -> None:

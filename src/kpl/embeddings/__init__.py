@@ -5,6 +5,7 @@ from kpl.embeddings.embedding import Progress, embed_picture, embed_pictures
 from kpl.embeddings.encoding import embed_texts, encoder_identity
 from kpl.embeddings.files import sha256_of_file
 from kpl.embeddings.folder import FeatureFolder, is_feature_folder, is_unfinished_folder, open_features
+from kpl.embeddings.recorded import recorded_encoder
 from kpl.embeddings.rows import CHUNK_ROWS, FeatureRows, unit_rows
 from kpl.embeddings.text_cache import TextCache
 
@@ -24,6 +25,7 @@ __all__ = [
     "is_unfinished_folder",
     "open_bundle",
     "open_features",
+    "recorded_encoder",
     "sha256_of_file",
     "unit_rows",
 ]

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings.text_cache import TextCache
-from kpl.encoders.protocol import Encoder, PatchEncoder
+from kpl.encoders.protocol import Encoder, EncoderCard, PatchEncoder
 from kpl.errors import EncoderError, InputError
 
-__all__ = ["EmbedSettings", "embed_texts", "encode_patches", "encode_pictures", "encoder_identity"]
+__all__ = ["EmbedSettings", "card_identity", "embed_texts", "encode_patches", "encode_pictures", "encoder_identity"]
 
 _SHAPING_FIELDS = {"name", "files", "dim", "padding", "image_size", "resize", "resize_to", "crop", "fill"} | {
     "interpolation",
@@ -50,7 +50,11 @@ def encoder_identity(encoder: Encoder) -> str:
     Returns:
         "name:0123456789abcdef".
     """
-    card = encoder.card
+    return card_identity(encoder.card)
+
+
+def card_identity(card: EncoderCard) -> str:
+    """Return what `encoder_identity` says of the encoder that has this card, before it is loaded."""
     return f"{card.name}:{_short_hash(card.model_dump(mode='json', include=_SHAPING_FIELDS))}"
 
 

@@ -24,6 +24,7 @@ ENDING: Final = ".kplenc"
 SUMS: Final = "SHA256SUMS"
 _CARD: Final = "card.json"
 _BLOCK: Final = 1 << 20
+_LIST_BYTES: Final = 4 << 20
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # no time in a bundle: the same encoder gives the same bytes
 
 Progress = Callable[[str, int, int], None]
@@ -147,6 +148,20 @@ def _read_sums(text: bytes, where: Path) -> dict[str, str]:
     return sums
 
 
+def _read_list(bundle: zipfile.ZipFile, path: Path) -> bytes:
+    """Read the list of hashes, once it is sure that nothing in the bundle unpacks to more than the bundle itself."""
+    entries = bundle.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size for entry in entries):
+        raise EncoderError(f"{str(path)!r} holds files that are compressed: a bundle of KPL stores them as they are")
+    if sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise EncoderError(f"{str(path)!r} says that it holds more than its own size: not a bundle of KPL")
+    if (size := bundle.getinfo(SUMS).file_size) > _LIST_BYTES:
+        raise EncoderError(
+            f"{str(path)!r}: its list of hashes has {size >> 20} MiB, at most {_LIST_BYTES >> 20} are read"
+        )
+    return bundle.read(SUMS)
+
+
 def sum_files(folder: Path) -> dict[str, str]:
     """The hashes that a bundle's folder lists; empty where there is no list.
 
@@ -154,7 +169,13 @@ def sum_files(folder: Path) -> dict[str, str]:
         EncoderError: the list is not one.
     """
     path = folder / SUMS
-    return _read_sums(path.read_bytes(), path) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        text = file.read(_LIST_BYTES + 1)
+    if len(text) > _LIST_BYTES:
+        raise EncoderError(f"{str(path)!r} is longer than {_LIST_BYTES >> 20} MiB: no list of hashes")
+    return _read_sums(text, path)
 
 
 def check_sums(folder: Path, *, progress: Progress | None = None) -> int:
@@ -192,7 +213,7 @@ def read_bundle(path: Path, folder: Path, *, progress: Progress | None = None) -
     """
     try:
         with zipfile.ZipFile(path) as bundle:
-            sums = _read_sums(bundle.read(SUMS), path)
+            sums = _read_sums(_read_list(bundle, path), path)
             entries = {entry.filename: entry for entry in bundle.infolist() if entry.filename != SUMS}
             if sorted(entries) != sorted(sums) or any(stat.S_ISLNK(e.external_attr >> 16) for e in entries.values()):
                 raise EncoderError(f"{str(path)!r} holds other files than its list of hashes: not a bundle of KPL")
@@ -204,7 +225,7 @@ def read_bundle(path: Path, folder: Path, *, progress: Progress | None = None) -
                     found = meter.copy(source, file)
                 if found != expected:
                     raise EncoderError(_differs(path, name, found, expected))
-    except (zipfile.BadZipFile, EOFError, KeyError) as error:
+    except (zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, RuntimeError, ValueError) as error:
         raise EncoderError(
             f"{str(path)!r} is no bundle, or a damaged one ({error}): copy it again, or make it again with "
             "kpl encoders bundle"
@@ -221,8 +242,8 @@ def unpacked(path: Path, *, progress: Progress | None = None) -> Path:
         return path
     try:
         with zipfile.ZipFile(path) as bundle:
-            digest = hashlib.sha256(bundle.read(SUMS)).hexdigest()
-    except (zipfile.BadZipFile, EOFError, KeyError) as error:
+            digest = hashlib.sha256(_read_list(bundle, path)).hexdigest()
+    except (zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, RuntimeError, ValueError) as error:
         raise EncoderError(
             f"{str(path)!r} is no bundle, or a damaged one ({error}): copy it again, or make it again with "
             "kpl encoders bundle"

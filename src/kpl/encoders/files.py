@@ -171,6 +171,8 @@ def file_hash(path: Path) -> str:
     Raises:
         EncoderError: it cannot be read.
     """
+    if path.exists() and not path.is_file():
+        raise EncoderError(f"{path}: is no file")
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,6 +6,7 @@ thread within an operator, and results do not depend on the number of cores.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.encoders.files import check_hashes
+from kpl.encoders.onnx_files import external_files
 from kpl.encoders.preprocess import prepare
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError, InputError
@@ -70,22 +72,49 @@ class OnnxEncoder:
         if missing := {_IMAGES, _TEXTS, _TOKENIZER} - set(card.files):
             raise EncoderError(f"encoder {card.name!r}: its card names no file {min(missing)!r}")
         check_hashes(folder, card)
+        self._card = card
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = 1
         try:
+            self._check_beside(folder)
             # By path and not from bytes: weights that lie beside a graph of more than 2 GB are found, and mapped.
             self._images = ort.InferenceSession(folder / _IMAGES, options, providers=["CPUExecutionProvider"])
             self._texts = ort.InferenceSession(folder / _TEXTS, options, providers=["CPUExecutionProvider"])
             self._tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
-        except Exception as error:
-            raise EncoderError(f"encoder {card.name!r}: its files cannot be loaded ({error})") from error
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # what a library in Rust raises when it gives up is no Exception
+            told = " ".join(str(error).split())[:300]
+            raise EncoderError(f"encoder {card.name!r}: its files cannot be loaded ({told})") from error
         self._text_inputs = {entry.name for entry in self._texts.get_inputs()}
+        self._check_towers()
         self._unknown = next(filter(None, map(self._tokenizer.token_to_id, _UNKNOWN)), None)
-        self._card = card
         self._threads = available_cores()
         self.call_size = max(_CALL, 4 * _BATCH * self._threads)
         self.numerics = f"onnxruntime {ort.__version__}, {platform.machine()}"
+
+    def _check_beside(self, folder: Path) -> None:
+        """Refuse weights in files that the card does not name, and a tokenizer that pads beyond what is read."""
+        for tower in (_IMAGES, _TEXTS):
+            for name in external_files(folder / tower):
+                if f"weights/{name}" not in self._card.files:
+                    raise ValueError(f"{tower} keeps weights in {name[:80]!r}, which its card does not name")
+        padding = json.loads((folder / _TOKENIZER).read_bytes()).get("padding") or {}
+        strategy = padding.get("strategy")
+        fixed = strategy.get("Fixed") if isinstance(strategy, dict) else 0
+        wanted = max(int(padding.get("pad_to_multiple_of") or 0), int(fixed or 0))
+        if wanted > self._card.context_length:
+            raise ValueError(f"its tokenizer pads to {wanted} tokens, its card reads {self._card.context_length}")
+
+    def _check_towers(self) -> None:
+        for session, known in ((self._images, {"image"}), (self._texts, {"ids", "mask"})):
+            inputs, outputs = ({entry.name for entry in side} for side in (session.get_inputs(), session.get_outputs()))
+            if not inputs or not inputs <= known or "rows" not in outputs:
+                raise EncoderError(
+                    f"encoder {self._card.name!r}: a tower takes {sorted(inputs)} and gives {sorted(outputs)}; "
+                    f"{sorted(known)} and 'rows' are read: export it again"
+                )
 
     @property
     def card(self) -> EncoderCard:
@@ -131,6 +160,11 @@ class OnnxEncoder:
             parts = list(ordered_map(tower, batches, workers=self._threads, look_ahead=self._threads))
         else:
             parts = [tower(batch) for batch in batches]
+        if any(part.ndim != 2 or part.shape[1] != self._card.dim for part in parts):
+            raise EncoderError(
+                f"encoder {self._card.name!r} gave features of shape {parts[0].shape}, "
+                f"its card says {self._card.dim} columns"
+            )
         rows = np.concatenate([np.empty((0, self._card.dim), dtype=np.float32), *parts])
         return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = ["CatalogueEntry", "Encoder", "EncoderCard", "HubSource", "PatchEncoder"]
 
@@ -86,6 +87,16 @@ class EncoderCard(_Known):
 
     files: Mapping[str, str]
     """Path in the encoder's folder of each file it is made of, with its SHA-256."""
+
+    @field_validator("files")
+    @classmethod
+    def _within(cls, files: Mapping[str, str]) -> Mapping[str, str]:
+        """Refuse a file that does not lie in the encoder's folder."""
+        for name in files:
+            parts = PurePosixPath(name).parts
+            if not parts or {"..", "/"} & set(parts) or "\\" in name or ":" in name or "\0" in name:
+                raise ValueError(f"{name[:80]!r} leads out of the encoder's folder")
+        return files
 
     dim: int = Field(gt=0)
     """Columns of a feature."""

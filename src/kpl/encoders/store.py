@@ -11,6 +11,8 @@ from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError, OutputError
 from kpl.home import home
 
+_CARD_BYTES = 16 << 20
+
 __all__ = ["kept", "kept_folder", "new_folder", "read_card", "write_card"]
 
 
@@ -32,7 +34,11 @@ def read_card(folder: Path) -> EncoderCard:
     """
     path = folder / "card.json"
     try:
-        return EncoderCard.model_validate_json(path.read_bytes())
+        with path.open("rb") as file:
+            text = file.read(_CARD_BYTES + 1)
+        if len(text) > _CARD_BYTES:
+            raise ValueError(f"longer than {_CARD_BYTES >> 20} MiB")
+        return EncoderCard.model_validate_json(text)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise EncoderError(f"{path}: not a readable encoder card ({reason}); install or pull it again") from error

@@ -23,9 +23,10 @@ from kpl.embeddings import (
     is_feature_folder,
     is_unfinished_folder,
     open_features,
+    recorded_encoder,
 )
 from kpl.embeddings.layout import INDEX_NAME
-from kpl.encoders import Encoder, load_encoder
+from kpl.encoders import Encoder
 from kpl.errors import EncoderError, InputError
 from kpl.evaluation import Calibration
 from kpl.images import Found, find_pictures
@@ -206,13 +207,16 @@ def checked_encoder(name: str | Encoder | None, source: Source, base: KnowledgeB
     Raises:
         EncoderError, KnowledgeError: it does not fit.
     """
-    made_with = source.folder.index.encoder_name if source.folder else None
-    encoder = name if isinstance(name, Encoder) else load_encoder(name or made_with or DEFAULT_ENCODER)
-    if source.folder and source.folder.encoder != encoder_identity(encoder):
-        raise EncoderError(
-            f"{str(source.folder.path)!r} was made with {source.folder.encoder}, not with "
-            f"{encoder_identity(encoder)}: leave --encoder out, or embed the pictures again"
-        )
+    folder = source.folder
+
+    def check(identity: str) -> None:
+        if folder and folder.encoder != identity:
+            raise EncoderError(
+                f"{str(folder.path)!r} was made with {folder.encoder}, not with {identity}: leave --encoder out, or "
+                "embed the pictures again"
+            )
+
+    encoder = recorded_encoder(folder.index.encoder_name if folder else DEFAULT_ENCODER, check, name)
     card = encoder.card
     if name is None and not fits_modality(base, card.modalities):
         states = f"is about {base.task.modality!r}" if base.task.modality else "does not state its modality"

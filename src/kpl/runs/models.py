@@ -22,8 +22,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from kpl.embeddings import FeatureFolder, embed_picture, encoder_identity
-from kpl.encoders import Encoder, load_encoder
+from kpl.embeddings import FeatureFolder, embed_picture, recorded_encoder
+from kpl.encoders import Encoder
 from kpl.errors import InputError, KnowledgeError, ModelError, OutputError
 from kpl.files import write_file
 from kpl.knowledge import KnowledgeBase, load_knowledge
@@ -106,9 +106,7 @@ class Model:
             ModelError: it is another encoder than the one the model was fitted with.
         """
         if self._coder is None or name is not None:
-            coder = load_encoder(name or self.encoder_name) if isinstance(name, str | None) else name
-            self.check_encoder(encoder_identity(coder))
-            self._coder = coder
+            self._coder = recorded_encoder(self.encoder_name, self.check_encoder, name)
         return self._coder
 
     def check_encoder(self, identity: str) -> None:
@@ -244,7 +242,11 @@ def is_model(path: str | Path) -> bool:
 
 def _read(path: Path) -> tuple[_Head, dict[str, NDArray[Any]]]:
     """Read the file and compare the hash."""
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except (OSError, ValueError) as error:  # a name that is too long, or that no file can have
+        raise ModelError(f"no such model: {str(path)[:200]!r} ({getattr(error, 'strerror', error)})") from error
+    if not there:
         raise ModelError(f"no such model: {str(path)!r}. Make one with `kpl fit`")
     if not os.access(path, os.R_OK):
         raise ModelError(f"cannot read {str(path)!r}: permission is missing")
@@ -268,6 +270,9 @@ def _read(path: Path) -> tuple[_Head, dict[str, NDArray[Any]]]:
     whole = said.model_copy(update={"arrays": _hash(said, arrays)})
     if whole.arrays != said.arrays:
         raise ModelError(f"{str(path)!r} was changed after it was written (its hash differs): {_AGAIN}")
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ModelError(f"{str(path)!r} holds numbers that are not finite, in {name[:80]!r}: {_AGAIN}")
     return said, arrays
 
 

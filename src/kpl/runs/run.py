@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.embeddings import FeatureFolder, TextCache, embed_texts, encoder_identity, open_features
-from kpl.encoders import Encoder, load_encoder
+from kpl.embeddings import FeatureFolder, TextCache, embed_texts, open_features, recorded_encoder
+from kpl.encoders import Encoder
 from kpl.errors import EncoderError, InputError
 from kpl.images import SetAside
 from kpl.knowledge import KnowledgeBase
@@ -179,13 +179,15 @@ class Run(ABC):
         Raises:
             EncoderError: it is not here, or is another one than the run used.
         """
-        coder = load_encoder(given or self.encoder_name) if given is None or isinstance(given, str) else given
-        if encoder_identity(coder) != self.plan["encoder"]:
-            raise EncoderError(
-                f"the run used {self.plan['encoder']}, and here is {encoder_identity(coder)}: bring that one, or say "
-                "where it is with --encoder"
-            )
-        return coder
+
+        def check(identity: str) -> None:
+            if identity != self.plan["encoder"]:
+                raise EncoderError(
+                    f"the run used {self.plan['encoder']}, and here is {identity}: bring that one, or say where it is "
+                    "with --encoder"
+                )
+
+        return recorded_encoder(self.encoder_name, check, given)
 
     def texts(self, method: Method, *, encoder: str | Encoder | None = None) -> list[NDArray[np.floating]]:
         """Return a method's texts, (m_c, d) a class: as the run stored them, or read anew by the run's encoder.

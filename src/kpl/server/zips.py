@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import zipfile
 from collections.abc import Iterator
@@ -35,7 +36,10 @@ def unpack(file: BinaryIO, limits: Limits) -> Iterator[tuple[str, bytes | str]]:
             entries = archive.infolist()
             if len(entries) > limits.zip_entries:
                 raise TooLarge(f"the archive holds {len(entries)} files: at most {limits.zip_entries} are unpacked")
-            yield from _files(archive, [entry for entry in entries if not entry.is_dir()], limits)
+            size = file.seek(0, os.SEEK_END)
+            if sum(entry.compress_size for entry in entries) > size:
+                raise TooLarge("the files of the archive overlap, so that it unpacks to far more than it holds")
+            yield from _files(archive, [entry for entry in entries if not entry.is_dir()], size, limits)
     except Refused:
         raise
     except Exception as error:  # a damaged archive can raise anything in zipfile and zlib
@@ -43,9 +47,9 @@ def unpack(file: BinaryIO, limits: Limits) -> Iterator[tuple[str, bytes | str]]:
 
 
 def _files(
-    archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], limits: Limits
+    archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], size: int, limits: Limits
 ) -> Iterator[tuple[str, bytes | str]]:
-    left = limits.zip_bytes
+    left = min(limits.zip_bytes, max(_BLOCK, limits.zip_ratio * size))
     for entry in entries:
         _refuse_escape(entry.filename)
         if stat.S_ISLNK(entry.external_attr >> 16):
