@@ -9,7 +9,7 @@ from pathlib import Path
 from kpl.embeddings.files import sha256_of_file
 from kpl.embeddings.layout import INDEX_NAME, EmbeddedPicture, Index, Shard, is_own_file, read_model
 from kpl.embeddings.rows import FeatureRows
-from kpl.errors import FeaturesError
+from kpl.errors import EncoderError, FeaturesError
 from kpl.images import SetAside
 
 __all__ = ["FeatureFolder", "is_feature_folder", "is_unfinished_folder", "open_features"]
@@ -53,6 +53,18 @@ class FeatureFolder(FeatureRows):
     def groups(self) -> tuple[str | None, ...]:
         """Groups of the pictures, one a row; None where nobody said."""
         return tuple(picture.group for picture in self.pictures())
+
+    def check_encoder(self, identity: str) -> None:
+        """Refuse another encoder than the one that the features are of.
+
+        Raises:
+            EncoderError: the identity is not theirs.
+        """
+        if self.encoder != identity:
+            raise EncoderError(
+                f"{str(self.path)!r} was made with {self.encoder}, not with {identity}: leave --encoder out, or embed "
+                "the pictures again"
+            )
 
     def pictures(self) -> Iterator[EmbeddedPicture]:
         """Yield the pictures, one a row, each with its id, group and content hash; one shard is held at a time."""

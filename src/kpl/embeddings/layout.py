@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from kpl.errors import FeaturesError
 
@@ -65,14 +65,20 @@ class Shard(_Stored):
         return sum(picture.reason is None for picture in self.pictures)
 
 
+def _own_file(name: str) -> str:
+    if not is_own_file(name):
+        raise ValueError("names a file that is none of a feature folder")
+    return name
+
+
 class ShardEntry(_Stored):
     """A shard as the index lists it."""
 
-    array: str
+    array: Annotated[str, AfterValidator(_own_file)]
     array_sha256: str
-    pictures: str
+    pictures: Annotated[str, AfterValidator(_own_file)]
     pictures_sha256: str
-    rows: int
+    rows: int = Field(ge=0)
 
 
 class LeftOut(_Stored):

@@ -208,15 +208,8 @@ def checked_encoder(name: str | Encoder | None, source: Source, base: KnowledgeB
         EncoderError, KnowledgeError: it does not fit.
     """
     folder = source.folder
-
-    def check(identity: str) -> None:
-        if folder and folder.encoder != identity:
-            raise EncoderError(
-                f"{str(folder.path)!r} was made with {folder.encoder}, not with {identity}: leave --encoder out, or "
-                "embed the pictures again"
-            )
-
-    encoder = recorded_encoder(folder.index.encoder_name if folder else DEFAULT_ENCODER, check, name)
+    made_with = folder.index.encoder_name if folder else DEFAULT_ENCODER
+    encoder = recorded_encoder(made_with, folder.check_encoder if folder else lambda _identity: None, name)
     card = encoder.card
     if name is None and not fits_modality(base, card.modalities):
         states = f"is about {base.task.modality!r}" if base.task.modality else "does not state its modality"
