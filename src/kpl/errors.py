@@ -16,6 +16,7 @@ Catch the first to catch them all::
     ├── ContractError         a method of one's own breaks the contract of methods
     ├── NotFittedError        `predict` before `fit`
     └── OutputError           an output folder that exists, a full disk, no permission
+        └── AlreadyThereError the very output that was asked for exists: the command says so, exit code 0
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "AlreadyThereError",
     "ContractError",
     "EncoderError",
     "FeaturesError",
@@ -116,3 +118,10 @@ class NotFittedError(KplError):
 
 class OutputError(KplError):
     """The output cannot be written: the folder exists, the disk is full, permission is missing."""
+
+
+class AlreadyThereError(OutputError):
+    """What was asked for is there already, made from the same: nothing was done, and nothing needs to be."""
+
+    def __init__(self, output: object) -> None:
+        super().__init__(f"{str(output)!r} is there already, made from the same: nothing to do")

@@ -30,7 +30,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from kpl.errors import OutputError
+from kpl.errors import AlreadyThereError, OutputError
 
 if sys.platform != "win32":
     import fcntl
@@ -142,6 +142,9 @@ def working_folder(path: str | Path, *, keep: Sequence[str] = (), wait: bool = F
             try:
                 yield work
                 done = True
+            except AlreadyThereError:  # nothing is gone on with
+                done = True
+                raise
             finally:
                 _held.places.discard(work)
                 if done or not any(_is_there(work / name) for name in keep):

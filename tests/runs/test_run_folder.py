@@ -12,7 +12,7 @@ from tests.conftest import FakeEncoder
 import kpl.files as files
 import kpl.runs.classifying as classifying
 import kpl.runs.predictions as predictions
-from kpl.errors import KplError, OutputError
+from kpl.errors import AlreadyThereError, KplError, OutputError
 from kpl.methods import KPL
 from kpl.runs import is_run, open_run
 
@@ -101,7 +101,7 @@ STAGES = {
     "writing evidence": at(classifying, "write_evidence"),
     "texts": at(classifying, "save_texts"),
     "knowledge": at(classifying, "write_knowledge"),
-    "summary": at(classifying, "Plan"),
+    "summary": at(classifying, "about"),
     "log": at(classifying, "write_log"),
     "the last rename": lambda _job, patch, error: moves_fail(patch, error, 1),
 }
@@ -204,6 +204,31 @@ def test_an_existing_run_is_refused_before_anything_is_done(job):
         job.run(method="text")
     assert tree(job.out) == earlier
     assert job.encoder.image_batches == batches
+
+
+@pytest.mark.parametrize("given", [{}, QUICK, {"method": "text", "abstain_below": 0.2}], ids=["plain", "quick", "text"])
+def test_the_same_run_again_is_there_already(job, given):
+    """A command may be killed after its run got its name, and before it said so."""
+    job.run(**given)
+    earlier, batches = tree(job.out), list(job.encoder.image_batches)
+    (job.partial / "features").mkdir(parents=True)  # of the run before, on its way out
+    with pytest.raises(AlreadyThereError, match=r"'.*run' is there already, made from the same: nothing to do"):
+        job.run(**given)
+    assert (tree(job.out), job.encoder.image_batches) == (earlier, batches)
+    assert not job.partial.exists()
+    draw(job.pictures / "5.png", seed=555)
+    with pytest.raises(OutputError, match="exists: give another --out"):
+        job.run(**given)
+    job.run(**given, overwrite=True)
+    assert tree(job.out) != earlier
+
+
+def test_what_is_finished_with_a_run_comes_with_it(job):
+    with pytest.raises(KeyboardInterrupt):
+        job.run(finish=blow(KeyboardInterrupt()))
+    assert not job.out.exists()
+    job.run(finish=lambda work: (work / "report.html").write_text("seen"))
+    assert (job.out / "report.html").read_text() == "seen"
 
 
 def test_overwrite_replaces_a_run(job):

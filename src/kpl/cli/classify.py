@@ -106,8 +106,6 @@ def classify(
     """
     coder = chosen_encoder(encoder, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
     if multi_label:
-        if knowledge is None:
-            raise InputError("--multi-label needs --knowledge: name a file or a pack")
         _refuse_beside_multi_label(method=method not in (None, "kpl"), model=model)
         _refuse_beside_multi_label(per_class=per_class, retrieval=retrieval, explain=explain)
         _refuse_beside_multi_label(calibration=calibration, abstain_below=abstain_below, coverage=coverage)
@@ -117,6 +115,7 @@ def classify(
         return
     if threshold:
         raise InputError("--threshold goes with --multi-label: to leave uncertain pictures out, give --abstain-below")
+    from kpl.report import write_report
     from kpl.runs import classify as run_classify
 
     with stages() as progress:
@@ -133,21 +132,15 @@ def classify(
             abstain_below=abstain_below,
             coverage=coverage,
             overwrite=overwrite,
+            finish=write_report,
             progress=progress,
         )
-    _report_on(result)
+    print_result(result)
 
 
 def _settings(per_class: int | None, retrieval: _Retrieval | None) -> dict[str, Any]:
     asked = {"k": per_class, "retrieval": retrieval and retrieval.value}
     return {name: value for name, value in asked.items() if value is not None}
-
-
-def _report_on(result: SingleLabelRun) -> None:
-    from kpl.report import write_report
-
-    write_report(result)
-    print_result(result)
 
 
 def _refuse_beside_multi_label(**options: object) -> None:

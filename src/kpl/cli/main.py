@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from kpl.cli.shown import complain, say
-from kpl.errors import KplError
+from kpl.errors import AlreadyThereError, KplError
 from kpl.visible import visible
 
 __all__ = ["app", "main"]
@@ -103,6 +103,8 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a bar or an emoji that the terminal's encoding lacks stops nothing
     try:
         app(prog_name="kpl")
+    except AlreadyThereError as there:
+        say(str(there))
     except KplError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:

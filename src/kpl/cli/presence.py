@@ -38,16 +38,18 @@ _COLUMNS = {
 def classify_multi_label(
     inputs: Sequence[str],
     *,
-    knowledge: str,
+    knowledge: str | None,
     out: Path,
     encoder: str | Encoder | None,
     thresholds: Sequence[str],
     overwrite: bool,
 ) -> None:
     """Run `kpl classify --multi-label` and print the classes with the pictures that have them."""
-    from kpl.report import write_report
+    from kpl.report import REPORT_FILE, write_report
     from kpl.runs import classify_presence
 
+    if knowledge is None:
+        raise InputError("--multi-label needs --knowledge: name a file or a pack")
     common, own = _thresholds(thresholds)
     with stages() as progress:
         result = classify_presence(
@@ -58,6 +60,7 @@ def classify_multi_label(
             threshold=common,
             thresholds=own,
             overwrite=overwrite,
+            finish=write_report,
             progress=progress,
         )
     console = Console()
@@ -72,7 +75,7 @@ def classify_multi_label(
         console.print(f"{len(result.set_aside)} set aside, listed in run.json", style="yellow", highlight=False)
     print_notes(console, result.warnings)
     console.print(plain(f"Written to {out}/: predictions.csv, run.json"), soft_wrap=True)
-    console.print(plain(f"Look at it: {write_report(result)}", style="bold"), soft_wrap=True)
+    console.print(plain(f"Look at it: {out / REPORT_FILE}", style="bold"), soft_wrap=True)
 
 
 def explain_multi_label(run: Run, image: str, *, mapped: bool = False) -> None:

@@ -34,7 +34,7 @@ from kpl.errors import InputError, PictureError
 from kpl.files import write_file
 from kpl.images import PictureRecord, SetAside, decode, default_workers, ordered_map, read_picture_bytes
 
-__all__ = ["Progress", "embed_picture", "embed_pictures"]
+__all__ = ["Progress", "embed_picture", "embed_pictures", "hash_pictures"]
 
 Progress = Callable[[int, int], None]
 """Told how many pictures are done, and how many there are."""
@@ -118,6 +118,32 @@ def embed_picture(picture: Path | NDArray[np.uint8], encoder: Encoder) -> NDArra
     if isinstance(picture, Path):
         picture = decode(read_picture_bytes(picture), shrink_to=_SHRINK_FACTOR * encoder.card.image_size)
     return unit_rows(encode_pictures([picture], encoder), "the picture")
+
+
+def hash_pictures(records: Sequence[PictureRecord], encoder: Encoder) -> str:
+    """Hash ids and contents of pictures as the index of their features would say it; nothing is embedded.
+
+    Args:
+        records: the pictures.
+        encoder: of the features; it decides how large a picture is read.
+
+    Returns:
+        SHA-256, hexadecimal: `Index.pictures_sha256`.
+    """
+
+    def read(record: PictureRecord) -> EmbeddedPicture:
+        return _load(record, _SHRINK_FACTOR * encoder.card.image_size)[0]
+
+    workers, contents = default_workers(), hashlib.sha256()
+    with closing(ordered_map(read, records, workers=workers, look_ahead=workers)) as pictures:
+        for picture in pictures:
+            if picture.reason is None:
+                contents.update(_line(picture))
+    return contents.hexdigest()
+
+
+def _line(picture: EmbeddedPicture) -> bytes:
+    return f"{picture.id}\n{picture.sha256}\n".encode()
 
 
 def _check_records(records: list[PictureRecord]) -> None:
@@ -242,7 +268,7 @@ class _Job:
             )
             for picture in shard.pictures:
                 if picture.reason is None:
-                    contents.update(f"{picture.id}\n{picture.sha256}\n".encode())
+                    contents.update(_line(picture))
                 else:
                     left_out.append(LeftOut(id=picture.id, reason=picture.reason))
         return Index(

@@ -20,6 +20,7 @@ from kpl.embeddings import (
     embed_pictures,
     embed_texts,
     encoder_identity,
+    hash_pictures,
     is_feature_folder,
     is_unfinished_folder,
     open_features,
@@ -50,6 +51,7 @@ from kpl.runs.warnings import result_warnings, text_warnings
 __all__ = ["DEFAULT_ENCODER", "Progress", "Source", "about", "checked_encoder", "classify"]
 
 DEFAULT_ENCODER = "mini"
+_EVIDENCE = "evidence.csv"
 Progress = Callable[[str, int, int], None]
 """Told the stage's name, how much of it is done, and how much there is."""
 
@@ -72,6 +74,7 @@ def classify(
     abstain_below: float | None = None,
     coverage: float | None = None,
     overwrite: bool = False,
+    finish: Callable[[Path], object] | None = None,
     progress: Progress | None = None,
 ) -> SingleLabelRun:
     """Classify pictures without labels.
@@ -93,9 +96,11 @@ def classify(
         abstain_below: leave pictures of lower confidence without a label.
         coverage: label this share of the pictures, the most confident.
         overwrite: replace an earlier run in `out`.
+        finish: called with the run folder before it gets its name, to write more into it.
         progress: called while pictures are embedded and evidence is gathered.
 
     Raises:
+        AlreadyThereError: this very run is in `out`.
         KplError: one of the tree in `kpl.errors`; nothing is half-written.
     """
     started = time.perf_counter()
@@ -108,12 +113,17 @@ def classify(
     trusted = load_calibration(calibration) if calibration is not None else None
     deciding = Deciding(_fitting(trusted, coder, base, chosen, learnt), abstain_below, coverage)
     tell = progress or _silent
-    with run_folder(out, overwrite=overwrite) as (work, done):
+    plan = _plan(coder, base, chosen, trusted, deciding, learnt)
+
+    def is_same(run: Path, told: dict[str, Any]) -> bool:
+        explained = (run / _EVIDENCE).exists()
+        return explained == with_evidence and plan.is_of(told.get("plan"), lambda: source.pictures_hash(coder))
+
+    with run_folder(out, overwrite=overwrite, same=is_same, finish=finish) as (work, done):
         began = time.perf_counter()
         features = source.features(coder, work / FEATURES_FOLDER, lambda done, total: tell("pictures", done, total))
         embedded = time.perf_counter()
-        known = trusted.content_hash() if trusted else None
-        job = _Job(work, base, coder, chosen, features, deciding, known, learnt, source.found)
+        job = _Job(work, base, coder, chosen, features, deciding, plan, learnt, source.found)
         winners, warnings = job.run(tell, with_evidence=with_evidence)
         counts = dict(zip(job.keys, np.bincount(winners, minlength=len(job.keys)).tolist(), strict=True))
         job.write_summary(counts, warnings, source.other_files)
@@ -121,6 +131,27 @@ def classify(
         write_log(work, {"embed": embedded - began, "all": seconds})
     told = None if source.folder else embedded - began
     return replace(open_single_label(done.path), seconds=seconds, embed_seconds=told, _kept=done)
+
+
+def _plan(
+    encoder: Encoder,
+    base: KnowledgeBase,
+    method: Method,
+    trusted: CalibrationFile | None,
+    deciding: Deciding,
+    model: Model | None,
+) -> Plan:
+    """Return the plan of a run whose pictures are not read yet."""
+    return Plan(
+        encoder=encoder_identity(encoder),
+        knowledge=base.content_hash(),
+        pictures="",
+        method=method.name,
+        settings=_settings(method),
+        calibration=trusted.content_hash() if trusted else None,
+        abstain=deciding.asked,
+        model=model.sha256 if model else None,
+    )
 
 
 def _fitting(
@@ -191,6 +222,12 @@ class Source:
         pictures, set_aside, _ = self.found or find_pictures([])
         return embed_pictures(pictures, encoder, target, set_aside=set_aside, overwrite=True, progress=progress)
 
+    def pictures_hash(self, encoder: Encoder) -> str:
+        """Hash the pictures as the index of their features does."""
+        if self.folder is not None:
+            return self.folder.index.pictures_sha256
+        return hash_pictures(self.found.pictures if self.found else [], encoder)
+
 
 def _copy_features(folder: FeatureFolder, target: Path) -> None:
     """Copy the files that the index lists; whatever else lies in the folder, perhaps this very run, stays there."""
@@ -230,7 +267,7 @@ class _Job:
     method: Method
     features: FeatureFolder
     deciding: Deciding
-    calibration: str | None
+    planned: Plan
     model: Model | None
     found: Found | None
 
@@ -262,7 +299,7 @@ class _Job:
                 average=sum_images(self.features).mean if self.model else None,
                 progress=lambda done, total: tell("evidence", done, total),
             )
-            write_evidence(self.work / "evidence.csv", ids, evidence, self.knowledge)
+            write_evidence(self.work / _EVIDENCE, ids, evidence, self.knowledge)
         reads = self.method.reads == "descriptions"
         save_texts(self.work, descriptions, np.concatenate(names), self.method.text_, of_descriptions=reads)
         write_knowledge(self.knowledge, self.work / KNOWLEDGE_FILE, overwrite=True)
@@ -295,16 +332,7 @@ class _Job:
     def write_summary(self, counts: dict[str, int], warnings: list[str], other_files: int) -> None:
         """Write `run.json`: no time, no path, no machine, so that the same inputs give the same bytes."""
         base, index = self.knowledge, self.features.index
-        plan = Plan(
-            encoder=encoder_identity(self.encoder),
-            knowledge=base.content_hash(),
-            pictures=index.pictures_sha256,
-            method=self.method.name,
-            settings=_settings(self.method),
-            calibration=self.calibration,
-            abstain=self.deciding.asked,
-            model=self.model.sha256 if self.model else None,
-        )
+        plan = replace(self.planned, pictures=index.pictures_sha256)
         summary = {
             "kpl_run": 1,
             "plan": plan.to_json(),

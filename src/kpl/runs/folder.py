@@ -24,7 +24,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from kpl.errors import OutputError
+from kpl.errors import AlreadyThereError, OutputError
 from kpl.files import new_folder, write_file
 from kpl.proxies.retrieval import TextProxies
 
@@ -147,36 +147,58 @@ class Place:
 
 
 @contextmanager
-def run_folder(out: str | Path | None, *, overwrite: bool) -> Iterator[tuple[Path, Place]]:
+def run_folder(
+    out: str | Path | None,
+    *,
+    overwrite: bool,
+    same: Callable[[Path, dict[str, Any]], bool] | None = None,
+    finish: Callable[[Path], object] | None = None,
+) -> Iterator[tuple[Path, Place]]:
     """Give a working folder, and the place where the run is when the block ends well.
 
     Args:
         out: as in `new_run_folder`; None for a temporary folder, which goes with its `Place`.
-        overwrite: as in `new_run_folder`.
+        overwrite, same: as in `new_run_folder`.
+        finish: called with the whole run before it gets its name, to write more into it.
 
     Raises:
         OutputError: as `new_run_folder`.
     """
     if out is not None:
-        with new_run_folder(Path(out), overwrite=overwrite) as work:
-            yield work, Place(Path(out))
+        with new_run_folder(Path(out), overwrite=overwrite, same=same) as work:
+            given = Path(out)
+            yield work, Place(given if given.parent.is_dir() else given.resolve())  # new/../run, where there is no new
+            if finish:
+                finish(work)
         return
     kept = TemporaryDirectory(prefix="kpl-run-", ignore_cleanup_errors=True)
     yield Path(kept.name), Place(Path(kept.name), kept)
+    if finish:
+        finish(Path(kept.name))
 
 
 @contextmanager
-def new_run_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
+def new_run_folder(
+    out: Path, *, overwrite: bool, same: Callable[[Path, dict[str, Any]], bool] | None = None
+) -> Iterator[Path]:
     """Give a working folder beside `out` that takes its place when the block ends well; one process at a time.
 
     Interrupted or failed, `out` is untouched; features in the working folder stay, so that the same command goes on
     from them.
 
+    Args:
+        out: the run folder.
+        overwrite: an earlier run there is replaced.
+        same: says of an earlier run, by its folder and its `run.json`, whether it is the one that is asked for.
+
     Raises:
+        AlreadyThereError: that run is there.
         OutputError: `out` exists (a run may be replaced with `overwrite`, anything else never), another process writes
             it, or it cannot be written.
     """
     with new_folder(out, keep=(FEATURES_FOLDER,)) as work:
+        if not overwrite and same and is_run(out) and same(out, json.loads((out / RUN_FILE).read_text("utf-8"))):
+            raise AlreadyThereError(out)
         _refuse_loss(out, overwrite=overwrite)
         yield work
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ def classify_presence(
     threshold: float = 0.5,
     thresholds: Mapping[str, float] | None = None,
     overwrite: bool = False,
+    finish: Callable[[Path], object] | None = None,
     progress: Progress | None = None,
 ) -> MultiLabelRun:
     """Say of each class by itself whether a picture has it, in a multi-label run.
@@ -51,7 +52,7 @@ def classify_presence(
     absence (`KnowledgeBase.absent_prompts`, `kpl.proxies.presence`), and each picture stands alone.
 
     Args:
-        inputs, knowledge, out, encoder, overwrite, progress: as for `classify`.
+        inputs, knowledge, out, encoder, overwrite, finish, progress: as for `classify`.
         threshold: a class is present from this probability on.
         thresholds: class key, name or alias to a threshold of its own.
 
@@ -63,7 +64,12 @@ def classify_presence(
     keys, least = _keys(base), _thresholds(base, threshold, thresholds or {})
     source = Source.of(inputs)
     coder = checked_encoder(encoder, source, base)
-    with run_folder(out, overwrite=overwrite) as (work, place):
+    plan = _plan(coder, base, keys, least)
+
+    def is_same(_run: Path, told: dict[str, Any]) -> bool:
+        return plan.is_of(told.get("plan"), lambda: source.pictures_hash(coder))
+
+    with run_folder(out, overwrite=overwrite, same=is_same, finish=finish) as (work, place):
         began = time.perf_counter()
         features = source.features(
             coder, work / FEATURES_FOLDER, lambda done, total: progress and progress("pictures", done, total)
@@ -83,14 +89,6 @@ def classify_presence(
             keep_thumbnails(work, source.found.pictures, features.ids, kept_presence_rows(chances, there, least))
         save_texts(work, present, np.concatenate(names), absent=absent)
         write_knowledge(base, work / KNOWLEDGE_FILE, overwrite=True)
-        plan = Plan(
-            encoder=encoder_identity(coder),
-            knowledge=base.content_hash(),
-            pictures=features.index.pictures_sha256,
-            method=_METHOD,
-            settings={"temperature": 1.0 / coder.logit_scale},
-            thresholds=dict(zip(keys, least.tolist(), strict=True)),
-        )
         warnings = [*text_warnings(base, coder), *absence_warnings(base)]
         summary = {
             "pictures": features.n,
@@ -100,13 +98,26 @@ def classify_presence(
             "other_files": source.other_files,
             "warnings": warnings,
         }
-        _write_summary(work / RUN_FILE, plan, about(base, coder) | summary)
+        whole = replace(plan, pictures=features.index.pictures_sha256)
+        _write_summary(work / RUN_FILE, whole, about(base, coder) | summary)
         seconds = time.perf_counter() - started
         write_log(work, {"embed": embedded - began, "all": seconds})
     run = open_run(place.path)
     if not isinstance(run, MultiLabelRun):
         raise FeaturesError(f"{str(place.path)!r} was changed while it was written: classify again")
     return replace(run, seconds=seconds, embed_seconds=None if source.folder else embedded - began, _kept=place)
+
+
+def _plan(encoder: Encoder, base: KnowledgeBase, keys: Sequence[str], least: Floats) -> Plan:
+    """Return the plan of a run whose pictures are not read yet."""
+    return Plan(
+        encoder=encoder_identity(encoder),
+        knowledge=base.content_hash(),
+        pictures="",
+        method=_METHOD,
+        settings={"temperature": 1.0 / encoder.logit_scale},
+        thresholds=dict(zip(keys, least.tolist(), strict=True)),
+    )
 
 
 def _write_summary(path: Path, plan: Plan, facts: dict[str, Any]) -> None:

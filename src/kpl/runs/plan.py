@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,6 +40,17 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Return what is stated; what was not asked for is left out."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def is_of(self, told: object, pictures: Callable[[], str]) -> bool:
+        """Say whether a run's own account of its plan is this one; the pictures take time to read and are asked last.
+
+        Args:
+            told: what `to_json` returned then.
+            pictures: hashes those of this plan, whose own `pictures` are not looked at.
+        """
+        if not isinstance(told, dict) or told | {"pictures": ""} != self.to_json() | {"pictures": ""}:
+            return False
+        return bool(told.get("pictures") == pictures())
 
     def content_hash(self) -> str:
         """Return the SHA-256 of the plan (hexadecimal)."""

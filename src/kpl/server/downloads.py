@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from kpl.files import put, working_folder
 from kpl.images import PictureRecord
 from kpl.knowledge import write_knowledge
 from kpl.report import write_report as report
 from kpl.runs import classify
 from kpl.runs.folder import RUN_FILE
+from kpl.runs.opening import open_single_label
 from kpl.runs.thumbnails import keep_thumbnails
 from kpl.server.outcomes import Outcome
 from kpl.server.refusals import Gone
@@ -50,11 +52,16 @@ def write_run(outcome: Outcome, pictures: Sequence[PictureRecord], folder: Path,
         folder: to make.
         features: a copy of the outcome's, where its own may go meanwhile.
     """
-    run = classify(features or outcome.features.path, model=outcome.model(), encoder=outcome.encoder, out=folder)
-    keep_thumbnails(folder, pictures, run.ids, run.shown)
-    if outcome.prior is not None:
-        _say_by_hand(folder / RUN_FILE)
-    report(folder)
+
+    def finish(work: Path) -> None:
+        run = open_single_label(work)
+        keep_thumbnails(work, pictures, run.ids, run.shown)
+        if outcome.prior is not None:
+            _say_by_hand(work / RUN_FILE)
+        report(work)
+
+    given = features or outcome.features.path
+    classify(given, model=outcome.model(), encoder=outcome.encoder, out=folder, finish=finish)
 
 
 def _say_by_hand(summary: Path) -> None:
@@ -66,12 +73,9 @@ def _say_by_hand(summary: Path) -> None:
 
 def write_report(session: Session, path: Path) -> None:
     """Write the report of what is shown, one HTML file."""
-    work = path.with_name(f"{path.name}-work")
-    try:
+    with working_folder(path) as work:
         with session.lock:  # a job that ends replaces the outcome and removes its features
             outcome = session.finished()
             features = shutil.copytree(outcome.features.path, work / "features")
         write_run(outcome, session.pictures, work / "run", features)
-        (work / "run" / "report.html").replace(path)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        put(work / "run" / "report.html", path)

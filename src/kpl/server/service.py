@@ -14,17 +14,18 @@ from pydantic import ValidationError
 from kpl.embeddings import FeatureFolder, TextCache, embed_pictures, embed_texts
 from kpl.encoders import Encoder, encoder_names, load_encoder, parse_spec
 from kpl.errors import EncoderError, InputError, KnowledgeError, PictureError, UnknownNameError
-from kpl.images import PictureRecord, SetAside, ordered_map
+from kpl.images import SetAside, ordered_map
 from kpl.knowledge import KnowledgeBase, check_tokens, load_knowledge, pack_names
 from kpl.methods import Evidence, explain
 from kpl.report import How
 from kpl.runs import load_model
 from kpl.server.decoding import Decoders, Kept
+from kpl.server.downloads import write_run
 from kpl.server.jobs import Job, Jobs
 from kpl.server.limits import Limits
 from kpl.server.maps import DrawnMap, MapPlan, draw_map, plan_map, seconds_a_view
 from kpl.server.oneshot import OneShot
-from kpl.server.outcomes import Outcome, learn
+from kpl.server.outcomes import learn
 from kpl.server.refusals import Busy, Gone, Refused, TooLarge, hold
 from kpl.server.sessions import Session, Sessions
 from kpl.server.zips import is_zip, unpack
@@ -202,7 +203,7 @@ class Service:
             outcome = learn(base, coder, features, rows, k, session.outcome)
             job.tell("learning", 1, 1)  # the last place to stop: from here on it is kept and shown
             if self.results is not None:
-                self._keep(outcome, session.pictures, self.results / job.id)
+                write_run(outcome, session.pictures, self.results / job.id)
             session.replace(outcome)
 
     def _features(self, job: Job, session: Session, coder: Encoder) -> FeatureFolder:
@@ -225,18 +226,6 @@ class Service:
         )
         self.pictures += len(pictures) - (held.n if held else 0)
         return features
-
-    def _keep(self, outcome: Outcome, pictures: Sequence[PictureRecord], target: Path) -> None:
-        """Keep a finished run where the owner of the server wants it, with its report, whole or not at all."""
-        from kpl.server.downloads import write_run
-
-        part = target.with_name(f".{target.name}.partial")
-        shutil.rmtree(part, ignore_errors=True)
-        try:
-            write_run(outcome, pictures, part)
-            part.rename(target)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
 
     def evidence(self, session: Session, place: int, *, refit: bool) -> Evidence:
         """Explain one picture; `refit` learns again without each of the loudest sentences.
