@@ -74,7 +74,7 @@ def test_unknown_names_elsewhere(quick, cells, finished, tmp_path):
     assert "did you mean 'mini'" in quick("encoders", "show", "minni").error
     job = ("classify", finished / "features", "-k", "blood-cells", "-o", "run")
     assert "no evidence by sentence to explain" in quick(*job, "--method", "names", "--explain").error
-    assert "unknown setting of kpl 'retrieval'" in quick(*job, "--retrieval", "image").error
+    assert "unknown setting of kpl 'retrieval'" in quick(*job, "--set", "retrieval=image").error
     assert "nowhere.yaml" in quick(*job[:2], "-k", "nowhere.yaml", "-o", "run").error
     assert "did you mean 'kpl'" in quick("evaluate", finished, "--labels", cells, "--methods", "cupl,kpll").error
     assert "name at least one of names, cupl" in quick("evaluate", finished, "--labels", cells, "--methods", ",").error
@@ -207,8 +207,8 @@ def test_the_demo_refuses_a_folder_in_use(quick, tmp_path):
     [
         ["classify"],
         ["classify", "scans", "-k", "blood-cells"],
-        ["classify", "scans", "-k", "blood-cells", "-o", "run", "--per-class", "0"],
-        ["classify", "scans", "-k", "blood-cells", "-o", "run", "--retrieval", "all"],
+        ["classify", "scans", "-k", "blood-cells", "-o", "run", "--k", "0"],
+        ["classify", "scans", "-k", "blood-cells", "-o", "run", "--set"],
         ["clasify", "scans"],
         ["embed", "scans", "--out", "f", "--dtype", "float64"],
         ["demo", "--count", "20"],

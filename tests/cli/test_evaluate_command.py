@@ -65,7 +65,7 @@ def test_one_command_ends_with_a_table_a_json_and_a_figure(kpl, bundle, tmp_path
 
 
 def test_classes_sites_and_operating_points_are_printed(kpl, finished, table):
-    asked = ("--methods", "kpl,cupl", "--by", "site", "--per-class", "--at", "specificity=0.8", "--against", "cupl")
+    asked = ("--methods", "kpl,cupl", "--by", "site", "--classes", "--at", "specificity=0.8", "--against", "cupl")
     told = kpl("evaluate", finished, "--labels", table(), *asked, "--replicates", 50).plain
     for words in ("By site, cupl", "site 1", "Each class against the rest, by cupl", "Operating points of cupl"):
         assert words in told

@@ -73,7 +73,7 @@ def hostile_run(hostile) -> Path:
         ("classify", "scans", "-k", "no\x1b[31m\u202e", "-o", "x"),
         ("classify", "scans", "-k", "k.json", "-o", "x\x1b[31m\u202e", "--method", "\x1b[31m\u202e"),
         ("classify", "scans", "--o\x1b[31m\u202e"),
-        ("classify", "scans", "--per-class", "\x1b[31m\u202e"),
+        ("classify", "scans", "--k", "\x1b[31m\u202e"),
         ("no\x1b[31m\u202e",),
         ("embed", "scans", "-o", "e\x1b[31m\u202e"),
         ("fit", "scans", "-k", "k.json", "-o", "m\x1b[31m\u202e.kpl"),

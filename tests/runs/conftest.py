@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from PIL import Image
 
 import kpl.runs.classifying
 import kpl.runs.run
-from kpl.embeddings import embed_pictures
+import kpl.runs.source
+from kpl.embeddings import FeatureFolder, embed_pictures
 from kpl.runs import SingleLabelRun, classify
 
 SENTENCES = {
@@ -87,8 +87,11 @@ def be_every_encoder(patch: pytest.MonkeyPatch, encoder: Any, asked: list[str] |
 def make_job(folder: Path, encoder: Any, patch: pytest.MonkeyPatch) -> Job:
     """Ten pictures of which each shard holds four, three classes, and an encoder in the place of every other."""
     be_every_encoder(patch, encoder)
-    small = partial(embed_pictures, shard_size=4, batch_size=2, workers=1)
-    patch.setattr(kpl.runs.classifying, "embed_pictures", small)
+
+    def small(*args: Any, **given: Any) -> FeatureFolder:
+        return embed_pictures(*args, **given | {"shard_size": 4, "batch_size": given["batch_size"] or 2, "workers": 1})
+
+    patch.setattr(kpl.runs.source, "embed_pictures", small)
     made = Job(folder, encoder)
     for number in range(10):
         draw(made.pictures / f"{number}.png", number)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from kpl.cli.chosen import AllowPickle, TrustRemoteCode, chosen_encoder
+from kpl.cli.chosen import (
+    AllowPickle,
+    BatchSize,
+    Device,
+    Settings,
+    TrustRemoteCode,
+    Workers,
+    chosen_encoder,
+    chosen_settings,
+)
 from kpl.cli.encoders import ENCODER_HELP
 from kpl.cli.named import tell_own_pack
 from kpl.cli.notes import print_notes
@@ -26,20 +34,15 @@ __all__ = ["classify", "print_result"]
 _SHOWN = 5  # set-aside files named in the terminal; run.json has them all
 
 
-class _Retrieval(StrEnum):
-    dataset = "dataset"
-    image = "image"
-
-
 _Calibration = Annotated[
     Path | None, typer.Option(help="Apply a file of `kpl calibrate`, made for this encoder, knowledge and method.")
 ]
 _AbstainBelow = Annotated[
     float | None, typer.Option("--abstain-below", help="No label for pictures of lower confidence, 0 to 1.")
 ]
-_PerClass = Annotated[
+_K = Annotated[
     int | None,
-    typer.Option("--per-class", min=1, help="Descriptions retrieved per class (k). Default: the method's."),
+    typer.Option("--k", min=1, help="Descriptions retrieved per class, as --set k=. Default: the method's."),
 ]
 _Knowledge = Annotated[
     str | None,
@@ -72,10 +75,8 @@ def classify(
         typer.Option(help=f"{ENCODER_HELP} Default: the features' own, else 'mini'."),
     ] = None,
     method: Annotated[str | None, typer.Option(help="Method by name: see `kpl methods list`. Default: 'kpl'.")] = None,
-    per_class: _PerClass = None,
-    retrieval: Annotated[
-        _Retrieval | None, typer.Option(help="With --method text: once for all images, or each image its own.")
-    ] = None,
+    k: _K = None,
+    settings: Settings = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Also write evidence.csv: sentences for and against each prediction.")
     ] = False,
@@ -84,6 +85,9 @@ def classify(
     coverage: _Coverage = None,
     multi_label: _MultiLabel = False,
     threshold: _Threshold = None,
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    device: Device = None,
     allow_pickle: AllowPickle = False,
     trust_remote_code: TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")] = False,
@@ -102,19 +106,21 @@ def classify(
 
       kpl classify SCANS/ --knowledge findings.yaml --multi-label --threshold 0.6 --out run/
 
+      kpl classify SCANS/ --knowledge blood-cells --method text --set retrieval=image --out run/
+
       kpl classify NEW/ --model cells.kpl --out run/
     """
-    coder = chosen_encoder(encoder, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    coder = chosen_encoder(encoder, device=device, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    common: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "overwrite": overwrite}
     if multi_label:
-        _refuse_beside_multi_label(method=method not in (None, "kpl"), model=model)
-        _refuse_beside_multi_label(per_class=per_class, retrieval=retrieval, explain=explain)
+        _refuse_beside_multi_label(method=method, model=model, k=k, set=settings, explain=explain)
         _refuse_beside_multi_label(calibration=calibration, abstain_below=abstain_below, coverage=coverage)
-        classify_multi_label(
-            inputs, knowledge=knowledge, out=out, encoder=coder, thresholds=threshold or [], overwrite=overwrite
-        )
+        classify_multi_label(inputs, knowledge=knowledge, out=out, encoder=coder, thresholds=threshold or [], **common)
         return
     if threshold:
         raise InputError("--threshold goes with --multi-label: to leave uncertain pictures out, give --abstain-below")
+    if model is not None and (k is not None or settings or method):
+        raise InputError("a model has its method and settings already: leave --method, --k and --set out")
     from kpl.report import write_report
     from kpl.runs import classify as run_classify
 
@@ -126,21 +132,16 @@ def classify(
             out=out,
             encoder=coder,
             method=method,
-            settings=_settings(per_class, retrieval),
+            settings=chosen_settings(method, k, settings) if model is None else {},
             with_evidence=explain,
             calibration=calibration,
             abstain_below=abstain_below,
             coverage=coverage,
-            overwrite=overwrite,
             finish=write_report,
             progress=progress,
+            **common,
         )
     print_result(result)
-
-
-def _settings(per_class: int | None, retrieval: _Retrieval | None) -> dict[str, Any]:
-    asked = {"k": per_class, "retrieval": retrieval and retrieval.value}
-    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _refuse_beside_multi_label(**options: object) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kpl.cli.chosen import AllowPickle, TrustRemoteCode, tell_terms
+from kpl.cli.chosen import AllowPickle, BatchSize, Device, TrustRemoteCode, Workers, tell_terms
 from kpl.cli.encoders import ENCODER_HELP
 from kpl.cli.progress import stages
 from kpl.cli.shown import say
@@ -29,6 +29,9 @@ def embed(
         typer.Option(help=ENCODER_HELP),
     ] = "mini",
     dtype: Annotated[_Stored, typer.Option(help="How features are stored.")] = _Stored.float32,
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    device: Device = None,
     allow_pickle: AllowPickle = False,
     trust_remote_code: TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace features of other pictures there.")] = False,
@@ -47,13 +50,15 @@ def embed(
 
     found = find_pictures(inputs)
     tell_terms(encoder)
-    loaded = load_encoder(encoder, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    loaded = load_encoder(encoder, device=device, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
     with stages() as progress:
         folder = embed_pictures(
             found.pictures,
             loaded,
             out,
             dtype=dtype.value,
+            batch_size=batch_size,
+            workers=workers,
             set_aside=found.set_aside,
             overwrite=overwrite,
             progress=lambda done, total: progress("pictures", done, total),

@@ -46,11 +46,11 @@ _WITH_INTERVAL = ("accuracy", "balanced_accuracy")  # as much as 80 columns hold
 _Against = Annotated[
     str | None, typer.Option(help="Compare the others with this method. Default: the run's own, else kpl.")
 ]
-_PerClass = Annotated[bool, typer.Option("--per-class", help="Also print each class by itself.")]
 _Encoder = Annotated[
     str | None,
     typer.Option(help="Where the run's encoder is, if a method reads further texts. Default: by its name."),
 ]
+_Classes = Annotated[bool, typer.Option("--classes", help="Also print each class by itself.")]
 _At = Annotated[str | None, typer.Option(help="Operating point of each class: sensitivity=0.95, or specificity=0.9.")]
 
 
@@ -60,7 +60,7 @@ def evaluate(
     methods: Methods = None,
     against: _Against = None,
     by: By = None,
-    per_class: _PerClass = False,
+    classes: _Classes = False,
     at: _At = None,
     ordered: Ordered = False,
     encoder: _Encoder = None,
@@ -75,7 +75,7 @@ def evaluate(
 
       kpl evaluate run/ --labels labels.csv
 
-      kpl evaluate run/ --labels labels.csv --by site --per-class --at sensitivity=0.95
+      kpl evaluate run/ --labels labels.csv --by site --classes --at sensitivity=0.95
 
       kpl evaluate bundle/ --methods all --json scores.json --figure scores.svg
     """
@@ -112,7 +112,7 @@ def evaluate(
         )
     print_evaluation(result)
     console = Console()
-    if per_class or rule:
+    if classes or rule:
         _print_classes(console, result.table)
     _print_subgroups(console, result.table)
     if json_out is not None:

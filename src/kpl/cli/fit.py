@@ -7,6 +7,16 @@ from typing import Annotated
 
 import typer
 
+from kpl.cli.chosen import (
+    AllowPickle,
+    BatchSize,
+    Device,
+    Settings,
+    TrustRemoteCode,
+    Workers,
+    chosen_encoder,
+    chosen_settings,
+)
 from kpl.cli.named import tell_own_pack
 from kpl.cli.progress import stages
 from kpl.cli.shown import Console, plain
@@ -26,10 +36,16 @@ def fit(
         str | None, typer.Option(help="Encoder by name. Default: the features' own, else 'mini'.")
     ] = None,
     method: Annotated[str, typer.Option(help="Method by name: see `kpl methods list`.")] = "kpl",
-    per_class: Annotated[
+    k: Annotated[
         int | None,
-        typer.Option("--per-class", min=1, help="Descriptions retrieved per class (k). Default: the method's."),
+        typer.Option("--k", min=1, help="Descriptions retrieved per class, as --set k=. Default: the method's."),
     ] = None,
+    settings: Settings = None,
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    device: Device = None,
+    allow_pickle: AllowPickle = False,
+    trust_remote_code: TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model in --out.")] = False,
 ) -> None:
     """Learn from unlabelled pictures and save the model.
@@ -44,14 +60,17 @@ def fit(
     """
     from kpl.runs import fit as run_fit
 
+    coder = chosen_encoder(encoder, device=device, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
     with stages() as progress:
         model = run_fit(
             inputs,
             knowledge=knowledge,
             out=out,
-            encoder=encoder,
+            encoder=coder,
             method=method,
-            settings={} if per_class is None else {"k": per_class},
+            settings=chosen_settings(method, k, settings),
+            batch_size=batch_size,
+            workers=workers,
             overwrite=overwrite,
             progress=progress,
         )

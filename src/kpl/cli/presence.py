@@ -42,6 +42,8 @@ def classify_multi_label(
     out: Path,
     encoder: str | Encoder | None,
     thresholds: Sequence[str],
+    batch_size: int | None,
+    workers: int | None,
     overwrite: bool,
 ) -> None:
     """Run `kpl classify --multi-label` and print the classes with the pictures that have them."""
@@ -59,6 +61,8 @@ def classify_multi_label(
             encoder=encoder,
             threshold=common,
             thresholds=own,
+            batch_size=batch_size,
+            workers=workers,
             overwrite=overwrite,
             finish=write_report,
             progress=progress,

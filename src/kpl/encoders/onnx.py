@@ -42,12 +42,15 @@ def load(
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
 ) -> OnnxEncoder:
-    """Load an encoder of two ONNX towers; the last three arguments have no meaning here.
+    """Load an encoder of two ONNX towers; the last two arguments have no meaning here.
 
     Raises:
+        InputError: a device other than the processor.
         EncoderError: a file is missing, does not have the hash of the card, or cannot be read.
     """
-    del device, allow_pickle, trust_remote_code
+    del allow_pickle, trust_remote_code
+    if device not in (None, "cpu"):
+        raise InputError(f"encoder {card.name!r} is ONNX, which runs on the processor: leave --device {device} out")
     return OnnxEncoder(folder, card)
 
 

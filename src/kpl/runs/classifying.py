@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -17,20 +16,14 @@ from numpy.typing import NDArray
 from kpl.embeddings import (
     FeatureFolder,
     TextCache,
-    embed_pictures,
     embed_texts,
     encoder_identity,
-    hash_pictures,
-    is_feature_folder,
-    is_unfinished_folder,
-    open_features,
     recorded_encoder,
 )
-from kpl.embeddings.layout import INDEX_NAME
 from kpl.encoders import Encoder
 from kpl.errors import EncoderError, InputError
 from kpl.evaluation import Calibration
-from kpl.images import Found, find_pictures
+from kpl.images import Found
 from kpl.knowledge import KnowledgeBase, check_tokens, fits_modality, write_knowledge
 from kpl.methods import KPL, Method, explain, make_method
 from kpl.proxies.arrays import Floats, chunks, log_odds, softmax
@@ -44,6 +37,7 @@ from kpl.runs.opening import open_single_label
 from kpl.runs.plan import Plan
 from kpl.runs.predictions import SCORES_FILE, write_predictions, write_scores
 from kpl.runs.single_label import SingleLabelRun
+from kpl.runs.source import Source
 from kpl.runs.texts import wanted_prompts
 from kpl.runs.thumbnails import keep_thumbnails, kept_rows
 from kpl.runs.warnings import result_warnings, text_warnings
@@ -73,6 +67,8 @@ def classify(
     calibration: str | Path | None = None,
     abstain_below: float | None = None,
     coverage: float | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
     overwrite: bool = False,
     finish: Callable[[Path], object] | None = None,
     progress: Progress | None = None,
@@ -95,6 +91,7 @@ def classify(
         calibration: a file of `kpl calibrate`, made for this encoder, knowledge and method.
         abstain_below: leave pictures of lower confidence without a label.
         coverage: label this share of the pictures, the most confident.
+        batch_size, workers: as in `embed_pictures`; refused where the features are there already.
         overwrite: replace an earlier run in `out`.
         finish: called with the run folder before it gets its name, to write more into it.
         progress: called while pictures are embedded and evidence is gathered.
@@ -106,7 +103,7 @@ def classify(
     started = time.perf_counter()
     learnt = load_model(model) if isinstance(model, str | Path) else model
     base = known_base(knowledge, learnt)
-    source = Source.of(inputs)
+    source = Source.of(inputs, batch_size, workers)
     coder, chosen = _prepared(source, base, learnt, encoder, method, settings or {})
     if with_evidence and chosen.reads not in ("descriptions", "pairs"):
         raise InputError(f"method {chosen.name!r} reads no descriptions: there is no evidence by sentence to explain")
@@ -182,60 +179,9 @@ def _prepared(
     if model is None:
         coder = checked_encoder(encoder, source, base)
         return coder, make_method(method or "kpl", **{"temperature": 1.0 / coder.logit_scale, **settings})
-    if method or any(value is not None for value in settings.values()):
+    if method or settings:
         raise InputError("a model has its method and settings already: leave them out, or fit another model")
     return model.encoder_for(source.folder, encoder), model.method
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where image features come from: pictures to embed, or a folder of features.
-
-    Attributes:
-        found, folder: one of the two is there.
-    """
-
-    found: Found | None = None
-    folder: FeatureFolder | None = None
-
-    @property
-    def other_files(self) -> int:
-        """Files beside the pictures that were passed over."""
-        return self.found.other_files if self.found else 0
-
-    @classmethod
-    def of(cls, inputs: str | Path | Sequence[str | Path]) -> Source:
-        """Look at the inputs of a run; nothing is read yet."""
-        paths = (inputs,) if isinstance(inputs, str | Path) else tuple(inputs)
-        if len(paths) == 1 and (is_feature_folder(paths[0]) or is_unfinished_folder(paths[0])):
-            return cls(folder=open_features(paths[0]))
-        if any(is_feature_folder(path) for path in paths):
-            raise InputError("a feature folder cannot be mixed with other inputs: classify it alone")
-        return cls(found=find_pictures(paths))
-
-    def features(self, encoder: Encoder, target: Path, progress: Callable[[int, int], None]) -> FeatureFolder:
-        """Bring the features into the folder `target`: embedded, or copied."""
-        if self.folder is not None:
-            if target.resolve() != self.folder.path.resolve():  # the features that an interrupted run left
-                _copy_features(self.folder, target)
-            return open_features(target)
-        pictures, set_aside, _ = self.found or find_pictures([])
-        return embed_pictures(pictures, encoder, target, set_aside=set_aside, overwrite=True, progress=progress)
-
-    def pictures_hash(self, encoder: Encoder) -> str:
-        """Hash the pictures as the index of their features does."""
-        if self.folder is not None:
-            return self.folder.index.pictures_sha256
-        return hash_pictures(self.found.pictures if self.found else [], encoder)
-
-
-def _copy_features(folder: FeatureFolder, target: Path) -> None:
-    """Copy the files that the index lists; whatever else lies in the folder, perhaps this very run, stays there."""
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir()
-    listed = [name for shard in folder.index.shards for name in (shard.array, shard.pictures)]
-    for name in (*listed, INDEX_NAME):
-        shutil.copyfile(folder.path / name, target / name)
 
 
 def checked_encoder(name: str | Encoder | None, source: Source, base: KnowledgeBase) -> Encoder:

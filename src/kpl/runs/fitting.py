@@ -36,6 +36,8 @@ def fit(
     encoder: str | Encoder | None = None,
     method: str = "kpl",
     settings: dict[str, Any] | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Model:
@@ -47,7 +49,7 @@ def fit(
         inputs: folders and files of pictures, or one feature folder of `kpl embed`.
         knowledge: a file, a pack's name, or a knowledge base.
         out: the file to write.
-        encoder, method, settings: as in `classify`.
+        encoder, method, settings, batch_size, workers: as in `classify`.
         overwrite: replace an earlier model.
         progress: called while pictures are embedded.
 
@@ -59,7 +61,7 @@ def fit(
     check_target(out, overwrite=overwrite)
     refuse_batch_methods(method)
     base = knowledge if isinstance(knowledge, KnowledgeBase) else load_knowledge(knowledge)
-    source = Source.of(inputs)
+    source = Source.of(inputs, batch_size, workers)
     coder = checked_encoder(encoder, source, base)
     chosen = make_method(method, **{"temperature": 1.0 / coder.logit_scale, **(settings or {})})
     with _working_folder(out) as work:

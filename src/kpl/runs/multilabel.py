@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ def classify_presence(
     encoder: str | Encoder | None = None,
     threshold: float = 0.5,
     thresholds: Mapping[str, float] | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
     overwrite: bool = False,
     finish: Callable[[Path], object] | None = None,
     progress: Progress | None = None,
@@ -52,7 +55,7 @@ def classify_presence(
     absence (`KnowledgeBase.absent_prompts`, `kpl.proxies.presence`), and each picture stands alone.
 
     Args:
-        inputs, knowledge, out, encoder, overwrite, finish, progress: as for `classify`.
+        inputs, knowledge, out, encoder, batch_size, workers, overwrite, finish, progress: as for `classify`.
         threshold: a class is present from this probability on.
         thresholds: class key, name or alias to a threshold of its own.
 
@@ -62,7 +65,7 @@ def classify_presence(
     started = time.perf_counter()
     base = knowledge if isinstance(knowledge, KnowledgeBase) else load_knowledge(knowledge)
     keys, least = _keys(base), _thresholds(base, threshold, thresholds or {})
-    source = Source.of(inputs)
+    source = Source.of(inputs, batch_size, workers)
     coder = checked_encoder(encoder, source, base)
     plan = _plan(coder, base, keys, least)
 
@@ -70,10 +73,8 @@ def classify_presence(
         return plan.is_of(told.get("plan"), lambda: source.pictures_hash(coder))
 
     with run_folder(out, overwrite=overwrite, same=is_same, finish=finish) as (work, place):
-        began = time.perf_counter()
-        features = source.features(
-            coder, work / FEATURES_FOLDER, lambda done, total: progress and progress("pictures", done, total)
-        )
+        began, tell = time.perf_counter(), partial(progress or (lambda *_: None), "pictures")
+        features = source.features(coder, work / FEATURES_FOLDER, tell)
         cache = TextCache()
         present, absent, names = (
             embed_texts(prompts, coder, cache=cache)
