@@ -208,7 +208,7 @@ def test_the_demo_refuses_a_folder_in_use(quick, tmp_path):
         ["classify"],
         ["classify", "scans", "-k", "blood-cells"],
         ["classify", "scans", "-k", "blood-cells", "-o", "run", "--k", "0"],
-        ["classify", "scans", "-k", "blood-cells", "-o", "run", "--set"],
+        ["classify", "scans", "-k", "blood-cells", "-o", "run", "--batch-size", "0"],
         ["clasify", "scans"],
         ["embed", "scans", "--out", "f", "--dtype", "float64"],
         ["demo", "--count", "20"],
