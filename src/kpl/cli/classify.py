@@ -40,6 +40,7 @@ _Calibration = Annotated[
 _AbstainBelow = Annotated[
     float | None, typer.Option("--abstain-below", help="No label for pictures of lower confidence, 0 to 1.")
 ]
+_Encoder = Annotated[str | None, typer.Option(help=f"{ENCODER_HELP} Default: the features' own, else 'mini'.")]
 _K = Annotated[
     int | None,
     typer.Option("--k", min=1, help="Descriptions retrieved per class, as --set k=. Default: the method's."),
@@ -70,10 +71,7 @@ def classify(
     out: Annotated[Path, typer.Option("--out", "-o", help="The run folder to make.")],
     knowledge: _Knowledge = None,
     model: _Model = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option(help=f"{ENCODER_HELP} Default: the features' own, else 'mini'."),
-    ] = None,
+    encoder: _Encoder = None,
     method: Annotated[str | None, typer.Option(help="Method by name: see `kpl methods list`. Default: 'kpl'.")] = None,
     k: _K = None,
     settings: Settings = None,
