@@ -56,9 +56,10 @@ paper: $(DEV)  ## the paper's table on your own data: make paper DATA=folder ENC
 load: $(DEV)  ## eight clients against a server for a minute, its queue filled, its memory watched
 	$(BIN)/python benchmarks/serve.py --only load --load 60
 
-fuzz: $(FUZZ)  ## send 2000 damaged files to a server, and 100 requests of each kind that its OpenAPI document allows or forbids
+fuzz: $(FUZZ)  ## read 2000 damaged runs, features, models and encoders, send as many files to a server, and 100 requests of each kind that its OpenAPI document allows or forbids
 	KPL_FUZZ=2000 KPL_EXAMPLES=100 KPL_REQUIRE_EXTRAS=1 $(BIN)/pytest -s -p no:cacheprovider \
-		tests/server/test_uploads.py tests/server/test_openapi.py
+		tests/server/test_uploads.py tests/server/test_openapi.py tests/cli/test_mutated.py \
+		tests/encoders/test_hostile_encoders.py
 
 silence: $(DEV)  ## every command in a process of its own, watched for half a minute after its work: nothing leaves the machine
 	KPL_WATCH=whole $(BIN)/pytest -s -p no:cacheprovider tests/cli/test_silence.py

@@ -116,14 +116,15 @@ def test_no_cell_is_a_formula_and_numbers_stay_numbers(hostile_run, name):
 
 def test_notebooks_show_it_without_steering(hostile_run):
     from kpl.report import explain_picture
-    from kpl.runs.notebook import ranking, result_html
+    from kpl.runs import open_run
+    from kpl.runs.notebook import result_html
 
     name = read_csv(hostile_run / "predictions.csv")[1][0]
     page = explain_picture(hostile_run, name, top=0)._repr_html_()
-    page += result_html(hostile_run, dict.fromkeys(NAMES.values(), 1), "\x1b\u202e", ["\x1b<b>"], ranking)
+    page += result_html(open_run(hostile_run))
     assert is_clean(page)
     assert "<script" not in page
-    assert "<b>" not in page
+    assert "\\x1b[31m" in page
 
 
 def test_json_for_programs_says_the_same(capsys):

@@ -16,13 +16,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
-from kpl.embeddings.rows import FeatureRows, map_array, unit_rows
+from kpl.embeddings.rows import FeatureRows, map_array, read_npy, unit_rows
 from kpl.errors import FeaturesError
 
 __all__ = ["FeatureBundle", "is_bundle", "open_bundle"]
@@ -128,11 +127,8 @@ def _read_descriptions(path: Path, count: int) -> tuple[NDArray[np.float32], ...
 def _read_labels(path: Path, n: int, classes: int) -> NDArray[np.int64] | None:
     if not path.exists():
         return None
-    try:
-        labels: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FeaturesError(f"{str(path)!r} is not a readable .npy file: copy or make it again") from error
-    if not isinstance(labels, np.ndarray) or labels.shape != (n,) or labels.dtype.kind not in "iu":
+    labels = read_npy(path)
+    if labels.shape != (n,) or labels.dtype.kind not in "iu":
         raise FeaturesError(f"{str(path)!r} must hold {n} whole numbers, one class index for every image")
     if labels.min() < 0 or labels.max() >= classes:
         raise FeaturesError(

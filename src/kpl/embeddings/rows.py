@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kpl.errors import FeaturesError
 
-__all__ = ["CHUNK_ROWS", "FeatureRows", "map_array", "unit_rows"]
+__all__ = ["CHUNK_ROWS", "FeatureRows", "map_array", "read_npy", "unit_rows"]
 
 CHUNK_ROWS = 4096
 
@@ -68,21 +68,32 @@ class FeatureRows:
         return whole
 
 
+def read_npy(path: Path) -> NDArray[Any]:
+    """Map a .npy file of plain numbers without reading it: no header makes it larger than its file.
+
+    Raises:
+        FeaturesError: it is missing, damaged, or holds something else.
+    """
+    if not path.is_file():  # a pipe would wait for ever
+        raise FeaturesError(f"{str(path)!r} is missing: the folder is incomplete")
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # a damaged header can raise anything in numpy
+        raise FeaturesError(f"{str(path)!r} is not a readable .npy file: copy or make it again") from error
+    if not isinstance(array, np.ndarray):
+        raise FeaturesError(f"{str(path)!r} holds an archive: one array is read, copy or make it again")
+    return array
+
+
 def map_array(path: Path) -> NDArray[Any]:
     """Map a .npy file of floating point numbers without reading it.
 
     Raises:
         FeaturesError: it is missing, damaged, or holds something else.
     """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
-        raise FeaturesError(f"{str(path)!r} is missing: the folder is incomplete") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise FeaturesError(f"{str(path)!r} is not a readable .npy file: copy or make it again") from error
-    if not isinstance(array, np.ndarray) or array.dtype not in (np.float16, np.float32, np.float64):
-        kind = getattr(array, "dtype", "an archive")
-        raise FeaturesError(f"{str(path)!r} holds {kind}: features are float16, float32 or float64")
+    array = read_npy(path)
+    if array.dtype not in (np.float16, np.float32, np.float64):
+        raise FeaturesError(f"{str(path)!r} holds {array.dtype}: features are float16, float32 or float64")
     return array
 
 

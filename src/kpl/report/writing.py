@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 from markupsafe import Markup
 
 from kpl.encoders import Encoder
-from kpl.errors import InputError
+from kpl.errors import FeaturesError, InputError
 from kpl.files import write_file
 from kpl.report.mapping import map_rows
 from kpl.report.presence_scores import score_presence
@@ -129,7 +129,10 @@ def _write(run: Path, template: str, told: dict[str, Any]) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = rooms.get_template(template).render(told)
+    try:
+        page = rooms.get_template(template).render(told)
+    except UndefinedError as error:
+        raise FeaturesError(f"{str(run)!r}: its run.json says too little ({error.message}): classify again") from error
     target = run / REPORT_FILE
     write_file(target, page.encode("utf-8", errors="replace"))
     return target

@@ -69,7 +69,7 @@ def is_run(path: str | Path) -> bool:
     """Say whether a folder holds a finished run: its `run.json` says so."""
     try:
         summary = json.loads((Path(path) / RUN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(summary, dict) and "kpl_run" in summary
 

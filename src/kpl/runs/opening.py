@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, TEXTS_FIL
 from kpl.runs.multi_label import MultiLabelRun
 from kpl.runs.run import Run
 from kpl.runs.single_label import SingleLabelRun
+from kpl.runs.summary import check_rows, read_summary
 
 __all__ = ["open_run", "open_single_label"]
 
@@ -29,12 +29,12 @@ def open_run(path: str | Path) -> SingleLabelRun | MultiLabelRun:
         FeaturesError: it is no finished run, a file of it is damaged, or it was made by an earlier version.
     """
     path = Path(path)
+    summary = read_summary(path)
     try:
-        summary = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
         texts = load_file(path / TEXTS_FILE)
     except (OSError, ValueError, SafetensorError) as error:
         raise FeaturesError(
-            f"{str(path)!r} is no finished run of `kpl classify` (its {RUN_FILE} or {TEXTS_FILE} cannot be read)"
+            f"{str(path)!r} is no finished run of `kpl classify` (its {TEXTS_FILE} cannot be read)"
         ) from error
     knowledge = load_knowledge(path / KNOWLEDGE_FILE)
     try:
@@ -43,14 +43,28 @@ def open_run(path: str | Path) -> SingleLabelRun | MultiLabelRun:
         descriptions, names = _rows(texts, "class", knowledge), texts["names"]
     except (KeyError, TypeError) as error:
         raise FeaturesError(f"{str(path)!r}: its {RUN_FILE} or {TEXTS_FILE} is damaged: classify again") from error
-    shared = (path, summary, knowledge, open_features(path / FEATURES_FOLDER), descriptions, names)
+    features = open_features(path / FEATURES_FOLDER)
+    for name, rows in texts.items():
+        if not name.startswith("chosen-"):
+            check_rows(path, name, rows, features.d)
+    shared = (path, summary, knowledge, features, descriptions, names)
     kept = "absent-00000" if summary.get("multi_label") else "proxies"
     if kept not in texts:
         what = "texts of absence" if summary.get("multi_label") else "text proxies"
         raise FeaturesError(f"{str(path)!r} was made by an earlier version, which kept no {what}: classify again")
-    if summary.get("multi_label"):
-        return MultiLabelRun(*shared, absent=_rows(texts, "absent", knowledge))
-    chosen = _rows(texts, "chosen", knowledge) if "chosen-00000" in texts else None
+    try:
+        if summary.get("multi_label"):
+            if set(summary["plan"].get("thresholds") or ()) < {entry.key for entry in knowledge.classes}:
+                raise KeyError("thresholds")
+            return MultiLabelRun(*shared, absent=_rows(texts, "absent", knowledge))
+        chosen = _rows(texts, "chosen", knowledge) if "chosen-00000" in texts else None
+        for own, rows in zip(chosen or (), descriptions, strict=False):
+            if own.ndim != 1 or own.dtype.kind != "i" or not len(own) or not 0 <= own.min() <= own.max() < len(rows):
+                raise KeyError("chosen")
+        if len(texts["proxies"]) != len(knowledge.classes) or len(names) != len(knowledge.classes):
+            raise KeyError("proxies")
+    except KeyError as error:
+        raise FeaturesError(f"{str(path)!r}: its {RUN_FILE} or {TEXTS_FILE} is damaged: classify again") from error
     return SingleLabelRun(*shared, text_proxies=texts["proxies"], chosen=chosen)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from kpl.embeddings.rows import read_npy
 from kpl.errors import FeaturesError
 from kpl.proxies.arrays import Floats, log_odds, softmax
 from kpl.runs.tables import read_columns, write_csv
@@ -276,12 +278,18 @@ def read_scores(path: Path) -> Floats | None:
     Raises:
         FeaturesError: the file is damaged.
     """
-    if not (path / SCORES_FILE).exists():
+    if not os.path.lexists(path / SCORES_FILE):  # a link that leads nowhere is damage
         return None
     try:
-        return np.asarray(np.load(path / SCORES_FILE, allow_pickle=False), dtype=np.float64)
-    except (OSError, ValueError) as error:
+        scores = read_npy(path / SCORES_FILE)
+    except FeaturesError as error:
         raise FeaturesError(f"{str(path / SCORES_FILE)!r} is damaged: classify again") from error
+    if scores.ndim != 2 or scores.dtype.kind != "f" or not np.isfinite(scores).all():
+        raise FeaturesError(
+            f"{str(path / SCORES_FILE)!r} holds {scores.dtype} of the shape {scores.shape}, or what is not finite; "
+            "(images, classes) finite numbers are read: classify again"
+        )
+    return np.asarray(scores, dtype=np.float64)
 
 
 def _check_pictures(path: Path, names: Sequence[str], ids: Sequence[str] | None) -> None:
