@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kpl.errors import LabelsError
-from kpl.evaluation import accuracy, auroc, balanced_accuracy, chance_rate, macro_f1, majority_rate
+from kpl.evaluation import Scores, accuracy, auroc, balanced_accuracy, chance_rate, macro_f1, majority_rate
+from kpl.evaluation.metrics import METRICS, REGISTRY, Measure
 
 classes = st.integers(0, 4)
 pairs = st.lists(st.tuples(classes, classes), min_size=1, max_size=30).map(lambda rows: np.array(rows).T)
@@ -136,3 +139,12 @@ def test_probabilities_that_do_not_fit_are_refused(probabilities, part):
 def test_a_rate_of_chance_needs_a_class():
     with pytest.raises(LabelsError, match="among 0 classes"):
         chance_rate(0)
+
+
+def test_every_metric_of_the_registry_is_computed_and_has_its_place_in_scores():
+    truth, predictions = np.array([0, 1, 2, 1]), np.array([0, 1, 1, 1])
+    probabilities = np.full((4, 3), 0.2) + 0.4 * np.eye(3)[predictions]
+    found = Measure(truth, predictions, probabilities, ordered=True).scores(np.ones((4, 1), dtype=np.int64))
+    assert set(found) == set(METRICS)
+    assert [f.name for f in fields(Scores) if f.name not in ("n", "intervals")] == list(METRICS)
+    assert len({metric.title for metric in REGISTRY}) == len({metric.short for metric in REGISTRY}) == len(METRICS)

@@ -22,25 +22,11 @@ if TYPE_CHECKING:
 
     from kpl.evaluation import OperatingRule, Scores
     from kpl.evaluation import Table as ScoreTable
+    from kpl.evaluation.metrics import Metric
     from kpl.runs import Evaluation
 
 __all__ = ["evaluate", "print_evaluation"]
 
-_COLUMNS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced",
-    "macro_f1": "macro F1",
-    "auroc": "AUROC",
-    "average_precision": "AP",
-    "kappa": "kappa",
-    "kappa_linear": "linear",
-    "kappa_quadratic": "quadratic",
-    "brier": "Brier",
-    "nll": "NLL",
-    "ece": "ECE",
-    "classwise_ece": "class ECE",
-}
-_FIRST = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 _WITH_INTERVAL = ("accuracy", "balanced_accuracy")  # as much as 80 columns hold; --json has them all
 
 _Against = Annotated[
@@ -125,14 +111,16 @@ def evaluate(
 
 def print_evaluation(result: Evaluation) -> None:
     """Print the methods with the majority and chance rows, how they compare, and what was left out."""
+    from kpl.evaluation.metrics import FIRST, REGISTRY
+
     console = Console()
     table = result.table
     title = f"{table.majority.n} labelled images (95 % interval)"
-    _print_scores(console, title, table, _FIRST)
+    _print_scores(console, title, table, FIRST)
     rest = [
         metric
-        for metric in _COLUMNS
-        if metric not in _FIRST and any(getattr(scores, metric) is not None for scores in table.scores.values())
+        for metric in REGISTRY
+        if not metric.first and any(getattr(scores, metric.name) is not None for scores in table.scores.values())
     ]
     _print_scores(console, "Agreement, and whether the probabilities can be believed", table, rest)
     if table.differences:
@@ -155,15 +143,15 @@ def print_evaluation(result: Evaluation) -> None:
     print_notes(console, [*result.notices, *left_out])
 
 
-def _print_scores(console: Console, title: str, table: ScoreTable, metrics: Sequence[str]) -> None:
+def _print_scores(console: Console, title: str, table: ScoreTable, metrics: Sequence[Metric]) -> None:
     shown = Table("method", title=title, title_justify="left")
     for metric in metrics:
-        shown.add_column(_COLUMNS[metric], justify="right")
+        shown.add_column(metric.short, justify="right")
     for name, scores in table.scores.items():
-        shown.add_row(name, *(_cell(scores, metric) for metric in metrics))
+        shown.add_row(name, *(_cell(scores, metric.name) for metric in metrics))
     shown.add_section()
     for name, scores in (("majority", table.majority), ("chance", table.guessing)):
-        shown.add_row(name, *(_cell(scores, metric) for metric in metrics), style="dim")
+        shown.add_row(name, *(_cell(scores, metric.name) for metric in metrics), style="dim")
     console.print(shown)
 
 
@@ -194,14 +182,16 @@ def _print_classes(console: Console, table: ScoreTable) -> None:
 
 
 def _print_subgroups(console: Console, table: ScoreTable) -> None:
+    from kpl.evaluation.metrics import FIRST
+
     name = table.reference or next(iter(table.scores))
     for column, values in table.subgroups.get(name, {}).items():
         shown = Table(title=plain(f"By {column}, {name}"), title_justify="left")
         shown.add_column(plain(column))
-        for heading in ("n", *(_COLUMNS[metric] for metric in _FIRST)):
+        for heading in ("n", *(metric.short for metric in FIRST)):
             shown.add_column(heading, justify="right")
         for value, scores in values.items():
-            shown.add_row(plain(value), str(scores.n), *(_cell(scores, metric) for metric in _FIRST))
+            shown.add_row(plain(value), str(scores.n), *(_cell(scores, metric.name) for metric in FIRST))
         console.print(shown)
 
 

@@ -6,6 +6,7 @@ one column a class (any score that grows with the class will do: only its order 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -15,8 +16,11 @@ from kpl.evaluation.trust import Trust, is_distribution
 from kpl.evaluation.weighted import Confusion, FloatArray, IntArray, Ranks
 
 __all__ = [
+    "FIRST",
     "METRICS",
+    "REGISTRY",
     "Measure",
+    "Metric",
     "accuracy",
     "auroc",
     "average_precision",
@@ -32,21 +36,48 @@ __all__ = [
     "negative_log_likelihood",
 ]
 
-METRICS = (
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "auroc",
-    "average_precision",
-    "kappa",
-    "kappa_linear",
-    "kappa_quadratic",
-    "brier",
-    "nll",
-    "ece",
-    "classwise_ece",
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as tables and pages name it.
+
+    Attributes:
+        name: field of `Scores` and key in JSON.
+        title: on a page; `short` at the head of a narrow column.
+        less_is_better: otherwise more is.
+        first: among the first figures of a method, not in the second table.
+    """
+
+    name: str
+    title: str
+    short: str
+    less_is_better: bool = False
+    first: bool = False
+
+
+REGISTRY = (
+    Metric("accuracy", "accuracy", "accuracy", first=True),
+    Metric("balanced_accuracy", "balanced accuracy", "balanced", first=True),
+    Metric("macro_f1", "macro F1", "macro F1", first=True),
+    Metric("auroc", "AUROC", "AUROC", first=True),
+    Metric("average_precision", "average precision", "AP"),
+    Metric("kappa", "kappa", "kappa"),
+    Metric("kappa_linear", "kappa, linear", "linear"),
+    Metric("kappa_quadratic", "kappa, quadratic", "quadratic"),
+    Metric("brier", "Brier score", "Brier", less_is_better=True),
+    Metric("nll", "log loss", "NLL", less_is_better=True),
+    Metric("ece", "calibration error", "ECE", less_is_better=True),
+    Metric("classwise_ece", "calibration error by class", "class ECE", less_is_better=True),
 )
-"""The metrics that every method is scored by, in the order of tables. The two weighted kappas need ordered classes."""
+"""The metrics that every method is scored by, in the order of tables. The two weighted kappas need ordered classes.
+
+A metric is an entry here, a field of `Scores`, and a line in the part of `Measure` that computes it; every table, page
+and JSON has it then.
+"""
+METRICS = tuple(metric.name for metric in REGISTRY)
+"""Their names."""
+FIRST = tuple(metric for metric in REGISTRY if metric.first)
+"""Those that stand first."""
 
 
 class Measure:

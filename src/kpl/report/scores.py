@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kpl.encoders import Encoder
 from kpl.evaluation import METRICS, Scores
+from kpl.evaluation.metrics import REGISTRY
 from kpl.evaluation.sources import group_column
 from kpl.proxies.arrays import Floats
 from kpl.report.charts import coverage_curve, curves, reliability_curve
@@ -18,21 +19,8 @@ from kpl.runs import Evaluation, SingleLabelRun, evaluate
 
 __all__ = ["METRIC_NAMES", "Scored", "how_sure", "roc", "score"]
 
-METRIC_NAMES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "auroc": "AUROC",
-    "average_precision": "average precision",
-    "kappa": "kappa",
-    "kappa_linear": "kappa, linear",
-    "kappa_quadratic": "kappa, quadratic",
-    "brier": "Brier score",
-    "nll": "log loss",
-    "ece": "calibration error",
-    "classwise_ece": "calibration error by class",
-}
-_SMALLER_IS_BETTER = ("brier", "nll", "ece", "classwise_ece")
+METRIC_NAMES = {metric.name: metric.title for metric in REGISTRY}
+_SMALLER_IS_BETTER = {metric.name for metric in REGISTRY if metric.less_is_better}
 _CLASS_METRICS = ("sensitivity", "specificity", "precision", "f1", "auroc", "average_precision")
 _ROC_CLASSES = 10
 _MATRIX = 40
