@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from kpl.server.app import create_app
+from kpl.server.clients import Places
 from kpl.server.limits import Limits
+from kpl.server.refusals import Busy
 from kpl.server.service import Service
 from rendered import cell_of_class, draw_cell
 
@@ -42,9 +45,13 @@ def serving() -> Iterator[Callable[..., TestClient]]:
     """Start services inside this process; they are closed at the end."""
     opened: list[TestClient] = []
 
-    def start(*, token: str | None = None, models: Any = (), results: Any = None, **limits: Any) -> TestClient:
+    def start(
+        *, token: str | None = None, models: Any = (), results: Any = None, door: Any = None, **limits: Any
+    ) -> TestClient:
         service = Service(Limits(**{"workers": 1, **limits}), models, results)
-        client = TestClient(create_app(service, token=token), base_url=HERE, raise_server_exceptions=False)
+        client = TestClient(
+            create_app(service, token=token, **door or {}), base_url=HERE, raise_server_exceptions=False
+        )
         client.__enter__()
         opened.append(client)
         return client
@@ -68,6 +75,16 @@ def session(client: TestClient) -> Iterator[str]:
     address = f"/api/sessions/{made.json()['id']}"
     yield address
     client.delete(address)
+
+
+@contextmanager
+def all_places(places: Places) -> Iterator[None]:
+    """Hold all that others could: each place by another client."""
+    with ExitStack() as held:
+        with suppress(Busy):
+            for number in range(1000):
+                held.enter_context(places.hold(f"other {number}"))
+        yield
 
 
 def finish(client: TestClient, job: dict[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,18 +23,26 @@ from kpl.server.service import Service
 GET = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
-def listening() -> Iterator[tuple[str, int]]:
-    """A server whose patience is short, and that takes three connections."""
-    limits = Limits(workers=1, connections=3, silent_seconds=0.2)
-    made = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(Service(limits)), http=connection_of(limits), log_level="warning")
+@contextmanager
+def listens(**limits: float) -> Iterator[tuple[str, int]]:
+    """A server in this process, within such limits."""
+    held = Limits(workers=1, **limits)  # type: ignore[arg-type] # numbers all
+    made = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    app = create_app(Service(held))
+    config = uvicorn.Config(app, http=connection_of(held, (), app.state.metrics), log_level="warning")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [made]})
     thread.start()
     yield made.getsockname()
     server.should_exit = True
     thread.join(60)
+
+
+@pytest.fixture(scope="module")
+def listening() -> Iterator[tuple[str, int]]:
+    """A server whose patience is short, and that takes three connections of one client."""
+    with listens(connections=6, silent_seconds=0.2) as address:
+        yield address
 
 
 def all_of(connection: socket.socket) -> bytes:
@@ -61,7 +71,104 @@ def test_who_falls_silent_within_a_body_has_gone(listening: tuple[str, int]) -> 
     )
     with socket.create_connection(listening) as connection:
         connection.sendall(head + b"{")
-        assert b"HTTP/1.1 400" in all_of(connection)
+        assert b"HTTP/1.1 408" in all_of(connection)
+
+
+HEAD = b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+
+
+@pytest.mark.parametrize("kind", [b"application/json", b"multipart/form-data; boundary=x"])
+def test_a_body_that_comes_too_slowly_as_a_whole_is_not_waited_for(kind: bytes) -> None:
+    """However steadily its bytes come."""
+    with listens(silent_seconds=0.5) as address, socket.create_connection(address) as connection:
+        path = b"/api/sessions" if kind == b"application/json" else b"/classify"
+        connection.sendall(HEAD % (path, kind, 1000) + b"--x\r\n")
+        connection.settimeout(0.1)
+        answer, sent = b"", 0
+        while not answer and sent < 900:
+            connection.sendall(b"a")
+            sent += 1
+            with suppress(TimeoutError):
+                answer = connection.recv(1000)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"too slowly" in answer + all_of(connection)
+        assert sent < 100
+
+
+def test_a_large_body_at_an_honest_pace_is_waited_for_longer() -> None:
+    """Each part that comes earns time for the next."""
+    body = b'{"encoder": "mini"}' + b" " * 20_000
+    with listens(silent_seconds=0.5, slowest=1000) as address, socket.create_connection(address) as connection:
+        connection.sendall(HEAD % (b"/api/sessions", b"application/json", len(body)) + body[:3000])
+        for first in range(3000, len(body), 3000):
+            time.sleep(0.2)
+            connection.sendall(body[first : first + 3000])
+        assert connection.recv(13) == b"HTTP/1.1 201 "
+
+
+def test_the_rest_of_what_is_answered_already_is_not_waited_for() -> None:
+    """A body that is refused by its length alone could otherwise drip on for ever."""
+    with listens(silent_seconds=0.5) as address, socket.create_connection(address) as connection:
+        connection.sendall(HEAD % (b"/api/sessions", b"application/json", 1 << 30))
+        assert connection.recv(13) == b"HTTP/1.1 413 "
+        ended = False
+        for _ in range(200):
+            try:
+                connection.sendall(b"a")
+                time.sleep(0.05)
+            except OSError:
+                ended = True
+                break
+        assert ended
+
+
+def test_who_reads_nothing_of_a_large_answer_is_given_up_and_who_reads_slowly_is_not() -> None:
+    one = b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with listens(silent_seconds=1.0) as address:
+        for slowly in (True, False):
+            with socket.create_connection(address, timeout=10) as connection:
+                connection.sendall(one * 400)  # more than the system holds for who reads nothing
+                got, cut = 0, False
+                try:
+                    for _ in range(40):
+                        time.sleep(0.1)
+                        got += len(connection.recv(100_000)) if slowly else 0
+                    while part := connection.recv(1 << 20):
+                        got += len(part)
+                except OSError:
+                    cut = True
+            assert cut is not slowly, got
+
+
+def source(number: int) -> tuple[str, int]:
+    """An address of another client: all of 127.0.0.0/8 is this machine."""
+    return (f"127.0.0.{number}", 0)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have one loopback address only")
+def test_six_hundred_that_say_nothing_stop_nobody_else() -> None:
+    """Each above the limit of its client is told so at once, and none is reset."""
+    with listens(refused_seconds=0.5) as address, ExitStack() as stack:
+        crowd = []
+        for number in range(600):
+            crowd.append(stack.enter_context(socket.create_connection(address, source_address=source(2))))
+            crowd[-1].sendall(b"GET" if number % 2 else b"")
+            if number % 100 == 99:  # meanwhile
+                with socket.create_connection(address, source_address=source(3), timeout=10) as other:
+                    other.sendall(GET)
+                    assert other.recv(13) == b"HTTP/1.1 200 "
+        told = [all_of(one) for one in crowd[200:]]
+        assert {answer[:13] for answer in told} == {b"HTTP/1.1 503 "}
+        with socket.create_connection(address, source_address=source(3), timeout=10) as other:
+            other.sendall(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            assert b'route="other",method="OTHER",status="503"} 472' in all_of(other)
+
+
+def test_the_place_of_a_connection_that_ends_is_free_again(listening: tuple[str, int]) -> None:
+    for _ in range(20):
+        with socket.create_connection(listening, timeout=10) as connection:
+            connection.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            assert all_of(connection).startswith(b"HTTP/1.1 200 ")
 
 
 def test_connections_that_are_too_many_are_told_to_come_again() -> None:

@@ -12,7 +12,7 @@ import anyio.to_thread
 import httpx2
 import pytest
 from starlette.testclient import TestClient
-from tests.server.conftest import HERE, cell, finish, parts
+from tests.server.conftest import HERE, all_places, cell, finish, parts
 
 from kpl.errors import KplError, PictureError
 from kpl.runs import open_run
@@ -180,7 +180,7 @@ def test_a_pack_of_the_users_own_stands_for_its_name(
 
 
 def test_sessions_are_few_and_those_unused_are_removed(serving: Callable[..., TestClient]) -> None:
-    few = serving(sessions=2)
+    few = serving(sessions=2, share=1.0)
     empty = few.post("/api/sessions", json={}).json()["id"]
     first, second = (few.post("/api/sessions", json={}).json()["id"] for _ in range(2))
     assert few.get(f"/api/sessions/{empty}").status_code == 404  # it held nothing
@@ -308,30 +308,16 @@ def test_what_a_path_is(said: str, passes: bool) -> None:
 
 
 def test_too_many_uploads_at_once_are_told_to_wait(client: TestClient, session: str) -> None:
-    places = client.app.state.service._uploads  # type: ignore[attr-defined]
-    held = 0
-    while places.acquire(blocking=False):
-        held += 1
-    try:
+    with all_places(client.app.state.service.uploads):  # type: ignore[attr-defined]
         answer = client.post(f"{session}/pictures", files=parts({"a.png": cell(0)}))
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-    finally:
-        for _ in range(held):
-            places.release()
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
 
 
 @pytest.mark.parametrize("what", ["report.html", "model.kpl"])
 def test_too_many_reports_and_models_at_once_are_told_to_wait(client: TestClient, classified: str, what: str) -> None:
-    places = client.app.state.downloads  # type: ignore[attr-defined]
-    held = 0
-    while places.acquire(blocking=False):
-        held += 1
-    try:
+    with all_places(client.app.state.service.downloads):  # type: ignore[attr-defined]
         answer = client.get(f"{classified}/{what}")
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-    finally:
-        for _ in range(held):
-            places.release()
     assert client.get(f"{classified}/{what}").status_code == 200
 
 

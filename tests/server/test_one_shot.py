@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
-from tests.server.conftest import cell, parts
+from tests.server.conftest import all_places, cell, parts
 
 from kpl.errors import InputError, ModelError
 from kpl.runs import fit, load_model
@@ -68,15 +68,8 @@ def test_an_archive_is_told_that_pictures_only_are_taken(shot: TestClient) -> No
 
 
 def test_too_many_at_once_are_told_to_wait(shot: TestClient) -> None:
-    places = shot.app.state.service._pending  # type: ignore[attr-defined]
-    held = 0
-    while places.acquire(blocking=False):
-        held += 1
-    try:
+    with all_places(shot.app.state.service.pending):  # type: ignore[attr-defined]
         assert shot.post("/classify", files=parts({"a": cell(0)})).status_code == 503
-    finally:
-        for _ in range(held):
-            places.release()
 
 
 @pytest.mark.filterwarnings("ignore")

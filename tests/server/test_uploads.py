@@ -8,6 +8,7 @@ import io
 import os
 import random
 import stat
+import threading
 import time
 import zipfile
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from starlette.testclient import TestClient
 from tests.server.conftest import cell, finish, parts
 
 from kpl.errors import InputError, PictureError
+from kpl.server import decoding
 from kpl.server.decoding import Decoders, Kept
 from kpl.server.limits import Limits
 from kpl.server.refusals import Busy, Refused, TooLarge
@@ -140,6 +142,20 @@ def test_a_shown_name_is_no_way_out(raw: str) -> None:
     assert ".." not in name.split("/")
     assert not name.startswith("/")
     name.encode()
+
+
+@pytest.mark.parametrize("length", [5000, 300_000])
+def test_a_long_name_spoils_no_other_file_and_not_even_its_own(client: TestClient, session: str, length: int) -> None:
+    long = "a" * length + ".png"
+    said = client.post(f"{session}/pictures", files=parts({"b.png": cell(0), long: cell(1), "c.png": cell(2)})).json()
+    assert (said["added"], said["left_out"]) == ([0, 1, 2], [])
+    assert client.get(f"{session}/pictures").json()["names"] == ["b.png", long[-200:], "c.png"]
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x"])
+def test_a_form_that_is_none_is_refused(client: TestClient, session: str, kind: str) -> None:
+    answer = client.post(f"{session}/pictures", content=b"--y\r\nnone", headers={"content-type": kind})
+    assert answer.status_code == 400
 
 
 def test_a_quote_in_a_name_is_shown_as_one(client: TestClient, session: str) -> None:
@@ -289,14 +305,47 @@ def test_a_decoder_that_takes_too_long_is_ended_and_replaced() -> None:
         decoders.close()
 
 
-def test_a_decoder_that_dies_is_replaced(decoders: Decoders) -> None:
-    worker = decoders._idle.get()
-    decoders._idle.put(worker)
-    decoders.keep(cell(0), 96)
-    worker._process.kill()
-    worker._process.join()
-    with pytest.raises(PictureError, match="stops the decoder"):
+def test_a_decoder_that_is_killed_from_outside_is_replaced_and_the_picture_tried_again(decoders: Decoders) -> None:
+    """Whether it had begun or not, and in the middle of a picture: it is the picture's fault only the second time."""
+    for warm in (True, False):
+        worker = decoders._idle.get()
+        decoders._idle.put(worker)
+        if warm:
+            decoders.keep(cell(0), 96)
+        worker._process.kill()
+        worker._process.join()
+        assert decoders.keep(cell(0), 96).png
+        assert decoders._idle.queue[0] is not worker
+
+
+def test_a_decoder_is_killed_in_the_middle_of_a_picture() -> None:
+    decoders = Decoders(Limits(workers=1, decode_seconds=60))
+    try:
         decoders.keep(cell(0), 96)
+        large = io.BytesIO()
+        Image.effect_noise((6000, 6000), 90).save(large, "PNG", compress_level=1)
+        worker = decoders._idle.queue[0]
+        threading.Timer(0.2, worker._process.kill).start()
+        assert decoders.keep(large.getvalue(), 96).png
+        assert not worker.alive
+    finally:
+        decoders.close()
+
+
+def test_a_picture_of_which_two_decoders_die_is_refused(decoders: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(decoding._Worker, "ask", lambda self, *_: vars(self).update(alive=False, ready=True))
+        with pytest.raises(PictureError, match="stops the decoder, twice"):
+            decoders.keep(cell(0), 96)
+    assert decoders.keep(cell(0), 96).png
+
+
+def test_decoders_that_do_not_start_are_no_pictures_fault(decoders: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(decoding._Worker, "ask", lambda self, *_: setattr(self, "alive", False))
+        decoders._idle.queue[0].ready = False
+        with pytest.raises(Busy, match="do not start"):
+            decoders.keep(cell(0), 96)
     assert decoders.keep(cell(0), 96).png
 
 

@@ -31,6 +31,14 @@ def serve(
     host_name: Annotated[
         list[str] | None, typer.Option(help="A further name by which the server is called; again for others.")
     ] = None,
+    root_path: Annotated[
+        str,
+        typer.Option(help="Path under which a proxy serves the page, such as /kpl; the proxy may leave it out."),
+    ] = "",
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="Address or network of a proxy whose X-Forwarded-For is believed; again for others."),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log every request on stderr, without names.")] = False,
 ) -> None:
     """Open a page in the browser that does what `kpl classify` does, and a service for programs.
@@ -42,6 +50,8 @@ def serve(
       kpl serve --port 9000 --model cells.kpl
 
       KPL_SERVE_TOKEN=... kpl serve --host 0.0.0.0 --host-name pathology.example.org
+
+      KPL_SERVE_TOKEN=... kpl serve --host-name example.org --root-path /kpl --trusted-proxy 127.0.0.1
     """
     from kpl.server import Options
     from kpl.server import serve as run_server
@@ -53,6 +63,8 @@ def serve(
         host_names=host_name or (),
         models=model or (),
         results=results,
+        root_path=root_path,
+        trusted_proxies=trusted_proxy or (),
     )
     log = logging.StreamHandler(sys.stderr)
     log.setFormatter(LogFormatter("%(asctime)s %(message)s"))

@@ -19,19 +19,19 @@ from kpl.server import bodies, downloads, schemas, views
 from kpl.server.document import BEARER, EVENTS, file_of, problems
 from kpl.server.jobs import Job
 from kpl.server.maps import known_ways
-from kpl.server.refusals import Gone, Refused, TooLarge, hold
+from kpl.server.refusals import Gone, Refused, TooLarge
+from kpl.server.requests import Route
 from kpl.server.service import Service, check_place, load_pack
 from kpl.server.sessions import Session
 
 __all__ = ["router", "unguarded"]
 
 _SECONDS_A_LOOK = 0.1
-_WRITING = "others are getting reports and models"
 _FOUND = problems(404, 422)
-_SENT = problems(400, 413, 422)
-unguarded = APIRouter(responses=problems(421, 429, 503))
+_SENT = problems(400, 408, 413, 422)
+unguarded = APIRouter(route_class=Route, responses=problems(421, 429, 503))
 """Routes that answer without a token."""
-router = APIRouter(responses=problems(401, 403, 421, 429, 503), dependencies=[Security(BEARER)])
+router = APIRouter(route_class=Route, responses=problems(401, 403, 421, 429, 503), dependencies=[Security(BEARER)])
 
 
 async def _service(request: Request) -> Service:
@@ -39,7 +39,12 @@ async def _service(request: Request) -> Service:
     return found
 
 
+async def _client(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
 Served = Annotated[Service, Depends(_service)]
+Client = Annotated[str, Depends(_client)]
 _SessionId = Annotated[str, Path(description="Of the session, as it was told when the session began.")]
 JobId = Annotated[str, Path(description="Of the job, as it was told when the job was started.")]
 Place = Annotated[int, Path(description="Of the picture in the session, from 0.")]
@@ -103,6 +108,7 @@ def list_models(service: Served) -> list[schemas.ModelInfo]:
 @router.post("/classify", tags=["one-shot"], responses=problems(404) | _SENT)
 def classify(
     service: Served,
+    client: Client,
     files: Pictures,
     model: Annotated[
         str | None, Query(max_length=200, description="Name of the model, where there are several.")
@@ -113,15 +119,15 @@ def classify(
         raise Gone("this server has no fitted model: make one with `kpl fit`, then `kpl serve --model FILE`")
     name = model if model is not None else next(iter(service.models))
     _check_number(files, service)
-    answers = service.one_shot(name, [(_name(file), file.file) for file in files])
+    answers = service.one_shot(name, [(_name(file), file.file) for file in files], client)
     keys = service.models[name].model.keys
     return [views.about_one(_name(f), keys, a) for f, a in zip(files, answers, strict=True)]
 
 
 @router.post("/api/sessions", tags=["sessions"], status_code=201, responses=problems(404) | _SENT)
-def begin(service: Served, body: bodies.Begin) -> schemas.SessionInfo:
+def begin(service: Served, client: Client, body: bodies.Begin) -> schemas.SessionInfo:
     """Begin a session with an encoder that is here."""
-    return views.about_session(service.begin(body.encoder))
+    return views.about_session(service.begin(body.encoder, client))
 
 
 @router.get("/api/sessions/{session_id}", tags=["sessions"], responses=_FOUND)
@@ -322,9 +328,9 @@ def download_knowledge(session: Mine) -> Response:
     response_class=FileResponse,
     responses=file_of("text/html", "One file that needs no network.") | problems(404, 409, 422),
 )
-def download_report(request: Request, session: Mine) -> Response:
+def download_report(service: Served, session: Mine) -> Response:
     """The report, one file to keep."""
-    with hold(request.app.state.downloads, _WRITING):
+    with service.downloads.hold(session.client):
         return _made(session, downloads.write_report, "report.html", "text/html; charset=utf-8")
 
 
@@ -334,9 +340,9 @@ def download_report(request: Request, session: Mine) -> Response:
     response_class=FileResponse,
     responses=file_of("application/octet-stream", "A model file.") | _FOUND,
 )
-def download_model(request: Request, session: Mine) -> Response:
+def download_model(service: Served, session: Mine) -> Response:
     """What was learnt, for `kpl classify --model` and `kpl serve --model`."""
-    with hold(request.app.state.downloads, _WRITING):
+    with service.downloads.hold(session.client):
         return _made(session, downloads.write_model, "model.kpl", "application/octet-stream")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -21,6 +20,7 @@ from starlette.types import Scope
 
 from kpl.errors import KplError, UnknownNameError
 from kpl.server.api import router, unguarded
+from kpl.server.clients import Networks
 from kpl.server.document import ABOUT, TAGS
 from kpl.server.guard import Guard, Metrics
 from kpl.server.refusals import Busy, Refused, said_to_strangers
@@ -34,7 +34,12 @@ _log = logging.getLogger("kpl.server")
 
 
 def create_app(
-    service: Service, *, hosts: frozenset[str] = frozenset({"127.0.0.1", "localhost", "::1"}), token: str | None = None
+    service: Service,
+    *,
+    hosts: frozenset[str] = frozenset({"127.0.0.1", "localhost", "::1"}),
+    token: str | None = None,
+    root: str = "",
+    proxies: Networks = (),
 ) -> FastAPI:
     """Return the ASGI application of a service; it closes the service when it stops.
 
@@ -42,6 +47,8 @@ def create_app(
         service: does the work.
         hosts: names by which the server may be called.
         token: asked for on every route that touches data; None asks for none.
+        root: path under which a proxy serves it, such as "/kpl"; empty for none.
+        proxies: whose word is taken for whom they ask.
     """
     metrics = Metrics()
 
@@ -65,13 +72,15 @@ def create_app(
         separate_input_output_schemas=False,
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # to an address that may not be the one by which the service is known
         lifespan=life,
         middleware=[
-            Middleware(Guard, limits=service.limits, hosts=hosts, token=token, metrics=metrics),
+            Middleware(
+                Guard, limits=service.limits, hosts=hosts, token=token, metrics=metrics, root=root, proxies=proxies
+            ),
         ],
     )
     app.state.service, app.state.metrics = service, metrics
-    app.state.downloads = threading.Semaphore(service.limits.downloads)
     app.include_router(unguarded)
     app.include_router(router)
     app.add_exception_handler(KplError, _refuse)

@@ -103,20 +103,36 @@ class Decoders:
             worker = self._idle.get(timeout=2 * self._limits.decode_seconds)
         except queue.Empty as error:
             raise Busy("all decoders are at work: try again in a moment") from error
+        answer = None
+        message = _HEAD.pack(what, shrink_to, self._limits.pixels) + data
         try:
-            answer = worker.ask(_HEAD.pack(what, shrink_to, self._limits.pixels) + data, self._limits.decode_seconds)
+            for _ in range(2):  # a process may be ended by what is not the picture's doing, so another is asked
+                worker = self._living(worker)
+                answer = worker.ask(message, self._limits.decode_seconds)
+                if answer is not None:
+                    break
+            began = worker.ready
         finally:
-            if not worker.alive:
-                worker.end()
-                worker = worker if self._closed else _Worker(self._limits.worker_bytes)
+            worker = self._living(worker)
             if self._closed:
                 worker.end()
             else:
                 self._idle.put(worker)
+        if answer is None and not began:
+            raise Busy("the decoders do not start: try again in a moment")
+        if answer is None:
+            raise PictureError("stops the decoder, twice: it needs too much memory, or is made to do harm")
         if answer[:1] != what or len(answer) < 1 + _SIZES.size:
             reason = answer[1:].decode("utf-8", "replace") if answer[:1] == _REFUSED else "damaged"
             raise PictureError(reason[:300])
         return answer
+
+    def _living(self, worker: _Worker) -> _Worker:
+        """Return a worker, or another in its place where it has died."""
+        if worker.alive or self._closed:
+            return worker
+        worker.end()
+        return _Worker(self._limits.worker_bytes)
 
 
 class _Worker:
@@ -128,13 +144,13 @@ class _Worker:
         self._process: SpawnProcess = context.Process(target=work, args=(theirs, memory), daemon=True)
         self._process.start()
         theirs.close()
-        self._ready = False
+        self.ready = False
         self.alive = True
 
-    def ask(self, message: bytes, seconds: float) -> bytes:
-        """Send a picture and wait for the answer; a process that fails at it is not alive afterwards."""
+    def ask(self, message: bytes, seconds: float) -> bytes | None:
+        """Send a picture and wait for the answer; None from a process that died of it, or was ended meanwhile."""
         try:
-            if not self._ready:
+            if not self.ready:
                 self._wait_until_ready()
             started = time.monotonic()
             self._pipe.send_bytes(message)
@@ -144,13 +160,13 @@ class _Worker:
             return self._pipe.recv_bytes()
         except (OSError, EOFError):
             self.alive = False
-            return _REFUSED + b"stops the decoder: it needs too much memory, or is made to do harm"
+            return None
 
     def _wait_until_ready(self) -> None:
         """The first start of a process imports what it needs, which is no picture's fault."""
         if not self._pipe.poll(60) or self._pipe.recv_bytes() != b"ready":
             raise EOFError
-        self._ready = True
+        self.ready = True
 
     def end(self) -> None:
         """Kill the process and close the pipe."""

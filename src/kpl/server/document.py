@@ -48,6 +48,7 @@ _REASONS = {
     401: "a token is needed",
     403: "from another site",
     404: "there is none",
+    408: "the request came too slowly",
     409: "something else must end first",
     413: "more than is allowed",
     421: "another host name",

@@ -16,10 +16,11 @@ from urllib.parse import SplitResult, urlsplit
 import anyio
 from starlette.exceptions import HTTPException
 
+from kpl.server.clients import Networks, client_of
 from kpl.server.limits import Limits
 from kpl.server.refusals import Busy
 
-__all__ = ["CROWDED", "Guard", "Metrics", "Rates"]
+__all__ = ["Guard", "Metrics", "Rates", "refusal"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -45,8 +46,7 @@ _BESIDE = {
     429: [(b"retry-after", b"1")],
     Busy.status: [(b"retry-after", str(Busy.RETRY_SECONDS).encode()), (b"connection", b"close")],
 }
-CROWDED = "kpl.crowded"
-"""Key in a request's `state` that says that its connection is one too many."""
+_TOO_SLOW = "the rest of the request did not come, or came too slowly: send less at once, or by a faster connection"
 _ADDRESSES = 10_000  # whose rate is remembered
 _log = logging.getLogger("kpl.server")
 
@@ -98,10 +98,6 @@ class Metrics:
         return "\n".join(lines) + "\n"
 
 
-class _TooMuch(HTTPException):
-    """The body is larger than allowed; frameworks pass this kind of error on."""
-
-
 class Guard:
     """The gate: host, origin, rate, token and size are checked here, once for all routes.
 
@@ -111,6 +107,8 @@ class Guard:
         hosts: names by which the server may be called; any other is a rebound DNS name.
         token: asked for on every route that touches data; None asks for none.
         metrics: counts every request.
+        root: path under which a proxy serves all this; the proxy may hand it on or leave it out.
+        proxies: believed when they say for whom they ask.
     """
 
     OPEN = ("/", "/health")
@@ -118,8 +116,20 @@ class Guard:
     UPLOADS = ("/classify", "/pictures")
     """Ends of the routes that take files; what is sent to any other is parsed in memory, so it must be small."""
 
-    def __init__(self, app: App, *, limits: Limits, hosts: frozenset[str], token: str | None, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        limits: Limits,
+        hosts: frozenset[str],
+        token: str | None,
+        metrics: Metrics,
+        root: str = "",
+        proxies: Networks = (),
+    ) -> None:
         self._app, self._limits, self._hosts, self._metrics = app, limits, hosts, metrics
+        self._root, self._proxies = root, proxies
+        self._home = f"{root}/".encode()
         self._token = token.encode() if token else None
         self._rates = Rates(limits.rate, limits.burst)
 
@@ -131,8 +141,9 @@ class Guard:
         if scope["type"] != "http":
             return  # there are no web sockets: closing without an answer refuses them
         started, status, method = time.perf_counter(), 500, _known_method(scope["method"])
+        scope, path = self._placed(scope)
         if method == "HEAD":  # answered as GET is; the server leaves the body out
-            scope = {**scope, "method": "GET"}
+            scope["method"] = "GET"
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -145,10 +156,13 @@ class Guard:
             await send(message)
 
         try:
-            allowed = self._allowed(scope)
-            refused = self._refusal(scope, allowed)
+            allowed = self._allowed(scope, path)
+            refused = self._refusal(scope, path, allowed)
             if refused is not None:
                 await _say(answer, *refused)
+            elif not path:  # the page's own addresses are relative to the folder that it is in
+                await answer({"type": "http.response.start", "status": 308, "headers": [(b"location", self._home)]})
+                await answer({"type": "http.response.body", "body": b""})
             else:
                 await self._app(scope, self._bounded(receive, allowed), answer)
         finally:
@@ -157,9 +171,16 @@ class Guard:
             self._metrics.add(route, method, status, seconds)
             _log.info("%s %s %d %.0f ms", method, route, status, 1000 * seconds)
 
-    def _refusal(self, scope: Scope, allowed: int) -> tuple[int, str] | None:
-        if CROWDED in scope.get("state", ()):
-            return Busy.status, "too many connections: close some, or try again in a moment"
+    def _placed(self, scope: Scope) -> tuple[Scope, str]:
+        """Return a request with its client and the path under which all this is served, and its path below that."""
+        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        client = client_of((scope.get("client") or ("local", 0))[0], forwarded, self._proxies)
+        path: str = scope["path"]
+        if self._root and (path + "/").startswith(self._root + "/"):
+            path = path[len(self._root) :]
+        return {**scope, "client": (client, 0), "root_path": self._root, "path": self._root + path}, path
+
+    def _refusal(self, scope: Scope, path: str, allowed: int) -> tuple[int, str] | None:
         headers = dict(reversed(scope["headers"]))
         host = _split(b"//" + headers.get(b"host", b""))
         if host is None or host.hostname not in self._hosts:
@@ -167,12 +188,11 @@ class Guard:
         origin = _split(headers.get(b"origin", b""))
         own = b"origin" not in headers or (origin is not None and origin.netloc.lower() == host.netloc.lower())
         foreign = not own or headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
-        if foreign and (scope["method"] != "GET" or scope["path"] not in self.OPEN):
+        if foreign and (scope["method"] != "GET" or path not in self.OPEN):
             return 403, "requests from other sites are refused"
-        address = (scope.get("client") or ("local", 0))[0]
-        if not self._rates.allows(address, time.monotonic()):
+        if not self._rates.allows(scope["client"][0], time.monotonic()):
             return 429, "too many requests: slow down"
-        if self._token is not None and not self._is_open(scope["path"]):
+        if self._token is not None and not self._is_open(path):
             kind, _, given = headers.get(b"authorization", b"").partition(b" ")
             if not hmac.compare_digest(given.strip(), self._token) or kind.lower() != b"bearer":
                 return 401, "a token is needed: Authorization: Bearer TOKEN"
@@ -184,27 +204,36 @@ class Guard:
     def _is_open(self, path: str) -> bool:
         return path in self.OPEN or path.startswith("/static/")
 
-    def _allowed(self, scope: Scope) -> int:
+    def _allowed(self, scope: Scope, path: str) -> int:
         """Bytes that the body of a request may have."""
         kind = dict(reversed(scope["headers"])).get(b"content-type", b"").lower()
-        upload = kind.startswith(b"multipart/form-data") and scope["path"].endswith(self.UPLOADS)
+        upload = kind.startswith(b"multipart/form-data") and path.endswith(self.UPLOADS)
         return self._limits.body_bytes if upload else min(self._limits.json_bytes, self._limits.body_bytes)
 
     def _bounded(self, receive: Receive, allowed: int) -> Receive:
-        """Count the bytes of the body, whatever its header said; who falls silent before its end has gone."""
-        seen, whole = 0, False
+        """Count the bytes of the body, whatever its header said, and the time that its sender took.
+
+        What is raised here is of the kind that frameworks pass on.
+        """
+        limits = self._limits
+        seen, waited, whole = 0, 0.0, False
 
         async def counted() -> Message:
-            nonlocal seen, whole
+            nonlocal seen, waited, whole
             if whole:
                 return await receive()
-            message: Message = {"type": "http.disconnect"}
-            with anyio.move_on_after(self._limits.silent_seconds):
+            message: Message | None = None
+            began = time.monotonic()
+            left = limits.silent_seconds + seen / limits.slowest - waited
+            with anyio.move_on_after(min(limits.silent_seconds, left)):
                 message = await receive()
+            waited += time.monotonic() - began
+            if message is None:
+                raise HTTPException(408, _TOO_SLOW, {"connection": "close"})
             whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > allowed:
-                raise _TooMuch(413, _too_large(allowed))
+                raise HTTPException(413, _too_large(allowed))
             return message
 
         return counted
@@ -226,9 +255,21 @@ def _known_method(method: str) -> str:
     return method if method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH") else "OTHER"
 
 
-async def _say(send: Send, status: int, reason: str) -> None:
+def _words(status: int, reason: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
     body = json.dumps({"detail": reason}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    headers += _BESIDE.get(status, [])
+    return headers + _BESIDE.get(status, []), body
+
+
+async def _say(send: Send, status: int, reason: str) -> None:
+    headers, body = _words(status, reason)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def refusal(reason: str) -> bytes:
+    """Return the whole answer to a connection that is one too many, as it goes over the wire."""
+    headers, body = _words(Busy.status, reason)
+    lines = [b"HTTP/1.1 503 Service Unavailable", b"cache-control: no-store"]
+    lines += [name + b": " + value for name, value in (*headers, *_HEADERS)]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body

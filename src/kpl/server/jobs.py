@@ -32,6 +32,7 @@ class Job:
     Attributes:
         id: secret.
         session: that it works for.
+        client: whose session that is.
         state: "queued", "running", then "done", "failed" or "cancelled".
         stage, done, total: how far it is.
         error: what failed, in one sentence.
@@ -39,6 +40,7 @@ class Job:
 
     session: str
     work: Callable[[Job], None] = field(repr=False)
+    client: str = ""
     id: str = field(default_factory=lambda: secrets.token_hex(16))
     state: State = "queued"
     stage: str = "waiting"
@@ -64,9 +66,15 @@ class Job:
 
 
 class Jobs:
-    """The queue and the thread that works it off."""
+    """The queue and the thread that works it off.
 
-    def __init__(self, places: int) -> None:
+    Args:
+        places: for jobs that wait.
+        each: of them, as many as one client may have; None for all.
+    """
+
+    def __init__(self, places: int, each: int | None = None) -> None:
+        self._each = each or places
         self._queue: queue.Queue[Job | None] = queue.Queue(places)
         self._jobs: dict[str, Job] = {}
         self._closing = False
@@ -84,11 +92,11 @@ class Jobs:
         states = [job.state for job in list(self._jobs.values())]
         return {state: states.count(state) for state in ("queued", "running", "done", "failed", "cancelled")}
 
-    def add(self, session: str, work: Callable[[Job], None]) -> Job:
+    def add(self, session: str, work: Callable[[Job], None], client: str = "") -> Job:
         """Put a job into the queue.
 
         Raises:
-            Busy: the queue is full, or the server stops.
+            Busy: the queue is full, of jobs of this client or of all, or the server stops.
             Conflict: the session has a job already.
         """
         with self._lock:
@@ -96,7 +104,10 @@ class Jobs:
                 raise Busy("the server is stopping: try again later")
             if any(job.session == session and not job.over for job in self._jobs.values()):
                 raise Conflict("this session has a job already: wait for its end, or cancel it")
-            job = Job(session, work)
+            job = Job(session, work, client)
+            own = sum(known.state == "queued" and known.client == client for known in self._jobs.values())
+            if own >= self._each:
+                raise Busy(f"{own} jobs from this address are waiting already: try again in a moment")
             try:
                 self._queue.put_nowait(job)
             except queue.Full as error:

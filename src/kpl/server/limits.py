@@ -17,8 +17,12 @@ class Limits:
     Attributes:
         body_bytes: of one upload.
         json_bytes: of any other request, which is parsed in memory.
+        share: of whatever is counted at once, as much as one address may take, at least one; of connections too.
         connections: at once; the next ones are told to come again.
-        silent_seconds: for the head of a request, and for each further part of its body.
+        silent_seconds: for the whole head of a request, for each further part of its body, and for its whole body,
+            which has a second more for each `slowest` bytes of it that have come.
+        slowest: bytes a second that a body may come with.
+        refused_seconds: for which a connection that is one too many is still heard, so that its answer arrives.
         file_bytes: of one picture.
         files: in one request.
         pixels: of one picture, by its header.
@@ -46,8 +50,11 @@ class Limits:
 
     body_bytes: int = 256 << 20
     json_bytes: int = 4 << 20
+    share: float = 0.5
     connections: int = 256
     silent_seconds: float = 20.0
+    slowest: int = 64 << 10
+    refused_seconds: float = 2.0
     file_bytes: int = 64 << 20
     files: int = 500
     pixels: int = 60_000_000
@@ -79,3 +86,7 @@ class Limits:
         for entry in fields(self):
             if getattr(self, entry.name) <= 0:
                 raise InputError(f"the limit {entry.name} must be above zero, got {getattr(self, entry.name)}")
+
+    def each(self, total: int) -> int:
+        """Return how many of so many one address may have at once."""
+        return max(1, int(self.share * total))

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from kpl.errors import InputError
+from kpl.errors import InputError, UnknownNameError
 
-__all__ = ["Busy", "Conflict", "Gone", "Refused", "TooLarge", "hold", "said_to_strangers"]
+__all__ = ["Busy", "Conflict", "Gone", "Refused", "TooLarge", "said_to_strangers"]
 
 _PATH = re.compile(r"(?<![\w.:/\\])(?:/[^\s/'\"]+){2,}|(?<!\w)[A-Za-z]:\\|\\\\\w")
 _log = logging.getLogger("kpl.server")
@@ -55,22 +52,7 @@ def said_to_strangers(error: Exception) -> str:
         'k must be at least 1'
     """
     said = " ".join(str(error).split())
-    if isinstance(error, Refused) or not _PATH.search(said):
+    if isinstance(error, Refused | UnknownNameError) or not _PATH.search(said):  # which repeat what was asked
         return said
     _log.error("%s", said)
     return f"the server failed at files of its own ({type(error).__name__}): its log says more"
-
-
-@contextmanager
-def hold(places: threading.Semaphore, reason: str) -> Iterator[None]:
-    """Hold one of a few places for as long as something takes.
-
-    Raises:
-        Busy: all are taken.
-    """
-    if not places.acquire(blocking=False):
-        raise Busy(f"{reason}: try again in a moment")
-    try:
-        yield
-    finally:
-        places.release()

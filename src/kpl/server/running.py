@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kpl.errors import InputError, MissingExtraError, OutputError
+from kpl.server.clients import read_networks
 from kpl.server.limits import Limits
 
 __all__ = ["Options", "is_loopback", "serve", "where_to_look"]
 
 _SHORTEST_TOKEN = 16
+_ROOT = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
+_OWN = ("api", "classify", "health", "metrics", "openapi.json", "static")  # paths of the service itself
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,13 @@ class Options:
         host_names: further names by which the server may be called, such as that of a proxy before it.
         models: files of `kpl fit` for `/classify`.
         results: a folder where every finished run is kept.
+        root_path: path under which a proxy serves the page, such as "/kpl".
+        trusted_proxies: addresses and networks of proxies that may say for whom they ask.
         limits: of what comes in.
 
     Raises:
-        InputError: another address than the loopback without a token, or a token that could be guessed.
+        InputError: another address than the loopback without a token, a token that could be guessed, or a path or proxy
+            that is none.
     """
 
     host: str = "127.0.0.1"
@@ -39,6 +46,8 @@ class Options:
     host_names: Sequence[str] = ()
     models: Sequence[Path] = ()
     results: Path | None = None
+    root_path: str = ""
+    trusted_proxies: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -55,6 +64,12 @@ class Options:
             )
         if not 0 <= self.port <= 65535:
             raise InputError(f"the port must be from 0 to 65535, got {self.port}")
+        if self.root_path and (not _ROOT.fullmatch(self.root_path) or self.root_path.split("/")[1] in _OWN):
+            raise InputError(
+                f"the root path {self.root_path!r} cannot be served under: give one such as /kpl, of letters, digits, "
+                f"'-', '_' and '.', with no slash at its end, that begins with none of {', '.join(_OWN)}"
+            )
+        read_networks(self.trusted_proxies)
 
     @property
     def allowed_hosts(self) -> frozenset[str]:
@@ -103,7 +118,10 @@ def serve(options: Options, *, told: Callable[[str], None]) -> None:
     listening = _listen(options.host, options.port)
     with listening:
         service = Service(options.limits, options.models, options.results)
-        app = create_app(service, hosts=options.allowed_hosts, token=options.token)
+        proxies = read_networks(options.trusted_proxies)
+        app = create_app(
+            service, hosts=options.allowed_hosts, token=options.token, root=options.root_path, proxies=proxies
+        )
         logging.getLogger("kpl.server").setLevel(logging.INFO)
         config = uvicorn.Config(
             app,
@@ -112,7 +130,7 @@ def serve(options: Options, *, told: Callable[[str], None]) -> None:
             server_header=False,
             date_header=False,
             proxy_headers=False,
-            http=connection_of(options.limits),
+            http=connection_of(options.limits, proxies, app.state.metrics),
             timeout_keep_alive=5,
             timeout_graceful_shutdown=options.limits.shutdown_seconds,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from kpl.knowledge import KnowledgeBase, check_tokens, load_knowledge, pack_name
 from kpl.methods import Evidence, explain
 from kpl.report import How
 from kpl.runs import load_model
+from kpl.server.clients import Places
 from kpl.server.decoding import Decoders, Kept
 from kpl.server.downloads import write_run
 from kpl.server.jobs import Job, Jobs
@@ -26,7 +28,7 @@ from kpl.server.limits import Limits
 from kpl.server.maps import DrawnMap, MapPlan, draw_map, plan_map, seconds_a_view
 from kpl.server.oneshot import OneShot
 from kpl.server.outcomes import learn
-from kpl.server.refusals import Busy, Gone, Refused, TooLarge, hold
+from kpl.server.refusals import Busy, Gone, Refused, TooLarge
 from kpl.server.sessions import Session, Sessions
 from kpl.server.zips import is_zip, unpack
 
@@ -34,6 +36,7 @@ __all__ = ["Service", "check_place", "encoder_is_here", "load_pack"]
 
 _SHARD = 256
 _LOADED = 2  # encoders held in memory
+_ELSEWHERE = re.compile(r"[/\\:]|^[.~]")  # no name of an encoder, but of a place
 
 
 def encoder_is_here(name: str) -> bool:
@@ -59,7 +62,7 @@ class Service:
         self.results = results
         self.sessions = Sessions(limits)
         self.decoders = Decoders(limits)
-        self.jobs = Jobs(limits.queue)
+        self.jobs = Jobs(limits.queue, limits.each(limits.queue))
         self.pictures = 0
         try:
             self.models = {name: OneShot(model, self.decoders) for name, model in fitted.items()}
@@ -70,9 +73,13 @@ class Service:
         self._encoders: dict[str, Encoder] = {}
         self._pace: dict[str, float] = {}  # seconds in which an encoder reads a picture
         self._loading = threading.Lock()
-        self._uploads = threading.Semaphore(limits.uploads)
-        self._pending = threading.Semaphore(limits.pending)
-        self._refits = threading.Semaphore(limits.refits)
+        self.uploads = self._places(limits.uploads, "too many uploads at once")
+        self.pending = self._places(limits.pending, "too many pictures at once")
+        self.refits = self._places(limits.refits, "others are learning again")
+        self.downloads = self._places(limits.downloads, "others are getting reports and models")
+
+    def _places(self, total: int, reason: str) -> Places:
+        return Places(total, self.limits.each(total), reason)
 
     def close(self) -> None:
         """Finish what was begun, then end the processes and remove all files."""
@@ -97,14 +104,26 @@ class Service:
                 self._encoders[name] = load_encoder(name)
             return self._encoders[name]
 
-    def begin(self, encoder: str) -> Session:
-        """Begin a session with an encoder whose files are here."""
+    def begin(self, encoder: str, client: str = "") -> Session:
+        """Begin a session of a client with an encoder whose files are here.
+
+        Raises:
+            Gone: a folder, a file or an address is named.
+            UnknownNameError, EncoderError: it is not known, or not here.
+            Busy: there are too many sessions.
+        """
+        if _ELSEWHERE.search(encoder):
+            raise Gone(
+                f"{encoder[:100]!r} is no encoder's name: by the service only those known by name may be asked for, no "
+                f"folder, file or address. Known: {', '.join(encoder_names())}; who runs the server adds others with "
+                "`kpl encoders pull` or `kpl encoders bundle`"
+            )
         if encoder not in encoder_names():
             raise UnknownNameError("encoder", encoder[:100], encoder_names())
         if not encoder_is_here(encoder):
             raise EncoderError(f"encoder {encoder!r} is known but its files are not here: kpl encoders pull {encoder}")
         self.encoder(encoder)
-        return self.sessions.create(encoder)
+        return self.sessions.create(encoder, client)
 
     def end(self, name: str) -> None:
         """End a session, its jobs first."""
@@ -115,12 +134,15 @@ class Service:
         """Give a session its knowledge: a pack's name, or a knowledge base as its file would say it.
 
         Raises:
-            KnowledgeError, UnknownNameError, TooLarge: it is none.
+            Refused, UnknownNameError, TooLarge: it is none.
         """
-        base = load_pack(given) if isinstance(given, str) else read_base(given, self.limits)
-        base.prompts()  # a list of names only is refused here
         coder = self.encoder(session.encoder)
-        check_tokens(base, coder.count_tokens, coder.context_length)
+        base = load_pack(given) if isinstance(given, str) else read_base(given, self.limits)
+        try:
+            base.prompts()  # a list of names only is refused here
+            check_tokens(base, coder.count_tokens, coder.context_length)
+        except KnowledgeError as error:  # says what was sent, however much it looks like a path of this machine
+            raise Refused(str(error)) from error
         session.knowledge = base
         return base
 
@@ -149,7 +171,7 @@ class Service:
                 return name, str(error)
 
         taken, left = [], []
-        with hold(self._uploads, "too many uploads at once"), session.at_work():
+        with self.uploads.hold(session.client), session.at_work():
             work = ordered_map(attempt, self._opened(files), workers=self.limits.workers, look_ahead=2)
             with closing(work) as results:
                 for name, found in results:
@@ -185,7 +207,7 @@ class Service:
             raise Refused("there are no pictures yet: add some first")
         if session.knowledge is None:
             raise Refused("there is no knowledge yet: choose a pack, or write classes and descriptions")
-        return self.jobs.add(session.id, lambda job: self._work(job, session, k))
+        return self.jobs.add(session.id, lambda job: self._work(job, session, k), session.client)
 
     def _work(self, job: Job, session: Session, k: int | None) -> None:
         base, coder = session.knowledge, self.encoder(session.encoder)
@@ -239,7 +261,7 @@ class Service:
         row = outcome.images[place : place + 1]
         if not refit:
             return explain(outcome.method, row)[0]
-        with hold(self._refits, "others are learning again"):
+        with self.refits.hold(session.client):
             return explain(outcome.method, row, refit_on=outcome.images)[0]
 
     def cost_of_map(self, session: Session, place: int, how: How | None, share: float) -> tuple[MapPlan, float]:
@@ -251,7 +273,7 @@ class Service:
         plan, encoder = self._plan_map(session, place, how, share)
         name = encoder.card.name
         if name not in self._pace:
-            with hold(self._refits, "others are at it"):
+            with self.refits.hold(session.client):
                 self._pace[name] = seconds_a_view(plan, encoder)
         return plan, plan.views * self._pace[name]
 
@@ -277,7 +299,7 @@ class Service:
                 tell(0, plan.views)
                 session.drawn = DrawnMap(place, chosen, draw_map(plan, encoder, proxies, chosen, tell))
 
-        return self.jobs.add(session.id, work)
+        return self.jobs.add(session.id, work, session.client)
 
     def _plan_map(self, session: Session, place: int, how: How | None, share: float) -> tuple[MapPlan, Encoder]:
         outcome = session.finished()
@@ -285,7 +307,7 @@ class Service:
         with session.at_work():
             return plan_map(session.pictures[place], outcome.encoder, how, share, self.limits.views), outcome.encoder
 
-    def one_shot(self, model: str, pictures: Sequence[tuple[str, BinaryIO]]) -> list[Any]:
+    def one_shot(self, model: str, pictures: Sequence[tuple[str, BinaryIO]], client: str = "") -> list[Any]:
         """Classify pictures at once by a fitted model: probabilities (C,), or the reason why not, each.
 
         Raises:
@@ -302,7 +324,7 @@ class Service:
             except PictureError as error:
                 return str(error)
 
-        with hold(self._pending, "too many pictures at once"):
+        with self.pending.hold(client):
             if len(pictures) == 1:
                 answers = [attempt(pictures[0])]
             else:
@@ -331,7 +353,7 @@ def read_base(given: Mapping[str, Any], limits: Limits) -> KnowledgeBase:
     except ValidationError as error:
         detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = " > ".join(str(part + 1) if isinstance(part, int) else part for part in detail["loc"])
-        raise KnowledgeError(f"{where}: {detail['msg']}" if where else detail["msg"]) from error
+        raise Refused(f"{where}: {detail['msg']}" if where else detail["msg"]) from error
     sentences = [d.text for entry in base.classes for d in entry.descriptions]
     names = [name for entry in base.classes for name in (entry.key, entry.name, *entry.aliases)]
     if len(base.classes) > limits.classes or len(sentences) > limits.descriptions:

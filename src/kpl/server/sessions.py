@@ -6,6 +6,7 @@ import secrets
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ class Session:
 
     Attributes:
         id: secret; who knows it may use the session.
+        client: that began it.
         encoder: name.
         folder: private; every name in it is the server's.
         pictures: in order; `id` is the user's name for it, `path` the server's.
@@ -59,6 +61,7 @@ class Session:
     id: str
     encoder: str
     folder: Path
+    client: str = ""
     pictures: list[PictureRecord] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
     knowledge: KnowledgeBase | None = None
@@ -196,26 +199,44 @@ class Sessions:
         """The private folder of all."""
         return self._folder.path
 
-    def create(self, encoder: str) -> Session:
-        """Begin a session; when there are many, in the place of the oldest that holds no picture.
+    def create(self, encoder: str, client: str = "") -> Session:
+        """Begin a session; where there are as many as are allowed, in the place of an empty one, see `_make_room`.
 
         Raises:
-            Busy: there are as many as are allowed.
+            Busy: there are as many as are allowed, of all clients or of this one.
         """
         self.sweep()
-        if len(self._sessions) >= self._limits.sessions:
-            empty = [held for held in list(self._sessions.values()) if not held.pictures and not held.working]
-            for oldest in sorted(empty, key=lambda held: held.used)[:1]:
-                with suppress(Gone):  # somebody ended it in this moment
-                    self.drop(oldest.id)
+        self._make_room(client)
         with self._lock:
+            mine = sum(held.client == client for held in self._sessions.values())
+            if mine >= self._limits.each(self._limits.sessions):
+                raise Busy(f"this address has {mine} sessions already, all that one may have: end one, or try later")
             if len(self._sessions) >= self._limits.sessions:
                 raise Busy(f"there are {len(self._sessions)} sessions already: end one, or try again later")
             name = secrets.token_hex(16)
             folder = self.folder / name
             folder.mkdir(mode=0o700)
-            made = self._sessions[name] = Session(name, encoder, folder)
+            made = self._sessions[name] = Session(name, encoder, folder, client)
             return made
+
+    def _make_room(self, client: str) -> None:
+        """Where there are too many sessions, end the oldest that holds no picture: the client's own.
+
+        Another's is ended only where it holds at least two more than the client does: who has begun many pushes out
+        none of those who have begun few, and keeps none of them out.
+        """
+        held = list(self._sessions.values())
+        counts = Counter(session.client for session in held)
+        whose = client
+        if counts[client] < self._limits.each(self._limits.sessions):
+            if len(held) < self._limits.sessions:
+                return
+            most, count = counts.most_common(1)[0]
+            whose = most if count > counts[client] + 1 else client
+        empty = [s for s in held if s.client == whose and not s.pictures and not s.working]
+        for oldest in sorted(empty, key=lambda session: session.used)[:1]:
+            with suppress(Gone):  # somebody ended it in this moment
+                self.drop(oldest.id)
 
     def get(self, name: str) -> Session:
         """Return a session.

@@ -63,10 +63,10 @@ export async function follow(path, told) {
 // Wait for the end of a job; `told` hears how far it is.
 export async function followJob(job, told) {
   let last = job;
-  await follow(`/api/jobs/${job.id}/events`, (now) => { last = now; told(now); }).catch((error) => { if (error instanceof Problem) throw error; });
+  await follow(`api/jobs/${job.id}/events`, (now) => { last = now; told(now); }).catch((error) => { if (error instanceof Problem) throw error; });
   while (!["done", "failed", "cancelled"].includes(last.state)) { // the stream broke: ask
     await pause(0.5);
-    last = await ask("GET", `/api/jobs/${job.id}`);
+    last = await ask("GET", `api/jobs/${job.id}`);
   }
   return last;
 }

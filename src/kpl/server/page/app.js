@@ -1,13 +1,13 @@
 // The page: what is chosen, what is sent, and which part shows what.
 
-import { ask, followJob, hasToken, leave, Problem, save, setToken } from "/static/api.js";
-import { $, handOver, make } from "/static/dom.js";
-import { drawEditor, emptyBase, misfit, nameWithout } from "/static/knowledge.js";
-import { stopMap } from "/static/map.js";
-import { collect, leftOut, uploadAll } from "/static/pictures.js";
-import { refreshEvidence } from "/static/evidence.js";
-import { forget, openResults } from "/static/results.js";
-import { attempt, forgetSession, knowledge, page, path, quiet, say, state, sync, view } from "/static/state.js";
+import { ask, followJob, hasToken, leave, Problem, save, setToken } from "./api.js";
+import { $, handOver, make } from "./dom.js";
+import { drawEditor, emptyBase, misfit, nameWithout } from "./knowledge.js";
+import { stopMap } from "./map.js";
+import { collect, leftOut, uploadAll } from "./pictures.js";
+import { refreshEvidence } from "./evidence.js";
+import { forget, openResults } from "./results.js";
+import { attempt, forgetSession, knowledge, page, path, quiet, say, state, sync, view } from "./state.js";
 
 const LISTED = 500; // as many files left out the server names
 
@@ -26,7 +26,7 @@ $("token-form").addEventListener("submit", (event) => {
 });
 
 async function begin() {
-  [state.encoders, state.packs] = await Promise.all([ask("GET", "/api/encoders"), ask("GET", "/api/packs")]);
+  [state.encoders, state.packs] = await Promise.all([ask("GET", "api/encoders"), ask("GET", "api/packs")]);
   $("encoder").replaceChildren(...state.encoders.map((one) => make("option", {
     value: one.name, disabled: !one.here, textContent: one.here ? one.name : `${one.name} (not here: kpl encoders pull ${one.name})`,
   })));
@@ -57,7 +57,7 @@ function aboutFit() {
 async function choosePack() {
   const name = $("pack").value;
   const head = state.packs.find((one) => one.name === name);
-  state.base = name ? await ask("GET", `/api/packs/${encodeURIComponent(name)}`) : emptyBase();
+  state.base = name ? await ask("GET", `api/packs/${encodeURIComponent(name)}`) : emptyBase();
   $("pack-about").textContent = head
     ? `${head.title}. ${head.classes} classes, ${head.descriptions} descriptions${head.modality ? `, for ${head.modality}` : ""}.`
     : "Write at least two classes, each with what is seen in its pictures.";
@@ -99,7 +99,7 @@ function update() {
 let beginning = null; // whoever needs a session while one is begun waits for that one
 async function ensureSession() {
   if (state.session) return;
-  beginning ??= ask("POST", "/api/sessions", { json: { encoder: $("encoder").value } }).finally(() => { beginning = null; });
+  beginning ??= ask("POST", "api/sessions", { json: { encoder: $("encoder").value } }).finally(() => { beginning = null; });
   const made = await beginning;
   state.session = made.id; state.encoder = made.encoder;
 }
@@ -169,7 +169,7 @@ async function runJob() {
   return last;
 }
 
-async function stopJob() { if (state.job) await ask("DELETE", `/api/jobs/${state.job}`); }
+async function stopJob() { if (state.job) await ask("DELETE", `api/jobs/${state.job}`); }
 
 $("encoder").addEventListener("change", attempt(async () => { aboutEncoder(); forgetSession(); state.encoder = $("encoder").value; update(); }));
 $("pack").addEventListener("change", attempt(choosePack));
@@ -205,7 +205,7 @@ $("get-knowledge").addEventListener("click", attempt(async () => { await sendKno
 
 // A new page cannot show the token: with one the document is a download.
 $("openapi").addEventListener("click", (event) => {
-  if (hasToken()) { event.preventDefault(); attempt(() => save("/openapi.json", "openapi.json"))(); }
+  if (hasToken()) { event.preventDefault(); attempt(() => save("openapi.json", "openapi.json"))(); }
 });
 
 // Pictures would go with the page: the browser asks first.
@@ -215,5 +215,5 @@ window.addEventListener("pagehide", (event) => { if (state.session && !event.per
 
 Object.assign(page, { reset, askForToken, knowledgeChanged, update });
 update();
-ask("GET", "/health").then((health) => { $("version").textContent = `KPL ${health.version}.`; }).catch(() => {});
+ask("GET", "health").then((health) => { $("version").textContent = `KPL ${health.version}.`; }).catch(() => {});
 attempt(begin)();

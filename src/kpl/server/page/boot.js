@@ -1,3 +1,3 @@
 // The page is painted first; its scripts are fetched and run after that.
 
-requestAnimationFrame(() => setTimeout(() => import("/static/app.js")));
+requestAnimationFrame(() => setTimeout(() => import("./app.js")));

@@ -1,10 +1,10 @@
 // The evidence for one picture: its sentences, its neighbours, and where in it.
 
-import { ask, show } from "/static/api.js";
-import { $, bar, make, sure } from "/static/dom.js";
-import { changeSentence } from "/static/knowledge.js";
-import { askForMap, stopMap } from "/static/map.js";
-import { attempt, path, say, view } from "/static/state.js";
+import { ask, show } from "./api.js";
+import { $, bar, make, sure } from "./dom.js";
+import { changeSentence } from "./knowledge.js";
+import { askForMap, stopMap } from "./map.js";
+import { attempt, path, say, view } from "./state.js";
 
 const LOUDEST = 5;
 let looking = -1;

@@ -1,7 +1,7 @@
 // The classes and their descriptions, edited in place.
 
-import { $, make } from "/static/dom.js";
-import { attempt, page, state } from "/static/state.js";
+import { $, make } from "./dom.js";
+import { attempt, page, state } from "./state.js";
 
 const textOf = (description) => (typeof description === "string" ? description : description.text);
 

@@ -1,8 +1,8 @@
 // Where in a picture: what a map will cost, the job that draws it, and the map beside the picture.
 
-import { ask, followJob, showFresh } from "/static/api.js";
-import { $, handOver, make } from "/static/dom.js";
-import { attempt, path, say, view } from "/static/state.js";
+import { ask, followJob, showFresh } from "./api.js";
+import { $, handOver, make } from "./dom.js";
+import { attempt, path, say, view } from "./state.js";
 
 let place = -1;
 let job = null;
@@ -48,7 +48,7 @@ async function cost() {
 
 // A session has one job at a time: whoever wants another waits for the end of this one.
 export async function stopMap() {
-  if (job) await ask("DELETE", `/api/jobs/${job}`).catch(() => {}); // then it has ended by itself
+  if (job) await ask("DELETE", `api/jobs/${job}`).catch(() => {}); // then it has ended by itself
   await running;
 }
 

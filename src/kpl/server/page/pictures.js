@@ -1,8 +1,8 @@
 // Pictures on their way to the server: files, folders and zips, a few at a time.
 
-import { ask } from "/static/api.js";
-import { $ } from "/static/dom.js";
-import { attempt, fail, page, path, say, state, sync } from "/static/state.js";
+import { ask } from "./api.js";
+import { $ } from "./dom.js";
+import { attempt, fail, page, path, say, state, sync } from "./state.js";
 
 const MOST_FILES = 24;
 const MOST_BYTES = 32 * 2 ** 20;

@@ -1,9 +1,9 @@
 // What came out: shares, priors, and the wall of pictures.
 
-import { ask, show } from "/static/api.js";
-import { $, bar, make, percent, sure } from "/static/dom.js";
-import { closeEvidence, openEvidence, refreshEvidence } from "/static/evidence.js";
-import { attempt, fail, path, view } from "/static/state.js";
+import { ask, show } from "./api.js";
+import { $, bar, make, percent, sure } from "./dom.js";
+import { closeEvidence, openEvidence, refreshEvidence } from "./evidence.js";
+import { attempt, fail, path, view } from "./state.js";
 
 const A_LOOK = 48;
 const MANY = 15; // classes, above which their table scrolls by itself

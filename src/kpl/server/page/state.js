@@ -1,7 +1,7 @@
 // What all parts of the page know, and how they say that something failed.
 
-import { ask, Problem } from "/static/api.js";
-import { $ } from "/static/dom.js";
+import { ask, Problem } from "./api.js";
+import { $ } from "./dom.js";
 
 const NOTHING = { pictures: 0, left_out: [] };
 // base is the knowledge on the page, sent what the server was last told of it; held is what the server says the session
@@ -17,7 +17,7 @@ export const knowledge = () => JSON.stringify(state.base);
 // Set by the page itself: parts call it without knowing it.
 export const page = { reset() {}, askForToken() {}, async knowledgeChanged() {}, update() {} };
 
-export const path = (rest = "") => `/api/sessions/${state.session}${rest}`;
+export const path = (rest = "") => `api/sessions/${state.session}${rest}`;
 // The one way in which the page learns what the server holds.
 export async function sync() { state.held = state.session ? await ask("GET", path()) : NOTHING; page.update(); }
 export function forgetSession() { Object.assign(state, { session: null, sent: "", held: NOTHING, unsent: [], job: null }); }
