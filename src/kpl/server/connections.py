@@ -23,9 +23,8 @@ _TOO_MANY = refusal("too many connections: close some, or try again in a moment"
 def connection_of(limits: Limits, proxies: Networks = (), metrics: Metrics | None = None) -> type[asyncio.Protocol]:
     """Return uvicorn's HTTP protocol within limits that uvicorn does not know.
 
-    Nobody waits any longer for a head that is not there in time, for the rest of a request that is answered already, or
-    for a client that reads nothing of its answer. A connection above the limit, of all or of its client, is told so at
-    once; it takes no place of those that are served.
+    Nobody waits any longer for a head that is not there in time, or for the rest of a request that is answered already.
+    A connection above the limit, of all or of its client, is told so at once; it takes no place of those that are served.
     """
 
     class Connection(_Connection):
@@ -65,7 +64,6 @@ class _Connection(H11Protocol):
     _client: str | None = None  # whom it counts for; None where it is turned away
     _clock: asyncio.TimerHandle | None = None
     _phase = ""
-    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn says it
         client = self.doors.let_in((transport.get_extra_info("peername") or ("local",))[0])
@@ -87,19 +85,10 @@ class _Connection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         _stop(self._clock)
-        _stop(self._unread)
         self.doors.turned_away.discard(self)
         if self._client is not None:
             self.doors.let_out(self._client)
             super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._watch()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        _stop(self._unread)
 
     def _turn_away(self, transport: asyncio.Transport) -> None:
         """Say so, and listen on for a moment: closed at once while it still speaks, it might never read it."""
@@ -123,17 +112,6 @@ class _Connection(H11Protocol):
             _stop(self._clock)
             if phase:
                 self._clock = self.loop.call_later(self.doors.limits.silent_seconds, self.timeout_keep_alive_handler)
-
-    def _watch(self) -> None:
-        size = self.transport.get_write_buffer_size()
-        self._unread = self.loop.call_later(self.doors.limits.silent_seconds, self._look, size)
-
-    def _look(self, size: int) -> None:
-        """Give up a client that has read nothing for so long; a slow one is let go on."""
-        if self.transport.get_write_buffer_size() >= size:
-            self.transport.abort()
-        else:
-            self._watch()
 
 
 def _stop(clock: asyncio.TimerHandle | None) -> None:
