@@ -24,7 +24,7 @@ def connection_of(limits: Limits, proxies: Networks = (), metrics: Metrics | Non
     """Return uvicorn's HTTP protocol within limits that uvicorn does not know.
 
     Nobody waits any longer for a head that is not there in time, or for the rest of a request that is answered already.
-    A connection above the limit, of all or of its client, is told so at once; it takes no place of those that are served.
+    A connection above the limit, of all or of its client, is told so at once, and takes no place of those served.
     """
 
     class Connection(_Connection):
