@@ -55,7 +55,8 @@ def encoder_identity(encoder: Encoder) -> str:
 
 def card_identity(card: EncoderCard) -> str:
     """Return what `encoder_identity` says of the encoder that has this card, before it is loaded."""
-    return f"{card.name}:{_short_hash(card.model_dump(mode='json', include=_SHAPING_FIELDS))}"
+    shaping = _SHAPING_FIELDS | ({"text_cleaning"} if card.text_cleaning != "tokenizer" else set())
+    return f"{card.name}:{_short_hash(card.model_dump(mode='json', include=shaping))}"
 
 
 def encode_pictures(pictures: Sequence[NDArray[np.uint8]], encoder: Encoder) -> NDArray[np.float32]:

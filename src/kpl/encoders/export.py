@@ -149,9 +149,12 @@ def _require() -> None:
 
 def _write_tokenizer(encoder: TorchEncoder, path: Path) -> None:
     """Write the tokenizer with the model's padding, and make sure that it reads sentences as the original does."""
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer, normalizers
 
     made = as_tokenizers(encoder.tokenizer.original)
+    if encoder.card.text_cleaning == "lower":
+        lower = normalizers.Lowercase()
+        made.normalizer = lower if made.normalizer is None else normalizers.Sequence([lower, made.normalizer])
     ids, mask = _read_as(encoder, ["a", "a b c"])
     length = ids.shape[1] if ids.shape[1] == encoder.context_length else None
     pad = int(ids[0, -1]) if len(made.encode("a").ids) < ids.shape[1] else 0
@@ -276,6 +279,7 @@ def _finish(encoder: TorchEncoder, folder: Path, precision: str) -> tuple[Parity
         "name": f"{card.name}-onnx" + ("-int8" if precision == "int8" else ""),
         "loader": "onnx",
         "remote_code": False,
+        "text_cleaning": "tokenizer",
         "recipe": f"{card.recipe} Exported to ONNX (opset {OPSET}, {precision}) from {card.name!r} with torch "
         f"{version('torch')}; sentences are padded as weights/tokenizer.json says.".strip(),
     }

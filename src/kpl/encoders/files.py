@@ -15,11 +15,14 @@ from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError
 
 __all__ = [
+    "CATALOGUE",
+    "NOT_READ",
     "check_hashes",
     "file_hash",
     "hash_files",
     "known_fields",
     "logit_scale",
+    "named_folder",
     "per_channel",
     "read_json",
     "read_tensor",
@@ -29,8 +32,14 @@ __all__ = [
 ]
 
 _SAFE: Final = ".safetensors"
+_PREFIXES: Final = ("", "module.", "model.", "clip.")
 _CARD_FILES: Final = ("card.json", "golden.json", "golden.safetensors", "SHA256SUMS")
 _DOCUMENTS: Final = ("LICENSE", "LICENCE", "README", "NOTICE")
+
+
+CATALOGUE: Final = "KPL's catalogue"
+NOT_READ: Final = "not read: KPL's own"
+"""Where a card's fact comes from if not from the model's files."""
 
 
 def weights_of(folder: Path) -> Path:
@@ -39,8 +48,27 @@ def weights_of(folder: Path) -> Path:
 
 
 def text_of(folder: Path) -> Path:
-    """The folder of the text tower's configuration and tokenizer: `text` if there is one, else the weights' folder."""
-    return folder / "text" if (folder / "text").is_dir() else weights_of(folder)
+    """The folder of the text tower's configuration and tokenizer: `text` if there is one, else that on this machine
+    which OpenCLIP's configuration names, else the weights' folder."""
+    if (folder / "text").is_dir():
+        return folder / "text"
+    weights = weights_of(folder)
+    config = weights / "open_clip_config.json"
+    model = read_json(config).get("model_cfg") if config.is_file() else None
+    text = model.get("text_cfg") if isinstance(model, dict) else None
+    named = text.get("hf_model_name") if isinstance(text, dict) else None
+    return named_folder(weights, named) or weights
+
+
+def named_folder(weights: Path, name: object) -> Path | None:
+    """The folder on this machine that a configuration names in the place of a hub id; None if it is not there.
+
+    A relative one is looked for beside the weights, then where the command runs, as the libraries do.
+    """
+    if not isinstance(name, str) or not name:
+        return None
+    path = Path(name).expanduser()
+    return next((found for found in (weights / path, path) if (found / "config.json").is_file()), None)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -69,7 +97,7 @@ def weight_file(folder: Path, names: Iterable[str], *, allow_pickle: bool) -> Pa
     Raises:
         EncoderError: there are no weights, or only a pickle and that is not allowed.
     """
-    there = [folder / name for name in names if (folder / name).is_file()]
+    there = [folder / name for name in names if (folder / name).is_file()] or _only_weights(folder)
     safe = [path for path in there if path.name.endswith((_SAFE, _SAFE + ".index.json"))]
     if safe:
         return safe[0]
@@ -81,6 +109,24 @@ def weight_file(folder: Path, names: Iterable[str], *, allow_pickle: bool) -> Pa
             "or pass --allow-pickle to read it with torch's restricted reader"
         )
     return there[0]
+
+
+def _only_weights(folder: Path) -> list[Path]:
+    """The one file of weights of whatever name, such as epoch_3.pt; a safetensors file before a pickle.
+
+    Raises:
+        EncoderError: there are several, and none has a name that says which to take.
+    """
+    for kinds in ((_SAFE,), (".pt", ".pth", ".bin", ".ckpt")):
+        found = sorted(path for path in folder.glob("*") if path.suffix in kinds and path.is_file())
+        if len(found) > 1:
+            raise EncoderError(
+                f"{folder}: several files of weights ({', '.join(path.name for path in found[:4])}), and no name that "
+                "says which to take: leave one of them there"
+            )
+        if found:
+            return found
+    return []
 
 
 def read_tensor(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
@@ -152,8 +198,10 @@ def hash_files(folder: Path) -> dict[str, str]:
 
     Left out: hidden files, the card, golden vectors, licence texts and other documents.
     """
-    found = sorted(path for part in (weights_of(folder), text_of(folder)) for path in part.rglob("*") if path.is_file())
-    names = {path.relative_to(folder).as_posix(): path for path in found}
+    weights, text = weights_of(folder), text_of(folder)
+    names = {path.relative_to(folder).as_posix(): path for path in weights.rglob("*") if path.is_file()}
+    if text != weights:  # it may lie elsewhere on this machine
+        names |= {f"text/{path.relative_to(text).as_posix()}": path for path in text.rglob("*") if path.is_file()}
     hashed = {}
     for name, path in sorted(names.items()):
         parts = Path(name).parts
@@ -187,10 +235,13 @@ def check_hashes(folder: Path, card: EncoderCard) -> None:
         EncoderError: a file is missing, damaged or exchanged.
     """
     for name, expected in card.files.items():
-        found = file_hash(folder / name)
+        path = folder / name
+        if name.startswith("text/") and not path.is_file():  # where the model's configuration names a folder
+            path = text_of(folder) / name.removeprefix("text/")
+        found = file_hash(path)
         if found != expected:
             raise EncoderError(
-                f"encoder {card.name!r}: {folder / name} has hash {found[:12]}, its card says {expected[:12]}; "
+                f"encoder {card.name!r}: {path} has hash {found[:12]}, its card says {expected[:12]}; "
                 "the file is damaged or was exchanged: install, pull or export it again"
             )
 
@@ -208,11 +259,16 @@ def logit_scale(file: Path) -> dict[str, float]:
     Raises:
         EncoderError: there is none in it.
     """
-    found = read_tensor(file, ("logit_scale", "logit_bias", "module.logit_scale", "module.logit_bias"))
-    numbers = {name.removeprefix("module."): float(value.reshape(-1)[0]) for name, value in found.items()}
-    if "logit_scale" not in numbers:
+    names = ("logit_scale", "logit_bias", "temperature")
+    found = read_tensor(file, [f"{prefix}{name}" for prefix in _PREFIXES for name in names])
+    numbers = {name.rpartition(".")[2]: float(value.reshape(-1)[0]) for name, value in found.items()}
+    if "logit_scale" in numbers:
+        numbers["logit_scale"] = float(np.exp(numbers["logit_scale"]))
+    elif numbers.get("temperature", 0.0) > 0:  # ALIGN divides by it
+        numbers["logit_scale"] = 1 / numbers["temperature"]
+    else:
         raise EncoderError(f"{file}: no logit_scale in it: these are not the weights of a model of two towers")
-    return numbers | {"logit_scale": float(np.exp(numbers["logit_scale"]))}
+    return {name: value for name, value in numbers.items() if name != "temperature"}
 
 
 def per_channel(values: Any) -> tuple[float, ...]:  # noqa: ANN401 - JSON

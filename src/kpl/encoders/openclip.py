@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -17,13 +17,14 @@ from types import ModuleType
 from typing import Any, Final
 from uuid import uuid4
 
-from numpy.typing import NDArray
-
 from kpl.encoders.files import (
+    CATALOGUE,
+    NOT_READ,
     check_hashes,
     hash_files,
     known_fields,
     logit_scale,
+    named_folder,
     per_channel,
     read_json,
     read_tensor,
@@ -31,6 +32,7 @@ from kpl.encoders.files import (
     weight_file,
     weights_of,
 )
+from kpl.encoders.openclip_tokens import BytePairs, Wrapped
 from kpl.encoders.protocol import CatalogueEntry, EncoderCard
 from kpl.encoders.torch_encoder import SentenceTokenizer, TorchEncoder, TorchPatchEncoder
 from kpl.encoders.torch_patches import openclip_gathering
@@ -146,7 +148,7 @@ def describe(folder: Path, entry: CatalogueEntry, *, allow_pickle: bool = False)
             "head": "sigmoid" if "logit_bias" in scale else "softmax",
             "files": hash_files(folder),
             "dim": model["embed_dim"],
-            "context_length": text.get("context_length", 77),
+            "context_length": _context(text, text_of(folder)),
             "padding": "max_length",
             "image_size": size,
             "resize": resize,
@@ -156,8 +158,48 @@ def describe(folder: Path, entry: CatalogueEntry, *, allow_pickle: bool = False)
             "mean": per_channel(prepared["mean"]),
             "std": per_channel(prepared["std"]),
             **scale,
+            "read_from": _read_from(config, entry, file.name, scale),
         }
     )
+
+
+def _context(text: dict[str, Any], place: Path) -> int:
+    """Tokens that are read: what the configuration says, or fewer where a RoBERTa has fewer positions for them.
+
+    It counts positions from the padding's number on, so that as many are never a token's.
+    """
+    stated = int(text.get("context_length", 77))
+    if not text.get("hf_model_name") or not (place / "config.json").is_file():
+        return stated
+    inner = read_json(place / "config.json")
+    rows = int(inner.get("max_position_embeddings") or stated)
+    if "roberta" in str(inner.get("model_type", "")) or inner.get("model_type") == "camembert":
+        rows -= int(inner.get("pad_token_id", 1)) + 1
+    return min(stated, rows)
+
+
+def _read_from(config: dict[str, Any], entry: CatalogueEntry, file: str, scale: dict[str, float]) -> dict[str, str]:
+    """Where each fact of a card was read."""
+    model, prepared = config["model_cfg"], config.get("preprocess_cfg", {})
+    default = "OpenCLIP's own default, not stated in the file"
+    stated = {
+        "resize": "resize_mode", "crop": "resize_mode", "fill": "fill_color", "interpolation": "interpolation",
+        "mean": "mean", "std": "std",
+    }  # fmt: skip
+    cleaning = (model["text_cfg"].get("tokenizer_kwargs") or {}).get("clean")
+    kept = f"{CONFIG}: clean {cleaning}" if cleaning else default
+    return {name: f"{CONFIG}: {key}" if key in prepared else default for name, key in stated.items()} | {
+        "activation": CATALOGUE if entry.activation else f"{CONFIG}: quick_gelu" if "quick_gelu" in model else default,
+        "head": f"{file}: a logit_bias is {'' if 'logit_bias' in scale else 'not '}there",
+        "dim": f"{CONFIG}: embed_dim",
+        "context_length": f"{CONFIG}: context_length" if "context_length" in model["text_cfg"] else default,
+        "image_size": f"{CONFIG}: image_size" if "image_size" in model["vision_cfg"] else default,
+        "padding": "OpenCLIP's tokenizers pad to the whole context",
+        "text_cleaning": f"{kept}; done by OpenCLIP's tokenizer",
+        "logit_scale": file,
+        "logit_bias": file if "logit_bias" in scale else f"{file}: not there, so 0",
+        "tolerance": NOT_READ,
+    }
 
 
 def _square(size: Any, where: Path) -> int:  # noqa: ANN401 - JSON
@@ -207,11 +249,11 @@ def open_clip_model(folder: Path, card: EncoderCard, *, allow_pickle: bool = Fal
     text = config["text_cfg"]
     if text.get("hf_model_name"):
         place = text_of(folder)
-        if not (place / "config.json").is_file():
+        if not (place / "config.json").is_file() or (place == weights and _is_path(str(text["hf_model_name"]))):
             raise EncoderError(
                 f"encoder {card.name!r}: its text tower is {text['hf_model_name']!r} of another repository, and "
                 f"{place} has no config.json of it: pull the encoder again, or put that repository's configuration "
-                f"and tokenizer into {folder / 'text'}"
+                f"and tokenizer into {folder / 'text'}, or let hf_model_name name their folder"
             )
         text["hf_model_name"] = str(place)
     file = weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle)
@@ -274,6 +316,10 @@ def _check_activation(config: dict[str, Any], card: EncoderCard, where: Path) ->
         )
 
 
+def _is_path(name: str) -> bool:
+    return name.startswith(("/", "./", "../", "~")) or "\\" in name
+
+
 def _check_positions(file: Path, config: dict[str, Any], where: Path) -> None:
     """OpenCLIP stretches position embeddings that do not fit, without a word; here they are refused."""
     vision, text = config["vision_cfg"], config["text_cfg"]
@@ -300,8 +346,9 @@ def _tokenizer(folder: Path, model: Any, card: EncoderCard) -> SentenceTokenizer
     if not text.get("hf_tokenizer_name"):
         simple = library.tokenizer.SimpleTokenizer(context_length=card.context_length, **settings)
         _check_vocabulary(simple.vocab_size, model, card)
-        return _BytePairs(simple)
-    place = text_of(folder) if _has_tokenizer(text_of(folder)) else weights
+        return BytePairs(simple)
+    named = named_folder(weights, text["hf_tokenizer_name"]) if not (folder / "text").is_dir() else None
+    place = next((found for found in (named, text_of(folder)) if found and _has_tokenizer(found)), weights)
     if not _has_tokenizer(place):
         raise EncoderError(
             f"encoder {card.name!r}: its tokenizer {text['hf_tokenizer_name']!r} is of another repository and not in "
@@ -323,7 +370,7 @@ def _tokenizer(folder: Path, model: Any, card: EncoderCard) -> SentenceTokenizer
         )
     if not set(inner("a").input_ids) & set(inner.all_special_ids):
         raise EncoderError(f"encoder {card.name!r}: the tokenizer in {place} adds no special tokens to a sentence")
-    return _Wrapped(whole)
+    return Wrapped(whole)
 
 
 def _check_vocabulary(tokens: int, model: Any, card: EncoderCard) -> None:  # noqa: ANN401 - torch
@@ -333,41 +380,3 @@ def _check_vocabulary(tokens: int, model: Any, card: EncoderCard) -> None:  # no
             f"encoder {card.name!r}: its tokenizer has {tokens} tokens, its text tower {rows}: it is the tokenizer of "
             "another model"
         )
-
-
-class _BytePairs:
-    """OpenCLIP's own tokenizer, which knows every word."""
-
-    def __init__(self, simple: Any) -> None:  # noqa: ANN401 - no types
-        self.original = simple
-
-    def count(self, sentence: str) -> int:
-        tokens: list[int] = self.original.encode(sentence)
-        return len(tokens) + 2  # start and end
-
-    def arrays(self, sentences: Sequence[str]) -> dict[str, NDArray[Any]]:
-        return {"text": self.original(list(sentences)).numpy()}
-
-    def unknown(self, _sentence: str) -> list[str]:
-        return []
-
-
-class _Wrapped:
-    """A tokenizer of transformers, called as OpenCLIP calls it."""
-
-    def __init__(self, whole: Any) -> None:  # noqa: ANN401 - no types
-        self.original = whole
-
-    def count(self, sentence: str) -> int:
-        clips = bool(self.original.tokenizer_mode == "clips")  # it adds three special tokens of its own
-        cleaned = self.original.clean_fn(sentence)
-        ids = self.original.tokenizer(cleaned, add_special_tokens=not clips, verbose=False).input_ids
-        return sum(1 for _ in ids) + (3 if clips else 0)
-
-    def arrays(self, sentences: Sequence[str]) -> dict[str, NDArray[Any]]:
-        return {"text": self.original(list(sentences)).numpy()}
-
-    def unknown(self, sentence: str) -> list[str]:
-        from kpl.encoders.transformers import unknown_words
-
-        return unknown_words(self.original.tokenizer, sentence)

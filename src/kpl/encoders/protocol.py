@@ -122,10 +122,16 @@ class EncoderCard(_Known):
     std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
     """Of red, green and blue in 0..1, divided by."""
 
+    text_cleaning: Literal["tokenizer", "lower"] = "tokenizer"
+    """What is done to a sentence: what its tokenizer does and no more, or letters are lowered before it."""
+
     logit_scale: float = Field(gt=0)
     logit_bias: float = 0.0
     tolerance: float = Field(default=1e-4, gt=0)
     """Largest difference in any column from the golden vectors that counts as equal."""
+
+    read_from: Mapping[str, str] = Field(default_factory=dict)
+    """Where each fact above was read; of one that is not named here it was not noted."""
 
     training_data: str = ""
     recipe: str = ""

@@ -19,7 +19,8 @@ from PIL import Image
 
 from kpl.encoders.files import read_json, text_of, weights_of
 from kpl.encoders.protocol import EncoderCard
-from kpl.encoders.transformers import pooled, processor_of, quiet, tokenizer_of
+from kpl.encoders.towers import towers_of
+from kpl.encoders.transformers import processor_of, quiet, tokenizer_of
 from kpl.errors import EncoderError
 
 __all__ = ["library_versions", "reference_features"]
@@ -111,12 +112,15 @@ def _link(source: Path, target: Path) -> None:
 def _transformers(weights: Path, images: list[Image.Image], sentences: list[str], *, trusted: bool) -> tuple[Any, Any]:
     """Processor and model; SigLIP's documentation asks for padding to full length."""
     import torch
-    from transformers import AutoModel
+    from transformers import AutoModel, Siglip2Tokenizer
 
     model = AutoModel.from_pretrained(weights, local_files_only=True, trust_remote_code=trusted).eval().float()
     processor, tokenizer = processor_of(weights, trusted=trusted), tokenizer_of(weights, trusted=trusted)
-    padding = "max_length" if model.config.model_type.startswith("siglip") else True
-    rows = [pooled(model.get_image_features(**processor(image, return_tensors="pt"))) for image in images]
-    return torch.cat(rows), pooled(
-        model.get_text_features(**tokenizer(sentences, padding=padding, return_tensors="pt"))
-    )
+    kind = model.config.model_type
+    if kind.startswith("siglip") and type(tokenizer).__name__.startswith("Gemma"):
+        with quiet():  # the tokenizer of this model in its library, whatever the copy's own files name
+            tokenizer = Siglip2Tokenizer.from_pretrained(weights, local_files_only=True)
+    padding = "max_length" if kind.startswith("siglip") else True
+    image, text = towers_of(model, weights.name)
+    rows = [image(processor(picture, return_tensors="pt")) for picture in images]
+    return torch.cat(rows), text(tokenizer(sentences, padding=padding, return_tensors="pt"))

@@ -2,24 +2,21 @@
 
 On a processor: float32 in inference mode, so that features equal the library's own. On CUDA: bfloat16 autocast,
 channels-last convolutions, pinned memory with copies that do not wait, and batches halved when memory runs out.
-Fused attention is torch's own `scaled_dot_product_attention`, which OpenCLIP calls by itself and transformers calls
-when a model is loaded with `attn_implementation=ATTENTION`.
+Fused attention is torch's own `scaled_dot_product_attention`, which OpenCLIP calls by itself, and transformers in
+every model that declares it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kpl.errors import EncoderError, InputError
 
-__all__ = ["ATTENTION", "TorchRuntime"]
-
-ATTENTION: Final = "sdpa"
-"""What to pass to transformers as `attn_implementation`."""
+__all__ = ["TorchRuntime"]
 
 _CPU_BATCH, _DEVICE_BATCH = 16, 256
 _CALLS_AHEAD = 4  # batches in one call of an encoder: only between calls does the device wait for the processor

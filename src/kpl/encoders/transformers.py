@@ -1,4 +1,4 @@
-"""CLIP, SigLIP and dual encoders of Hugging Face transformers, from a folder of their own files.
+"""Models of two towers of Hugging Face transformers, from a folder of their own files.
 
 Pictures are prepared as the model's processor says, with Pillow: transformers' own processors use torchvision where it
 is installed and Pillow where it is not, and the two differ by up to two grey levels. With Pillow the features are the
@@ -8,7 +8,7 @@ same on every machine, through ONNX too.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -16,29 +16,35 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from kpl.encoders.cleaning import clean, cleaning_of
 from kpl.encoders.files import (
+    CATALOGUE,
+    NOT_READ,
     check_hashes,
     hash_files,
     known_fields,
     logit_scale,
-    per_channel,
     read_json,
     weight_file,
     weights_of,
 )
-from kpl.encoders.preprocess import FILTERS
+from kpl.encoders.golden import SENTENCES, fixed_pictures
+from kpl.encoders.preprocess import prepare
+from kpl.encoders.processors import preparation_of
 from kpl.encoders.protocol import CatalogueEntry, EncoderCard
 from kpl.encoders.torch_encoder import TorchEncoder, TorchPatchEncoder
 from kpl.encoders.torch_patches import transformers_gathering
-from kpl.encoders.torch_runtime import ATTENTION, TorchRuntime
+from kpl.encoders.torch_runtime import TorchRuntime
+from kpl.encoders.towers import Tower, check_against_forward, positions, skeleton, towers_of
 from kpl.errors import EncoderError, MissingExtraError
 
-__all__ = ["describe", "load", "pooled", "processor_of", "quiet", "tokenizer_of", "unknown_words"]
+__all__ = ["describe", "load", "processor_of", "quiet", "tokenizer_of", "unknown_words"]
 
-_MODELS: Final = ("clip", "siglip", "vision-text-dual-encoder")
+_TRIED: Final = ("clip", "siglip", "vision-text-dual-encoder")  # against their library, for every release
 _PADS_FULL: Final = ("siglip", "siglip2")  # trained on sentences padded to full length, without a mask
 _WEIGHTS: Final = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 _PADDED_VOCABULARY: Final = 512
+_NO_LIMIT: Final = 1_000_000  # tokenizers without a limit state a number with thirty digits
 _WORD: Final = re.compile(r"[^\W\d_]+")
 
 
@@ -75,10 +81,10 @@ def _config(weights: Path, name: str, *, trusted: bool) -> Any:  # noqa: ANN401 
             f"encoder {name!r} brings Python code of its own, which would run with all your rights: read it in "
             f"{weights}, then ask for it with --trust-remote-code"
         )
-    if kind not in _MODELS and "auto_map" not in raw:
-        naflex = " (the variant of SigLIP 2 with pictures of any proportions)" if kind == "siglip2" else ""
+    if kind == "siglip2":
         raise EncoderError(
-            f"encoder {name!r}: config.json says model_type {kind!r}{naflex}; KPL loads {', '.join(_MODELS)}"
+            f"encoder {name!r}: config.json says model_type 'siglip2', the variant of SigLIP 2 with pictures of any "
+            "proportions (NaFlex), which KPL does not read: take one of fixed size, such as siglip2-base"
         )
     with quiet():
         try:
@@ -140,11 +146,18 @@ def describe(
     """
     weights = weights_of(folder)
     config = _config(weights, entry.name, trusted=trust_remote_code)
-    vision, text = _part(config, "vision_config"), _part(config, "text_config")
+    with quiet():
+        model = skeleton(config, trusted=trust_remote_code)
+    if model is not None:
+        towers_of(model, entry.name)  # what is none is refused before its tokenizer is missed
     tokenizer = tokenizer_of(weights, trusted=trust_remote_code)
-    longest = int(getattr(text, "max_position_embeddings", 0) or tokenizer.model_max_length)
-    scale = logit_scale(weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle))
+    cleaning, cleaned_by = cleaning_of(weights, config.model_type, tokenizer)
+    length, length_from = _context(config, model, tokenizer)
+    file = weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle)
+    scale = logit_scale(file)
+    vision = _part(config, "vision_config")
     activation = str(getattr(vision, "hidden_act", ""))
+    preparation = preparation_of(processor_of(weights, trusted=trust_remote_code), weights)
     return EncoderCard.model_validate(
         known_fields(entry.model_dump())
         | {
@@ -152,13 +165,60 @@ def describe(
             "activation": entry.activation or (activation if activation in ("gelu", "quick_gelu") else ""),
             "head": "sigmoid" if "logit_bias" in scale else "softmax",
             "files": hash_files(folder),
-            "dim": _dim(config, text),
-            "context_length": min(longest, int(tokenizer.model_max_length)),
-            "padding": "max_length" if config.model_type in _PADS_FULL else "longest",
-            **_preparation(processor_of(weights, trusted=trust_remote_code), weights),
+            "dim": _dim(config, _part(config, "text_config")),
+            "context_length": length,
+            "padding": _padding(config, weights, trusted=trust_remote_code),
+            "text_cleaning": cleaning,
+            **preparation,
             **scale,
+            "read_from": _read_from(config, entry, file.name, scale)
+            | dict.fromkeys(preparation, "the image processor's configuration")
+            | {"context_length": length_from, "text_cleaning": cleaned_by},
         }
     )
+
+
+def _read_from(config: Any, entry: CatalogueEntry, file: str, scale: Mapping[str, float]) -> dict[str, str]:  # noqa: ANN401
+    """Where the facts of a card were read that do not depend on anything else."""
+    kind = f"config.json: model_type {config.model_type}"
+    return {
+        "activation": CATALOGUE if entry.activation else "config.json: vision_config.hidden_act",
+        "head": f"{file}: a logit_bias is {'' if 'logit_bias' in scale else 'not '}there",
+        "dim": "config.json",
+        "padding": kind if config.model_type in _TRIED else f"{kind}, and the library's processor of it",
+        "logit_scale": file,
+        "logit_bias": file if "logit_bias" in scale else f"{file}: not there, so 0",
+        "tolerance": NOT_READ,
+    }
+
+
+def _context(config: Any, model: Any, tokenizer: Any) -> tuple[int, str]:  # noqa: ANN401 - no types
+    """Tokens that a text tower reads, and where that was read: the least of what the files say."""
+    text = _part(config, "text_config")
+    said = {
+        "the positions of the text tower": positions(model),
+        "config.json: max_position_embeddings": int(getattr(text, "max_position_embeddings", 0) or 0),
+        "the tokenizer: model_max_length": int(tokenizer.model_max_length),
+    }
+    where = min((name for name in said if 0 < said[name] < _NO_LIMIT), key=lambda name: said[name], default="")
+    if not where:
+        raise EncoderError("neither config.json nor the tokenizer says how many tokens the text tower reads")
+    return said[where], where
+
+
+def _padding(config: Any, weights: Path, *, trusted: bool) -> str:  # noqa: ANN401 - no types
+    """How sentences are padded: as the library's own processor of this kind does it if it is not told otherwise."""
+    if config.model_type in _PADS_FULL:
+        return "max_length"
+    if config.model_type in _TRIED:
+        return "longest"
+    with quiet():
+        try:
+            own = _library().AutoProcessor.from_pretrained(weights, local_files_only=True, trust_remote_code=trusted)
+        except Exception:
+            return "longest"
+    stated = getattr(getattr(type(own), "valid_processor_kwargs", None), "_defaults", {}).get("text_kwargs", {})
+    return "max_length" if stated.get("padding") == "max_length" else "longest"
 
 
 def _part(config: Any, name: str) -> Any:  # noqa: ANN401 - no types
@@ -168,48 +228,10 @@ def _part(config: Any, name: str) -> Any:  # noqa: ANN401 - no types
 def _dim(config: Any, text: Any) -> int:  # noqa: ANN401 - no types
     if config.model_type in _PADS_FULL:
         return int(text.projection_size)
-    if (dim := getattr(config, "projection_dim", 0) or getattr(config, "embed_dim", 0)) == 0:
+    places = ((config, "projection_dim"), (config, "embed_dim"), (text, "projection_dim"), (text, "hidden_size"))
+    if (dim := next((int(found) for where, name in places if (found := getattr(where, name, 0))), 0)) == 0:
         raise EncoderError(f"config.json of a {config.model_type!r} says neither projection_dim nor embed_dim")
-    return int(dim)
-
-
-def _preparation(processor: Any, where: Path) -> dict[str, Any]:  # noqa: ANN401 - no types
-    """What a card says of a processor; what KPL does not do is refused, never guessed."""
-
-    def refuse(what: str) -> EncoderError:
-        return EncoderError(f"{where}: its processor says {what}, which KPL does not do")
-
-    size, crop = processor.size, getattr(processor, "crop_size", None)
-    if not processor.do_resize:
-        raise refuse("do_resize false")
-    if getattr(processor, "do_pad", None):
-        raise refuse("do_pad")
-    if size.shortest_edge and not size.longest_edge:
-        resize, side = "shortest", int(size.shortest_edge)
-    elif size.height and size.height == size.width:
-        resize, side = "squash", int(size.height)
-    else:
-        raise refuse(f"size {size}")
-    cropped = bool(getattr(processor, "do_center_crop", False))
-    if cropped and (crop is None or crop.height != crop.width):
-        raise refuse(f"crop_size {crop}")
-    if resize == "shortest" and not cropped:
-        raise refuse("size shortest_edge without do_center_crop: pictures that are not square")
-    names = {int(value): name for name, value in FILTERS.items()}
-    unit = 255 * float(processor.rescale_factor) if processor.do_rescale else 255.0
-    plain = not processor.do_normalize
-    mean = [0.0] * 3 if plain else [float(value) / unit for value in per_channel(processor.image_mean)]
-    std = [1 / unit] * 3 if plain else [float(value) / unit for value in per_channel(processor.image_std)]
-    image_size = int(crop.height) if cropped and crop else side
-    return {
-        "image_size": image_size,
-        "resize": resize,
-        "resize_to": 0 if side == image_size else side,
-        "crop": "center" if cropped else "none",
-        "interpolation": names[int(processor.resample)],
-        "mean": mean,
-        "std": std,
-    }
+    return dim
 
 
 def load(
@@ -240,21 +262,29 @@ def load(
     model = _model(weights, card, config, trusted=trust_remote_code)
     tokenizer = tokenizer_of(weights, trusted=trust_remote_code)
     _check_tokenizer(tokenizer, model, card)
+    image, text = towers_of(model, card.name)
+    tokens = _Tokens(tokenizer, card)
+    if config.model_type not in _TRIED:
+        _try(model, (image, text), card, tokens)
     runtime = TorchRuntime(device)
     placed = runtime.place(model)
-    towers = (
-        lambda pixels: pooled(placed.get_image_features(pixel_values=pixels)),
-        lambda tensors: pooled(placed.get_text_features(**tensors)),
-    )
+    image, text = towers_of(placed, card.name)
+    towers = (lambda pixels: image({"pixel_values": pixels}), text)
     gathering = transformers_gathering(placed)
     if gathering is None:
-        return TorchEncoder(card, runtime, placed, towers, _Tokens(tokenizer, card))
-    return TorchPatchEncoder(card, runtime, placed, towers, _Tokens(tokenizer, card), gathering)
+        return TorchEncoder(card, runtime, placed, towers, tokens)
+    return TorchPatchEncoder(card, runtime, placed, towers, tokens, gathering)
 
 
-def pooled(output: Any) -> Any:  # noqa: ANN401 - torch
-    """The features of what `get_image_features` gives: transformers 5 wraps them in an output object."""
-    return getattr(output, "pooler_output", output)
+def _try(model: Any, towers: tuple[Tower, Tower], card: EncoderCard, tokens: _Tokens) -> None:  # noqa: ANN401 - torch
+    """Compare the towers of a kind that nobody has tried with the model as a whole, on pictures and sentences."""
+    import torch
+
+    model.eval()
+    pixels = {"pixel_values": torch.from_numpy(prepare(fixed_pictures()[:2], card))}
+    read = [sentence for sentence in SENTENCES if tokens.count(sentence) <= card.context_length][:2]
+    ids = {name: torch.from_numpy(rows) for name, rows in tokens.arrays(read).items()}
+    check_against_forward(model, towers, pixels, ids, card.name)
 
 
 def _model(weights: Path, card: EncoderCard, config: Any, *, trusted: bool) -> Any:  # noqa: ANN401 - torch
@@ -268,7 +298,6 @@ def _model(weights: Path, card: EncoderCard, config: Any, *, trusted: bool) -> A
                 local_files_only=True,
                 trust_remote_code=trusted,
                 dtype=torch.float32,
-                attn_implementation=ATTENTION,
                 output_loading_info=True,
             )
         except Exception as error:
@@ -281,10 +310,6 @@ def _model(weights: Path, card: EncoderCard, config: Any, *, trusted: bool) -> A
         parts = {"missing": missing, "not known to the model": extra, "of another shape": wrong}
         said = "; ".join(f"{what}: {_few(names)}" for what, names in parts.items() if names)
         raise EncoderError(f"encoder {card.name!r}: weights and config.json do not fit together ({said})")
-    if not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
-        raise EncoderError(
-            f"encoder {card.name!r}: {type(model).__name__} has no get_image_features, get_text_features"
-        )
     return model
 
 
@@ -293,12 +318,17 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _check_activation(config: Any, card: EncoderCard, where: Path) -> None:  # noqa: ANN401 - no types
-    """Weights trained with QuickGELU give other features with GELU, and nothing else would tell."""
-    for part in ("vision_config", "text_config"):
-        says = getattr(_part(config, part), "hidden_act", card.activation)
-        if card.activation == "quick_gelu" and says != "quick_gelu":
+    """Weights trained with QuickGELU give other features with GELU, and nothing else would tell.
+
+    It is asked of towers of CLIP's own kind only: a BERT beside CLIP's image tower has an activation of its own.
+    """
+    for name in ("vision_config", "text_config"):
+        part = _part(config, name)
+        says = getattr(part, "hidden_act", card.activation)
+        its_own = name == "text_config" and not str(getattr(part, "model_type", "")).startswith("clip")
+        if card.activation == "quick_gelu" and says != "quick_gelu" and not its_own:
             raise EncoderError(
-                f"encoder {card.name!r}: its weights were trained with quick_gelu, {part} in {where / 'config.json'} "
+                f"encoder {card.name!r}: its weights were trained with quick_gelu, {name} in {where / 'config.json'} "
                 f"says hidden_act {says!r}: get the right configuration"
             )
 
@@ -327,19 +357,28 @@ def _check_tokenizer(tokenizer: Any, model: Any, card: EncoderCard) -> None:  # 
 class _Tokens:
     def __init__(self, tokenizer: Any, card: EncoderCard) -> None:  # noqa: ANN401 - no types
         self.original = tokenizer
+        self._cleaning = card.text_cleaning
         self._padding = {"padding": card.padding, "max_length": card.context_length, "truncation": False}
 
     def count(self, sentence: str) -> int:
-        return len(self.original(sentence, truncation=False, verbose=False).input_ids)
+        return len(self.original(self._clean(sentence), truncation=False, verbose=False).input_ids)
 
     def arrays(self, sentences: Sequence[str]) -> dict[str, NDArray[Any]]:
-        return dict(self.original(list(sentences), return_tensors="np", **self._padding))
+        cleaned = [self._clean(sentence) for sentence in sentences]
+        return dict(self.original(cleaned, return_tensors="np", **self._padding))
 
     def unknown(self, sentence: str) -> list[str]:
-        return unknown_words(self.original, sentence)
+        return unknown_words(self.original, sentence, self._clean)
+
+    def _clean(self, text: str) -> str:
+        return clean(text, self._cleaning)
 
 
-def unknown_words(tokenizer: Any, sentence: str) -> list[str]:  # noqa: ANN401 - no types
+def unknown_words(
+    tokenizer: Any,  # noqa: ANN401 - no types
+    sentence: str,
+    cleaned: Callable[[str], str] = str,
+) -> list[str]:
     """The words of a sentence that a tokenizer of transformers turns into its unknown token.
 
     One that falls back to letters or bytes has none; neither has CLIP, whose unknown token is its end token.
@@ -348,4 +387,4 @@ def unknown_words(tokenizer: Any, sentence: str) -> list[str]:  # noqa: ANN401 -
     if unknown is None or unknown == tokenizer.eos_token_id:
         return []
     words = _WORD.findall(sentence)
-    return [word for word in words if unknown in tokenizer(word, add_special_tokens=False).input_ids]
+    return [word for word in words if unknown in tokenizer(cleaned(word), add_special_tokens=False).input_ids]

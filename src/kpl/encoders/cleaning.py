@@ -1,0 +1,66 @@
+"""What is done to a sentence before its tokenizer, where the tokenizer that lies beside the weights does too little.
+
+SigLIP 2 was taught on lower case. Its own tokenizer lowers letters, but many copies of the model hold Gemma's, which
+does not, and a tower that never saw a capital gives features of nothing to them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from kpl.encoders.files import read_json
+
+__all__ = ["Cleaning", "clean", "cleaning_of"]
+
+Cleaning = Literal["tokenizer", "lower"]
+"""`tokenizer`: what the tokenizer itself does and no more; `lower`: letters are lowered before it."""
+
+_LOWER_KINDS: Final = ("siglip", "siglip2")
+_PLACES: Final = (
+    ("tokenizer_config.json", ("do_lower_case",)),
+    ("sentence_bert_config.json", ("do_lower_case",)),
+    ("processor_config.json", ("do_lower_case",)),
+    ("open_clip_config.json", ("model_cfg", "text_cfg", "tokenizer_kwargs", "clean")),
+)
+_TRIAL: Final = ("A Chest MRI", "a chest mri")
+
+
+def clean(sentence: str, cleaning: Cleaning) -> str:
+    """Do to a sentence what a card says.
+
+    Example:
+        >>> clean("MRI of the Brain", "lower")
+        'mri of the brain'
+    """
+    return sentence.lower() if cleaning == "lower" else sentence
+
+
+def cleaning_of(weights: Path, kind: str, tokenizer: Any) -> tuple[Cleaning, str]:  # noqa: ANN401 - no types
+    """Find what must be done before a tokenizer of transformers, and where that was read.
+
+    Args:
+        weights: the model's own files.
+        kind: the model type in its configuration.
+        tokenizer: as it was loaded from there.
+    """
+    if tokenizer(_TRIAL[0]).input_ids == tokenizer(_TRIAL[1]).input_ids:
+        return "tokenizer", "tried: the tokenizer itself reads capitals as small letters"
+    for file, keys in _PLACES:
+        said = _said(weights / file, keys)
+        if said is False:
+            return "tokenizer", f"{file}: {'.'.join(keys)} is false"
+        if said is True or said in ("lower", "canonicalize"):
+            return "lower", f"{file}: {'.'.join(keys)}, which the tokenizer beside it does not do"
+    if kind in _LOWER_KINDS:
+        return "lower", f"model_type {kind}: taught on lower case, as transformers' own tokenizers of SigLIP say"
+    return "tokenizer", "not stated in any of the model's files"
+
+
+def _said(path: Path, keys: tuple[str, ...]) -> Any:  # noqa: ANN401 - JSON
+    if not path.is_file():
+        return None
+    found: Any = read_json(path)
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
