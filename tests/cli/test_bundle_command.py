@@ -108,6 +108,9 @@ def test_the_same_encoder_gives_the_same_bytes(kpl, bundle, apart):
 def test_what_is_there_is_not_replaced(kpl, bundle, apart):
     (apart / "thesis").mkdir()
     assert "exists: give another --out; it is no bundle" in kpl("encoders", "bundle", "mini", "-o", "thesis").error
+    same = kpl("encoders", "bundle", "mini", "-o", "cells.kplenc")
+    assert (same.code, same.out) == (0, "'cells.kplenc' is there already, made from the same: nothing to do\n")
+    (apart / "cells.kplenc").write_bytes(b"another")
     error = kpl("encoders", "bundle", "mini", "-o", "cells.kplenc").error
     assert error == "'cells.kplenc' exists: give another --out; replace that bundle with --overwrite"
     assert kpl("encoders", "bundle", "mini", "-o", "cells.kplenc", "--overwrite").code == 0

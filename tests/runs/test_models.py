@@ -16,7 +16,7 @@ from tests.runs.conftest import be_every_encoder
 import kpl.runs.models
 from kpl.embeddings import embed_pictures, recorded, recorded_encoder
 from kpl.encoders import load_card
-from kpl.errors import EncoderError, InputError, ModelError, OutputError, UnknownNameError
+from kpl.errors import AlreadyThereError, EncoderError, InputError, ModelError, OutputError, UnknownNameError
 from kpl.images import find_pictures
 from kpl.knowledge import load_knowledge
 from kpl.methods import METHODS
@@ -138,8 +138,10 @@ def test_a_method_of_the_batch_at_hand_is_refused_before_any_work(world, monkeyp
 
 def test_what_is_there_is_not_lost(world):
     fitted(world)
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(AlreadyThereError, match="is there already, made from the same"):
         fitted(world)
+    with pytest.raises(OutputError, match="--overwrite"):
+        fitted(world, settings={"k": 1})
     fitted(world, overwrite=True)
     (world.folder / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match="is no model of KPL"):
@@ -155,14 +157,14 @@ def test_a_stopped_fit_goes_on_where_it_was(world, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("kpl.runs.fitting.save_model", stop)
+        patch.setattr("kpl.runs.partial.save_model", stop)
         with pytest.raises(KeyboardInterrupt):
             fitted(world)
     assert not (world.folder / "model.kpl").exists()
     world.encoder.image_batches.clear()
     fitted(world)
     assert world.encoder.image_batches == []
-    assert not (world.folder / ".model.kpl.fitting").exists()
+    assert not (world.folder / ".model.kpl.partial").exists()
 
 
 # What is no model
@@ -287,6 +289,9 @@ def test_an_update_says_whether_it_is_exact_and_how_far_it_drifted(world):
         assert reread.exact is exact
         assert update(path, more).drift is None
         assert path.read_bytes() == (world.folder / "new.kpl").read_bytes()
+        for again in ({}, {"against": [world.folder / "features"]}):  # killed after it was written, before it said so
+            with pytest.raises(AlreadyThereError):
+                update(path, more, **again)
 
 
 def test_what_an_update_cannot_use_is_refused_and_changes_nothing(world):

@@ -7,15 +7,15 @@ A bundle is an encoder's folder with `SHA256SUMS` beside its card: every file wi
 from __future__ import annotations
 
 import hashlib
-import shutil
 import stat
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from kpl.encoders.store import new_folder, read_card
-from kpl.errors import EncoderError, OutputError
+from kpl.encoders.store import read_card
+from kpl.errors import AlreadyThereError, EncoderError, OutputError
+from kpl.files import new_folder, put, working_folder
 from kpl.home import home
 
 __all__ = ["ENDING", "SUMS", "check_sums", "read_bundle", "sum_files", "unpacked", "write_bundle"]
@@ -43,28 +43,56 @@ def write_bundle(folder: Path, out: Path, *, overwrite: bool = False, progress: 
         The bytes of its files.
 
     Raises:
+        AlreadyThereError: `out` is this very bundle.
         OutputError: `out` is there already.
         EncoderError: a file does not have the hash that the card says.
     """
     names = _files_of(folder)
-    if out.exists():
-        ours = out.suffix == ENDING if out.is_file() else (out / SUMS).is_file() and (out / _CARD).is_file()
-        if not overwrite or not ours:
-            mend = "replace that bundle with --overwrite" if ours else "it is no bundle, so it is not replaced"
-            raise OutputError(f"{str(out)!r} exists: give another --out; {mend}")
-    out.parent.mkdir(parents=True, exist_ok=True)
     total = sum((folder / name).stat().st_size for name in names)
-    meter = _Meter("bundle", total, progress)
-    partial = out.with_name(f".{out.name}.partial")
-    _remove(partial)
-    try:
-        (_write_zip if out.suffix == ENDING else _write_folder)(folder, names, partial, meter)
-        _remove(out)
-        partial.rename(out)
-    except BaseException:
-        _remove(partial)
-        raise
+    with working_folder(out) as work:
+        _refuse_loss(folder, names, out, overwrite=overwrite)
+        made = work / "bundle"
+        write = _write_zip if out.suffix == ENDING else _write_folder
+        write(folder, names, made, _Meter("bundle", total, progress))
+        put(made, out)
     return total
+
+
+def _refuse_loss(folder: Path, names: list[str], out: Path, *, overwrite: bool) -> None:
+    if not out.exists() and not out.is_symlink():
+        return
+    ours = out.suffix == ENDING if out.is_file() else (out / SUMS).is_file() and (out / _CARD).is_file()
+    if ours and not overwrite:
+        meter = _Meter("hashes", 0, None)
+        sums = {}
+        for name in names:
+            with (folder / name).open("rb") as source:
+                sums[name] = meter.copy(source, None)
+        if _sums_of(out) == _sums_text(sums.items()):
+            raise AlreadyThereError(out)
+    if not overwrite or not ours:
+        mend = "replace that bundle with --overwrite" if ours else "it is no bundle, so it is not replaced"
+        raise OutputError(f"{str(out)!r} exists: give another --out; {mend}")
+
+
+def _sums_of(bundle: Path) -> bytes | None:
+    """The list of a bundle as its bytes; None where it cannot be read."""
+    try:
+        if bundle.is_dir():
+            return (bundle / SUMS).read_bytes()
+        with zipfile.ZipFile(bundle) as file:
+            return _read_list(file, bundle)
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        EOFError,
+        KeyError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        EncoderError,
+    ):
+        return None
 
 
 def _files_of(folder: Path) -> list[str]:
@@ -126,13 +154,6 @@ def _write_folder(folder: Path, names: list[str], partial: Path, meter: _Meter) 
             sums[name] = meter.copy(source, target)
     (partial / SUMS).write_bytes(_sums_text(sums.items()))
     _check_card(folder, sums)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _read_sums(text: bytes, where: Path) -> dict[str, str]:
@@ -250,6 +271,6 @@ def unpacked(path: Path, *, progress: Progress | None = None) -> Path:
         ) from error
     folder = home() / "unpacked" / digest[:32]
     if not (folder / _CARD).is_file():
-        with new_folder(folder) as work:
+        with new_folder(folder, wait=True) as work:
             read_bundle(path, work, progress=progress)
     return folder

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,11 +18,12 @@ from numpy.typing import NDArray
 from kpl.encoders.files import hash_files
 from kpl.encoders.onnx import OnnxEncoder
 from kpl.encoders.onnx_graphs import quantise, save_graph
-from kpl.encoders.protocol import Encoder
+from kpl.encoders.protocol import Encoder, EncoderCard
 from kpl.encoders.store import read_card, write_card
 from kpl.encoders.tokenizer_files import as_tokenizers
 from kpl.encoders.torch_encoder import TorchEncoder
-from kpl.errors import EncoderError, MissingExtraError, OutputError
+from kpl.errors import AlreadyThereError, EncoderError, MissingExtraError, OutputError
+from kpl.files import new_folder
 
 __all__ = ["LEAST_COSINE", "OPSET", "Export", "Parity", "export_onnx"]
 
@@ -105,6 +105,7 @@ def export_onnx(
         MissingExtraError: torch, onnx or onnxscript is not installed.
         EncoderError: not a torch encoder; it cannot be traced; its tokenizer has no such file; or the result is not
             close enough, with the figure.
+        AlreadyThereError: `out` is this very export.
         OutputError: `out` exists or cannot be written.
     """
     if not isinstance(encoder, TorchEncoder):
@@ -112,30 +113,46 @@ def export_onnx(
     if encoder.runtime.device.type != "cpu":
         raise EncoderError(f"an export is made on the processor, not on {encoder.runtime.device}: load with device cpu")
     _require()
-    if out.exists():
-        raise OutputError(f"{str(out)!r} exists: give a new folder")
     tell = progress or (lambda *_: None)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise OutputError(f"cannot write beside {str(out)!r}: {error.strerror}") from error
-    try:
+    precision = "int8" if int8 else "fp32"
+    with new_folder(out) as work:
+        if out.exists() or out.is_symlink():
+            if _is_of(out, encoder, precision):
+                raise AlreadyThereError(out)
+            raise OutputError(f"{str(out)!r} exists: give a new folder")
         tell("export", 0, _STEPS)
         (work / "weights").mkdir()
         _write_tokenizer(encoder, work / "weights" / "tokenizer.json")
         _write_towers(encoder, work / "weights", int8=int8, tell=tell)
         if source is not None:
             _take_over(source, work)
-        parity = _finish(encoder, work, "int8" if int8 else "fp32")
+        parity = _finish(encoder, work, precision)
         tell("export", _STEPS, _STEPS)
-        work.chmod(0o755)
-        work.rename(out)
-    except OSError as error:
-        raise OutputError(f"cannot write {str(out)!r}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return Export(out, parity)
+
+
+def _card_of(encoder: Encoder, precision: str, files: dict[str, str]) -> EncoderCard:
+    """The card of what is exported."""
+    card = encoder.card
+    changes = {
+        "name": f"{card.name}-onnx" + ("-int8" if precision == "int8" else ""),
+        "loader": "onnx",
+        "remote_code": False,
+        "text_cleaning": "tokenizer",
+        "recipe": f"{card.recipe} Exported to ONNX (opset {OPSET}, {precision}) from {card.name!r} with torch "
+        f"{version('torch')}; sentences are padded as weights/tokenizer.json says.".strip(),
+    }
+    return card.model_copy(update=changes | {"files": files})
+
+
+def _is_of(folder: Path, encoder: Encoder, precision: str) -> bool:
+    """Say whether a folder holds, whole, what an export of this encoder makes here."""
+    try:
+        there, card = read_card(folder), _card_of(encoder, precision, hash_files(folder))
+        measured = {"figures": there.figures, "tolerance": there.tolerance}
+        return there == card.model_copy(update=measured)
+    except (OSError, EncoderError):
+        return False
 
 
 def _require() -> None:
@@ -274,16 +291,8 @@ def _take_over(source: Path, folder: Path) -> None:
 
 def _finish(encoder: TorchEncoder, folder: Path, precision: str) -> tuple[Parity, ...]:
     """Write the card, load the new encoder as a user would, and measure it."""
-    card = encoder.card
-    changes = {
-        "name": f"{card.name}-onnx" + ("-int8" if precision == "int8" else ""),
-        "loader": "onnx",
-        "remote_code": False,
-        "text_cleaning": "tokenizer",
-        "recipe": f"{card.recipe} Exported to ONNX (opset {OPSET}, {precision}) from {card.name!r} with torch "
-        f"{version('torch')}; sentences are padded as weights/tokenizer.json says.".strip(),
-    }
-    write_card(folder, card.model_copy(update=changes | {"files": hash_files(folder)}))
+    card = _card_of(encoder, precision, hash_files(folder))
+    write_card(folder, card)
     made = OnnxEncoder(folder, read_card(folder))
     parity = (
         _measure("image", precision, encoder.encode_images, made.encode_images, _pictures()),
@@ -293,7 +302,7 @@ def _finish(encoder: TorchEncoder, folder: Path, precision: str) -> tuple[Parity
         if not tower.mean >= LEAST_COSINE[precision]:  # false for NaN too
             raise EncoderError(f"{tower}; at least {LEAST_COSINE[precision]} is needed: not exported")
     figures = f"{card.figures} Against the original: {'; '.join(map(str, parity))}.".strip()
-    changes |= {"figures": figures, "files": hash_files(folder)}
+    changes = {"figures": figures, "files": hash_files(folder)}
     if precision == "int8":
         changes["tolerance"] = max(card.tolerance, round(2 * (2 - 2 * min(p.least for p in parity)) ** 0.5, 3))
     write_card(folder, card.model_copy(update=changes))

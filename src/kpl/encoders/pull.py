@@ -21,9 +21,10 @@ from kpl.encoders.hub import Listing, Progress, fetch, list_files
 from kpl.encoders.openclip import built_in, second_repository
 from kpl.encoders.protocol import CatalogueEntry, EncoderCard, HubSource
 from kpl.encoders.registry import describe, load_encoder, parse_spec
-from kpl.encoders.store import kept_folder, new_folder, read_card, write_card
+from kpl.encoders.store import kept_folder, read_card, write_card
 from kpl.encoders.weights import as_safetensors, choose_weights
 from kpl.errors import EncoderError, InputError, MissingExtraError
+from kpl.files import new_folder
 
 __all__ = ["pull"]
 
@@ -87,7 +88,7 @@ def pull(
     hub_id = entry.sources[0].hub_id if entry.sources else built_in(entry.architecture, entry.tag)[0]
     known = [source.hub_id for other in catalogue().values() for source in other.sources]
     listing = list_files(hub_id, revision=revision, known=known)
-    with new_folder(kept_folder(entry.name)) as work:
+    with new_folder(kept_folder(entry.name), wait=True) as work:
         if _CARD in listing.files and any(name.startswith("weights/") for name in listing.files):
             sources = _fetch_encoder(listing, work, choice)
             entry_card = read_card(work).model_copy(update={"name": entry.name, "sources": sources})
@@ -109,7 +110,7 @@ def _keep_bundle(path: Path, choice: _Choice) -> EncoderCard:
         )
     choice.announce(f"{card.title}. {card.terms[0].upper()}{card.terms[1:]}.")
     check_sums(folder, progress=choice.progress)
-    with new_folder(kept_folder(card.name)) as work:
+    with new_folder(kept_folder(card.name), wait=True) as work:
         shutil.copytree(folder, work, dirs_exist_ok=True)
         _tested(work, choice)
     return card
@@ -120,7 +121,7 @@ def _keep_own(folder: Path, choice: _Choice) -> EncoderCard:
     name = re.sub(r"[^\w.-]+", "-", folder.resolve().name).lstrip("-.") or "own"
     described = describe(folder, trust_remote_code=choice.trust_remote_code)
     choice.announce(f"{described.title}. {described.terms[0].upper()}{described.terms[1:]}.")
-    with new_folder(kept_folder(name)) as work:
+    with new_folder(kept_folder(name), wait=True) as work:
         shutil.copytree(folder, work if (folder / "weights").is_dir() else work / "weights", dirs_exist_ok=True)
         card = describe(work, trust_remote_code=choice.trust_remote_code).model_copy(update={"name": name})
         write_card(work, card)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from kpl.encoders.protocol import EncoderCard
-from kpl.errors import EncoderError, OutputError
+from kpl.errors import EncoderError
 from kpl.home import home
 
 _CARD_BYTES = 16 << 20
 
-__all__ = ["kept", "kept_folder", "new_folder", "read_card", "write_card"]
+__all__ = ["kept", "kept_folder", "read_card", "write_card"]
 
 
 def kept_folder(name: str) -> Path:
@@ -49,25 +46,3 @@ def write_card(folder: Path, card: EncoderCard) -> None:
     path = folder / "card.json"
     path.unlink(missing_ok=True)  # it may be a link to the hub's cache, which stays as it is
     path.write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
-    """Build a folder beside its place and put it there when all went well, in place of one that is there.
-
-    Raises:
-        OutputError: the place cannot be written.
-    """
-    work = target.with_name(f".{target.name}.partial")
-    try:
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {str(target.parent)!r} ({error.strerror}): set KPL_HOME") from error
-    try:
-        yield work
-        if target.exists():
-            shutil.rmtree(target)
-        work.rename(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)

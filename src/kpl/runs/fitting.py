@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,17 @@ from numpy.typing import NDArray
 
 from kpl.embeddings import FeatureFolder, TextCache, embed_texts, encoder_identity, open_features
 from kpl.encoders import Encoder
-from kpl.errors import ModelError
+from kpl.errors import AlreadyThereError, ModelError
+from kpl.files import working_folder
 from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.methods import METHODS, Method, make_method
 from kpl.runs.classifying import Progress, Source, checked_encoder
-from kpl.runs.models import Learnt, Model, check_target, load_model, save_model
+from kpl.runs.models import Learnt, Model, check_folder, check_target, load_model, save_model
 from kpl.runs.texts import wanted_prompts
 
 __all__ = ["Drift", "Update", "fit", "update"]
+
+_FEATURES = "features"
 
 
 def _silent(*_: object) -> None:
@@ -54,18 +55,23 @@ def fit(
         progress: called while pictures are embedded.
 
     Raises:
+        AlreadyThereError: `out` is this very model.
         ModelError: the method can only judge the batch at hand.
         KplError: as `classify`; nothing is half-written.
     """
     out, tell = Path(out), progress or _silent
-    check_target(out, overwrite=overwrite)
     refuse_batch_methods(method)
+    check_folder(out)
     base = knowledge if isinstance(knowledge, KnowledgeBase) else load_knowledge(knowledge)
     source = Source.of(inputs, batch_size, workers)
     coder = checked_encoder(encoder, source, base)
     chosen = make_method(method, **{"temperature": 1.0 / coder.logit_scale, **(settings or {})})
-    with _working_folder(out) as work:
-        features = source.folder or source.features(coder, work, lambda done, total: tell("pictures", done, total))
+    with working_folder(out, keep=(_FEATURES,)) as work:
+        if not overwrite and out.exists() and _is_of(out, source, coder, chosen, base):
+            raise AlreadyThereError(out)
+        check_target(out, overwrite=overwrite)
+        own = work / _FEATURES
+        features = source.folder or source.features(coder, own, lambda done, total: tell("pictures", done, total))
         chosen.fit(features, embed_texts(wanted_prompts(chosen, base), coder, cache=TextCache()))
         lot = Learnt(pictures=features.index.pictures_sha256, rows=features.n)
         model = Model(chosen, base, encoder_identity(coder), coder.card.name, (lot,))
@@ -87,18 +93,19 @@ def refuse_batch_methods(name: str) -> None:
         raise ModelError(f"method {name!r} cannot be saved: {why}. Fit one of {usable}")
 
 
-@contextmanager
-def _working_folder(out: Path) -> Iterator[Path]:
-    """Give a hidden folder beside the model for features; it goes when all is well, and is gone on with if not."""
-    work = out.with_name(f".{out.name}.fitting")
-    work.mkdir(exist_ok=True)
+def _is_of(path: Path, source: Source, encoder: Encoder, method: Method, base: KnowledgeBase) -> bool:
+    """Say whether a file is the model that a fit of these comes to."""
     try:
-        yield work / "features"
-    except BaseException:
-        if not (work / "features").exists():
-            shutil.rmtree(work, ignore_errors=True)
-        raise
-    shutil.rmtree(work, ignore_errors=True)
+        there = load_model(path)
+    except ModelError:
+        return False
+    same = (there.encoder, there.knowledge.content_hash()) == (encoder_identity(encoder), base.content_hash())
+    if not same or type(there.method) is not type(method) or len(there.learnt_from) != 1:
+        return False
+    own = [(f.name, getattr(method, f.name)) for f in fields(method) if f.init]
+    if own != [(name, getattr(there.method, name)) for name, _ in own]:
+        return False
+    return there.learnt_from[0].pictures == source.pictures_hash(encoder)
 
 
 @dataclass(frozen=True)
@@ -160,20 +167,27 @@ def update(
         progress: called while pictures are embedded.
 
     Raises:
+        AlreadyThereError: the model learnt from these pictures last, or `out` is this very update.
         ModelError: these pictures were learnt from already, or `against` is not what the model learnt from.
         InputError: the method cannot learn from images one after the other.
         KplError: as `fit`; the earlier model stays as it was.
     """
     old, target, tell = load_model(model), Path(out or model), progress or _silent
-    if target != Path(model):
-        check_target(target, overwrite=overwrite)
-    earlier = [open_features(path) for path in against]
-    _check_earlier(old, earlier)
-    source = Source.of(inputs)
+    check_folder(target)
+    in_place, earlier, source = target == Path(model), [open_features(path) for path in against], Source.of(inputs)
     coder = old.encoder_for(source.folder, encoder)
-    with _working_folder(target) as work:
-        features = source.folder or source.features(coder, work, lambda done, total: tell("pictures", done, total))
+    with working_folder(target, keep=(_FEATURES,)) as work:
+        old = load_model(model)  # as it is now that nobody else writes it
+        if not in_place:
+            if not overwrite and target.exists() and _is_update_of(target, old, source.pictures_hash(coder)):
+                raise AlreadyThereError(target)
+            check_target(target, overwrite=overwrite)
+        own = work / _FEATURES
+        features = source.folder or source.features(coder, own, lambda done, total: tell("pictures", done, total))
         lot = Learnt(pictures=features.index.pictures_sha256, rows=features.n)
+        if in_place and lot in old.learnt_from[1:][-1:]:  # the last update, asked for again
+            raise AlreadyThereError(target)
+        _check_earlier(old, earlier)
         if lot in old.learnt_from:
             raise ModelError(f"the model learnt from these {features.n} pictures already: give it new ones")
         exact = old.method.update(features)
@@ -181,6 +195,16 @@ def update(
         drift = _drift(new.method, [*earlier, features]) if earlier else None
         save_model(new, target, overwrite=True)
     return Update(new, features.n, exact, drift)
+
+
+def _is_update_of(path: Path, old: Model, pictures: str) -> bool:
+    """Say whether a file is the model that this update of `old` comes to."""
+    try:
+        there = load_model(path)
+    except ModelError:
+        return False
+    same = (there.encoder, there.knowledge.content_hash()) == (old.encoder, old.knowledge.content_hash())
+    return same and there.learnt_from[:-1] == old.learnt_from and there.learnt_from[-1].pictures == pictures
 
 
 def _check_earlier(model: Model, earlier: Sequence[FeatureFolder]) -> None:

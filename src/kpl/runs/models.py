@@ -30,7 +30,7 @@ from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.methods import METHODS, Method
 from kpl.runs.predictions import Prediction, Predictions
 
-__all__ = ["Learnt", "Model", "check_target", "is_model", "known_base", "load_model", "save_model"]
+__all__ = ["Learnt", "Model", "check_folder", "check_target", "is_model", "known_base", "load_model", "save_model"]
 
 VERSION = 1
 _KEY = "kpl_model"
@@ -172,14 +172,23 @@ def save_model(model: Model, path: str | Path, *, overwrite: bool = False) -> No
     write_file(path, save(state, {_KEY: _head(model, state).model_dump_json()}))
 
 
+def check_folder(path: Path) -> None:
+    """Refuse a file whose folder does not exist.
+
+    Raises:
+        OutputError: there is no such folder.
+    """
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}; make it first")
+
+
 def check_target(path: Path, *, overwrite: bool) -> None:
     """Refuse a target before any work is done.
 
     Raises:
         OutputError: it exists and must not be replaced; or its folder does not exist.
     """
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}; make it first")
+    check_folder(path)
     if path.exists() or path.is_symlink():
         if not overwrite:
             raise OutputError(f"{str(path)!r} exists: give another name, or replace that model with --overwrite")
