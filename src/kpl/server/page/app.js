@@ -13,7 +13,7 @@ const LISTED = 500; // as many files left out the server names
 
 function askForToken() {
   $("work").hidden = true; $("token").hidden = false;
-  if (hasToken()) { $("alert-text").textContent = "That is not the token of this server."; $("alert").hidden = false; }
+  if (hasToken()) { $("alert-text").shownText = "That is not the token of this server."; $("alert").hidden = false; }
   $("token-value").focus();
 }
 
@@ -44,21 +44,21 @@ async function begin() {
 
 function aboutEncoder() {
   const one = state.encoders.find((known) => known.name === $("encoder").value);
-  $("encoder-about").textContent = one ? `${one.title}. For: ${one.intended_use} Licence: ${one.licence}.` : "";
+  $("encoder-about").shownText = one ? `${one.title}. For: ${one.intended_use} Licence: ${one.licence}.` : "";
   aboutFit();
 }
 
 function aboutFit() {
   const said = misfit(state.encoders.find((known) => known.name === $("encoder").value), $("pack").value);
   $("misfit").hidden = !said;
-  $("misfit").textContent = said;
+  $("misfit").shownText = said;
 }
 
 async function choosePack() {
   const name = $("pack").value;
   const head = state.packs.find((one) => one.name === name);
   state.base = name ? await ask("GET", `api/packs/${encodeURIComponent(name)}`) : emptyBase();
-  $("pack-about").textContent = head
+  $("pack-about").shownText = head
     ? `${head.title}. ${head.classes} classes, ${head.descriptions} descriptions${head.modality ? `, for ${head.modality}` : ""}.`
     : "Write at least two classes, each with what is seen in its pictures.";
   $("editor").open = !name;
@@ -80,7 +80,7 @@ function aboutResult() {
   if (view.out && state.held.pictures !== view.out.kpl.label.length) former.push("pictures");
   if (view.out && view.of !== knowledge()) former.push("knowledge");
   $("former").hidden = former.length === 0;
-  $("former").textContent = former.length ? `The result below is of the former ${former.join(" and ")}${state.busy ? ". Classifying again ..." : ": press Classify."}` : "";
+  $("former").shownText = former.length ? `The result below is of the former ${former.join(" and ")}${state.busy ? ". Classifying again ..." : ": press Classify."}` : "";
 }
 
 function update() {
@@ -90,9 +90,9 @@ function update() {
   $("encoder").disabled = pictures > 0 || busy;
   $("clear").hidden = pictures === 0 && left.length === 0;
   $("clear").disabled = busy;
-  $("count").textContent = pictures === 0 ? "No pictures yet." : `${pictures} ${pictures === 1 ? "picture" : "pictures"} ready.`;
+  $("count").shownText = pictures === 0 ? "No pictures yet." : `${pictures} ${pictures === 1 ? "picture" : "pictures"} ready.`;
   $("left-out").hidden = left.length === 0;
-  $("left-out-title").textContent = left.length < LISTED ? `${left.length} left out` : `${LISTED} or more left out; the last ${LISTED}`;
+  $("left-out-title").shownText = left.length < LISTED ? `${left.length} left out` : `${LISTED} or more left out; the last ${LISTED}`;
   $("left-out-list").replaceChildren(...left.slice(-LISTED).map((item) => make("li", {}, `${item.name}: ${item.reason}`)));
 }
 
@@ -133,7 +133,7 @@ let stopped = false;
 async function classify() {
   if (state.busy) { await stopJob(); return; }
   state.busy = true; stopped = false;
-  $("job").hidden = false; $("job-text").textContent = "Waiting"; $("job-bar").removeAttribute("value");
+  $("job").hidden = false; $("job-text").shownText = "Waiting"; $("job-bar").removeAttribute("value");
   handOver($("classify"), $("job-stop")); update();
   let last;
   try {
@@ -161,7 +161,7 @@ async function runJob() {
   if (stopped || state.sent !== knowledge()) await stopJob();
   const last = await followJob(job, (now) => {
     const stage = now.stage[0].toUpperCase() + now.stage.slice(1);
-    $("job-text").textContent = now.total ? `${stage}: ${now.done} of ${now.total}` : stage;
+    $("job-text").shownText = now.total ? `${stage}: ${now.done} of ${now.total}` : stage;
     if (now.total) { $("job-bar").max = now.total; $("job-bar").value = now.done; } else { $("job-bar").removeAttribute("value"); }
   });
   state.job = null;
@@ -215,5 +215,5 @@ window.addEventListener("pagehide", (event) => { if (state.session && !event.per
 
 Object.assign(page, { reset, askForToken, knowledgeChanged, update });
 update();
-ask("GET", "health").then((health) => { $("version").textContent = `KPL ${health.version}.`; }).catch(() => {});
+ask("GET", "health").then((health) => { $("version").shownText = `KPL ${health.version}.`; }).catch(() => {});
 attempt(begin)();

@@ -1,12 +1,22 @@
 // Building elements. Text is always text: nothing that a user wrote is ever read as HTML.
 
+// Text of others as it may be shown: control characters, and marks that turn the reading order around, as escapes.
+// The same characters as in kpl/visible.py.
+const STEERING = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb]/g;
+export const visible = (text) => String(text).replace(STEERING, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+// The one way by which text reaches the page.
+Object.defineProperty(Node.prototype, "shownText", { set(text) { this.textContent = visible(text); } });
+const SHOWN = { textContent: "shownText" };
+
 export const $ = (id) => document.getElementById(id);
 
 export function make(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [key, value] of Object.entries(properties)) {
-    if (key.includes("-") || key === "for" || key === "scope") node.setAttribute(key === "for" ? "for" : key, value);
-    else node[key] = value;
+    const shown = typeof value === "string" && key !== "value" ? visible(value) : value;
+    if (key.includes("-") || key === "for" || key === "scope") node.setAttribute(key, shown);
+    else node[SHOWN[key] || key] = shown;
   }
   node.append(...children.filter((child) => child !== null));
   return node;

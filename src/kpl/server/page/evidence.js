@@ -1,7 +1,7 @@
 // The evidence for one picture: its sentences, its neighbours, and where in it.
 
 import { ask, show } from "./api.js";
-import { $, bar, make, sure } from "./dom.js";
+import { $, bar, make, sure, visible } from "./dom.js";
 import { changeSentence } from "./knowledge.js";
 import { askForMap, stopMap } from "./map.js";
 import { attempt, path, say, view } from "./state.js";
@@ -16,7 +16,7 @@ export function closeEvidence() { if ($("evidence").open) $("evidence").close();
 // What was typed is neither kept nor dropped unasked: say so, and stay.
 function unsaved() {
   if (!editing?.field.isConnected || editing.field.disabled || editing.field.value.trim() === editing.before) return false;
-  $("evidence-note").textContent = "The sentence is changed: save or cancel that first.";
+  $("evidence-note").shownText = "The sentence is changed: save or cancel that first.";
   editing.field.focus();
   return true;
 }
@@ -26,7 +26,7 @@ export async function openEvidence(place) {
   const fresh = looking !== place;
   looking = place; all = false;
   const picture = $("evidence-picture");
-  picture.alt = view.names[place];
+  picture.alt = visible(view.names[place]);
   if (fresh) { picture.removeAttribute("src"); show(picture, path(`/pictures/${place}/picture`)).catch(() => {}); }
   if (!$("evidence").open) $("evidence").showModal();
   if (fresh) $("evidence").scrollTop = 0;
@@ -39,17 +39,17 @@ async function drawEvidence(refit) {
   if (unsaved()) return;
   const place = looking;
   $("refit").disabled = true;
-  $("evidence-note").textContent = refit ? "Learning again without each of the loudest sentences ..." : "";
+  $("evidence-note").shownText = refit ? "Learning again without each of the loudest sentences ..." : "";
   const found = await ask("GET", path(`/pictures/${place}/evidence?refit=${refit}`)).finally(() => { $("refit").disabled = false; });
   if (place !== looking || unsaved()) return;
   const { out, order } = view;
   const winner = out.names[found.winner], second = out.names[found.runner_up], text = out.names[found.text_label];
-  $("evidence-title").textContent = $("evidence-title").title = found.name;
+  $("evidence-title").shownText = found.name; $("evidence-title").title = $("evidence-title").textContent;
   $("evidence-said").replaceChildren(make("strong", {}, winner), ` ${sure(out.kpl.confidence[place])}, then ${second}`);
-  $("evidence-text").textContent = text === winner ? "The text proxy says the same." : `The text proxy says ${text}.`;
+  $("evidence-text").shownText = text === winner ? "The text proxy says the same." : `The text proxy says ${text}.`;
   $("evidence-text").className = text === winner ? "small" : "differs";
-  $("evidence-margins").textContent = `Each sentence has an exact share of the text's margin between the two, ${found.text_margin.toFixed(4)}; nearly all of it is common to every picture, so the sentences stand by what their share has beyond the average picture's. KPL's own margin, ${found.proxy_margin.toFixed(2)} in log odds, is no such sum: the two often disagree.`;
-  if (found.sentences.some((one) => one.proxy_effect !== null)) $("evidence-note").textContent = "Change of KPL's margin when it learns without the sentence: where it falls, the sentence holds the prediction up.";
+  $("evidence-margins").shownText = `Each sentence has an exact share of the text's margin between the two, ${found.text_margin.toFixed(4)}; nearly all of it is common to every picture, so the sentences stand by what their share has beyond the average picture's. KPL's own margin, ${found.proxy_margin.toFixed(2)} in log odds, is no such sum: the two often disagree.`;
+  if (found.sentences.some((one) => one.proxy_effect !== null)) $("evidence-note").shownText = "Change of KPL's margin when it learns without the sentence: where it falls, the sentence holds the prediction up.";
   const most = Math.max(...found.sentences.map((one) => Math.abs(one.text_excess)), 1e-9);
   const sides = [
     [winner, `For ${winner}`, found.nearest_winner, found.sentences.filter((one) => one.text_excess >= 0), false],
@@ -97,11 +97,11 @@ function sentence(one, most, other) {
     if (unsaved()) return;
     const field = make("input", { type: "text", value: one.text, maxLength: 1000, "aria-label": "Sentence: Enter saves it, Escape cancels" });
     const keep = make("button", { type: "button", textContent: "Save" }), drop = make("button", { type: "button", textContent: "Cancel" });
-    const cancel = () => { editing = null; $("evidence-note").textContent = ""; line.replaceChildren(text, edit); edit.focus(); };
+    const cancel = () => { editing = null; $("evidence-note").shownText = ""; line.replaceChildren(text, edit); edit.focus(); };
     const save = attempt(async () => {
       const wanted = field.value.trim();
       if (!wanted || wanted === one.text) { cancel(); return; }
-      field.disabled = keep.disabled = drop.disabled = true; $("evidence-note").textContent = "Reading the sentence and learning again ...";
+      field.disabled = keep.disabled = drop.disabled = true; $("evidence-note").shownText = "Reading the sentence and learning again ...";
       try { await changeSentence(one.class_index, one.index, wanted); say("The sentence is changed."); } finally { field.disabled = keep.disabled = drop.disabled = false; }
       editing = null;
       $("evidence-close").focus();
@@ -121,7 +121,7 @@ function sentence(one, most, other) {
 const step = (by) => attempt(async () => { const next = view.order[view.order.indexOf(looking) + by]; if (next !== undefined) await openEvidence(next); });
 $("previous").addEventListener("click", step(-1));
 $("next").addEventListener("click", step(1));
-$("refit").addEventListener("click", attempt(async () => { try { await drawEvidence(true); } catch (error) { $("evidence-note").textContent = error.message; } }));
+$("refit").addEventListener("click", attempt(async () => { try { await drawEvidence(true); } catch (error) { $("evidence-note").shownText = error.message; } }));
 $("evidence-close").addEventListener("click", () => { if (!unsaved()) closeEvidence(); });
 $("evidence").addEventListener("cancel", (event) => { if (unsaved()) event.preventDefault(); });
 $("evidence").addEventListener("keydown", (event) => {

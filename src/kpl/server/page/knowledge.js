@@ -41,7 +41,7 @@ export function drawEditor() {
 
 function classFields(entry, place) {
   const title = make("summary");
-  const write = () => { title.textContent = `${entry.name || entry.key}: ${entry.descriptions.length} descriptions`; };
+  const write = () => { title.shownText = `${entry.name || entry.key}: ${entry.descriptions.length} descriptions`; };
   const name = make("input", { id: `name-${place}`, type: "text", value: entry.name || entry.key, maxLength: 200 });
   const sentences = make("textarea", { id: `sentences-${place}`, value: entry.descriptions.map(textOf).join("\n"), spellcheck: true });
   name.addEventListener("change", attempt(async () => {

@@ -1,7 +1,7 @@
 // Where in a picture: what a map will cost, the job that draws it, and the map beside the picture.
 
 import { ask, followJob, showFresh } from "./api.js";
-import { $, handOver, make } from "./dom.js";
+import { $, handOver, make, visible } from "./dom.js";
 import { attempt, path, say, view } from "./state.js";
 
 let place = -1;
@@ -31,18 +31,18 @@ export async function askForMap(wanted, classes) {
 
 async function cost() {
   const wanted = place, chosen = $("map-how").value;
-  $("map-note").textContent = "";
+  $("map-note").shownText = "";
   $("map-draw").disabled = true;
   try {
     const found = await ask("GET", path(`/pictures/${wanted}/map?${new URLSearchParams(settings())}`));
     if (wanted !== place || chosen !== $("map-how").value) return;
     const ways = found.choices.flatMap((way) => WAYS[way]);
     if (ways.length !== $("map-how").options.length) $("map-how").replaceChildren(...ways.map(([value, textContent]) => make("option", { value, textContent })));
-    $("map-note").textContent = `The encoder reads ${found.views === 1 ? "the picture once" : `${found.views} views of the picture`}: ${seconds(found.seconds)}.`;
+    $("map-note").shownText = `The encoder reads ${found.views === 1 ? "the picture once" : `${found.views} views of the picture`}: ${seconds(found.seconds)}.`;
     $("map-draw").disabled = job !== null;
   } catch (error) {
     if (error.status !== 413 && error.status !== 422 && error.status !== 503) throw error;
-    $("map-note").textContent = error.message;
+    $("map-note").shownText = error.message;
   }
 }
 
@@ -60,7 +60,7 @@ async function draw() {
   let last;
   try {
     last = await followJob(started, (now) => {
-      $("map-text").textContent = now.total ? `View ${now.done} of ${now.total}` : "Waiting";
+      $("map-text").shownText = now.total ? `View ${now.done} of ${now.total}` : "Waiting";
       if (now.total) { $("map-bar").max = now.total; $("map-bar").value = now.done; }
     });
   } finally {
@@ -68,9 +68,9 @@ async function draw() {
     handOver($("map-stop"), $("map-draw")); $("map-job").hidden = true;
   }
   if (of !== shown || wanted !== place) return;
-  if (last.state !== "done") { $("map-note").textContent = last.state === "cancelled" ? "Cancelled." : last.error; return; }
-  $("map-picture").alt = `Map of where the picture shows ${name}`;
-  $("map-caption").textContent = `Bright is what the text of ${name} responds to; the ring is its peak. This is what the text responds to, not what KPL learnt.`;
+  if (last.state !== "done") { $("map-note").shownText = last.state === "cancelled" ? "Cancelled." : last.error; return; }
+  $("map-picture").alt = `Map of where the picture shows ${visible(name)}`;
+  $("map-caption").shownText = `Bright is what the text of ${name} responds to; the ring is its peak. This is what the text responds to, not what KPL learnt.`;
   await showFresh($("map-picture"), path(`/pictures/${wanted}/map.jpg`));
   $("map").hidden = false;
   $("map").scrollIntoView({ block: "nearest" });

@@ -56,7 +56,7 @@ async function work() {
   try {
     while (queue.length) {
       bar.max = done + queue.length; bar.value = done;
-      $("upload-text").textContent = `Reading pictures: ${done} of ${bar.max}`;
+      $("upload-text").shownText = `Reading pictures: ${done} of ${bar.max}`;
       const lot = nextLot();
       const form = new FormData();
       for (const [name, file] of lot) form.append("files", file, name);
@@ -96,6 +96,6 @@ async function settle() {
 }
 
 $("upload-stop").addEventListener("click", attempt(async () => {
-  $("upload-stop").disabled = true; $("upload-text").textContent = "Stopping";
+  $("upload-stop").disabled = true; $("upload-text").shownText = "Stopping";
   stopper?.abort();
 }));

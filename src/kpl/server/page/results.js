@@ -35,7 +35,7 @@ async function move(settings) {
       const now = await ask("POST", path("/predictions"), { json: { k: next.k ?? null, prior: "prior" in next ? next.prior : (view.out.by_hand ? priors(own ?? view.out.prior) : null) } });
       if (asked !== round) continue;
       draw(now, false);
-      $("took").textContent = `${view.names.length} pictures looked at again in ${Math.round(performance.now() - started)} ms.`;
+      $("took").shownText = `${view.names.length} pictures looked at again in ${Math.round(performance.now() - started)} ms.`;
     }
     await refreshEvidence();
   } catch (error) {
@@ -66,10 +66,10 @@ function draw(now, whole) {
   $("warnings").replaceChildren(...view.out.warnings.map((text) => make("li", {}, `Note: ${text}.`)));
   const n = view.out.kpl.label.length;
   const differ = view.out.kpl.label.filter((label, place) => label !== view.out.text.label[place]).length;
-  $("summary").textContent = `${n} ${n === 1 ? "picture" : "pictures"}. KPL and the text proxy disagree on ${differ} (${percent(n ? differ / n : 0)}).`;
+  $("summary").shownText = `${n} ${n === 1 ? "picture" : "pictures"}. KPL and the text proxy disagree on ${differ} (${percent(n ? differ / n : 0)}).`;
   $("k").max = view.out.most; $("k").disabled = view.out.most < 2;
   $("k").value = wanted?.k ?? view.out.k; // a newer one that is still to be asked for stays
-  $("k-value").textContent = `${$("k").value} of at most ${view.out.most}`;
+  $("k-value").shownText = `${$("k").value} of at most ${view.out.most}`;
   if (rebuild) { drawTable(); drawFilters(); }
   fillTable();
   drawWall();
@@ -99,7 +99,7 @@ function fillPriors() {
   for (const [place, row] of [...$("shares").rows].entries()) {
     const slider = row.cells[3].querySelector("input");
     if (own === null || document.activeElement !== slider) slider.value = 100 * now[place]; // not under the hand that moves it
-    row.cells[3].querySelector("output").textContent = percent(now[place]);
+    row.cells[3].querySelector("output").shownText = percent(now[place]);
     slider.setAttribute("aria-valuetext", percent(now[place]));
   }
   $("estimated").disabled = !view.out.by_hand;
@@ -124,7 +124,7 @@ function drawWall() {
   const old = new Map([...$("wall").children].map((item) => [Number(item.firstChild.dataset.place), item]));
   $("wall").replaceChildren(...here.map((place) => card(place, old.get(place))));
   if (focused !== undefined && document.activeElement === document.body) $("wall").querySelector(`[data-place="${focused}"]`)?.focus();
-  $("shown").textContent = view.order.length ? `${here.length} of ${view.order.length} shown. Choose one for its evidence.` : "No picture to show here.";
+  $("shown").shownText = view.order.length ? `${here.length} of ${view.order.length} shown. Choose one for its evidence.` : "No picture to show here.";
   $("more").hidden = here.length === view.order.length;
 }
 
@@ -139,13 +139,13 @@ function card(place, old) {
     button.addEventListener("click", attempt(() => openEvidence(place)));
     show(button.children[0], path(`/pictures/${place}/thumbnail`)).catch(() => {});
   }
-  button.children[1].textContent = `${label} ${sure(view.out[which].confidence[place], 0)}`;
-  button.children[2].textContent = label === rival ? "" : `${other === "text" ? "Text proxy" : "KPL"}: ${rival}`;
-  button.children[3].textContent = button.children[3].title = view.names[place];
+  button.children[1].shownText = `${label} ${sure(view.out[which].confidence[place], 0)}`;
+  button.children[2].shownText = label === rival ? "" : `${other === "text" ? "Text proxy" : "KPL"}: ${rival}`;
+  button.children[3].shownText = view.names[place]; button.children[3].title = button.children[3].textContent;
   return item;
 }
 
 for (const id of ["by", "only", "order"]) $(id).addEventListener("change", () => { shown = A_LOOK; drawWall(); });
 $("more").addEventListener("click", () => { const first = shown; shown += A_LOOK; drawWall(); $("wall").children[first]?.firstChild.focus(); });
-$("k").addEventListener("input", () => { $("k-value").textContent = `${$("k").value} of at most ${view.out.most}`; move({ k: Number($("k").value) }); });
+$("k").addEventListener("input", () => { $("k-value").shownText = `${$("k").value} of at most ${view.out.most}`; move({ k: Number($("k").value) }); });
 $("estimated").addEventListener("click", () => { own = spread = null; move({ prior: null }); $("k").focus(); });

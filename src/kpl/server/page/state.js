@@ -22,7 +22,7 @@ export const path = (rest = "") => `api/sessions/${state.session}${rest}`;
 export async function sync() { state.held = state.session ? await ask("GET", path()) : NOTHING; page.update(); }
 export function forgetSession() { Object.assign(state, { session: null, sent: "", held: NOTHING, unsent: [], job: null }); }
 
-export const say = (text) => { $("status").textContent = text; };
+export const say = (text) => { $("status").shownText = text; };
 export const quiet = () => { $("alert").hidden = true; };
 
 export function fail(error) {
@@ -33,7 +33,7 @@ export function fail(error) {
     error = new Problem("The session has ended and its pictures are gone from the server. Add them again to go on.", 404);
   }
   ($("evidence").open ? $("evidence") : $("main")).append($("alert")); // behind an open dialog nobody would see it
-  $("alert-text").textContent = error.message;
+  $("alert-text").shownText = error.message;
   $("alert").hidden = false;
   if (!(error instanceof Problem)) console.error(error);
 }
