@@ -30,6 +30,7 @@ ROOMS = (
     "files",
     "quiet",
     "visible",
+    "progress",
     "demo",
     "knowledge",
     "authoring",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import stat
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
@@ -17,6 +17,7 @@ from kpl.encoders.store import read_card
 from kpl.errors import AlreadyThereError, EncoderError, OutputError
 from kpl.files import new_folder, put, working_folder
 from kpl.home import home
+from kpl.progress import Progress
 
 __all__ = ["ENDING", "SUMS", "check_sums", "read_bundle", "sum_files", "unpacked", "write_bundle"]
 
@@ -26,8 +27,6 @@ _CARD: Final = "card.json"
 _BLOCK: Final = 1 << 20
 _LIST_BYTES: Final = 4 << 20
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # no time in a bundle: the same encoder gives the same bytes
-
-Progress = Callable[[str, int, int], None]
 
 
 def write_bundle(folder: Path, out: Path, *, overwrite: bool = False, progress: Progress | None = None) -> int:

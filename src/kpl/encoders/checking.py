@@ -13,12 +13,12 @@ from typing import Any, Final
 from kpl import errors
 from kpl.encoders.bundles import check_sums, unpacked
 from kpl.encoders.golden import has_golden
-from kpl.encoders.hub import Progress
 from kpl.encoders.offline import network_forbidden
 from kpl.encoders.protocol import Encoder, EncoderCard
 from kpl.encoders.registry import load_encoder, parse_spec
 from kpl.encoders.selftest import check_golden, self_test
 from kpl.errors import EncoderError, KplError
+from kpl.progress import Progress
 
 __all__ = ["Checked", "check_encoder", "passes_tests"]
 

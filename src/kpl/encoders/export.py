@@ -24,6 +24,7 @@ from kpl.encoders.tokenizer_files import as_tokenizers
 from kpl.encoders.torch_encoder import TorchEncoder
 from kpl.errors import AlreadyThereError, EncoderError, MissingExtraError, OutputError
 from kpl.files import new_folder
+from kpl.progress import Progress
 
 __all__ = ["LEAST_COSINE", "OPSET", "Export", "Parity", "export_onnx"]
 
@@ -33,7 +34,6 @@ OPSET: Final = 18
 LEAST_COSINE: Final = {"fp32": 0.9999, "int8": 0.99}
 """Mean cosine to the original below which an export is refused."""
 
-Progress = Callable[[str, int, int], None]
 _STEPS = 4
 
 SENTENCES: Final = (

@@ -11,18 +11,17 @@ import errno
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from kpl.errors import EncoderError, KplError
+from kpl.progress import Progress
 
 __all__ = ["Listing", "Progress", "RemoteFile", "Snapshot", "fetch", "list_files"]
 
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
 
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _READ: Final = 1 << 20

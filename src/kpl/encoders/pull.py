@@ -17,7 +17,7 @@ from kpl.encoders.bundles import check_sums, unpacked
 from kpl.encoders.catalogue import catalogue
 from kpl.encoders.checking import passes_tests
 from kpl.encoders.golden import make_golden
-from kpl.encoders.hub import Listing, Progress, fetch, list_files
+from kpl.encoders.hub import Listing, fetch, list_files
 from kpl.encoders.openclip import built_in, second_repository
 from kpl.encoders.protocol import CatalogueEntry, EncoderCard, HubSource
 from kpl.encoders.registry import describe, load_encoder, parse_spec
@@ -25,6 +25,7 @@ from kpl.encoders.store import kept_folder, read_card, write_card
 from kpl.encoders.weights import as_safetensors, choose_weights
 from kpl.errors import EncoderError, InputError, MissingExtraError
 from kpl.files import new_folder
+from kpl.progress import Progress
 
 __all__ = ["pull"]
 

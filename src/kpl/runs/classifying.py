@@ -26,6 +26,7 @@ from kpl.evaluation import Calibration
 from kpl.images import Found
 from kpl.knowledge import KnowledgeBase, check_tokens, fits_modality, write_knowledge
 from kpl.methods import KPL, Method, explain, make_method
+from kpl.progress import Progress, silent
 from kpl.proxies.arrays import Floats, chunks, log_odds, softmax
 from kpl.proxies.sums import sum_images
 from kpl.runs.calibrating import CalibrationFile, load_calibration
@@ -42,16 +43,10 @@ from kpl.runs.texts import wanted_prompts
 from kpl.runs.thumbnails import keep_thumbnails, kept_rows
 from kpl.runs.warnings import result_warnings, text_warnings
 
-__all__ = ["DEFAULT_ENCODER", "Progress", "Source", "about", "checked_encoder", "classify"]
+__all__ = ["DEFAULT_ENCODER", "Source", "about", "checked_encoder", "classify"]
 
 DEFAULT_ENCODER = "mini"
 _EVIDENCE = "evidence.csv"
-Progress = Callable[[str, int, int], None]
-"""Told the stage's name, how much of it is done, and how much there is."""
-
-
-def _silent(*_: object) -> None:
-    """Report progress to nobody."""
 
 
 def classify(
@@ -109,7 +104,7 @@ def classify(
         raise InputError(f"method {chosen.name!r} reads no descriptions: there is no evidence by sentence to explain")
     trusted = load_calibration(calibration) if calibration is not None else None
     deciding = Deciding(_fitting(trusted, coder, base, chosen, learnt), abstain_below, coverage)
-    tell = progress or _silent
+    tell = progress or silent
     plan = _plan(coder, base, chosen, trusted, deciding, learnt)
 
     def is_same(run: Path, told: dict[str, Any]) -> bool:

@@ -26,6 +26,7 @@ from kpl.evaluation import (
     table_figure,
 )
 from kpl.methods import METHODS, Method, as_method
+from kpl.progress import silent
 from kpl.runs.folder import is_run
 from kpl.runs.opening import open_run
 from kpl.runs.predictions import ROUNDED
@@ -147,7 +148,7 @@ def evaluate(
         if not isinstance(target, Run) and is_bundle(target)
         else _of_run(target, labels, ignore_unknown, by, encoder)
     )
-    results, left_out = _learn(fresh, scored, asked=asked, tell=progress or _silent)
+    results, left_out = _learn(fresh, scored, asked=asked, tell=progress or silent)
     if not asked:
         results |= scored.done or {}
     notices = []
@@ -174,10 +175,6 @@ def evaluate(
         notices.append(f"the run left {left} of {labelled.sum()} labelled images without a label{told}")
         table = replace(table, answered={name: share} if name in results else {})
     return Evaluation(table, (*scored.notices, *notices, *caveats(table)), left_out)
-
-
-def _silent(*_: object) -> None:
-    """Report progress to nobody."""
 
 
 def _learn(

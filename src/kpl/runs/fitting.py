@@ -16,17 +16,14 @@ from kpl.errors import AlreadyThereError, ModelError
 from kpl.files import working_folder
 from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.methods import METHODS, Method, make_method
-from kpl.runs.classifying import Progress, Source, checked_encoder
+from kpl.progress import Progress, silent
+from kpl.runs.classifying import Source, checked_encoder
 from kpl.runs.models import Learnt, Model, check_folder, check_target, load_model, save_model
 from kpl.runs.texts import wanted_prompts
 
 __all__ = ["Drift", "Update", "fit", "update"]
 
 _FEATURES = "features"
-
-
-def _silent(*_: object) -> None:
-    """Report progress to nobody."""
 
 
 def fit(
@@ -59,7 +56,7 @@ def fit(
         ModelError: the method can only judge the batch at hand.
         KplError: as `classify`; nothing is half-written.
     """
-    out, tell = Path(out), progress or _silent
+    out, tell = Path(out), progress or silent
     refuse_batch_methods(method)
     check_folder(out)
     base = knowledge if isinstance(knowledge, KnowledgeBase) else load_knowledge(knowledge)
@@ -172,7 +169,7 @@ def update(
         InputError: the method cannot learn from images one after the other.
         KplError: as `fit`; the earlier model stays as it was.
     """
-    old, target, tell = load_model(model), Path(out or model), progress or _silent
+    old, target, tell = load_model(model), Path(out or model), progress or silent
     check_folder(target)
     in_place, earlier, source = target == Path(model), [open_features(path) for path in against], Source.of(inputs)
     coder = old.encoder_for(source.folder, encoder)

@@ -18,9 +18,10 @@ from kpl.encoders import Encoder
 from kpl.errors import FeaturesError, InputError, LabelsError, UnknownNameError
 from kpl.evaluation import OperatingRule, PresenceTable, Resampling, score_presence
 from kpl.knowledge import KnowledgeBase, load_knowledge, write_knowledge
+from kpl.progress import Progress, silent
 from kpl.proxies.arrays import Floats
 from kpl.proxies.presence import presence_probabilities
-from kpl.runs.classifying import Progress, Source, about, checked_encoder
+from kpl.runs.classifying import Source, about, checked_encoder
 from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, is_run, run_folder, save_texts, write_log
 from kpl.runs.multi_label import MultiLabelRun
 from kpl.runs.opening import open_run
@@ -73,7 +74,7 @@ def classify_presence(
         return plan.is_of(told.get("plan"), lambda: source.pictures_hash(coder))
 
     with run_folder(out, overwrite=overwrite, same=is_same, finish=finish) as (work, place):
-        began, tell = time.perf_counter(), partial(progress or (lambda *_: None), "pictures")
+        began, tell = time.perf_counter(), partial(progress or silent, "pictures")
         features = source.features(coder, work / FEATURES_FOLDER, tell)
         cache = TextCache()
         present, absent, names = (
