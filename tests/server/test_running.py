@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -126,6 +127,43 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     assert "Erika" not in told
     assert "POST /api/sessions/{session_id}/jobs 202" in told
     assert "Traceback" not in told
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found in /proc, which is Linux's")
+def test_a_job_is_finished_and_told_when_the_server_stops_and_its_decoders_were_killed(tmp_path: Path) -> None:
+    """Decoders are killed while pictures come, then the server is told to stop while it learns from them."""
+    process, address = started("--results", str(tmp_path / "kept"), TMPDIR=str(tmp_path))
+    try:
+        with httpx2.Client(base_url=address, timeout=60) as client:
+            session = f"/api/sessions/{client.post('/api/sessions', json={}).json()['id']}"
+            client.put(f"{session}/knowledge", json={"pack": "blood-cells"})
+            for first in range(0, 300, 100):
+                ended = threading.Timer(0.1, kill_decoders, [process.pid])
+                ended.start()
+                files = parts({f"{n}.png": cell(n) for n in range(first, first + 100)})
+                said = client.post(f"{session}/pictures", files=files).json()
+                ended.join()
+                assert said["left_out"] == []
+            job = client.post(f"{session}/jobs", json={}).json()["id"]
+            with client.stream("GET", f"/api/jobs/{job}/events") as events:
+                lines = events.iter_lines()
+                next(lines)
+                process.send_signal(signal.SIGTERM)
+                last = [line for line in lines if line.startswith("data: ")][-1]
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert '"state": "done"' in last
+    assert len(open_run(tmp_path / "kept" / job).features.ids) == 300
+    assert list(tmp_path.glob("kpl-serve-*")) == []
+    assert "Traceback" not in told
+
+
+def kill_decoders(pid: int) -> None:
+    """Kill the processes of a server that decode, as a system that is short of memory would."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+            os.kill(int(child), signal.SIGKILL)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise")
