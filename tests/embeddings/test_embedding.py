@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -271,3 +272,24 @@ def test_large_pictures_give_the_same_features_read_smaller(fake_encoder: Any, t
         Image.fromarray(pixels).save(path)
         features = embed_pictures([PictureRecord("a", path)], fake_encoder, tmp_path / form)
         np.testing.assert_allclose(features.load(), fake_encoder.encode_images([decode(path)]), atol=5e-3)
+
+
+def test_two_at_once_on_one_folder_is_refused(pictures: list[PictureRecord], fake_encoder: Any, tmp_path: Path) -> None:
+    out, refused = tmp_path / "out", []
+
+    def second() -> None:
+        try:
+            embed_pictures(pictures, fake_encoder, out)
+        except OutputError as error:
+            refused.append(str(error))
+
+    def progress(_done: int, _total: int) -> None:
+        if not refused:
+            thread = threading.Thread(target=second)
+            thread.start()
+            thread.join()
+
+    embed_pictures(pictures, fake_encoder, out, progress=progress)
+    assert len(refused) == 1
+    assert "is being written by" in refused[0]
+    assert not [name for name in files(out) if name.startswith(".")]

@@ -28,10 +28,10 @@ from kpl.embeddings.layout import (
     shard_names,
 )
 from kpl.embeddings.rows import unit_rows
-from kpl.embeddings.target import drop_index, drop_surplus, prepare_folder, read_shard
+from kpl.embeddings.target import drop_index, drop_surplus, make_folder, prepare_folder, read_shard
 from kpl.encoders.protocol import Encoder
 from kpl.errors import InputError, PictureError
-from kpl.files import write_file
+from kpl.files import locked, write_file
 from kpl.images import PictureRecord, SetAside, decode, default_workers, ordered_map, read_picture_bytes
 
 __all__ = ["Progress", "embed_picture", "embed_pictures", "hash_pictures"]
@@ -89,15 +89,17 @@ def embed_pictures(
     settings = EmbedSettings(dtype, _SHRINK_FACTOR * encoder.card.image_size)
     job = _Job(Path(out), encoder, encoder_identity(encoder), settings, batch_size, workers or default_workers())
     ids = [record.id for record in records]
-    prepare_folder(job.out, job.identity, settings.content_hash(), ids, overwrite=overwrite)
-    shards = job.run(records, shard_size, progress)
-    index = job.index(shards, set_aside)
-    if index.rows == 0:
-        raise InputError(
-            f"not one of {len(records)} pictures can be read; the first: {index.set_aside[len(set_aside)].reason}"
-        )
-    drop_surplus(job.out, len(shards))
-    write_file(job.out / INDEX_NAME, json_bytes(index))
+    make_folder(job.out)
+    with locked(job.out / INDEX_NAME):
+        prepare_folder(job.out, job.identity, settings.content_hash(), ids, overwrite=overwrite)
+        shards = job.run(records, shard_size, progress)
+        index = job.index(shards, set_aside)
+        if index.rows == 0:
+            raise InputError(
+                f"not one of {len(records)} pictures can be read; the first: {index.set_aside[len(set_aside)].reason}"
+            )
+        drop_surplus(job.out, len(shards))
+        write_file(job.out / INDEX_NAME, json_bytes(index))
     return FeatureFolder(job.out, index)
 
 

@@ -33,7 +33,10 @@ __all__ = [
 ]
 
 INDEX_NAME = "index.json"
-_OWN_FILE = re.compile(r"index\.json|images-\d{5,}\.(npy|json)|\.(index|images-\d{5,})\.(npy|json)\.partial")
+_OWN_FILE = re.compile(
+    r"index\.json|images-\d{5,}\.(npy|json)|"
+    r"\.images-\d{5,}\.(npy|json)\.(partial|writing|lock)|\.index\.json\.(partial|writing)"  # of stopped processes
+)
 
 
 class _Stored(BaseModel):

@@ -6,33 +6,43 @@ from pathlib import Path
 
 from kpl.embeddings.layout import INDEX_NAME, Shard, is_own_file, read_model
 from kpl.errors import FeaturesError, OutputError
+from kpl.files import remove
 
-__all__ = ["drop_index", "drop_surplus", "prepare_folder", "read_shard"]
+__all__ = ["drop_index", "drop_surplus", "make_folder", "prepare_folder", "read_shard"]
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder, if it is not there.
+
+    Raises:
+        OutputError: it cannot be made or read.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        next(out.iterdir(), None)
+    except FileExistsError as error:
+        raise OutputError(f"{str(out)!r} is a file: give a folder to write features to") from error
+    except OSError as error:
+        raise OutputError(f"cannot use the folder {str(out)!r}: {error.strerror}") from error
 
 
 def prepare_folder(out: Path, encoder: str, settings: str, ids: list[str], *, overwrite: bool) -> None:
-    """Make the folder, or make sure that an existing one may be worked on.
+    """Make sure that the folder may be worked on, and remove what a stopped process left; under the folder's lock.
 
     An unfinished folder of the same encoder and settings is gone on with; so is a finished one of the same pictures, of
     which only shards that changed are embedded again. Whatever else it holds needs `overwrite`; files that are not of
     this layout are never touched.
 
     Raises:
-        OutputError: the folder cannot be made, belongs to something else, or holds features that would be lost.
+        OutputError: the folder belongs to something else, or holds features that would be lost.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        names = sorted(path.name for path in out.iterdir())
-    except FileExistsError as error:
-        raise OutputError(f"{str(out)!r} is a file: give a folder to write features to") from error
-    except OSError as error:
-        raise OutputError(f"cannot use the folder {str(out)!r}: {error.strerror}") from error
+    names = sorted(path.name for path in out.iterdir())
     own = [name for name in names if is_own_file(name)]
     if not own and any(not name.startswith(".") for name in names):
         raise OutputError(f"{str(out)!r} exists and is no feature folder: give a new or an empty folder")
     for name in own:
-        if name.endswith(".partial"):
-            (out / name).unlink()
+        if name.startswith("."):
+            remove(out / name)
     if not overwrite:
         _refuse_loss(out, own, encoder, settings, ids)
 
