@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr
 
 from kpl.errors import LabelsError
 from kpl.evaluation.metrics import METRICS, Measure, check_predictions
@@ -187,6 +186,8 @@ def paired_difference(
 
 def _p_of_swaps(by_unit: NDArray[Any], resampling: Resampling) -> float | None:
     """Two-sided p-value of the sum when the sign of each unit is a coin's; (units,) gains."""
+    from scipy.special import bdtr
+
     moving = by_unit[by_unit != 0]
     if np.all(np.abs(moving) <= 1):
         if not moving.size:

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from kpl.errors import LabelsError
 from kpl.evaluation.bootstrap import Groups, units_of
@@ -82,6 +81,8 @@ def fit_calibration(truth: IntArray, probabilities: FloatArray, *, prior: bool =
         >>> bool(fit_calibration(np.arange(50) % 5 == 0, sure, prior=False).temperature > 2)
         True
     """
+    from scipy.optimize import minimize
+
     logs, n_classes = _logs(probabilities), probabilities.shape[1]
     hot = np.eye(n_classes)[np.asarray(truth, dtype=np.int64)]
 

@@ -6,13 +6,15 @@ Sources: Brier 1950 (the sum over classes, 0 to 2); Naeini, Cooper, Hauskrecht, 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from kpl.evaluation.weighted import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 __all__ = ["BINS", "SMALLEST", "ReliabilityBin", "Trust", "coverage_risk", "is_distribution", "reliability"]
 
@@ -117,4 +119,6 @@ def _bin(values: FloatArray) -> IntArray:
 
 def _binned(gaps: FloatArray, bins: IntArray, rows: NDArray[np.intp], n_bins: int) -> sparse.csr_array:
     """Hold each image's gap at its bin, (n_bins, n), so that one product sums them under any weights."""
+    from scipy import sparse
+
     return sparse.csr_array((gaps, (bins, rows)), shape=(n_bins, len(rows)))

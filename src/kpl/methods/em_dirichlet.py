@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import digamma, gammaln, log_softmax, polygamma
 
 from kpl.errors import InputError
 from kpl.methods.contract import Facts, Method
@@ -70,6 +69,8 @@ class DirichletClasses:
 
     def __call__(self, cosines: Floats) -> Floats:
         """Return log pi_c + log Dir(q_i; a_c) of images with cosines (n, C) to the texts; (n, C)."""
+        from scipy.special import gammaln, log_softmax
+
         points = log_softmax(cosines / self.temperature, axis=1)
         a = self.concentrations
         constant = gammaln(a.sum(axis=1)) - gammaln(a).sum(axis=1)
@@ -78,6 +79,8 @@ class DirichletClasses:
 
 def learn_dirichlet(cosines: Floats, settings: DirichletSettings) -> DirichletClasses:
     """Learn the mixture from cosines (n, C), starting from u = q. A class without mass keeps its parameters."""
+    from scipy.special import log_softmax
+
     points = log_softmax(cosines / settings.temperature, axis=1)
     u = np.exp(points)
     n_classes = cosines.shape[1]
@@ -94,6 +97,8 @@ def learn_dirichlet(cosines: Floats, settings: DirichletSettings) -> DirichletCl
 
 def _most_likely(a: Floats, mean_log: Floats, steps: int) -> Floats:
     """Minka's fixed point a <- psi^-1(psi(sum a) + mean log q), for every class (row) at once."""
+    from scipy.special import digamma
+
     for _ in range(steps):
         a = np.clip(_inverse_digamma(digamma(a.sum(axis=1, keepdims=True)) + mean_log), SMALLEST, LARGEST)
     return a
@@ -101,6 +106,8 @@ def _most_likely(a: Floats, mean_log: Floats, steps: int) -> Floats:
 
 def _inverse_digamma(y: Floats) -> Floats:
     """Return x with digamma(x) = y, by Newton's method from Minka's start."""
+    from scipy.special import digamma, polygamma
+
     x = np.where(y >= -2.22, np.exp(np.minimum(y, 30.0)) + 0.5, -1.0 / (y - digamma(1.0)))
     for _ in range(4):
         x = np.maximum(x - (digamma(x) - y) / polygamma(1, x), SMALLEST * SMALLEST)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from kpl.errors import InputError
 from kpl.methods.contract import Facts
@@ -158,6 +157,8 @@ def _alternate(
     update: Callable[[Floats], DiagonalGaussians],
     settings: GraphSettings,
 ) -> tuple[Floats, DiagonalGaussians]:
+    from scipy.sparse import csr_array
+
     graph: csr_array = neighbour_graph(images, settings.neighbours) / (2.0 * settings.neighbours)
     scores, z = text_logits, softmax(text_logits)
     for _ in range(settings.rounds):

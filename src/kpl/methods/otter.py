@@ -15,7 +15,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from kpl.errors import InputError
 from kpl.methods.contract import Facts, Method
@@ -82,6 +81,8 @@ def exact_transport(cost: Floats, column_mass: Floats) -> ExactPlan:
 
 def _smoothed_prices(cost: Floats, shares: Floats) -> Floats:
     """Maximise the dual with its maximum softened, more and more sharply: mean_i softmin_c(cost_ic - v_c) + m . v."""
+    from scipy.optimize import minimize
+
     prices = np.zeros(len(shares))
     scale = float(np.std(cost - cost.min(axis=1, keepdims=True)))
     if scale == 0.0:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
-from scipy.special import log_softmax
 
 from kpl.errors import FeaturesError, InputError
 from kpl.methods.contract import Facts, Method, Reading
@@ -228,6 +227,8 @@ class CHiLS(Textual):
         self.parents_ = np.stack([rows[0] for rows in self.descriptions_])
 
     def _scores(self, chunk: Floats) -> Floats:
+        from scipy.special import log_softmax
+
         children = chunk @ np.concatenate(self.descriptions_).T / self.temperature
         starts = np.cumsum([0, *(len(rows) for rows in self.descriptions_[:-1])])
         best = np.maximum.reduceat(log_softmax(children, axis=1), starts, axis=1)

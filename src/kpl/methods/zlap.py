@@ -19,7 +19,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from kpl.errors import InputError
 from kpl.methods.contract import Facts
@@ -86,6 +85,8 @@ class Propagation:
 
 def propagate(images: Floats, text_proxies: Floats, settings: PropagationSettings) -> Propagation:
     """Build the graph of unit rows (n, d) and (C, d) and solve for the scores."""
+    from scipy.sparse import csr_array
+
     n, n_classes = len(images), len(text_proxies)
     # As wide as images: a working block must not hold n x C times d.
     lift = max(0.0, -min(float((block @ text_proxies.T).min()) for block in np.array_split(images, 1 + n // 4096)))

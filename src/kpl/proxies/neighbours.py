@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from kpl.proxies.arrays import Floats
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 __all__ = ["BLOCK_CELLS", "nearest", "nearest_others", "neighbour_graph"]
 
@@ -77,6 +81,8 @@ def neighbour_graph(images: Floats, k: int) -> csr_array:
     Args:
         images: (n, d) unit rows.
     """
+    from scipy.sparse import csr_array
+
     indices, cosines = nearest(images, images, k, same=True)
     n, found = indices.shape
     pointers = np.arange(0, n * found + 1, found) if found else np.zeros(n + 1, dtype=np.intp)

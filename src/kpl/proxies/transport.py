@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, check_positive
@@ -149,6 +148,8 @@ def _log_reach(scaled: Floats, kernel: Floats, rows: Floats, log_v: Floats) -> F
 
 def _log_kernel_sum(scaled: Floats, kernel: Floats, log_scaling: Floats, axis: int) -> Floats:
     """log of sum exp(scaled + log_scaling) along `axis`: by the fast product where it is safe, else in logarithms."""
+    from scipy.special import logsumexp
+
     top = log_scaling.max()
     weights = np.exp(log_scaling - top)
     sums = kernel @ weights if axis == 1 else weights @ kernel

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
 
 from kpl.evaluation import (
     PresenceLabels,
@@ -127,6 +126,8 @@ def _decisions(run: MultiLabelRun, truth: NDArray[np.int64]) -> dict[str, Any]:
 
 
 def _log_odds(chances: Floats) -> Floats:
+    from scipy.special import logit
+
     return np.asarray(logit(np.clip(chances, _CERTAIN, 1 - _CERTAIN)))
 
 

@@ -28,6 +28,7 @@ _POINTS = 2000
 _SIDE = 3  # sentences for, and sentences against
 _SENTENCES = 12
 _PAIRS = 20
+_DRAWN = 3  # pictures from which on a figure shows more than the table
 _TABLED = 30  # classes whose similarities are a table
 _HOW = {
     "patches": "by the encoder's features of its patches",
@@ -63,7 +64,7 @@ def tell(
         "shares": _shares(run),
         "absent": [name for name, rows in zip(run.class_names, _members(run), strict=True) if not len(rows)],
         "abstained": int((~run.predictions.answered).sum()),
-        "histogram": histogram(run.predictions.confidence),
+        "histogram": histogram(run.predictions.confidence) if len(run.ids) >= _DRAWN else None,
         "aside": set_aside(run),
         "warnings": run.warnings,
         "effects": bool(effects.found),
@@ -86,7 +87,7 @@ def tell(
             "pairs": _pairs(run),
             "tiles": [tile(row) for row in overruled],
         },
-        "map": _map(run),
+        "map": _map(run) if len(run.ids) >= _DRAWN else None,
         "alike": _alike(run),
         "knowledge": _knowledge(run, order[:_WALLS]),
         "scores": scored.context if scored else None,

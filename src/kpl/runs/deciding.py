@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from kpl.errors import InputError
 from kpl.evaluation import Calibration
@@ -66,5 +65,7 @@ class Deciding:
             kept = max(1, int(self.coverage * len(sureness) + 1e-9))
             return np.asarray(sureness >= np.sort(sureness)[-kept])  # those that are equally sure are answered together
         if self.abstain_below is not None:
+            from scipy.special import expit
+
             return np.asarray(expit(sureness) >= self.abstain_below)
         return None

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import logit
 
 from kpl.embeddings import TextCache, embed_texts, encoder_identity
 from kpl.encoders import Encoder
@@ -63,6 +62,8 @@ def classify_presence(
     Raises:
         KplError: one of the tree in `kpl.errors`; nothing is half-written.
     """
+    from scipy.special import logit
+
     started = time.perf_counter()
     base = knowledge if isinstance(knowledge, KnowledgeBase) else load_knowledge(knowledge)
     keys, least = _keys(base), _thresholds(base, threshold, thresholds or {})

@@ -12,7 +12,6 @@ from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from kpl.embeddings.rows import read_npy
 from kpl.errors import FeaturesError
@@ -380,6 +379,8 @@ def read_presence_predictions(
     scores, keys = read_scores(path.parent), tuple(classes)
     if scores is None:
         return PresencePredictions(names, keys, present, probabilities, exact=False)
+    from scipy.special import expit
+
     exact = expit(scores)
     _check_exact(path, exact, probabilities)
     return PresencePredictions(names, keys, present, exact)
