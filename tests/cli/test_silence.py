@@ -70,7 +70,7 @@ EXIT_CODES = {
 FROM_PYTHON = [
     ["-c", "import kpl; [getattr(kpl, name) for name in kpl.__all__]"],
     ["-c", "import kpl; kpl.fit('scans', knowledge='small.json', out='python.kpl')"],
-    ["-c", "import kpl; kpl.write_report(kpl.classify('scans', knowledge='small.json', out='python').out)"],
+    ["-c", "import kpl; kpl.classify('scans', knowledge='small.json', out='python'); kpl.write_report('python')"],
 ]
 LOOKS_UP = "import ctypes as c; c.CDLL(None).getaddrinfo(b'late.example', b'443', None, c.byref(c.c_void_p()))"
 SPEAKS = "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('198.51.100.9', 4000))"
