@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kpl.embeddings import TextCache, embed_texts, encoder_identity
 from kpl.encoders import Encoder
@@ -62,8 +63,6 @@ def classify_presence(
     Raises:
         KplError: one of the tree in `kpl.errors`; nothing is half-written.
     """
-    from scipy.special import logit
-
     started = time.perf_counter()
     base = knowledge if isinstance(knowledge, KnowledgeBase) else load_knowledge(knowledge)
     keys, least = _keys(base), _thresholds(base, threshold, thresholds or {})
@@ -86,7 +85,7 @@ def classify_presence(
         chances = presence_probabilities(features, present, absent, temperature=1.0 / coder.logit_scale)
         there = chances >= least
         counts, empty = dict(zip(keys, there.sum(axis=0).tolist(), strict=True)), int((~there.any(axis=1)).sum())
-        write_scores(work / SCORES_FILE, [logit(chances)], *chances.shape)
+        write_scores(work / SCORES_FILE, [_logits(chances)], *chances.shape)
         write_presence_predictions(work / "predictions.csv", features.ids, keys, chances, there)
         if source.found:
             keep_thumbnails(work, source.found.pictures, features.ids, kept_presence_rows(chances, there, least))
@@ -182,3 +181,9 @@ def _thresholds(base: KnowledgeBase, threshold: float, own: Mapping[str, float])
     if not ((least >= 0) & (least <= 1)).all():
         raise InputError(f"a threshold is a probability from 0 to 1, got {least.tolist()}")
     return least
+
+
+def _logits(chances: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.special import logit
+
+    return np.asarray(logit(chances))
