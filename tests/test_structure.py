@@ -175,6 +175,25 @@ def test_each_room_says_what_it_offers(room):
     assert [name for name in getattr(module, "__all__", []) if not hasattr(module, name)] == []
 
 
+# Who moves files by hand, and why; everyone else leaves it to `kpl.files`.
+MOVES = {"files.py": "it is the room", "server/folders.py": "a lock's own file, which nobody may see before it is held"}
+
+
+def moves(module: Path) -> Iterator[int]:
+    """The lines that give a file or a folder another name: os.replace, os.rename, shutil.move, path.rename(there)."""
+    for node in ast.walk(parse(module)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+            known = (owner, node.func.attr) in {("os", "replace"), ("os", "renames"), ("shutil", "move")}
+            if known or node.func.attr == "rename" or node.func.attr in {"mkstemp", "mkdtemp", "NamedTemporaryFile"}:
+                yield node.lineno
+
+
+def test_one_room_gives_files_their_names():
+    found = {(str(m.relative_to(SOURCE)), line) for m in MODULES for line in moves(m)}
+    assert {name for name, _ in found} == set(MOVES), f"use kpl.files, which no end of a process leaves half: {found}"
+
+
 def test_nothing_is_left_to_do():
     mark = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME)\b")
     assert [name for name, text in tracked_texts() if mark.search(text)] == []
