@@ -39,6 +39,8 @@ class FeatureRows:
     def __init__(self, paths: Sequence[Path]) -> None:
         """Look at the shape and type of every file; no row is read yet."""
         self._paths = tuple(paths)
+        if not self._paths:
+            raise FeaturesError("no file of features is named: at least one is needed")
         arrays = [map_array(path) for path in self._paths]
         for path, array in zip(self._paths, arrays, strict=True):
             if array.ndim != 2 or array.shape[1] != arrays[0].shape[1] or array.shape[1] == 0:

@@ -32,6 +32,7 @@ class _Plan(_Said):
     knowledge: str
     method: str
     encoder: str
+    pictures: str
     settings: _Settings
     thresholds: dict[str, FiniteFloat] | None = None
 
@@ -45,6 +46,7 @@ class _Encoder(_Said):
 
 class _Knowledge(_Said):
     name: str
+    modality: str | None = None
     reviewed: _Count
     descriptions: _Count
 
