@@ -53,8 +53,9 @@ bench: $(DEV)  ## measure the README's figures and write them to benchmarks/out 
 paper: $(DEV)  ## the paper's table on your own data: make paper DATA=folder ENCODER=name
 	$(BIN)/python benchmarks/paper.py --data "$(DATA)" --encoder "$(or $(ENCODER),mini)" --json benchmarks/out/paper.json
 
-load: $(DEV)  ## eight clients against a server for a minute, its queue filled, its memory watched
-	$(BIN)/python benchmarks/serve.py --only load --load 60
+SECONDS_OF_LOAD ?= 1800
+load: $(DEV)  ## eight clients against a server for half an hour, its queue filled, its memory watched
+	$(BIN)/python benchmarks/serve.py --only load --load $(SECONDS_OF_LOAD)
 
 fuzz: $(FUZZ)  ## read 2000 damaged runs, features, models and encoders, send as many files to a server, and 100 requests of each kind that its OpenAPI document allows or forbids
 	KPL_FUZZ=2000 KPL_EXAMPLES=100 KPL_REQUIRE_EXTRAS=1 $(BIN)/pytest -s -p no:cacheprovider \

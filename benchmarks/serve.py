@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,14 @@ def multipart(files: list[bytes]) -> tuple[bytes, dict[str, str]]:
 
 
 class Client:
-    """One connection that is kept."""
+    """One connection that is kept; with a number above zero, from an address of its own on this machine."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, number: int = 0) -> None:
         self.told: Counter[str] = Counter()
         """Answers by status; a 503 that does not say when to come again is counted for itself."""
-        self._at, self._open = (host, port), http.client.HTTPConnection(host, port, timeout=120)
+        own = (f"127.0.0.{number + 1}", 0) if number else None
+        self._connect = partial(http.client.HTTPConnection, host, port, timeout=120, source_address=own)
+        self._open = self._connect()
 
     def send(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
@@ -96,7 +99,7 @@ class Client:
                 return answer.status, body_told
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
                 self._open.close()
-                self._open = http.client.HTTPConnection(*self._at, timeout=120)
+                self._open = self._connect()
                 if attempt:
                     raise
         raise AssertionError
@@ -211,7 +214,7 @@ def load(host: str, port: int, pid: int, files: list[bytes], seconds: float, cli
                 sizes.append((time.perf_counter() - begun, memory(pid)))
                 time.sleep(min(0.5, seconds / 20))
             return
-        client, turn = Client(host, port), number
+        client, turn = Client(host, port, number + 1), number
         while time.perf_counter() < until:
             turn += 1
             if number == clients:
