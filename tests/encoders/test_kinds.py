@@ -339,13 +339,14 @@ def test_positions_of_a_roberta_are_fewer_tokens(tmp_path: Path) -> None:
 
 
 @pytest.mark.torch
-def test_the_one_file_of_weights_is_found_whatever_its_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["openclip-vit", "clip"])
+def test_the_one_file_of_weights_is_found_whatever_its_name(tmp_path: Path, kind: str) -> None:
     import torch
     from safetensors.torch import load_file
 
-    folder = tiny_models.openclip_vit(tmp_path / "vit")
+    folder = tiny_models.MODELS[kind](tmp_path / "m")
     expected = load_encoder(str(folder), device="cpu").encode_texts(SENTENCES)
-    safe = folder / "weights" / "open_clip_model.safetensors"
+    (safe,) = (folder / "weights").glob("*.safetensors")
     torch.save({"state_dict": load_file(safe), "epoch": 3}, folder / "weights" / "epoch_3.pt")
     safe.rename(folder / "weights" / "mine.safetensors")
     np.testing.assert_allclose(load_encoder(str(folder), device="cpu").encode_texts(SENTENCES), expected, atol=1e-6)

@@ -36,6 +36,7 @@ from kpl.encoders.torch_encoder import TorchEncoder, TorchPatchEncoder
 from kpl.encoders.torch_patches import transformers_gathering
 from kpl.encoders.torch_runtime import TorchRuntime
 from kpl.encoders.towers import Tower, check_against_forward, positions, skeleton, towers_of
+from kpl.encoders.weights import read_weights
 from kpl.errors import EncoderError, MissingExtraError
 
 __all__ = ["describe", "load", "processor_of", "quiet", "tokenizer_of", "unknown_words"]
@@ -258,8 +259,8 @@ def load(
     check_hashes(folder, card)
     config = _config(weights, card.name, trusted=trust_remote_code)
     _check_activation(config, card, weights)
-    weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle)
-    model = _model(weights, card, config, trusted=trust_remote_code)
+    file = weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle)
+    model = _model(file, card, config, trusted=trust_remote_code)
     tokenizer = tokenizer_of(weights, trusted=trust_remote_code)
     _check_tokenizer(tokenizer, model, card)
     image, text = towers_of(model, card.name)
@@ -287,19 +288,19 @@ def _try(model: Any, towers: tuple[Tower, Tower], card: EncoderCard, tokens: _To
     check_against_forward(model, towers, pixels, ids, card.name)
 
 
-def _model(weights: Path, card: EncoderCard, config: Any, *, trusted: bool) -> Any:  # noqa: ANN401 - torch
+def _model(file: Path, card: EncoderCard, config: Any, *, trusted: bool) -> Any:  # noqa: ANN401 - torch
     import torch
 
+    options = {"config": config, "dtype": torch.float32, "output_loading_info": True}
     with quiet():
         try:
-            model, told = _library().AutoModel.from_pretrained(
-                weights,
-                config=config,
-                local_files_only=True,
-                trust_remote_code=trusted,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
+            if file.name in _WEIGHTS:
+                model, told = _library().AutoModel.from_pretrained(
+                    file.parent, local_files_only=True, trust_remote_code=trusted, **options
+                )
+            else:  # the library looks for its own names only
+                kind = type(skeleton(config, trusted=trusted))
+                model, told = kind.from_pretrained(None, state_dict=read_weights(file), **options)
         except Exception as error:
             raise EncoderError(f"encoder {card.name!r}: its weights cannot be loaded ({_line(error)})") from error
     missing, extra = sorted(told["missing_keys"]), sorted(told["unexpected_keys"])

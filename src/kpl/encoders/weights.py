@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from kpl.errors import EncoderError
 
-__all__ = ["as_safetensors", "choose_weights"]
+__all__ = ["as_safetensors", "choose_weights", "read_weights"]
 
 _SAFE: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "openclip": (("open_clip_model.safetensors",), ("open_clip_pytorch_model.safetensors",), ("model.safetensors",)),
@@ -61,23 +61,37 @@ def as_safetensors(folder: Path, names: Sequence[str]) -> None:
     pickles = [name for name in names if name.endswith((".bin", ".pth"))]
     if not pickles:
         return
-    import torch
     from safetensors.torch import save_file
 
     tensors: dict[str, Any] = {}
     for name in pickles:
-        try:
-            told = torch.load(folder / name, map_location="cpu", weights_only=True)
-        except Exception as error:
-            reason = str(error).strip().splitlines()[0][:120]
-            raise EncoderError(
-                f"{name} holds more than tensors, so it is not read ({reason}): ask its authors for safetensors"
-            ) from error
-        tensors.update(told.get("state_dict", told))
-    prefix = "module." if all(key.startswith("module.") for key in tensors) else ""
+        tensors |= read_weights(folder / name)
     # a tensor that two names share is written twice: the format has no sharing
-    plain = {key.removeprefix(prefix): t.clone().contiguous() for key, t in tensors.items() if torch.is_tensor(t)}
+    plain = {key: tensor.clone().contiguous() for key, tensor in tensors.items()}
     name = "open_clip_model.safetensors" if (folder / "open_clip_config.json").is_file() else "model.safetensors"
     save_file(plain, folder / name, metadata={"format": "pt"})
     for path in (*(folder / name for name in names), folder / "pytorch_model.bin.index.json"):
         path.unlink(missing_ok=True)
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """Read the tensors of one file by name: safetensors, or a pickle that was allowed, by torch's restricted reader.
+
+    Raises:
+        EncoderError: the pickle holds something else than tensors.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    if path.suffix == ".safetensors":
+        return dict(load_file(path))
+    try:
+        told = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0][:120]
+        raise EncoderError(
+            f"{path.name} holds more than tensors, so it is not read ({reason}): ask its authors for safetensors"
+        ) from error
+    tensors = {key: value for key, value in told.get("state_dict", told).items() if torch.is_tensor(value)}
+    prefix = "module." if all(key.startswith("module.") for key in tensors) else ""
+    return {key.removeprefix(prefix): value for key, value in tensors.items()}
