@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kpl import quiet
 
 if TYPE_CHECKING:
+    __version__: str
     from kpl.demo import draw_demo
     from kpl.embeddings import embed_pictures, embed_texts, open_bundle, open_features
     from kpl.encoders import Encoder, EncoderCard, load_encoder
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
     from kpl.methods import KPL, METHODS, Method, explain, make_method
     from kpl.report import explain_picture, write_report
     from kpl.runs import (
+        Findings,
         Model,
+        MultiLabelRun,
+        Prediction,
+        Run,
+        SingleLabelRun,
         calibrate,
         classify,
         classify_presence,
@@ -43,11 +49,17 @@ __all__ = [
     "METHODS",
     "Encoder",
     "EncoderCard",
+    "Findings",
     "KnowledgeBase",
     "KplError",
     "Method",
     "Model",
+    "MultiLabelRun",
     "Predicted",
+    "Prediction",
+    "Run",
+    "SingleLabelRun",
+    "__version__",
     "calibrate",
     "classify",
     "classify_presence",
@@ -86,7 +98,12 @@ _ROOMS = {
     "demo": ("draw_demo",),
     "report": ("explain_picture", "write_report"),
     "runs": (
+        "Findings",
         "Model",
+        "MultiLabelRun",
+        "Prediction",
+        "Run",
+        "SingleLabelRun",
         "calibrate",
         "classify",
         "classify_presence",
@@ -105,6 +122,8 @@ quiet.silence()  # here, because no part of KPL loads without passing through
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the room holds under that name
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("knowledge-proxy-learning")
     if name not in _HOME:
         raise AttributeError(f"module 'kpl' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"kpl.{_HOME[name]}"), name)

@@ -32,7 +32,16 @@ from kpl.embeddings.target import drop_index, drop_surplus, make_folder, prepare
 from kpl.encoders.protocol import Encoder
 from kpl.errors import InputError, PictureError
 from kpl.files import locked, write_file
-from kpl.images import PictureRecord, SetAside, decode, default_workers, ordered_map, read_picture_bytes
+from kpl.images import (
+    PictureRecord,
+    Pictures,
+    SetAside,
+    decode,
+    default_workers,
+    ordered_map,
+    picture_bytes,
+    read_record,
+)
 
 __all__ = ["Progress", "embed_picture", "embed_pictures", "hash_pictures"]
 
@@ -103,11 +112,11 @@ def embed_pictures(
     return FeatureFolder(job.out, index)
 
 
-def embed_picture(picture: Path | NDArray[np.uint8], encoder: Encoder) -> NDArray[np.float32]:
+def embed_picture(picture: Pictures, encoder: Encoder) -> NDArray[np.float32]:
     """Embed one picture, read and brought to unit length as `embed_pictures` and a feature folder do it.
 
     Args:
-        picture: a file, or (height, width, 3) values of 0..255.
+        picture: a file by its path, or a picture in memory, see `kpl.images.find_given`.
         encoder: turns pictures into (n, d) unit rows.
 
     Returns:
@@ -117,9 +126,8 @@ def embed_picture(picture: Path | NDArray[np.uint8], encoder: Encoder) -> NDArra
         PictureError: the file cannot be read.
         EncoderError: the encoder broke its contract.
     """
-    if isinstance(picture, Path):
-        picture = decode(read_picture_bytes(picture), shrink_to=_SHRINK_FACTOR * encoder.card.image_size)
-    return unit_rows(encode_pictures([picture], encoder), "the picture")
+    pixels = decode(picture_bytes(picture), shrink_to=_SHRINK_FACTOR * encoder.card.image_size)
+    return unit_rows(encode_pictures([pixels], encoder), "the picture")
 
 
 def hash_pictures(records: Sequence[PictureRecord], encoder: Encoder) -> str:
@@ -290,7 +298,7 @@ def _load(record: PictureRecord, shrink_to: int) -> tuple[EmbeddedPicture, NDArr
     """Read a picture's file once, for its hash and its pixels."""
     digest = None
     try:
-        data = read_picture_bytes(record.path)
+        data = read_record(record)
         digest = hashlib.sha256(data).hexdigest()
         pixels = decode(data, shrink_to=shrink_to)
     except PictureError as error:
@@ -300,6 +308,6 @@ def _load(record: PictureRecord, shrink_to: int) -> tuple[EmbeddedPicture, NDArr
 
 def _fingerprint(record: PictureRecord) -> str | None:
     try:
-        return hashlib.sha256(read_picture_bytes(record.path)).hexdigest()
+        return hashlib.sha256(read_record(record)).hexdigest()
     except PictureError:
         return None

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings.text_cache import TextCache
-from kpl.encoders.protocol import Encoder, EncoderCard, PatchEncoder
+from kpl.encoders.protocol import Encoder, EncoderCard, PatchEncoder, check_sentences
 from kpl.errors import EncoderError, InputError
 
 __all__ = ["EmbedSettings", "card_identity", "embed_texts", "encode_patches", "encode_pictures", "encoder_identity"]
@@ -119,7 +119,9 @@ def embed_texts(
     """
     if not prompts:
         raise InputError("no class to encode: a knowledge base has at least one class with a description")
+    check_sentences(prompts)
     for place, sentences in enumerate(prompts):
+        check_sentences(sentences)
         if not sentences:
             raise InputError(
                 f"class {place} of {len(prompts)} has no sentence to encode: give it at least one description"

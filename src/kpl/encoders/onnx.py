@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kpl.encoders.files import check_hashes
 from kpl.encoders.onnx_files import external_files
 from kpl.encoders.preprocess import prepare
-from kpl.encoders.protocol import EncoderCard
+from kpl.encoders.protocol import EncoderCard, check_sentences
 from kpl.errors import EncoderError, InputError
 from kpl.images import ordered_map
 
@@ -153,6 +153,7 @@ class OnnxEncoder:
         Raises:
             InputError: a sentence has more tokens than `context_length`; nothing is cut.
         """
+        check_sentences(sentences)
         return self._rows(sentences, lambda part: self._texts.run(["rows"], self._tokens(part))[0])
 
     def _rows(

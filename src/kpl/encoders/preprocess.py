@@ -11,6 +11,7 @@ from PIL import Image
 
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import InputError
+from kpl.images import pixels_of
 
 __all__ = ["FILTERS", "prepare", "read_box", "resize"]
 
@@ -108,13 +109,14 @@ def _start(side: int, size: int, *, rounded: bool) -> int:
     return (side - size) // 2  # transformers: down when cropping, up when padding
 
 
-def prepare(pictures: Sequence[NDArray[np.uint8]], card: EncoderCard) -> NDArray[np.float32]:
-    """Resize and standardise pictures into one batch (n, 3, image_size, image_size).
+def prepare(pictures: Sequence[NDArray[np.uint8] | Image.Image], card: EncoderCard) -> NDArray[np.float32]:
+    """Resize and standardise pictures, arrays or of Pillow, into one batch (n, 3, image_size, image_size).
 
     Raises:
         InputError: something is not a picture of three channels.
     """
-    batch = np.stack([resize(picture, card) for picture in pictures]).astype(np.float32)
+    pixels = (pixels_of(each) if isinstance(each, Image.Image) else each for each in pictures)
+    batch = np.stack([resize(picture, card) for picture in pixels]).astype(np.float32)
     mean, std = np.array(card.mean, dtype=np.float32), np.array(card.std, dtype=np.float32)
     batch /= 255 * std
     batch -= mean / std

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-__all__ = ["CatalogueEntry", "Encoder", "EncoderCard", "HubSource", "PatchEncoder"]
+from kpl.errors import InputError
+
+__all__ = ["CatalogueEntry", "Encoder", "EncoderCard", "HubSource", "PatchEncoder", "check_sentences"]
 
 LoaderName = Literal["onnx", "openclip", "transformers"]
 
@@ -136,6 +138,16 @@ class EncoderCard(_Known):
     training_data: str = ""
     recipe: str = ""
     figures: str = ""
+
+
+def check_sentences(sentences: object) -> None:
+    """Refuse one string in the place of several: its letters would be read one by one.
+
+    Raises:
+        InputError: it is a string.
+    """
+    if isinstance(sentences, str | bytes):
+        raise InputError(f"sentences come as a list, got one string: write [{str(sentences)[:60]!r}]")
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
@@ -112,7 +113,8 @@ def encoder_names() -> list[str]:
         True
     """
     shipped = {path.parent.name for path in _SHIPPED.glob("*/card.json")}
-    return sorted(shipped | set(catalogue()) | set(kept()))
+    offered = {point.name for point in entry_points(group="kpl.encoders")}
+    return sorted(shipped | set(catalogue()) | set(kept()) | offered)
 
 
 def load_card(spec: str, *, allow_pickle: bool = False, trust_remote_code: bool = False) -> EncoderCard:
@@ -195,13 +197,34 @@ def _unknown_entry(name: str, title: str, loader: str, **more: object) -> Catalo
     )
 
 
+def _offered(name: str) -> Encoder | None:
+    """Make the encoder that an installed package offers under this name; None if none does, or the name is KPL's own.
+
+    Raises:
+        EncoderError: it cannot be made, or is no encoder.
+    """
+    point = next((point for point in entry_points(group="kpl.encoders") if point.name == name), None)
+    if point is None or name in catalogue() or (_SHIPPED / name / "card.json").is_file():
+        return None
+    try:
+        made = point.load()()
+    except Exception as error:  # somebody else's code: whatever it raises is why there is no encoder
+        raise EncoderError(
+            f"encoder {name!r} of an installed package cannot be used: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(made, Encoder):
+        raise EncoderError(f"encoder {name!r} of an installed package gives a {type(made).__name__}, no kpl.Encoder")
+    return made
+
+
 def load_encoder(
-    spec: str, *, device: str | None = None, allow_pickle: bool = False, trust_remote_code: bool = False
+    spec: str | Path, *, device: str | None = None, allow_pickle: bool = False, trust_remote_code: bool = False
 ) -> Encoder:
     """Load an encoder; its files are checked against the hashes of its card. No network is used.
 
     Args:
-        spec: see `parse_spec`.
+        spec: see `parse_spec`; or the name under which an installed package offers an encoder, a callable without
+            arguments at the entry point `kpl.encoders`.
         device: of torch, such as "cpu" or "cuda:0"; None takes a graphics card if there is one. ONNX runs on the
             processor.
         allow_pickle: read weights that are only there as a pickle, with torch's restricted reader.
@@ -217,6 +240,14 @@ def load_encoder(
         >>> mini.encode_texts(["a large cell with a folded nucleus"]).shape
         (1, 128)
     """
+    if not isinstance(spec, str | Path):
+        raise EncoderError(
+            f"an encoder is loaded by its name or the path of its folder, got {type(spec).__name__}: see "
+            "`kpl encoders list`; one that is loaded already is given to `classify` itself"
+        )
+    spec = str(spec)
+    if (made := _offered(spec)) is not None:
+        return made
     folder, card = _located(spec, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
     load: Callable[..., Encoder] = import_module(f"kpl.encoders.{_LOADERS[card.loader]}").load
     return load(folder, card, device=device, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)

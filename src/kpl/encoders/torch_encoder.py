@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.encoders.preprocess import prepare
-from kpl.encoders.protocol import EncoderCard
+from kpl.encoders.protocol import EncoderCard, check_sentences
 from kpl.encoders.torch_patches import Gathering, patch_tower
 from kpl.encoders.torch_runtime import Tensors, TorchRuntime
 from kpl.errors import InputError
@@ -115,6 +115,7 @@ class TorchEncoder:
             InputError: a sentence has more tokens than `context_length`; nothing is cut.
             EncoderError: the device's memory does not hold a single sentence.
         """
+        check_sentences(sentences)
         if not len(sentences):
             return np.empty((0, self.card.dim), dtype=np.float32)
         check_lengths(sentences, [self.tokenizer.count(sentence) for sentence in sentences], self.card)

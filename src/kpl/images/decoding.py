@@ -26,8 +26,9 @@ from PIL import Image, UnidentifiedImageError
 
 from kpl.errors import PictureError
 from kpl.images.formats import READ_FORMATS, reason_for, unread_format
+from kpl.images.records import PictureRecord
 
-__all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "decode", "read_picture_bytes"]
+__all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "as_rgb", "decode", "read_picture_bytes", "read_record"]
 
 MAX_PIXELS = 150_000_000
 """Pictures with more pixels by their header are refused before decoding (a decompression bomb, or a slide)."""
@@ -94,8 +95,32 @@ def decode(
         raise PictureError(reason) from error
 
 
+def as_rgb(picture: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels of a picture of Pillow, (height, width, 3) of 0..255, by the rules at the head of this module.
+
+    Raises:
+        PictureError: they cannot be had.
+    """
+    _quieten_pillow()
+    try:
+        return _to_rgb(picture, None)
+    except PictureError:
+        raise
+    except Exception as error:  # a damaged picture can raise anything when its pixels are read
+        raise PictureError(f"its pixels cannot be read: {type(error).__name__}: {str(error)[:100]}") from error
+
+
+def read_record(record: PictureRecord) -> bytes:
+    """Read a picture whole, from its file or from memory, for hashing and decoding from one read.
+
+    Raises:
+        PictureError: it cannot be read, or is larger than `MAX_FILE_BYTES`.
+    """
+    return read_picture_bytes(record.path) if record.data is None else record.data()
+
+
 def read_picture_bytes(path: Path) -> bytes:
-    """Read a picture file whole, for hashing and decoding from one read.
+    """Read a picture file whole.
 
     Raises:
         PictureError: the file cannot be read, or is larger than `MAX_FILE_BYTES`.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.errors import PictureError
-from kpl.images.decoding import decode
+from kpl.images.decoding import decode, read_record
 from kpl.images.records import PictureRecord
 
 __all__ = ["decode_many", "default_workers", "ordered_map"]
@@ -42,7 +42,7 @@ def decode_many(
 
     def attempt(record: PictureRecord) -> tuple[PictureRecord, NDArray[np.uint8] | PictureError]:
         try:
-            return record, decode(record.path, shrink_to=shrink_to)
+            return record, decode(read_record(record), shrink_to=shrink_to)
         except PictureError as error:
             return record, error
 

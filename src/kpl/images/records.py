@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 __all__ = ["PictureRecord", "SetAside"]
@@ -14,13 +15,15 @@ class PictureRecord:
 
     Attributes:
         id: name that is unique within a run and the same on every machine: a posix path relative to the folder given
-        path: where the file lies
+        path: where the file lies; of a picture in memory its id
         group: what the picture belongs to (a patient, a slide); None when nobody said
+        data: gives the bytes of a picture in memory; None for a file
     """
 
     id: str
     path: Path
     group: str | None = None
+    data: Callable[[], bytes] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,12 @@ def read_pack_head(name: str) -> PackHead:
     return PackHead(name, task, entries, sentences)
 
 
-def load_knowledge(name_or_path: str | Path) -> KnowledgeBase:
+def load_knowledge(name_or_path: str | Path | Mapping[str, Any] | KnowledgeBase) -> KnowledgeBase:
     """Load a knowledge base, refusing any fault in it.
 
     Takes the name of a pack, or a .yaml, .yml or .json file in KPL's own format or in one of the plain formats
-    `{class: [sentence, ...]}` and `{class: [{id, feature}, ...]}`. An empty or repeated sentence is an error in all of
+    `{class: [sentence, ...]}` and `{class: [{id, feature}, ...]}`; the same as a dict; or a knowledge base, which is
+    returned. An empty or repeated sentence is an error in all of
     them, because it would silently weigh in the mean of its class; `load_tidied` drops such entries and counts them.
 
     Raises:
@@ -80,8 +81,27 @@ def load_knowledge(name_or_path: str | Path) -> KnowledgeBase:
     Example:
         >>> load_knowledge("blood-cells").task.modality
         'blood smear'
+        >>> [entry.key for entry in load_knowledge({"disc": ["a pale disc"], "box": ["a dark box"]}).classes]
+        ['disc', 'box']
     """
+    if isinstance(name_or_path, KnowledgeBase):
+        return name_or_path
+    if isinstance(name_or_path, Mapping):
+        document, line_of = to_document(Source("the dict", _plain(name_or_path), lambda _place: None))
+        return validate_document("the dict", document, line_of)
+    if not isinstance(name_or_path, str | Path):
+        raise KnowledgeError(
+            f"knowledge is a file, a pack's name, a dict or a knowledge base, got "
+            f"{type(name_or_path).__name__}: give one"
+        )
     return _load(name_or_path, tidy=False)[0]
+
+
+def _plain(given: Any) -> Any:  # noqa: ANN401 - whatever the user's dict holds
+    """Return mappings as dicts and sequences as lists, as a file has them."""
+    if isinstance(given, Mapping):
+        return {key: _plain(value) for key, value in given.items()}
+    return [_plain(value) for value in given] if isinstance(given, list | tuple) else given
 
 
 def validate(source: Source, *, unfinished: bool = False, faulty: bool = False) -> KnowledgeBase:

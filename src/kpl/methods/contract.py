@@ -10,9 +10,18 @@ from typing import Any, ClassVar, Literal, Self, TypeVar, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.errors import FeaturesError, InputError, ModelError, NotFittedError
+from kpl.errors import FeaturesError, InputError, LabelsError, ModelError, NotFittedError, UnknownNameError
 from kpl.methods.saving import Arrays, flatten, restore
-from kpl.proxies.arrays import Descriptions, Floats, Images, check_positive, checked_descriptions, chunks, softmax
+from kpl.proxies.arrays import (
+    Descriptions,
+    Floats,
+    Images,
+    as_array,
+    check_positive,
+    checked_descriptions,
+    chunks,
+    softmax,
+)
 from kpl.proxies.priors import given_prior, text_logits
 from kpl.proxies.retrieval import TextProxies, retrieve
 from kpl.proxies.sums import ImageMoments, sum_images
@@ -141,6 +150,57 @@ class Method(ABC):
                 setattr(made, f.name, restore(f.name, hints[f.name], state))
         made.fitted_ = True
         return made
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the settings by name, as scikit-learn asks for them; `deep` changes nothing."""
+        del deep
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+
+    def set_params(self, **settings: Any) -> Self:  # noqa: ANN401 - each method has its own settings
+        """Change settings and return the method, not fitted any more.
+
+        Raises:
+            UnknownNameError: the method has no such setting.
+        """
+        known = self.get_params()
+        if unknown := sorted(set(settings) - set(known)):
+            raise UnknownNameError(f"setting of {self.name}", unknown[0], known)
+        for name, value in settings.items():
+            setattr(self, name, value)
+        self.fitted_ = self.fitted_ and not settings
+        return self
+
+    @property
+    def classes_(self) -> NDArray[np.intp]:
+        """Class indices, (C,), the columns of `predict_proba`.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        self._check_fitted()
+        return np.arange(len(self.descriptions_))
+
+    def fit_predict(self, images: Images, descriptions: Descriptions) -> NDArray[np.intp]:
+        """Learn from unlabelled images and return the class index of each, (n,); as `fit`, then `predict`."""
+        return self.fit(images, descriptions).predict(images)
+
+    def score(self, images: Images, truth: Sequence[int] | NDArray[np.integer]) -> float:
+        """Return the accuracy on labelled images; nothing is learnt from them.
+
+        Args:
+            images: n of them.
+            truth: (n,) class indices.
+
+        Raises:
+            NotFittedError: before `fit`.
+            LabelsError: not one class index an image.
+        """
+        said, right = self.predict(images), as_array(truth, "true classes")
+        if right.shape != said.shape or right.dtype.kind not in "iu":
+            raise LabelsError(
+                f"one class index for each of {len(said)} images is needed, got {right.shape} {right.dtype}"
+            )
+        return float((said == right).mean())
 
     def predict(self, images: Images) -> NDArray[np.intp]:
         """Return the class index of each image, (n,).

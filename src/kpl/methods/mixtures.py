@@ -199,7 +199,7 @@ class TransCLIP(Transductive):
     rounds: int = 10
     inner_rounds: int = 5
     confident: int = 8
-    classes_: DiagonalGaussians = field(init=False, repr=False)
+    gaussians_: DiagonalGaussians = field(init=False, repr=False)
 
     def _settings(self) -> GraphSettings:
         return GraphSettings(self.temperature, self.neighbours, rounds=self.rounds, inner_rounds=self.inner_rounds)
@@ -207,11 +207,11 @@ class TransCLIP(Transductive):
     def _judge(self, images: Floats) -> Floats:
         if self.confident < 1:
             raise InputError(f"confident must be at least 1, got {self.confident}")
-        scores, self.classes_ = transclip(images, self.text_.proxies, self._settings(), confident=self.confident)
+        scores, self.gaussians_ = transclip(images, self.text_.proxies, self._settings(), confident=self.confident)
         return scores
 
     def _extend(self, rows: Floats) -> Floats:
-        density = self.classes_.log_density(rows) / self._settings().density_scale
+        density = self.gaussians_.log_density(rows) / self._settings().density_scale
         return rows @ self.text_.proxies.T / self.temperature + density
 
 
@@ -243,15 +243,15 @@ class StatA(Transductive):
     neighbours: int = 3
     rounds: int = 10
     inner_rounds: int = 5
-    classes_: DiagonalGaussians = field(init=False, repr=False)
+    gaussians_: DiagonalGaussians = field(init=False, repr=False)
 
     def _settings(self) -> GraphSettings:
         return GraphSettings(self.temperature, self.neighbours, rounds=self.rounds, inner_rounds=self.inner_rounds)
 
     def _judge(self, images: Floats) -> Floats:
-        scores, self.classes_ = stata(images, self.text_.proxies, self._settings(), anchor_images=self.anchor_images)
+        scores, self.gaussians_ = stata(images, self.text_.proxies, self._settings(), anchor_images=self.anchor_images)
         return scores
 
     def _extend(self, rows: Floats) -> Floats:
-        density = self.classes_.log_density(rows) / self._settings().density_scale
+        density = self.gaussians_.log_density(rows) / self._settings().density_scale
         return rows @ self.text_.proxies.T / self.temperature + density

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ __all__ = [
     "Descriptions",
     "Floats",
     "Images",
+    "as_array",
     "check_positive",
     "checked_descriptions",
     "chunks",
@@ -95,8 +97,50 @@ def check_positive(**settings: float) -> None:
         InputError: names the first such setting.
     """
     for name, value in settings.items():
-        if not (np.isfinite(value) and value > 0):
+        if not (isinstance(value, int | float | np.number) and np.isfinite(value) and value > 0):
             raise InputError(f"{name.replace('_', ' ')} must be a finite number above zero, got {value}")
+
+
+def as_array(values: Any, what: str = "image features") -> NDArray[Any]:  # noqa: ANN401 - whatever holds numbers
+    """Return numbers as an array: lists, tensors (with or without gradient, bfloat16 too), tables of pandas or polars.
+
+    Raises:
+        FeaturesError: they are no numbers, or rows of different lengths.
+
+    Example:
+        >>> as_array([[1, 2], [3, 4]]).shape
+        (2, 2)
+    """
+    try:
+        if hasattr(values, "detach"):
+            values = values.detach().cpu()
+            values = (values.float() if "bfloat16" in str(values.dtype) else values).numpy()
+        elif hasattr(values, "to_numpy"):
+            values = values.to_numpy()
+        array = np.asarray(values)
+        if array.dtype.kind not in "fiubcSU":
+            array = array.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise FeaturesError(
+            f"{what} must be numbers in rows of one length, got {type(values).__name__}: {str(error)[:100]}"
+        ) from error
+    if array.dtype.kind in "cSU":
+        raise FeaturesError(f"{what} must be real numbers, got {type(values).__name__} of {array.dtype}")
+    return array
+
+
+def _blocks(images: Images) -> Iterable[object]:
+    """Tell one table of features from a source of such chunks."""
+    if isinstance(images, str | bytes) or not isinstance(images, Iterable):
+        raise FeaturesError(
+            f"image features must be (n, d) numbers, or chunks of these, got {type(images).__name__}: "
+            "embed pictures first"
+        )
+    if hasattr(images, "__array__") or hasattr(images, "to_numpy") or hasattr(images, "detach"):
+        return [images]
+    if isinstance(images, list | tuple) and len(images) and np.ndim(as_array(images[0])) < 2:
+        return [images]  # a list of rows
+    return images
 
 
 def chunks(images: Images, dim: int | None = None) -> Iterator[Floats]:
@@ -115,9 +159,8 @@ def chunks(images: Images, dim: int | None = None) -> Iterator[Floats]:
             "image features came as a one-shot iterator, but several passes are needed: "
             "hand in an array, or an object whose __iter__ starts anew each time"
         )
-    blocks = [images] if isinstance(images, np.ndarray) else images
     seen = 0
-    for block in map(np.asarray, blocks):
+    for block in map(as_array, _blocks(images)):
         if block.ndim != 2 or block.shape[1] == 0 or block.shape[1] != (dim or block.shape[1]):
             needed = f"d = {dim}" if dim else "one d throughout"
             raise FeaturesError(f"image features must be (n, d) with {needed}, got a block of {block.shape}")
@@ -141,7 +184,7 @@ def checked_descriptions(descriptions: Descriptions, dim: int | None = None) -> 
         raise FeaturesError(f"at least two classes are needed to tell apart, got {len(descriptions)}")
     checked: list[Floats] = []
     for c, given in enumerate(descriptions):
-        rows: Floats = np.asarray(given, dtype=np.float64)
+        rows: Floats = as_array(given, f"descriptions of class {c}").astype(np.float64)
         dim = dim or (rows.shape[-1] if rows.ndim == 2 else None)
         if rows.ndim != 2 or len(rows) == 0 or rows.shape[1] != dim:
             raise FeaturesError(f"descriptions of class {c} must be (m, {dim or 'd'}) with m >= 1, got {rows.shape}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kpl.errors import InputError
-from kpl.proxies.arrays import Floats, Images, chunks, softmax
+from kpl.proxies.arrays import Floats, Images, as_array, chunks, softmax
 
 __all__ = ["checked_prior", "estimated_prior", "given_prior", "prior_shift", "text_logits"]
 
@@ -25,8 +25,8 @@ def checked_prior(prior: Sequence[float] | Floats, n_classes: int) -> Floats:
         [0.5, 0.5, 0.0]
     """
     try:
-        shares: Floats = np.asarray(prior, dtype=np.float64)
-    except (TypeError, ValueError):
+        shares: Floats = as_array(prior, "prior").astype(np.float64)
+    except InputError:
         raise InputError(f"prior must be numbers, one share a class, got {prior!r}") from None
     if shares.shape != (n_classes,):
         raise InputError(f"prior must have one share for each of {n_classes} classes, got shape {shares.shape}")

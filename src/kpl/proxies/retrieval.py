@@ -51,8 +51,8 @@ def best_k(scores: Floats, k: int | None) -> NDArray[np.intp]:
         >>> best_k(np.array([0.1, 0.9, 0.5]), 2).tolist()
         [1, 2]
     """
-    if k is not None and k < 1:
-        raise InputError(f"k, the number of descriptions per class, must be at least 1, got {k}")
+    if k is not None and (not isinstance(k, int | np.integer) or k < 1):
+        raise InputError(f"k, the number of descriptions per class, must be a whole number from 1, or None, got {k!r}")
     return np.argsort(-scores, axis=-1, kind="stable")[..., :k]
 
 

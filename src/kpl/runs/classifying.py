@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -23,9 +23,9 @@ from kpl.embeddings import (
 from kpl.encoders import Encoder
 from kpl.errors import EncoderError, InputError
 from kpl.evaluation import Calibration
-from kpl.images import Found
+from kpl.images import Found, Pictures
 from kpl.knowledge import KnowledgeBase, check_tokens, fits_modality, write_knowledge
-from kpl.methods import KPL, Method, explain, make_method
+from kpl.methods import KPL, Method, as_method, explain
 from kpl.progress import Progress, silent
 from kpl.proxies.arrays import Floats, chunks, log_odds, softmax
 from kpl.proxies.sums import sum_images
@@ -50,14 +50,14 @@ _EVIDENCE = "evidence.csv"
 
 
 def classify(
-    inputs: str | Path | Sequence[str | Path],
+    inputs: Pictures,
     *,
-    knowledge: str | Path | KnowledgeBase | None = None,
+    knowledge: str | Path | Mapping[str, Any] | KnowledgeBase | None = None,
     model: str | Path | Model | None = None,
     out: str | Path | None = None,
     encoder: str | Encoder | None = None,
-    method: str | None = None,
-    settings: dict[str, Any] | None = None,
+    method: str | Method | None = None,
+    settings: Mapping[str, Any] | None = None,
     with_evidence: bool = False,
     calibration: str | Path | None = None,
     abstain_below: float | None = None,
@@ -71,8 +71,9 @@ def classify(
     """Classify pictures without labels.
 
     Args:
-        inputs: folders and files of pictures, or one feature folder of `kpl embed`.
-        knowledge: a file, a pack's name, or a knowledge base; a model brings its own.
+        inputs: folders and files of pictures, or one feature folder of `kpl embed`; or pictures in memory, see
+            `kpl.images.find_given`.
+        knowledge: a file, a pack's name, a dict of class to sentences, or a knowledge base; a model brings its own.
         model: what `fit` learnt, in the place of learning from these pictures; then `encoder` only says where the
             model's own encoder is.
         out: the run folder to make; None keeps the run for as long as it is used, and `Run.save` writes it.
@@ -80,7 +81,7 @@ def classify(
             default, and then knowledge of a modality that it was not made for is refused. The method's temperature is
             one over its logit scale unless `settings` say otherwise, for sigmoid heads too: their bias is the same for
             all classes, so it does not change which of them is likeliest.
-        method: a registry name; None takes the default, "kpl".
+        method: a registry name, or a method made by hand; None takes the default, "kpl".
         settings: of the method; what is left out keeps its default.
         with_evidence: write `evidence.csv` too.
         calibration: a file of `kpl calibrate`, made for this encoder, knowledge and method.
@@ -99,7 +100,9 @@ def classify(
     learnt = load_model(model) if isinstance(model, str | Path) else model
     base = known_base(knowledge, learnt)
     source = Source.of(inputs, batch_size, workers)
-    coder, chosen = _prepared(source, base, learnt, encoder, method, settings or {})
+    if isinstance(knowledge, Mapping) and base.task.modality is None and source.folder is None:
+        encoder = encoder or DEFAULT_ENCODER  # a dict has no place for a modality: a warning says so
+    coder, chosen = _prepared(source, base, learnt, encoder, method, dict(settings or {}))
     if with_evidence and chosen.reads not in ("descriptions", "pairs"):
         raise InputError(f"method {chosen.name!r} reads no descriptions: there is no evidence by sentence to explain")
     trusted = load_calibration(calibration) if calibration is not None else None
@@ -167,14 +170,16 @@ def _prepared(
     base: KnowledgeBase,
     model: Model | None,
     encoder: str | Encoder | None,
-    method: str | None,
+    method: str | Method | None,
     settings: dict[str, Any],
 ) -> tuple[Encoder, Method]:
     """Return the encoder, checked, and the method, which is fitted already if it is a model's."""
     if model is None:
         coder = checked_encoder(encoder, source, base)
-        return coder, make_method(method or "kpl", **{"temperature": 1.0 / coder.logit_scale, **settings})
-    if method or settings:
+        if isinstance(method, str | None):
+            settings = {"temperature": 1.0 / coder.logit_scale, **settings}
+        return coder, as_method("kpl" if method is None else method, **settings)
+    if method is not None or settings:
         raise InputError("a model has its method and settings already: leave them out, or fit another model")
     return model.encoder_for(source.folder, encoder), model.method
 

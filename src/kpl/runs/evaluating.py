@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +106,7 @@ def evaluate(
     target: str | Path | Run,
     *,
     labels: str | Path | None = None,
-    methods: Sequence[str | Method] | Literal["all"] | None = None,
+    methods: Sequence[str | Method] | str | Method | None = None,
     encoder: str | Encoder | None = None,
     replicates: int = 2000,
     ignore_unknown: bool = False,
@@ -136,7 +136,10 @@ def evaluate(
         LabelsError, FeaturesError, UnknownNameError: what cannot be used.
         EncoderError: a method that was asked for needs the run's encoder, which is not here or is another one.
     """
-    asked = methods not in ("all", None)
+    if isinstance(methods, str | Method) and methods != "all":
+        methods = (methods,)
+    by = (by,) if isinstance(by, str) else by
+    asked = methods != "all" and methods is not None
     # an unknown name is refused before anything is read
     fresh = [as_method(each) for each in (METHODS if methods == "all" else EVALUATED if methods is None else methods)]
     if not fresh:
@@ -148,7 +151,8 @@ def evaluate(
         if not isinstance(target, Run) and is_bundle(target)
         else _of_run(target, labels, ignore_unknown, by, encoder)
     )
-    results, left_out = _learn(fresh, scored, asked=asked, tell=progress or silent)
+    made = {each.name for each in methods or () if isinstance(each, Method)}
+    results, left_out = _learn(fresh, scored, asked=asked, made=made, tell=progress or silent)
     if not asked:
         results |= scored.done or {}
     notices = []
@@ -178,17 +182,22 @@ def evaluate(
 
 
 def _learn(
-    fresh: Sequence[Method], scored: _Scored, *, asked: bool, tell: Callable[[str, int, int], None]
+    fresh: Sequence[Method],
+    scored: _Scored,
+    *,
+    asked: bool,
+    made: Collection[str],
+    tell: Callable[[str, int, int], None],
 ) -> tuple[dict[str, Predicted], dict[str, str]]:
     """Fit the methods; return what they say, and why others were left out, which none is that was asked for by name."""
     results: dict[str, Predicted] = {}
     left_out: dict[str, str] = {}
     for number, method in enumerate(fresh):
         tell("methods", number, len(fresh))
-        if scored.done and method.name in scored.done:
+        if scored.done and method.name in scored.done and method.name not in made:
             results[method.name] = scored.done[method.name]
             continue
-        if scored.temperature is not None:
+        if scored.temperature is not None and method.name not in made:
             method.temperature = scored.temperature
         try:
             method.fit(scored.features, scored.texts(method))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,16 @@ from kpl.embeddings import FeatureFolder, TextCache, embed_texts, encoder_identi
 from kpl.encoders import Encoder
 from kpl.errors import AlreadyThereError, ModelError
 from kpl.files import working_folder
+from kpl.images import Pictures
 from kpl.knowledge import KnowledgeBase, load_knowledge
+<<<<<<< HEAD
 from kpl.methods import METHODS, Method, make_method
 from kpl.progress import Progress, silent
 from kpl.runs.classifying import Source, checked_encoder
+=======
+from kpl.methods import METHODS, Method, as_method, make_method
+from kpl.runs.classifying import Progress, Source, checked_encoder
+>>>>>>> 6caa06c (The library takes pictures, features, knowledge and methods as people have them, and its result answers)
 from kpl.runs.models import Learnt, Model, check_folder, check_target, load_model, save_model
 from kpl.runs.texts import wanted_prompts
 
@@ -27,13 +33,13 @@ _FEATURES = "features"
 
 
 def fit(
-    inputs: str | Path | Sequence[str | Path],
+    inputs: Pictures,
     *,
-    knowledge: str | Path | KnowledgeBase,
+    knowledge: str | Path | Mapping[str, Any] | KnowledgeBase,
     out: str | Path,
     encoder: str | Encoder | None = None,
-    method: str = "kpl",
-    settings: dict[str, Any] | None = None,
+    method: str | Method = "kpl",
+    settings: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
     overwrite: bool = False,
@@ -56,13 +62,19 @@ def fit(
         ModelError: the method can only judge the batch at hand.
         KplError: as `classify`; nothing is half-written.
     """
+<<<<<<< HEAD
     out, tell = Path(out), progress or silent
     refuse_batch_methods(method)
+=======
+    out, tell = Path(out), progress or _silent
+    refuse_batch_methods(method if isinstance(method, str) else method.name)
+>>>>>>> 6caa06c (The library takes pictures, features, knowledge and methods as people have them, and its result answers)
     check_folder(out)
-    base = knowledge if isinstance(knowledge, KnowledgeBase) else load_knowledge(knowledge)
+    base = load_knowledge(knowledge)
     source = Source.of(inputs, batch_size, workers)
     coder = checked_encoder(encoder, source, base)
-    chosen = make_method(method, **{"temperature": 1.0 / coder.logit_scale, **(settings or {})})
+    heat = {"temperature": 1.0 / coder.logit_scale} if isinstance(method, str) else {}
+    chosen = as_method(method, **{**heat, **(settings or {})})
     with working_folder(out, keep=(_FEATURES,)) as work:
         if not overwrite and out.exists() and _is_of(out, source, coder, chosen, base):
             raise AlreadyThereError(out)
@@ -141,7 +153,7 @@ class Update:
 
 def update(
     model: str | Path,
-    inputs: str | Path | Sequence[str | Path],
+    inputs: Pictures,
     *,
     out: str | Path | None = None,
     against: Sequence[str | Path] = (),
@@ -171,7 +183,7 @@ def update(
     """
     old, target, tell = load_model(model), Path(out or model), progress or silent
     check_folder(target)
-    in_place, earlier, source = target == Path(model), [open_features(path) for path in against], Source.of(inputs)
+    in_place, earlier, source = target == Path(model), _opened(against), Source.of(inputs)
     coder = old.encoder_for(source.folder, encoder)
     with working_folder(target, keep=(_FEATURES,)) as work:
         old = load_model(model)  # as it is now that nobody else writes it
@@ -202,6 +214,10 @@ def _is_update_of(path: Path, old: Model, pictures: str) -> bool:
         return False
     same = (there.encoder, there.knowledge.content_hash()) == (old.encoder, old.knowledge.content_hash())
     return same and there.learnt_from[:-1] == old.learnt_from and there.learnt_from[-1].pictures == pictures
+
+
+def _opened(against: str | Path | Sequence[str | Path]) -> list[FeatureFolder]:
+    return [open_features(path) for path in ([against] if isinstance(against, str | Path) else against)]
 
 
 def _check_earlier(model: Model, earlier: Sequence[FeatureFolder]) -> None:

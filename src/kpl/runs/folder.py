@@ -24,11 +24,12 @@ import re
 import shutil
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -135,15 +136,9 @@ def copy_run(source: Path, out: Path, *, overwrite: bool) -> None:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run is.
-
-    Attributes:
-        path: the folder.
-        kept: removes a temporary folder when nobody uses it any more; None for a folder that stays.
-    """
+    """The folder of a run; a temporary one goes with its `Place`."""
 
     path: Path
-    kept: TemporaryDirectory[str] | None = None
 
 
 @contextmanager
@@ -171,10 +166,11 @@ def run_folder(
             if finish:
                 finish(work)
         return
-    kept = TemporaryDirectory(prefix="kpl-run-", ignore_cleanup_errors=True)
-    yield Path(kept.name), Place(Path(kept.name), kept)
+    place = Place(Path(mkdtemp(prefix="kpl-run-")))
+    weakref.finalize(place, shutil.rmtree, place.path, ignore_errors=True)
+    yield place.path, place
     if finish:
-        finish(Path(kept.name))
+        finish(place.path)
 
 
 @contextmanager

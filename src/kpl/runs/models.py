@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from kpl.embeddings import FeatureFolder, embed_picture, recorded_encoder
 from kpl.encoders import Encoder
 from kpl.errors import InputError, KnowledgeError, ModelError, OutputError
 from kpl.files import write_file
+from kpl.images import Pictures
 from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.methods import METHODS, Method
 from kpl.runs.predictions import Prediction, Predictions
@@ -140,16 +141,25 @@ class Model:
                 f"({knowledge.content_hash()[:12]}): leave the knowledge out, or fit another model"
             )
 
-    def predict(self, picture: str | Path | NDArray[np.uint8]) -> Prediction:
-        """Say what one picture shows. The encoder is loaded for the first.
+    @overload
+    def predict(self, picture: list[Any] | tuple[Any, ...]) -> list[Prediction]: ...
+    @overload
+    def predict(self, picture: Pictures) -> Prediction: ...
+    def predict(self, picture: Pictures) -> Prediction | list[Prediction]:
+        """Say what one picture shows, or each of a list. The encoder is loaded for the first.
 
         Args:
-            picture: a file, or (height, width, 3) values of 0..255.
+            picture: a file by its path, or a picture in memory, see `kpl.images.find_given`; or a list of these.
 
         Raises:
             PictureError: the file cannot be read.
             EncoderError, ModelError: the model's encoder is not here, or is another.
         """
+        if isinstance(picture, list | tuple):
+            return [self._predict(each) for each in picture]
+        return self._predict(picture)
+
+    def _predict(self, picture: Pictures) -> Prediction:
         given = Path(picture) if isinstance(picture, str) else picture
         logits = self.method.logits(embed_picture(given, self.loaded_encoder()))
         return Predictions.of_logits([given.name if isinstance(given, Path) else "picture"], self.keys, logits)[0]
@@ -223,7 +233,7 @@ def load_model(path: str | Path, *, encoder: str | Encoder | None = None) -> Mod
     return model
 
 
-def known_base(given: str | Path | KnowledgeBase | None, model: Model | None) -> KnowledgeBase:
+def known_base(given: str | Path | Mapping[str, Any] | KnowledgeBase | None, model: Model | None) -> KnowledgeBase:
     """Return the knowledge that is given, or a model's own.
 
     Raises:
@@ -234,7 +244,7 @@ def known_base(given: str | Path | KnowledgeBase | None, model: Model | None) ->
         if model is None:
             raise InputError("neither knowledge nor a model was given: name one with --knowledge or --model")
         return model.knowledge
-    base = given if isinstance(given, KnowledgeBase) else load_knowledge(given)
+    base = load_knowledge(given)
     if model:
         model.check_knowledge(base)
     return base

@@ -17,6 +17,7 @@ from kpl.embeddings import TextCache, embed_texts, encoder_identity
 from kpl.encoders import Encoder
 from kpl.errors import FeaturesError, InputError, LabelsError, UnknownNameError
 from kpl.evaluation import OperatingRule, PresenceTable, Resampling, score_presence
+from kpl.images import Pictures
 from kpl.knowledge import KnowledgeBase, load_knowledge, write_knowledge
 from kpl.progress import Progress, silent
 from kpl.proxies.arrays import Floats
@@ -37,9 +38,9 @@ _METHOD = "presence"
 
 
 def classify_presence(
-    inputs: str | Path | Sequence[str | Path],
+    inputs: Pictures,
     *,
-    knowledge: str | Path | KnowledgeBase,
+    knowledge: str | Path | Mapping[str, Any] | KnowledgeBase,
     out: str | Path | None = None,
     encoder: str | Encoder | None = None,
     threshold: float = 0.5,
@@ -64,7 +65,7 @@ def classify_presence(
         KplError: one of the tree in `kpl.errors`; nothing is half-written.
     """
     started = time.perf_counter()
-    base = knowledge if isinstance(knowledge, KnowledgeBase) else load_knowledge(knowledge)
+    base = load_knowledge(knowledge)
     keys, least = _keys(base), _thresholds(base, threshold, thresholds or {})
     source = Source.of(inputs, batch_size, workers)
     coder = checked_encoder(encoder, source, base)

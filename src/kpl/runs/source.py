@@ -18,7 +18,7 @@ from kpl.embeddings import (
 from kpl.embeddings.layout import INDEX_NAME
 from kpl.encoders import Encoder
 from kpl.errors import InputError
-from kpl.images import Found, find_pictures
+from kpl.images import Found, Pictures, find_given, find_pictures
 
 __all__ = ["Source"]
 
@@ -43,10 +43,12 @@ class Source:
         return self.found.other_files if self.found else 0
 
     @classmethod
-    def of(
-        cls, inputs: str | Path | Sequence[str | Path], batch_size: int | None = None, workers: int | None = None
-    ) -> Source:
+    def of(cls, inputs: Pictures, batch_size: int | None = None, workers: int | None = None) -> Source:
         """Look at the inputs of a run; nothing is read yet."""
+        if isinstance(inputs, FeatureFolder):
+            return cls(folder=inputs)
+        if not isinstance(inputs, str | Path | list | tuple) or not _paths(inputs):
+            return cls(find_given(inputs), batch_size=batch_size, workers=workers)
         paths = (inputs,) if isinstance(inputs, str | Path) else tuple(inputs)
         if len(paths) == 1 and (is_feature_folder(paths[0]) or is_unfinished_folder(paths[0])):
             if batch_size or workers:
@@ -79,6 +81,10 @@ class Source:
         if self.folder is not None:
             return self.folder.index.pictures_sha256
         return hash_pictures(self.found.pictures if self.found else [], encoder)
+
+
+def _paths(inputs: str | Path | Sequence[object]) -> bool:
+    return isinstance(inputs, str | Path) or all(isinstance(each, str | Path) for each in inputs)
 
 
 def _copy_features(folder: FeatureFolder, target: Path) -> None:

@@ -100,6 +100,52 @@ def _takes_no_labels(make: Make) -> None:
     _require(parameters == ["images", "descriptions"], f"fit takes {parameters}: only images and descriptions come in")
 
 
+def _keeps_settings(make: Make) -> None:
+    world, model = _world(make), make()
+    settings = model.get_params()
+    again = type(model)(**settings)
+    _require(
+        all(again.get_params()[name] is value for name, value in settings.items()),
+        "a constructor does not store its settings as they are given",
+    )
+    model.fit(world.images, world.texts)
+    _require(model.set_params() is model, "set_params does not return the method itself")
+    _refused(lambda: model.set_params(no_such_setting=1), "a setting that is none", InputError)
+    model.set_params(**settings)
+    _refused(lambda: model.predict(world.images), "predicting after set_params", NotFittedError)
+
+
+def _speaks_as_others(make: Make) -> None:
+    world = _world(make)
+    _refused(lambda: make().classes_, "classes_ before fit", NotFittedError)
+    model = make()
+    predicted = model.fit_predict(world.images, world.texts)
+    _require(bool((predicted == model.predict(world.images)).all()), "fit_predict is not fit, then predict")
+    _require(model.classes_.tolist() == list(range(len(world.texts))), f"classes_ are {model.classes_.tolist()}")
+    parameters = list(inspect.signature(model.fit_predict).parameters)
+    _require(parameters == ["images", "descriptions"], f"fit_predict takes {parameters}: only images and descriptions")
+
+
+def _scores_without_learning(make: Make) -> None:
+    world = _world(make)
+    model = make().fit(world.images, world.texts)
+    before = model.predict_proba(world.images)
+    predicted = model.predict(world.images)
+    _require(model.score(world.images, predicted) == 1.0, "the score of its own predictions is not one")
+    model.score(world.images, (predicted + 1) % len(world.texts))
+    _close(model.predict_proba(world.images), before, "scoring against labels")
+
+
+def _array_likes(make: Make) -> None:
+    world = _world(make)
+    expected = make().fit(world.images, world.texts).predict_proba(world.images)
+    lists = [rows.tolist() for rows in world.texts]
+    model = make().fit(world.images.tolist(), lists)
+    _close(model.predict_proba(world.images.tolist()), expected, "lists in the place of arrays")
+    _refused(lambda: make().fit("images", world.texts), "fit on a string", FeaturesError)  # type: ignore[arg-type]
+    _refused(lambda: make().fit([["a", "b"]], world.texts), "fit on words", FeaturesError)  # type: ignore[list-item]
+
+
 def _learns_in_fit(make: Make) -> None:
     world, model = _world(make), make()
     for call in (model.predict, model.predict_proba):
@@ -253,6 +299,10 @@ def _with_prior(make: Make, prior: tuple[float, ...]) -> Method:
 
 def _named() -> Iterator[tuple[str, Callable[[Make], None]]]:
     yield "takes no labels", _takes_no_labels
+    yield "keeps its settings, and says them", _keeps_settings
+    yield "has classes_ and fit_predict", _speaks_as_others
+    yield "scores against labels without learning from them", _scores_without_learning
+    yield "lists are taken like arrays, words are refused", _array_likes
     yield "learns in fit, and predicts only then", _learns_in_fit
     yield "leaves its inputs alone and draws nothing", _leaves_inputs_alone
     yield "forgets the last fit", _forgets_the_last_fit
