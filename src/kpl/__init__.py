@@ -59,7 +59,6 @@ __all__ = [
     "Prediction",
     "Run",
     "SingleLabelRun",
-    "__version__",
     "calibrate",
     "classify",
     "classify_presence",
