@@ -16,14 +16,9 @@ from kpl.errors import AlreadyThereError, ModelError
 from kpl.files import working_folder
 from kpl.images import Pictures
 from kpl.knowledge import KnowledgeBase, load_knowledge
-<<<<<<< HEAD
-from kpl.methods import METHODS, Method, make_method
+from kpl.methods import METHODS, Method, as_method, make_method
 from kpl.progress import Progress, silent
 from kpl.runs.classifying import Source, checked_encoder
-=======
-from kpl.methods import METHODS, Method, as_method, make_method
-from kpl.runs.classifying import Progress, Source, checked_encoder
->>>>>>> 6caa06c (The library takes pictures, features, knowledge and methods as people have them, and its result answers)
 from kpl.runs.models import Learnt, Model, check_folder, check_target, load_model, save_model
 from kpl.runs.texts import wanted_prompts
 
@@ -62,13 +57,8 @@ def fit(
         ModelError: the method can only judge the batch at hand.
         KplError: as `classify`; nothing is half-written.
     """
-<<<<<<< HEAD
     out, tell = Path(out), progress or silent
-    refuse_batch_methods(method)
-=======
-    out, tell = Path(out), progress or _silent
     refuse_batch_methods(method if isinstance(method, str) else method.name)
->>>>>>> 6caa06c (The library takes pictures, features, knowledge and methods as people have them, and its result answers)
     check_folder(out)
     base = load_knowledge(knowledge)
     source = Source.of(inputs, batch_size, workers)
