@@ -219,6 +219,11 @@ class Method(ABC):
         """Return what `predict_proba` is the softmax of, (n, C): it ranks images where probabilities round to one."""
         return self._each(images, lambda chunk: self._logits(self._scores(chunk)))
 
+    @property
+    def estimated_prior(self) -> Floats | None:
+        """How common each class is, (C,), if the method believes something of it."""
+        return None
+
     def text_logits(self, images: Images) -> Floats:
         """Return log probabilities (n, C) by the text proxies alone; a prior that was set by hand holds here too."""
         self._check_fitted()

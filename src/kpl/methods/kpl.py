@@ -68,6 +68,11 @@ class KPL(Method):
     prior_: Floats = field(init=False, repr=False)
     sums_: ClassSums = field(init=False, repr=False)
 
+    @property
+    def estimated_prior(self) -> Floats | None:
+        """How common each class is, (C,)."""
+        return self.prior_
+
     def _learn(self, images: Images, moments: ImageMoments) -> None:
         self.sums_ = anchored_sums(images, self.text_.proxies, moments, self._settings())
         self._solve(moments)

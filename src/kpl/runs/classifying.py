@@ -25,7 +25,7 @@ from kpl.errors import EncoderError, InputError
 from kpl.evaluation import Calibration
 from kpl.images import Found, Pictures
 from kpl.knowledge import KnowledgeBase, check_tokens, fits_modality, write_knowledge
-from kpl.methods import KPL, Method, as_method, explain
+from kpl.methods import Method, as_method, explain
 from kpl.progress import Progress, silent
 from kpl.proxies.arrays import Floats, chunks, log_odds, softmax
 from kpl.proxies.sums import sum_images
@@ -277,7 +277,7 @@ class _Job:
 
     def write_summary(self, counts: dict[str, int], warnings: list[str], other_files: int) -> None:
         """Write `run.json`: no time, no path, no machine, so that the same inputs give the same bytes."""
-        base, index = self.knowledge, self.features.index
+        base, index, prior = self.knowledge, self.features.index, self.method.estimated_prior
         plan = replace(self.planned, pictures=index.pictures_sha256)
         summary = {
             "kpl_run": 1,
@@ -287,9 +287,7 @@ class _Job:
             "pictures": index.rows,
             "classes": counts,
             **({"abstained": index.rows - sum(counts.values())} if self.deciding.asked else {}),
-            "estimated_prior": dict(zip(self.keys, self.method.prior_.round(6).tolist(), strict=True))
-            if isinstance(self.method, KPL)
-            else None,
+            "estimated_prior": None if prior is None else dict(zip(self.keys, prior.round(6).tolist(), strict=True)),
             "retrieved": {k: len(c) for k, c in zip(self.keys, self.method.text_.chosen, strict=True)},
             "set_aside": [{"image": item.id, "reason": item.reason} for item in self.features.set_aside],
             "other_files": other_files,
