@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kpl.errors import FeaturesError, InputError
-from kpl.proxies.anchored import AnchoredSettings, learn_anchored
+from kpl.proxies.anchored import AnchoredRounds, AnchoredSettings, anchored_sums, learn_anchored
 from kpl.proxies.arrays import CHUNK_ROWS
+from kpl.proxies.retrieval import retrieve
 from kpl.proxies.sums import sum_images
 
 from . import transcription
@@ -199,3 +200,23 @@ def test_images_that_cannot_be_used_are_refused():
     ):
         with pytest.raises(FeaturesError, match=message):
             learn_anchored(wrong, texts, moments, chosen)
+
+
+def test_the_steps_give_the_same_sums_wherever_the_parts_are_added_up():
+    images, descriptions = world(3, n=90)
+    moments = sum_images(images)
+    whole, text = anchored_sums(images, rounds_of(descriptions, moments))
+    rounds = rounds_of(descriptions, moments)
+    step = rounds.start()
+    while step is not None:
+        parts = [rounds.partial(step, images[first : first + 30]) for first in (60, 0, 30)]
+        for part in parts:  # what comes from another process may not be written to
+            part.mass.flags.writeable = part.weighted.flags.writeable = False
+        sums, last = parts[1].merge(parts[2]).merge(parts[0]), step
+        step = rounds.after(step, sums)
+    np.testing.assert_allclose(sums.weighted, whole.weighted, rtol=0, atol=1e-9)
+    assert last.text.same_choice(text)
+
+
+def rounds_of(descriptions, moments):
+    return AnchoredRounds(descriptions, retrieve(moments.mean, descriptions), moments, AnchoredSettings())

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kpl.errors import InputError
-from kpl.proxies.retrieval import best_k, image_scores, retrieve
+from kpl.proxies.arrays import unit_rows
+from kpl.proxies.retrieval import best_k, confirm, description_spreads, image_scores, retrieve
+from kpl.proxies.sums import ClassSums, sum_images
 
 from . import transcription
 from .cases import FEW, random_rows
@@ -98,3 +100,40 @@ def test_k_below_one_is_refused(k):
     for call in (lambda: retrieve(images.mean(0), descriptions, k), lambda: image_scores(images, descriptions, k)):
         with pytest.raises(InputError, match=f"at least 1, got {k}"):
             call()
+
+
+def confirmed(images, shares, descriptions):
+    moments = sum_images(images)
+    text = retrieve(moments.mean, descriptions)
+    sums = ClassSums(len(descriptions), images.shape[1]).update(images, shares)
+    spreads = description_spreads(descriptions, moments.covariance)
+    return text, confirm(text, descriptions, spreads, sums, moments.mean, 1.5)
+
+
+def labelled(seed, *, n=120):
+    """Images of three classes around three directions, what is true of them, and the classes as certain shares."""
+    rng = np.random.default_rng(seed)
+    centres = np.eye(16)[:3]
+    truth = rng.integers(0, 3, n)
+    images = unit_rows(centres[truth] + 0.1 * rng.normal(size=(n, 16)))
+    return images, np.eye(3)[truth], [unit_rows(centre + 0.1 * rng.normal(size=(6, 16))) for centre in centres]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_descriptions_of_another_class_are_left_out_and_true_ones_stay(seed):
+    images, shares, right = labelled(seed)
+    text, found = confirmed(images, shares, right)
+    assert found.same_choice(text)
+    swapped = [np.vstack([right[c], right[(c + 1) % 3][:3]]) for c in range(3)]
+    _, found = confirmed(images, shares, swapped)
+    assert [sorted(chosen.tolist()) for chosen in found.chosen] == [list(range(6))] * 3
+    np.testing.assert_allclose(found.proxies, text.proxies, atol=1e-12)
+
+
+def test_a_class_without_images_or_without_a_good_word_keeps_its_descriptions():
+    images, shares, right = labelled(0)
+    absent = [*right, right[0]]
+    text, found = confirmed(images, np.hstack([shares, np.zeros((len(images), 1))]), absent)
+    assert set(found.chosen[3].tolist()) == set(text.chosen[3].tolist())
+    _, found = confirmed(images, shares, [right[1], right[1], right[2]])
+    assert len(found.chosen[0]) == 6

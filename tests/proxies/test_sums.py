@@ -55,8 +55,8 @@ def test_shards_in_any_order_and_any_nesting_are_the_whole(ends, random):
     images, classes = [image_sums(s) for s in shards], [class_sums(s) for s in shards]
     while len(images) > 1:
         a = random.randrange(len(images) - 1)
-        images[a].merge(images.pop(a + 1))
-        classes[a].merge(classes.pop(a + 1))
+        images[a] = images[a].merge(images.pop(a + 1))
+        classes[a] = classes[a].merge(classes.pop(a + 1))
     assert_same_moments(images[0].finish(), sum_images(ROWS))
     np.testing.assert_allclose(classes[0].finish(), class_sums(slice(None)).finish(), rtol=0, atol=1e-10)
 

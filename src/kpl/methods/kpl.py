@@ -11,7 +11,13 @@ import numpy as np
 
 from kpl.errors import InputError
 from kpl.methods.contract import Facts, Method
-from kpl.proxies.anchored import AnchoredSettings, added_responsibilities, anchored_sums, solve_anchored
+from kpl.proxies.anchored import (
+    AnchoredRounds,
+    AnchoredSettings,
+    added_responsibilities,
+    anchored_sums,
+    solve_anchored,
+)
 from kpl.proxies.arrays import Floats, Images, chunks
 from kpl.proxies.priors import checked_prior, prior_shift
 from kpl.proxies.retrieval import TextProxies
@@ -23,13 +29,14 @@ __all__ = ["KPL", "ClosedKPL"]
 
 @dataclass(kw_only=True, eq=False)
 class KPL(Method):
-    """Knowledge Proxy Learning as KPL recommends it: retrieved descriptions, then text-anchored class models.
+    """Knowledge Proxy Learning as KPL recommends it: descriptions that the images confirm, text-anchored class models.
 
+    `text_.chosen` holds, after `fit`, the descriptions that the images of their class do not speak against.
     A few passes over the images and O(d^2 + C d) memory; the class prior is estimated, never assumed equal; a class
     that is listed but absent stays at its text. `kpl.proxies.anchored` has the formulas.
 
     Attributes:
-        k: descriptions retrieved per class.
+        k: descriptions retrieved per class before any is left out; None takes all.
         text_weight, anchor_images, ridge, rounds, few_images: see `AnchoredSettings`.
         prior: the share of each class where it is known, summing to one; "estimated" from the images where it is not.
             It is a term of the scores of its own: what is learnt does not depend on it.
@@ -57,7 +64,7 @@ class KPL(Method):
         configured="its defaults, chosen on three of the six encoders",
     )
 
-    k: int | None = 40
+    k: int | None = None
     text_weight: float = AnchoredSettings.text_weight
     anchor_images: float = AnchoredSettings.anchor_images
     ridge: float = AnchoredSettings.ridge
@@ -74,7 +81,8 @@ class KPL(Method):
         return self.prior_
 
     def _learn(self, images: Images, moments: ImageMoments) -> None:
-        self.sums_ = anchored_sums(images, self.text_.proxies, moments, self._settings())
+        rounds = AnchoredRounds(self.descriptions_, self.text_, moments, self._settings())
+        self.sums_, self.text_ = anchored_sums(images, rounds)
         self._solve(moments)
 
     def _add(self, images: Images, moments: ImageMoments, text: TextProxies) -> bool:
@@ -156,7 +164,7 @@ class ClosedKPL(Method):
         self._solve(moments)
 
     def _add(self, images: Images, moments: ImageMoments, text: TextProxies) -> bool:
-        self.sums_.merge(text_class_means(images, self.text_.proxies, self.temperature))
+        self.sums_ = self.sums_.merge(text_class_means(images, self.text_.proxies, self.temperature))
         self._solve(moments)
         return text.same_choice(self.text_)
 

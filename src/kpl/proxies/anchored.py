@@ -6,7 +6,7 @@ that few images call for stays at its anchor, so that listed findings that are n
 prior comes from the soft counts. What a text cannot know, how the images of one class really scatter, the shared
 covariance brings.
 
-Four things keep the rounds from confirming themselves:
+Five things keep the rounds from confirming themselves:
 
 * an image is never compared with a class mean that it helped to make: its own share is taken out (leave-one-out,
   in closed form: the squared distance only grows by a factor), which matters most for small folders and rare classes;
@@ -14,7 +14,9 @@ Four things keep the rounds from confirming themselves:
 * a class whose text is close to every image, whatever it shows, is not a common class: the text's cosines are centred
   on the mean of the class means (not on the mean image, which would take a common class for a loud text);
 * with a handful of images a class there is little to learn from, and the rounds would learn it by heart: the text's own
-  responsibilities keep a share of those of every round, which is gone once images are many.
+  responsibilities keep a share of those of every round, which is gone once images are many;
+* a description that the images of its class speak against is left out of the text proxy (`retrieval.confirm`):
+  sentences that are wrong, or right of something else, lose their voice as soon as the images can tell.
 
 Notation: n images x_i, C classes, P responsibilities, t_c text proxies, L = X T^T, tau the text temperature,
 M = (S_w + lambda I)^-1, |v|_M^2 = v^T M v.
@@ -45,10 +47,19 @@ import numpy as np
 
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax
-from kpl.proxies.ridge import LinearScores, text_class_means
+from kpl.proxies.retrieval import TextProxies, confirm, description_spreads, retrieve
+from kpl.proxies.ridge import LinearScores
 from kpl.proxies.sums import ClassSums, ImageMoments
 
-__all__ = ["AnchoredSettings", "added_responsibilities", "anchored_sums", "learn_anchored", "solve_anchored"]
+__all__ = [
+    "AnchoredRounds",
+    "AnchoredSettings",
+    "Step",
+    "added_responsibilities",
+    "anchored_sums",
+    "learn_anchored",
+    "solve_anchored",
+]
 
 #: Unit rows whose total variance is below this differ by float16 rounding alone; the ridge never rests on less.
 LEAST_VARIANCE = 1e-6
@@ -109,10 +120,92 @@ class _Round:
     text_share: float  # s
 
 
+@dataclass(frozen=True)
+class Step:
+    """What one pass over the images is made with.
+
+    Attributes:
+        text: the text proxies of this pass, of the descriptions that no image spoke against so far.
+        passes: passes made before this one.
+        model: the class models; None in the first pass, in which the text decides alone.
+        before: (C, d) weighted sums that the pass before came to.
+    """
+
+    text: TextProxies
+    passes: int = 0
+    model: _Round | None = None
+    before: Floats | None = None
+
+
+class AnchoredRounds:
+    """The rounds as steps over sums, for whoever holds the images: memory, shards on disk, or a cluster.
+
+    Each pass adds up `partial` sums of all chunks, anywhere and in any order, and gives them to `after`.
+
+    Args:
+        descriptions: per class (m_c, d) unit rows.
+        text: the text proxies to begin with, with the descriptions that they are made of.
+        moments: the moments of all images.
+        settings: the constants of the model.
+
+    Example:
+        >>> from kpl.proxies.sums import sum_images
+        >>> images = np.eye(2).repeat(20, axis=0)
+        >>> texts = [np.eye(2)[:1], np.eye(2)[1:]]
+        >>> moments = sum_images(images)
+        >>> rounds = AnchoredRounds(texts, retrieve(moments.mean, texts), moments, AnchoredSettings(rounds=2))
+        >>> step = rounds.start()
+        >>> while step is not None:
+        ...     sums = rounds.partial(step, images[:25]).merge(rounds.partial(step, images[25:]))
+        ...     last, step = step, rounds.after(step, sums)
+        >>> sums.mass.round(1).tolist(), last.passes
+        ([20.0, 20.0], 1)
+    """
+
+    def __init__(
+        self, descriptions: list[Floats], text: TextProxies, moments: ImageMoments, settings: AnchoredSettings
+    ) -> None:
+        self._descriptions, self._text, self._moments, self._settings = descriptions, text, moments, settings
+        self._spreads: list[Floats] | None = None
+
+    def start(self) -> Step:
+        """Return the first step."""
+        return Step(self._text)
+
+    def partial(self, step: Step, chunk: Floats) -> ClassSums:
+        """Return the class sums of a (n_k, d) chunk of unit rows in this step."""
+        proxies, settings = step.text.proxies, self._settings
+        sums = ClassSums(*proxies.shape)
+        for first in range(0, len(chunk), BLOCK_ROWS):
+            block = chunk[first : first + BLOCK_ROWS]
+            if step.model is None:
+                shares = softmax(block @ proxies.T / settings.temperature)
+            else:
+                shares = _responsibilities(block, proxies, step.model, self._moments.mean, settings)
+            sums.update(block, shares)
+        return sums
+
+    def after(self, step: Step, sums: ClassSums) -> Step | None:
+        """Return the step after a pass that came to `sums`; None when the rounds are over."""
+        n, passes = self._moments.count, step.passes + 1
+        if passes >= self._settings.rounds:
+            return None
+        if step.before is not None and np.linalg.norm(sums.weighted - step.before, axis=1).sum() < SETTLED * n:
+            return None
+        text = self._confirmed(sums)
+        return Step(text, passes, _round(sums, text.proxies, self._moments, self._settings), sums.weighted)
+
+    def _confirmed(self, sums: ClassSums) -> TextProxies:
+        if self._spreads is None:
+            self._spreads = description_spreads(self._descriptions, self._moments.covariance)
+        kappa = self._settings.anchor_images
+        return confirm(self._text, self._descriptions, self._spreads, sums, self._moments.mean, kappa)
+
+
 def learn_anchored(
     images: Images, text_proxies: Floats, moments: ImageMoments, settings: AnchoredSettings
 ) -> tuple[LinearScores, Floats]:
-    """Learn the class models and return the linear scores they come to, with the estimated class prior.
+    """Learn the class models of text proxies as they are, and return their linear scores and the estimated class prior.
 
     Args:
         images: (n, d) unit rows or a re-iterable of chunks; `settings.rounds` passes, memory O(d^2 + C d).
@@ -122,22 +215,25 @@ def learn_anchored(
     Returns:
         Scores of unit image features: natural-log odds up to a constant per image; and the class prior (C,).
     """
-    return solve_anchored(anchored_sums(images, text_proxies, moments, settings), text_proxies, moments, settings)
+    descriptions = list(text_proxies[:, None])  # one a class, so that none can be dropped
+    rounds = AnchoredRounds(descriptions, retrieve(moments.mean, descriptions), moments, settings)
+    return solve_anchored(anchored_sums(images, rounds)[0], text_proxies, moments, settings)
 
 
-def anchored_sums(images: Images, text_proxies: Floats, moments: ImageMoments, settings: AnchoredSettings) -> ClassSums:
-    """Return the soft class sums of the last round; arguments as in `learn_anchored`."""
-    sums = text_class_means(images, text_proxies, settings.temperature)
-    for _ in range(settings.rounds - 1):
-        current, last = _round(sums, text_proxies, moments, settings), sums.weighted
-        sums = ClassSums(*text_proxies.shape)
-        for chunk in chunks(images, text_proxies.shape[1]):
-            for first in range(0, len(chunk), BLOCK_ROWS):
-                block = chunk[first : first + BLOCK_ROWS]
-                sums.update(block, _responsibilities(block, text_proxies, current, moments.mean, settings))
-        if np.linalg.norm(sums.weighted - last, axis=1).sum() < SETTLED * moments.count:
-            break
-    return sums
+def anchored_sums(images: Images, rounds: AnchoredRounds) -> tuple[ClassSums, TextProxies]:
+    """Return the soft class sums of the last round, with the text proxies that it was made with.
+
+    Args:
+        images: (n, d) unit rows or a re-iterable of chunks: those whose moments the rounds know.
+        rounds: before their first step.
+    """
+    step: Step | None = rounds.start()
+    while step is not None:
+        text, sums = step.text, ClassSums(*step.text.proxies.shape)
+        for chunk in chunks(images, text.proxies.shape[1]):
+            sums = sums.merge(rounds.partial(step, chunk))
+        step = rounds.after(step, sums)
+    return sums, text
 
 
 def solve_anchored(

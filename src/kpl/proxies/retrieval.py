@@ -3,6 +3,9 @@
 Source: Liu et al., "KPL: Training-Free Medical Knowledge Mining of Vision-Language Models", AAAI 2025, section
 "Text Proxy Optimization". The mean over images of x_i . e is mean(x) . e, so that retrieval per data set costs one
 matrix-vector product.
+
+Near the mean image lie descriptions that fit everything. Whether a description fits *its own class* shows once images
+seem to belong to the class: `confirm` leaves out those that they speak against.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ from numpy.typing import NDArray
 
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, unit_rows
+from kpl.proxies.sums import ClassSums
 
-__all__ = ["TextProxies", "best_k", "image_scores", "retrieve"]
+__all__ = ["TextProxies", "best_k", "confirm", "description_spreads", "image_scores", "retrieve"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,55 @@ def retrieve(mean_image: Floats, descriptions: list[Floats], k: int | None = Non
     chosen = tuple(best_k(scores, k) for scores in relevance)
     means = [rows[index].mean(axis=0) for rows, index in zip(descriptions, chosen, strict=True)]
     return TextProxies(unit_rows(np.stack(means)), chosen, relevance)
+
+
+def description_spreads(descriptions: list[Floats], covariance: Floats) -> list[Floats]:
+    """Return per class (m_c,) sqrt(e^T cov e): how the cosines of a description scatter over the images."""
+    return [np.sqrt(np.maximum(((rows @ covariance) * rows).sum(axis=1), 0.0)) for rows in descriptions]
+
+
+def confirm(
+    text: TextProxies,
+    descriptions: list[Floats],
+    spreads: list[Floats],
+    sums: ClassSums,
+    mean_image: Floats,
+    kappa: float,
+) -> TextProxies:
+    """Leave out of each text proxy the descriptions that the images of its class speak against.
+
+    A description e of class c should be nearer to the images of c than to images in general. With N_c the soft count
+    of the class and m_c its soft mean,
+
+        support = e . (m_c - x_bar) / sqrt(e^T cov e) x N_c / (N_c + kappa)
+
+    and e is left out where support < -1 / sqrt(N_c + 1): by more than the standard error of such a mean, so that a
+    class that few images call for keeps what was written for it. A class that would lose every description keeps all.
+
+    Args:
+        text: with the descriptions to choose among; it stays as it is.
+        descriptions: per class (m_c, d) unit rows.
+        spreads: per class (m_c,), as `description_spreads` returns them.
+        sums: soft class sums of the images.
+        mean_image: (d,) their mean.
+        kappa: images that doubt weighs, > 0.
+
+    Example:
+        >>> rows = [np.eye(2), np.eye(2)[1:]]
+        >>> sums = ClassSums(2, 2).update(np.eye(2).repeat(50, axis=0), np.eye(2).repeat(50, axis=0))
+        >>> found = confirm(retrieve(np.full(2, 0.5), rows), rows, [np.ones(2), np.ones(1)], sums, np.full(2, 0.5), 1.0)
+        >>> found.chosen[0].tolist(), found.proxies[0].tolist()
+        ([0], [1.0, 0.0])
+    """
+    mass = sums.mass[:, None]
+    means = (sums.weighted - mass * mean_image) / (mass + kappa)
+    chosen = []
+    for c, index in enumerate(text.chosen):
+        support = descriptions[c][index] @ means[c]
+        kept = index[support >= -spreads[c][index] / np.sqrt(sums.mass[c] + 1)]
+        chosen.append(kept if len(kept) else index)
+    proxies = [rows[index].mean(axis=0) for rows, index in zip(descriptions, chosen, strict=True)]
+    return TextProxies(unit_rows(np.stack(proxies)), tuple(chosen), text.relevance)
 
 
 def image_scores(chunk: Floats, descriptions: list[Floats], k: int | None = None) -> Floats:

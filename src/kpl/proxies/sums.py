@@ -44,13 +44,12 @@ class ImageSums:
         return self
 
     def merge(self, other: ImageSums) -> ImageSums:
-        """Add the sums of other images."""
+        """Return the sums of these images and others together; both stay as they are."""
         if other.dim != self.dim:
             raise FeaturesError(f"sums over {self.dim} and {other.dim} dimensions cannot be merged")
-        self.count += other.count
-        self.total += other.total
-        self.moment += other.moment
-        return self
+        merged = ImageSums(self.dim, self.count + other.count)
+        merged.total, merged.moment = self.total + other.total, self.moment + other.moment
+        return merged
 
     def finish(self) -> ImageMoments:
         """Return the moments.
@@ -114,12 +113,12 @@ class ClassSums:
         return self
 
     def merge(self, other: ClassSums) -> ClassSums:
-        """Add the sums of other images."""
+        """Return the sums of these images and others together; both stay as they are."""
         if (other.n_classes, other.dim) != (self.n_classes, self.dim):
             raise FeaturesError("class sums of another number of classes or dimensions cannot be merged")
-        self.mass += other.mass
-        self.weighted += other.weighted
-        return self
+        merged = ClassSums(self.n_classes, self.dim)
+        merged.mass, merged.weighted = self.mass + other.mass, self.weighted + other.weighted
+        return merged
 
     def finish(self) -> Floats:
         """Return the soft class means b_c (C, d); a class without any mass gets zeros."""
