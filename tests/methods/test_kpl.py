@@ -158,3 +158,14 @@ def test_a_share_of_zero_never_wins_even_where_all_images_are_alike():
         moved = model.with_prior(np.eye(2)[c])
         assert set(moved.predict(same)) == {c}
         assert moved.predict_proba(same)[:, c].tolist() == [1.0] * 40
+
+
+def test_what_the_images_speak_against_is_left_out_and_named():
+    rng = np.random.default_rng(0)
+    images = unit(np.eye(16)[rng.integers(0, 3, 150)] + 0.1 * rng.normal(size=(150, 16)))
+    right = [unit(row + 0.1 * rng.normal(size=(6, 16))) for row in np.eye(16)[:3]]
+    wrong = [np.vstack([right[c], right[(c + 1) % 3][:2]]) for c in range(3)]
+    model = KPL().fit(images, wrong)
+    assert [found.tolist() for found in model.contradicted()] == [[6, 7]] * 3
+    assert [len(found) for found in KPL().fit(images, right).contradicted()] == [0, 0, 0]
+    assert [len(found) for found in KPL(rounds=1).fit(images, wrong).contradicted()] == [0, 0, 0]

@@ -23,7 +23,7 @@ from kpl.proxies.arrays import (
     softmax,
 )
 from kpl.proxies.priors import given_prior, text_logits
-from kpl.proxies.retrieval import TextProxies, retrieve
+from kpl.proxies.retrieval import TextProxies, best_k, retrieve
 from kpl.proxies.sums import ImageMoments, sum_images
 
 __all__ = ["Facts", "Method", "Reading"]
@@ -251,6 +251,12 @@ class Method(ABC):
         texts = self.texts()
         texts[class_index] = np.delete(texts[class_index], indices, axis=0)
         return texts
+
+    def contradicted(self) -> list[NDArray[np.intp]]:
+        """Return per class the indices of retrieved descriptions that the images spoke against in `fit`."""
+        self._check_fitted()
+        pairs = zip(self.text_.relevance, self.text_.chosen, strict=True)
+        return [np.setdiff1d(best_k(relevance, self.k), chosen) for relevance, chosen in pairs]
 
     def _learn(self, images: Images, moments: ImageMoments) -> None:  # noqa: B027 - optional on purpose
         """Learn what goes beyond the text proxies; a purely textual method needs nothing more."""

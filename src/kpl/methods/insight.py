@@ -96,7 +96,7 @@ class DescriptionInsight:
 
     Attributes:
         class_index, index: which description.
-        used: whether it was retrieved into its text proxy.
+        used: whether it is part of its text proxy: retrieved, and not left out by the images.
         relevance, spread, lift, separation: the last two are zero where no picture, or every one, is its class's.
         rivals: share of the other classes' sentences with at least its lift for its class, 0 to 1.
         weaker: share of its own class's sentences, itself included, with at most its lift.
@@ -118,6 +118,11 @@ class DescriptionInsight:
     same: Near | None
     elsewhere: Near | None
     verdict: Verdict
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether the pictures of its class speak against it, so that it is no part of the text proxy."""
+        return not self.used and self.lift < 0
 
 
 @dataclass(frozen=True, slots=True)

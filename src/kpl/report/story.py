@@ -268,7 +268,7 @@ def _knowledge(run: SingleLabelRun, classes: Iterable[int]) -> list[dict[str, An
                 "sentences": [
                     {
                         "text": entry.descriptions[item.index].text,
-                        "used": item.used,
+                        "used": "yes" if item.used else "no: the pictures contradict it" if item.contradicted else "no",
                         "lift": item.lift,
                         "bar": 100 * abs(item.lift) / top,
                         "against": item.lift < 0,

@@ -18,6 +18,7 @@ _MOVED = 0.3  # share of images on which the images overrule the text, above whi
 _FEW_PER_CLASS = 5
 _ONE_CLASS = 0.9  # share of the pictures in one class
 _LISTED = 8
+_CONTRADICTED = 0.25  # share of the descriptions; in knowledge without a fault it was a sixth at most
 _FAR_FROM_EVEN = 0.6  # of the way from even classes to a single one
 
 
@@ -96,6 +97,12 @@ def result_warnings(
         found.append(
             f"{learnt} pictures for {n_classes} classes is little to learn from: "
             "believe the result no more than the text alone"
+        )
+    against, described = sum(map(len, method.contradicted())), sum(map(len, method.text_.relevance))
+    if against > _CONTRADICTED * described:
+        found.append(
+            f"the pictures contradict {against} of the {described} descriptions, which were left out: see "
+            "kpl knowledge show KNOWLEDGE --features RUN, and mend the knowledge"
         )
     moved = float(np.mean(winners != text_winners))
     if moved > _MOVED:

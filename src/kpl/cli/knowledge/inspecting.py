@@ -162,11 +162,17 @@ def _print_rows(
         }
         table.add_row(
             *([plain(entry.key)] if with_class else []),
-            plain(entry.descriptions[item.index].text + ("" if item.used else " (not used)")),
+            plain(entry.descriptions[item.index].text + _place(item)),
             *(cells[heading] for heading in headings),
             plain(_shortened(verdict_words(item, told.knowledge)), style=_COLOURS.get(str(item.verdict), "red")),
         )
     console.print(table)
+
+
+def _place(item: DescriptionInsight) -> str:
+    if item.used:
+        return ""
+    return " (contradicted)" if item.contradicted else " (not used)"
 
 
 def _shortened(text: str) -> str:
