@@ -37,6 +37,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         reason = f"{NOT_INSTALLED}{', '.join(missing)}; {line}"
     if any(item.iter_markers("browser")):
         reason = _no_browser()
+    if any(item.iter_markers("strace")) and not (sys.platform == "linux" and shutil.which("strace")):
+        reason = "no strace: install it (Debian: apt-get install strace); on Linux only"
     if reason:
         (pytest.fail if os.environ.get("KPL_REQUIRE_EXTRAS") == "1" else pytest.skip)(reason)
 

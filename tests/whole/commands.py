@@ -1,0 +1,185 @@
+"""Every command that writes, as it is killed: what was there before, the command, and the names it writes.
+
+All of them start from one folder with pictures, knowledge, features, runs and a model; see `start_state`.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cli.conftest import MINI, SENTENCES
+
+SPELLED = {name: [s.replace("without a", "and no") for s in said[:2]] for name, said in SENTENCES.items()}
+"""Other sentences for the same classes, so that an earlier result differs."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command and its names.
+
+    Attributes:
+        command: as it is typed after `kpl`; {llm} stands for the address of a language model's server.
+        outputs: what it writes; each must be whole at every moment. `~` is KPL_HOME.
+        before: commands that make what it replaces.
+        keys: what somebody presses all the time, where it needs a terminal.
+        short: belongs to the short selection.
+    """
+
+    command: str
+    outputs: tuple[str, ...] = ("out",)
+    before: tuple[str, ...] = ()
+    keys: str = ""
+    short: bool = False
+
+    @property
+    def arguments(self) -> list[str]:
+        return shlex.split(self.command)
+
+
+def _cases() -> dict[str, Case]:
+    k, old = "-k small.json -o out", "classify fewer -k other.json -o out"
+    labels = "--labels labels.csv --ignore-unknown"
+    return {
+        "classify": Case(f"classify scans {k}", short=True),
+        "classify over": Case(f"classify scans {k} --overwrite", before=(old,), short=True),
+        "classify explain": Case(f"classify features {k} --explain"),
+        "classify explain over": Case(f"classify features {k} --explain --overwrite", before=(old,)),
+        "classify several": Case(f"classify scans {k} --multi-label"),
+        "classify several over": Case(f"classify scans {k} --multi-label --overwrite", before=(old,)),
+        "classify model": Case("classify scans --model old.kpl -o out"),
+        "classify bundle": Case(f"classify scans {k} --encoder ./mini.kplenc"),
+        "report": Case(f"report run {labels}", ("run",), short=True),
+        "explain": Case(
+            "explain run cell-0.png --map map.svg --picture scans/neutrophil/cell-0.png", ("map.svg",)
+        ),
+        "embed": Case("embed scans -o out", short=True),
+        "embed over": Case("embed scans -o out --overwrite", before=("embed few -o out",), short=True),
+        "fit": Case("fit scans -k small.json -o new.kpl", ("new.kpl",)),
+        "fit over": Case("fit scans -k small.json -o old.kpl --overwrite", ("old.kpl",), short=True),
+        "update": Case("update old.kpl scans", ("old.kpl",), short=True),
+        "update out": Case("update old.kpl scans -o new.kpl", ("new.kpl", "old.kpl")),
+        "update out over": Case(
+            "update old.kpl scans -o new.kpl --overwrite", ("new.kpl", "old.kpl"), ("fit fewer -k other.json -o new.kpl",)
+        ),
+        "evaluate": Case(
+            f"evaluate run {labels} --methods text,kpl --replicates 20 --json figures.json --figure figure.svg",
+            ("figures.json", "figure.svg", "run"),
+        ),
+        "calibrate": Case(f"calibrate run {labels} -o cal.json", ("cal.json",)),
+        "calibrate over": Case(
+            f"calibrate run {labels} -o cal.json", ("cal.json",), (f"calibrate oldrun {labels} -o cal.json",)
+        ),
+        "demo": Case("demo -o out --count 20"),
+        "cells": Case("cells out --count 3", short=True),
+        "knowledge new": Case("knowledge new made.yaml --classes a,b", ("made.yaml",)),
+        "knowledge new over": Case("knowledge new small.yaml --classes a,b --overwrite", ("small.yaml",)),
+        "knowledge write": Case(
+            "knowledge write small.yaml --llm {llm} --model tiny --per-class 4 --strategy sentences --concurrency 1",
+            ("small.yaml",), short=True,
+        ),
+        "knowledge write pack": Case(
+            "knowledge write blood-cells --llm {llm} --model tiny --per-class 12 --max-calls 1 --concurrency 1 "
+            "--out made.yaml", ("made.yaml",),
+        ),
+        "knowledge schema": Case("knowledge schema -o schema.json", ("schema.json",)),
+        "knowledge show": Case(
+            "knowledge show small.json --features features --json told.json --figure told.svg", ("told.json", "told.svg")
+        ),
+        "knowledge fix": Case("knowledge lint small.yaml --fix", ("small.yaml",), short=True),
+        "knowledge review": Case("knowledge review small.yaml --reviewer A", ("small.yaml",), keys="a"),
+        "knowledge merge": Case("knowledge merge small.json other.json -o made.json", ("made.json",)),
+        "knowledge merge over": Case(
+            "knowledge merge small.json other.json -o small.yaml --overwrite", ("small.yaml",)
+        ),
+        "knowledge import": Case("knowledge import sentences.csv --as made", ("made.yaml",)),
+        "knowledge import over": Case("knowledge import sentences.csv --as small.yaml --overwrite", ("small.yaml",)),
+        "encoders bundle": Case("encoders bundle mini -o new.kplenc", ("new.kplenc",)),
+        "encoders bundle over": Case("encoders bundle mini -o other.kplenc --overwrite", ("other.kplenc",)),
+        "encoders bundle folder": Case("encoders bundle mini -o out"),
+        "encoders bundle folder over": Case("encoders bundle mini -o other --overwrite", ("other",), short=True),
+        "encoders pull": Case("encoders pull ./mini.kplenc", ("~/encoders/mini",)),
+        "encoders pull over": Case(
+            "encoders pull ./mini.kplenc", ("~/encoders/mini",), ("encoders pull ./other",), short=True
+        ),
+        "encoders pull folder": Case("encoders pull ./other", ("~/encoders/mini",)),
+        "encoders check": Case("encoders check ./mini.kplenc", ()),
+        "bench paper": Case(
+            "bench paper --data DATA --encoder mini --methods cupl --sets malaria --replicates 20 --json paper.json",
+            ("paper.json",),
+        ),
+    }  # fmt: skip
+
+
+CASES = _cases()
+
+READS = (
+    "encoders list",
+    "encoders show mini",
+    "knowledge diff small.json other.json",
+    "knowledge lint small.json",
+    "knowledge packs",
+    "knowledge rules",
+    "knowledge show small.json",
+    "methods list",
+    "methods show kpl",
+)
+"""Commands that write nothing at all, and are held to it."""
+
+ELSEWHERE = {
+    "encoders export": "needs torch; it writes by the same `new_folder` as `encoders bundle`",
+    "serve": "runs until it is stopped; its results are written by the same functions as those of the commands",
+}
+
+
+def start_state(place: Path, run: Callable[[str], None]) -> None:
+    """Fill a folder with what the commands work on.
+
+    Args:
+        place: an empty folder that the commands are run in.
+        run: runs a command there, and fails where it fails.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from kpl.rendered import cell_of_class, draw_cell
+
+    for number in range(8):
+        name = list(SENTENCES)[number % 3]
+        rng = np.random.default_rng([7, number])
+        picture = Image.fromarray(draw_cell(cell_of_class(name, rng), rng)).resize((48, 48))
+        for folder in (place / ("scans" if number < 5 else "few"), place / "DATA" / "cell_images"):
+            kind = folder / (name if folder.name != "cell_images" else ("Parasitized", "Uninfected")[number % 2])
+            kind.mkdir(parents=True, exist_ok=True)
+            picture.save(kind / f"cell-{number}.png")
+    for path, sentences in (("small.json", SENTENCES), ("other.json", SPELLED)):
+        entries = [{"key": key, "name": key.replace("_", " "), "descriptions": d} for key, d in sentences.items()]
+        task = {"name": "small", "modality": "blood smear", "template": "{description}"}
+        (place / path).write_text(json.dumps({"kpl_knowledge": 1, "task": task, "classes": entries}))
+    (place / "small.yaml").write_text(
+        "kpl_knowledge: 1\ntask: {name: small}\nclasses:\n"
+        "  - key: disc  # the round one\n    descriptions:\n      - a round  outline\n      - a round  outline\n"
+        "  - key: box\n    descriptions:\n      - four corners.\n"
+    )
+    (place / "sentences.csv").write_text(
+        "class,description\n" + "".join(f"{k},{s}\n" for k in "ab" for s in ("x y", "z"))
+    )
+    pictures = sorted((place / "scans").rglob("*.png"))
+    (place / "labels.csv").write_text(
+        "image,label\n" + "".join(f"{path.relative_to(place / 'scans')},{path.parent.name}\n" for path in pictures)
+    )
+    shutil.copytree(MINI, place / "changed", ignore=shutil.ignore_patterns("__*"))
+    for command in (
+        "embed scans -o features",
+        "embed few -o fewer",
+        "classify features -k small.json --explain -o run",
+        "classify fewer -k other.json -o oldrun",
+        "fit fewer -k other.json -o old.kpl",
+        "encoders bundle mini -o mini.kplenc",
+        "encoders bundle mini -o other",
+    ):
+        run(command)
