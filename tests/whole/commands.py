@@ -64,7 +64,8 @@ def _cases() -> dict[str, Case]:
         "update": Case("update old.kpl scans", ("old.kpl",), short=True),
         "update out": Case("update old.kpl scans -o new.kpl", ("new.kpl", "old.kpl")),
         "update out over": Case(
-            "update old.kpl scans -o new.kpl --overwrite", ("new.kpl", "old.kpl"), ("fit fewer -k other.json -o new.kpl",)
+            "update old.kpl scans -o new.kpl --overwrite", ("new.kpl", "old.kpl"),
+            ("fit fewer -k other.json -o new.kpl",),
         ),
         "evaluate": Case(
             f"evaluate run {labels} --methods text,kpl --replicates 20 --json figures.json --figure figure.svg",
@@ -88,7 +89,8 @@ def _cases() -> dict[str, Case]:
         ),
         "knowledge schema": Case("knowledge schema -o schema.json", ("schema.json",)),
         "knowledge show": Case(
-            "knowledge show small.json --features features --json told.json --figure told.svg", ("told.json", "told.svg")
+            "knowledge show small.json --features features --json told.json --figure told.svg",
+            ("told.json", "told.svg"),
         ),
         "knowledge fix": Case("knowledge lint small.yaml --fix", ("small.yaml",), short=True),
         "knowledge review": Case("knowledge review small.yaml --reviewer A", ("small.yaml",), keys="a"),
