@@ -65,6 +65,9 @@ fuzz: $(FUZZ)  ## read 2000 damaged runs, features, models and encoders, send as
 silence: $(DEV)  ## every command in a process of its own, watched for half a minute after its work: nothing leaves the machine
 	KPL_WATCH=whole $(BIN)/pytest -s -p no:cacheprovider tests/cli/test_silence.py
 
+kill: $(DEV)  ## kill every writing command at every call that changes something, and start two at once many times (long)
+	KPL_KILL=all KPL_REQUIRE_EXTRAS=1 $(BIN)/pytest -n 2 -rP -p no:cacheprovider tests/whole
+
 clean:  ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist docs/_build demo .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 

@@ -9,11 +9,15 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.whole.commands import CASES, READS, Case
+from tests.whole.commands import CASES, ELSEWHERE, READS, Case
 from tests.whole.conftest import WHOLE, Sandbox, Tree, tree
 from tests.whole.tracing import TRACED, Point, points, read, sampled, unsynced
+from typer.main import get_command
+
+from kpl.cli.main import app
 
 AT_MOST = 7  # points of a command in the short selection
 
@@ -86,3 +90,48 @@ def test_what_only_reads_writes_nothing(command, sandbox):
     sandbox.run(Case(command), "-e", f"trace={TRACED}")
     assert points(read(sandbox.forking.trace, sandbox.work), sandbox.place) == []
     assert tree(sandbox.place) == before
+
+
+def every_command(command: Any = None, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The commands of the program itself, by name."""
+    command = command or get_command(app)
+    for inner, found in getattr(command, "commands", {}).items():
+        yield from every_command(found, f"{name} {inner}".strip())
+    if not hasattr(command, "commands"):
+        yield name, command
+
+
+WRITTEN = {"--out", "-o", "--json", "--figure", "--map", "--as"}
+"""Options that name a file or a folder to write."""
+
+SWITCHES = {"--overwrite", "--fix", "--explain", "--multi-label"}
+"""Options by which a command writes more, or in another way."""
+
+READ = {
+    "--against", "--calibration", "--calls", "--data", "--features", "--labels", "--model", "--picture", "--pictures",
+    "--results",
+    "--sources", "--token-file",
+}  # fmt: skip
+
+
+def test_every_command_is_killed_or_writes_nothing():
+    for name, command in every_command():
+        typed = [case.command.split() for case in CASES.values() if f"{case.command} ".startswith(f"{name} ")]
+        idle = [line for line in (*READS, *ELSEWHERE) if f"{line} ".startswith(f"{name} ")]
+        assert typed or idle, f"kpl {name}: give it its cases in CASES, or its place in READS"
+        given = {word for words in typed for word in words}
+        for option in command.params if typed else ():
+            kinds = SWITCHES if getattr(option, "is_flag", False) else WRITTEN
+            assert given & {*option.opts} or not kinds & {*option.opts}, f"kpl {name} {option.opts}: no case has it"
+
+
+def test_options_that_name_a_path_are_known():
+    paths = {
+        spelled
+        for _, command in every_command()
+        for option in command.params
+        if "pathlib.Path" in str(option.type_descriptor.annotation)
+        for spelled in option.opts
+        if spelled.startswith("--")
+    }
+    assert paths <= READ | WRITTEN, "say in WRITTEN or in READ which of the two the new option is"

@@ -35,7 +35,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Point:
-    """The nth call of this name, in its thread, that names this path: so `strace -P PATH -e inject=...:when=N` counts."""
+    """The nth call of this name in its thread that names this path, as `strace -P PATH -e inject=...:when=N` counts."""
 
     call: str
     path: str
