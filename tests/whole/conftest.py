@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -55,16 +55,20 @@ class Sandbox:
         shutil.rmtree(self.place, ignore_errors=True)
         shutil.copytree(self.start, self.place)
 
-    def run(self, case: Case, *strace: str) -> int:
+    def run(self, case: Case | str, *strace: str, meanwhile: Callable[[int], None] | None = None) -> int:
+        """Run a command to its end; the exit code."""
+        case = Case(case) if isinstance(case, str) else case
         arguments = [argument.replace("{llm}", self.llm) for argument in case.arguments]
         with _pressing(case.keys) as terminal:
-            return self.forking.run(arguments, self.work, self.place / "home", *strace, stdin=terminal)
+            return self.forking.run(
+                arguments, self.work, self.place / "home", *strace, stdin=terminal, meanwhile=meanwhile
+            )
 
     def prepare(self, *commands: str) -> None:
         """Run commands whose outcome belongs to the start."""
         self.reset()
         for command in commands:
-            assert self.run(Case(command)) == 0, (command, self.said())
+            assert self.run(command) == 0, (command, self.said())
         (self.place / "home" / "texts.sqlite").unlink(missing_ok=True)
         shutil.rmtree(self.start)
         self.place.rename(self.start)

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +22,39 @@ ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 class Forking:
     """`run(...)` runs a command, traced where it is given options of strace; `together(...)` runs several at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *under: str) -> None:
+        """Start the process that forks, by another command where one is given."""
         self.folder, self.trace = folder, folder / "trace"
         # Coverage would write its own files, and thousands of them.
         kept = {k: v for k, v in os.environ.items() if not k.startswith("COV") and k not in ("FORCE_COLOR", "NO_COLOR")}
         self._env = {**kept, **ALONE, "HF_HOME": str(folder / "hf"), "MPLCONFIGDIR": str(folder / "fonts")}
         self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self._env
+            [*under, sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self._env
         )
 
-    def run(self, arguments: Sequence[str], cwd: Path, home: Path, *strace: str, stdin: str = os.devnull) -> int:
-        """Run a command to its end; the exit code, or minus the number of the signal that ended it."""
+    def run(
+        self,
+        arguments: Sequence[str],
+        cwd: Path,
+        home: Path,
+        *strace: str,
+        stdin: str = os.devnull,
+        meanwhile: Callable[[int], None] | None = None,
+    ) -> int:
+        """Run a command to its end; the exit code, or minus the number of the signal that ended it.
+
+        `meanwhile` is called with the process's number when its trace has begun.
+        """
         (pid,) = self._ask([self._told(0, arguments, cwd, home) | {"traced": bool(strace), "stdin": stdin}])
         if strace:
             # Of a path that is given both as it is and as strace finds it from its own folder, only the first is meant.
             options = ["strace", "-f", "-y", "-qq", "-s", "0", "-o", str(self.trace), *strace, "-p", str(pid)]
-            done = subprocess.run(options, cwd="/", capture_output=True, text=True, timeout=600, check=False)
-            assert self.trace.exists(), done.stderr
+            self.trace.unlink(missing_ok=True)
+            with subprocess.Popen(options, cwd="/", stderr=subprocess.PIPE, text=True) as tracer:
+                if meanwhile:
+                    meanwhile(pid)
+                _, error = tracer.communicate(timeout=600)
+            assert self.trace.exists(), error
         return self._answer()[0]
 
     def together(
@@ -52,6 +68,11 @@ class Forking:
     def said(self, number: int = 0) -> str:
         """What the latest command said on stderr, or one of those that ran together."""
         return (self.folder / f"stderr-{number}").read_text()
+
+    @property
+    def process(self) -> int:
+        """The number of the process that forks."""
+        return self._process.pid
 
     def start(self, arguments: Sequence[str], cwd: Path, home: Path) -> subprocess.Popen[str]:
         """Start the command from nothing."""
