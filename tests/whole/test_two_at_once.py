@@ -39,7 +39,7 @@ PAIRS = {
         "knowledge import other.json --as small.yaml --overwrite",
     ),
     "calibrate": ("calibrate run --labels labels.csv --ignore-unknown -o c.json",) * 2,
-    "cells": ("cells out --count 3", "cells out --count 4"),
+    "demo": ("demo -o out", "demo -o out"),
 }  # fmt: skip
 
 HELD = re.compile(r"kpl: '.+' is being written by kpl \w+ \(process \d+ on \S+, since [\d: -]+\): .+\n")
