@@ -47,7 +47,7 @@ def _cases() -> dict[str, Case]:
     k, old = "-k small.json -o out", "classify fewer -k other.json -o out"
     labels = "--labels labels.csv --ignore-unknown"
     return {
-        "classify": Case(f"classify scans {k}", short=True),
+        "classify": Case(f"classify scans {k}"),
         "classify over": Case(f"classify scans {k} --overwrite", before=(old,), short=True),
         "classify explain": Case(f"classify features {k} --explain"),
         "classify explain over": Case(f"classify features {k} --explain --overwrite", before=(old,)),
@@ -59,11 +59,11 @@ def _cases() -> dict[str, Case]:
         "explain": Case(
             "explain run cell-0.png --map map.svg --picture scans/neutrophil/cell-0.png", ("map.svg",)
         ),
-        "embed": Case("embed scans -o out", short=True),
+        "embed": Case("embed scans -o out"),
         "embed over": Case("embed scans -o out --overwrite", before=("embed few -o out",), short=True),
         "fit": Case("fit scans -k small.json -o new.kpl", ("new.kpl",)),
         "fit over": Case("fit scans -k small.json -o old.kpl --overwrite", ("old.kpl",), short=True),
-        "update": Case("update old.kpl scans", ("old.kpl",), short=True),
+        "update": Case("update old.kpl scans", ("old.kpl",)),
         "update out": Case("update old.kpl scans -o new.kpl", ("new.kpl", "old.kpl")),
         "update out over": Case(
             "update old.kpl scans -o new.kpl --overwrite", ("new.kpl", "old.kpl"),

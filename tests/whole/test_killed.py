@@ -19,7 +19,7 @@ from typer.main import get_command
 
 from kpl.cli.main import app
 
-AT_MOST = 7  # points of a command in the short selection
+AT_MOST = 4  # points of a command in the short selection
 
 pytestmark = pytest.mark.strace
 
