@@ -198,8 +198,8 @@ def test_figures_that_cannot_be_written(quick, finished, cells, tmp_path):
 def test_the_demo_refuses_a_folder_in_use(quick, tmp_path):
     (tmp_path / "drawn" / "pictures").mkdir(parents=True)
     (tmp_path / "file").write_text("")
-    assert "it holds one already" in quick("demo", "--out", "drawn").error
-    assert "cannot write the demo into file" in quick("demo", "--out", "file").error
+    assert "exists and is no demo" in quick("demo", "--out", "drawn").error
+    assert "exists and is no demo" in quick("demo", "--out", "file").error
 
 
 @pytest.mark.parametrize(

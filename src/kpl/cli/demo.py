@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from kpl.cli.classify import print_result
 from kpl.cli.evaluate import print_evaluation
 from kpl.cli.progress import stages
 from kpl.cli.shown import Console
+from kpl.errors import AlreadyThereError, OutputError
 
 __all__ = ["demo"]
 
@@ -27,16 +29,18 @@ def demo(
       kpl demo --out demo/
     """
     from kpl.demo import draw_demo
+    from kpl.files import new_folder
     from kpl.report import write_report
     from kpl.runs import classify, evaluate
 
     console = Console()
-    with stages() as progress:
-        pictures = draw_demo(out, progress=lambda done, total: progress("pictures", done, total))
-        result = classify(pictures, knowledge="blood-cells", out=out / "run", with_evidence=True, progress=progress)
-        scored = evaluate(out / "run", labels=out / "truth.csv", methods=_METHODS, progress=progress)
-        report = write_report(out / "run", labels=out / "truth.csv", methods=_METHODS)
-    print_result(result)
+    with stages() as progress, new_folder(out) as work:
+        _refuse_loss(out)
+        pictures = draw_demo(work, progress=lambda done, total: progress("pictures", done, total))
+        result = classify(pictures, knowledge="blood-cells", out=work / "run", with_evidence=True, progress=progress)
+        scored = evaluate(work / "run", labels=work / "truth.csv", methods=_METHODS, progress=progress)
+        write_report(work / "run", labels=work / "truth.csv", methods=_METHODS)
+    print_result(replace(result, path=out / "run"))
     console.print()
     print_evaluation(scored)
     console.print("\nReal cells, in proportions that are not equal; no label was used to classify them.")
@@ -44,10 +48,19 @@ def demo(
     console.print("Pictures: Acevedo et al. 2020, CC BY 4.0; the encoder was trained on others of the same data set.")
     console.print("Where to look:", style="bold")
     for path, what in (
-        (pictures, "the cells"),
+        (out / "pictures", "the cells"),
         (out / "run" / "predictions.csv", "what KPL says of each, and how sure it is"),
         (out / "run" / "evidence.csv", "the sentences that spoke for and against"),
         (out / "run" / "run.json", "what was run on what"),
-        (report, "all of it with the pictures, to open in a browser"),
+        (out / "run" / "report.html", "all of it with the pictures, to open in a browser"),
     ):
         console.print(f"  {path}  {what}", highlight=False, soft_wrap=True)
+
+
+def _refuse_loss(out: Path) -> None:
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if (out / "truth.csv").is_file() and (out / "run" / "run.json").is_file():
+        raise AlreadyThereError(out)
+    if out.exists():
+        raise OutputError(f"{str(out)!r} exists and is no demo: name another folder, or remove it")

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from kpl.errors import KnowledgeError
+from kpl.files import locked
 from kpl.knowledge.folding import fold_sentence
 from kpl.knowledge.lint.linting import lint_knowledge
 from kpl.knowledge.lint.rules import RULES
@@ -28,13 +29,20 @@ def fix_knowledge(path: str | Path) -> dict[str, int]:
         KnowledgeError: a pack, a plain file, or a file that lint cannot look past.
         OutputError: the file cannot be written.
     """
-    from kpl.knowledge.rewriting import KnowledgeFile  # only here: to look needs no YAML editor
-
     path = own_pack(str(path)) or path
     if str(path) in pack_names():
         raise KnowledgeError(f"{path} is a pack: copy it with 'kpl knowledge import {path} --as NAME' first")
+    if not Path(path).is_file():
+        lint_knowledge(path)  # says what it is instead
+    with locked(path, wait=True):  # what is read is what is mended
+        return _fix(Path(path))
+
+
+def _fix(path: Path) -> dict[str, int]:
+    from kpl.knowledge.rewriting import KnowledgeFile  # only here: to look needs no YAML editor
+
     report = lint_knowledge(path)
-    file = KnowledgeFile(Path(path), faulty=True)
+    file = KnowledgeFile(path, faulty=True)
     removed: dict[int, dict[int, str]] = defaultdict(dict)
     changed: dict[int, dict[int, tuple[str, str]]] = defaultdict(dict)
     numbers = {entry.key: number for number, entry in enumerate(file.knowledge.classes)}
