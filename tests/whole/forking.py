@@ -123,7 +123,10 @@ def _trace_me() -> None:
     import ctypes
 
     ctypes.CDLL(None).prctl(0x59616D61, -1, 0, 0, 0)  # PR_SET_PTRACER: whoever of this user wants
+    end = time.monotonic() + 60
     while "TracerPid:\t0" in Path("/proc/self/status").read_text():
+        if time.monotonic() > end:
+            sys.exit("nobody traces this")
         time.sleep(0.001)
     time.sleep(0.02)  # the tracer takes hold in this sleep
 

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -54,15 +55,21 @@ def stopped_at(sandbox: Sandbox, command: str, nth: int, then: Callable[[Path], 
     """Stop the command as it opens the picture the nth time, do something to the picture, let it go on."""
 
     def meanwhile(process: int) -> None:
-        end = time.monotonic() + 120
-        while "stopped by SIGSTOP" not in (sandbox.forking.trace.read_text() if sandbox.forking.trace.exists() else ""):
-            assert time.monotonic() < end, "it never came there"
+        stops = 0
+        while Path(f"/proc/{process}").exists():
+            trace = sandbox.forking.trace
+            found = trace.read_text().count("--- SIGSTOP {") if trace.exists() else 0
+            if stops < nth <= found:
+                then(sandbox.work / PICTURE)
+            stops = found
+            if stops:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
             time.sleep(0.01)
-        then(sandbox.work / PICTURE)
-        os.kill(process, signal.SIGCONT)
+        assert stops >= nth, "it never came there"
 
     sandbox.reset()
-    where = ("-P", PICTURE, "-e", "trace=openat", "-e", f"inject=openat:signal=STOP:when={nth}")
+    where = ("-P", PICTURE, "-e", "trace=openat", "-e", "inject=openat:signal=STOP")
     return sandbox.run(command, *where, meanwhile=meanwhile)
 
 
