@@ -43,7 +43,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         (pytest.fail if os.environ.get("KPL_REQUIRE_EXTRAS") == "1" else pytest.skip)(reason)
 
 
-MADE_UP_ELSEWHERE = ("torch", "browser", "fuzz")
+MADE_UP_ELSEWHERE = ("torch", "browser", "fuzz", "strace")
 """Marks of the tests that parts of `.ci/run` run where they may not be skipped."""
 NOT_INSTALLED = "not installed: "
 """How the reason begins where a library that no part installs is wanted."""

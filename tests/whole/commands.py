@@ -18,6 +18,9 @@ SPELLED = {name: [s.replace("without a", "and no") for s in said[:2]] for name, 
 """Other sentences for the same classes, so that an earlier result differs."""
 
 
+IN_PLACE = "shard after shard is written in place; until its index is there the folder is refused as unfinished"
+
+
 @dataclass(frozen=True)
 class Case:
     """A command and its names.
@@ -28,6 +31,7 @@ class Case:
         before: commands that make what it replaces.
         keys: what somebody presses all the time, where it needs a terminal.
         code: the exit code of the undisturbed command.
+        open: why it is not whole at every moment yet.
         short: belongs to the short selection.
     """
 
@@ -36,6 +40,7 @@ class Case:
     before: tuple[str, ...] = ()
     keys: str = ""
     code: int = 0
+    open: str = ""
     short: bool = False
 
     @property
@@ -59,8 +64,8 @@ def _cases() -> dict[str, Case]:
         "explain": Case(
             "explain run cell-0.png --map map.svg --picture scans/neutrophil/cell-0.png", ("map.svg",)
         ),
-        "embed": Case("embed scans -o out"),
-        "embed over": Case("embed scans -o out --overwrite", before=("embed few -o out",), short=True),
+        "embed": Case("embed scans -o out", open=IN_PLACE),
+        "embed over": Case("embed scans -o out --overwrite", before=("embed few -o out",), open=IN_PLACE, short=True),
         "fit": Case("fit scans -k small.json -o new.kpl", ("new.kpl",)),
         "fit over": Case("fit scans -k small.json -o old.kpl --overwrite", ("old.kpl",), short=True),
         "update": Case("update old.kpl scans", ("old.kpl",)),

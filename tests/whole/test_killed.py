@@ -46,6 +46,8 @@ def test_killed_anywhere_it_is_whole_and_goes_on(name, sandbox, record_property)
     record_property("points", len(every))
     print(f"\n{name}: {len(every)} points, {len(chosen)} tried, {len(wrong)} wrong")  # noqa: T201 - what it is for
     said = "\n".join(wrong).replace(f"{sandbox.place}{os.sep}", "")
+    if wrong and case.open:
+        pytest.xfail(f"{case.open}:\n{said}")
     assert not wrong, said
 
 
