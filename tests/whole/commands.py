@@ -86,8 +86,8 @@ def _cases() -> dict[str, Case]:
         "knowledge new": Case("knowledge new made.yaml --classes a,b", ("made.yaml",)),
         "knowledge new over": Case("knowledge new small.yaml --classes a,b --overwrite", ("small.yaml",)),
         "knowledge write": Case(
-            "knowledge write small.yaml --llm {llm} --model tiny --per-class 4 --strategy sentences --concurrency 1",
-            ("small.yaml",), short=True,
+            "knowledge write small.yaml --llm {llm} --model tiny --per-class 4 --strategy paper --concurrency 1",
+            ("small.yaml",),
         ),
         "knowledge write pack": Case(
             "knowledge write blood-cells --llm {llm} --model tiny --per-class 12 --max-calls 1 --concurrency 1 "
