@@ -158,7 +158,7 @@ def test_a_stopped_fit_goes_on_where_it_was(world, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("kpl.runs.partial.save_model", stop)
+        patch.setattr("kpl.runs.fitting.save_model", stop)
         with pytest.raises(KeyboardInterrupt):
             fitted(world)
     assert not (world.folder / "model.kpl").exists()
