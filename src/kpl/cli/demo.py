@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -13,6 +13,9 @@ from kpl.cli.evaluate import print_evaluation
 from kpl.cli.progress import stages
 from kpl.cli.shown import Console
 from kpl.errors import AlreadyThereError, OutputError
+
+if TYPE_CHECKING:
+    from kpl.runs.single_label import SingleLabelRun
 
 __all__ = ["demo"]
 
@@ -31,7 +34,7 @@ def demo(
     from kpl.demo import draw_demo
     from kpl.files import new_folder
     from kpl.report import write_report
-    from kpl.runs import classify, evaluate
+    from kpl.runs import classify, evaluate, open_run
 
     console = Console()
     with stages() as progress, new_folder(out) as work:
@@ -40,7 +43,8 @@ def demo(
         result = classify(pictures, knowledge="blood-cells", out=work / "run", with_evidence=True, progress=progress)
         scored = evaluate(work / "run", labels=work / "truth.csv", methods=_METHODS, progress=progress)
         write_report(work / "run", labels=work / "truth.csv", methods=_METHODS)
-    print_result(replace(result, path=out / "run"))
+    run = cast("SingleLabelRun", open_run(out / "run"))
+    print_result(replace(run, seconds=result.seconds, embed_seconds=result.embed_seconds))
     console.print()
     print_evaluation(scored)
     console.print("\nReal cells, in proportions that are not equal; no label was used to classify them.")
