@@ -98,7 +98,7 @@ def usual(sandbox: Sandbox, command: str) -> Tree:
     return made
 
 
-@pytest.mark.parametrize("name", WRITING if WHOLE else ("classify over", "embed", "fit over", "bundle over"))
+@pytest.mark.parametrize("name", WRITING if WHOLE else ("classify over", "fit over", "bundle over"))
 def test_a_full_disk_that_grows(name, disks):
     command, sandbox = WRITING[name], disks.sandbox
     output = command.split("disk/")[1].split()[0]
@@ -121,7 +121,7 @@ def test_a_full_disk_that_grows(name, disks):
     assert [path.name for path in seen.parent.iterdir()] == [output], "nothing else is left"
 
 
-@pytest.mark.parametrize("name", WRITING if WHOLE else ("classify over", "embed", "fit over", "bundle over"))
+@pytest.mark.parametrize("name", WRITING if WHOLE else ("classify over", "fit over", "bundle over"))
 def test_a_read_only_disk(name, disks):
     command, sandbox = WRITING[name], disks.sandbox
     output = command.split("disk/")[1].split()[0]
@@ -136,7 +136,7 @@ def test_a_read_only_disk(name, disks):
     assert tree(seen.parent) == old
 
 
-@pytest.mark.parametrize("name", WRITING if WHOLE else ("classify over", "embed", "fit over", "bundle over"))
+@pytest.mark.parametrize("name", WRITING if WHOLE else ("classify over", "fit over", "bundle over"))
 def test_output_and_home_on_disks_of_their_own(name, disks):
     command, sandbox = WRITING[name], disks.sandbox
     output = command.split("disk/")[1].split()[0]
