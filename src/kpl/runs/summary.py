@@ -20,7 +20,7 @@ _Count = Annotated[int, Field(ge=0)]
 
 
 class _Said(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(strict=True)
 
 
 class _Settings(_Said):
