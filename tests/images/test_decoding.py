@@ -43,6 +43,27 @@ def tiff(values: NDArray[Any], *, bits: int, sample: int, photometric: int = 1) 
     return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + struct.pack("<H", len(tags)) + entries + bytes(4)
 
 
+def tiff_planes(values: NDArray[np.uint16], order: str) -> bytes:
+    """A TIFF of (height, width, channels) in uncompressed planes, one strip each."""
+    height, width, channels = values.shape
+    start, size = 200, 2 * height * width
+    lists = struct.pack(f"{order}{channels}H", *[16] * channels)
+    lists += struct.pack(f"{order}{channels}I", *(start + size * k for k in range(channels)))
+    lists += struct.pack(f"{order}{channels}I", *[size] * channels)
+    at = 8 + 2 + 9 * 12 + 4
+    entries = [(256, 3, 1, width), (257, 3, 1, height), (258, 3, channels, at), (259, 3, 1, 1), (262, 3, 1, 2)]
+    entries += [(273, 4, channels, at + 2 * channels), (277, 3, 1, channels), (279, 4, channels, at + 6 * channels)]
+    entries += [(284, 3, 1, 2)]
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(entries))
+    for tag, kind, count, value in entries:
+        short = kind == 3 and count == 1
+        head += struct.pack(
+            order + "HHI" + ("HH" if short else "I"), tag, kind, count, *((value, 0) if short else (value,))
+        )
+    planes = values.transpose(2, 0, 1).astype(order + "u2").tobytes()
+    return (head + bytes(4) + lists).ljust(start, b"\0") + planes
+
+
 def png(width: int, height: int, *, bits: int, colour: int, rows: bytes) -> bytes:
     """A PNG by hand, whose header may promise more than `rows` hold."""
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
@@ -76,6 +97,7 @@ def test_grey_and_black_and_white_fill_three_channels(mode: str, grey: int) -> N
 
 @given(hnp.arrays(np.uint16, (3, 4)))
 def test_16_bit_grey_keeps_its_high_byte_in_every_format(values: NDArray[np.uint16]) -> None:
+    values[0, 0], values[-1, -1] = 0, 65535  # less than a tenth of the range is stretched: see below
     expected = np.repeat((values >> 8).astype(np.uint8)[..., None], 3, axis=-1)
     picture = Image.fromarray(values)
     pgm = b"P5 4 3 65535\n" + values.astype(">u2").tobytes()
@@ -94,6 +116,45 @@ def test_16_bit_grey_keeps_its_high_byte_in_every_format(values: NDArray[np.uint
 def test_16_bit_colour_keeps_its_high_byte() -> None:
     values = np.array([0x12, 0x34, 0xAB, 0xCD, 0xFF, 0x00], ">u1").tobytes()
     assert decode(png(1, 1, bits=16, colour=2, rows=b"\0" + values)).tolist() == [[[0x12, 0xAB, 0xFF]]]
+
+
+def test_16_bits_of_which_less_than_a_tenth_is_used_are_stretched() -> None:
+    values = np.array([[1000, 2000, 4095]], np.uint16)
+    wanted = [0, 82, 255]
+    signed = tiff((values.astype(np.int32) - 3000).astype(np.int16), bits=16, sample=2)
+    for data in (saved(Image.fromarray(values), "PNG"), saved(Image.fromarray(values), "TIFF"), signed):
+        assert decode(data)[0, :, 0].tolist() == wanted
+    turned = tiff(values, bits=16, sample=1, photometric=0)
+    assert decode(turned)[0, :, 0].tolist() == [255 - value for value in wanted]
+    constant = saved(Image.fromarray(values * 0 + 30000), "PNG")
+    assert decode(constant)[0, :, 0].tolist() == [117, 117, 117]
+    wide = saved(Image.fromarray(np.array([[0, 6554]], np.uint16)), "PNG")
+    assert decode(wide)[0, :, 0].tolist() == [0, 25]
+
+
+def test_16_bit_colour_of_which_less_than_a_tenth_is_used_is_stretched_from_both_bytes() -> None:
+    row = np.array([1000, 2000, 4095], ">u2").tobytes()
+    assert decode(png(1, 1, bits=16, colour=2, rows=b"\0" + row)).tolist() == [[[0, 82, 255]]]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_uncompressed_16_bit_planes_are_read_plane_by_plane(order: str, channels: int) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (5, 7, channels), np.uint16)
+    values[..., 3:] = 65535
+    data = tiff_planes(values, order)
+    np.testing.assert_array_equal(decode(data), (values[..., :3] >> 8).astype(np.uint8))
+    with pytest.raises(PictureError, match=r"^truncated"):
+        decode(data[:-4])
+
+
+def test_a_tiff_of_several_pages_is_no_single_picture_and_a_thumbnail_beside_it_is_no_page() -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, GREEN)]
+    stack = saved(frames[0], "TIFF", save_all=True, append_images=frames[1:])
+    with pytest.raises(PictureError, match=r"^TIFF of 2 pages: save the page"):
+        decode(stack)
+    with_thumbnail = saved(frames[0], "TIFF", save_all=True, append_images=[Image.new("RGB", (2, 2), GREEN)])
+    assert decode(with_thumbnail)[0, 0].tolist() == list(RED)
 
 
 def test_12_bit_tiff_uses_its_own_full_range() -> None:
@@ -153,7 +214,7 @@ def test_cmyk_plain_as_in_tiff_and_inverted_as_in_adobe_s_jpeg() -> None:
 
 def test_only_the_first_frame_counts() -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, GREEN)]
-    for form, options in [("GIF", {}), ("TIFF", {}), ("WEBP", {"lossless": True}), ("PNG", {})]:
+    for form, options in [("GIF", {}), ("WEBP", {"lossless": True}), ("PNG", {})]:
         data = saved(frames[0], form, save_all=True, append_images=frames[1:], **options)
         assert decode(data)[0, 0].tolist() == list(RED)
 
@@ -237,6 +298,15 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "png cut": (portable[: len(portable) // 2], "^truncated"),
         "png damaged": (portable[:60] + bytes(30) + portable[90:], "^damaged|^truncated"),
         "jpeg header only": (jpeg[:3], "not a JPEG"),
+        "html": (b"\n<!DOCTYPE html><html>", "^an HTML page"),
+        "lfs": (b"version https://git-lfs.github.com/spec/v1\noid", "^a Git LFS pointer.*git lfs pull"),
+        "zip": (b"PK\3\4" + bytes(30), "^a zip archive"),
+        "film": (bytes(4) + b"ftypmp42", "^a film"),
+        "lossless jpeg": (b"\xff\xd8\xff\xc3\0\x0b" + bytes(9), "^lossless JPEG"),
+        "dicom without preamble": (b"\2\0\0\0UL\4\0\xc0\0\0\0", "^DICOM"),
+        "tiff damaged": (b"II*\0\xff\xff\xff\xff", "^TIFF whose header is damaged"),
+        "tiff of 64-bit floats": (tiff(np.ones((2, 2)), bits=64, sample=3), "^TIFF of 64-bit floats"),
+        "16-bit planes cut": (tiff_planes(np.ones((5, 7, 3), np.uint16), "<")[:-9], "^truncated"),
     }
 
 
@@ -281,7 +351,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_running_out_of_memory_is_one_picture_s_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
-    def starve(picture: Image.Image, shrink_to: int | None) -> None:
+    def starve(*_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(decoding, "_to_rgb", starve)
@@ -313,3 +383,21 @@ def test_real_pictures_are_read(shared: Path) -> None:
     assert paths
     for path in paths:
         assert decode(path).shape[2] == 3
+
+
+@pytest.mark.shared
+def test_real_slides_and_kinds_that_are_not_read_say_what_they_are(shared: Path) -> None:
+    cases = shared.parent / "cases" / "pictures"
+    wanted = {
+        "34-slide-like-tiff/pyramid-plain.tiff": "a slide file",
+        "34-slide-like-tiff/pyramid-slide.tif": "a slide file",
+        "35-wrong-reason/5band.tif": "TIFF of 5 channels",
+        "35-wrong-reason/jp2k.tif": "TIFF in JPEG 2000",
+        "35-wrong-reason/jpegxl.tif": "TIFF in JPEG XL",
+        "35-wrong-reason/lossless.jpg": "lossless JPEG",
+        "35-wrong-reason/tiff-float64.tif": "TIFF of 64-bit floats",
+        "35-wrong-reason/tiff-rgb-float.tif": "TIFF of 32-bit floats in colour",
+    }
+    for name, reason in wanted.items():
+        with pytest.raises(PictureError, match=f"^{reason}"):
+            decode(cases / name)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import os
 from pathlib import Path
 
@@ -113,6 +114,48 @@ def test_dicom_without_a_suffix_is_known_by_its_first_bytes(tmp_path: Path) -> N
         ("1.2.840.113", "DICOM"),
         ("IM0001", "DICOM"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "format_"),
+    [
+        ("IM1", b"\2\0\0\0UL\4\0\xc0\0\0\0", "DICOM"),
+        ("IM2", b"\x08\0\x05\0\x0a\0\0\0ISO_IR 100", "DICOM"),
+        ("IM3", b"\0\x08\0\x05CS\0\x0aISO_IR 100", "DICOM"),
+        ("study.gz", gzip.compress(bytes(128) + b"DICM"), "DICOM"),
+        ("n2.hdr", b"\x1c\2\0\0ni2\0", "NIfTI"),
+        ("old", b"\x5c\1\0\0" + bytes(344), "a volume file"),
+        ("a.img", bytes(400), "a volume file"),
+        ("s/Data0000.dat", b"x", "a slide file"),
+        ("s.zarr/0/0.0", b"x", "a microscope file"),
+        ("film.mp4", b"x", "a film"),
+    ],
+)
+def test_files_that_hide_what_they_are_are_named(tmp_path: Path, name: str, data: bytes, format_: str) -> None:
+    plant(tmp_path, "1.png")
+    plant(tmp_path, name, data=data)
+    found = find_pictures(tmp_path)
+    assert [(item.id, item.reason.split(":")[0]) for item in found.set_aside] == [(name, format_)]
+
+
+def test_what_only_begins_a_little_like_a_format_is_no_format(tmp_path: Path) -> None:
+    plant(tmp_path, "1.png")
+    plant(tmp_path, "README", data=b"\x08\0\x05\0 this is a text of a person")
+    plant(tmp_path, "cut.gz", data=gzip.compress(bytes(500))[:12])
+    assert find_pictures(tmp_path).other_files == 2
+
+
+def test_a_mask_beside_its_picture_is_set_aside_and_one_without_is_a_picture(tmp_path: Path) -> None:
+    plant(tmp_path, "a/b (1).png", "a/b (1)_mask.png", "a/b (1)_mask_1.png", "a/c.JPG", "a/C_segmentation.png")
+    plant(tmp_path, "n/b (1)_mask.png", "face_mask.png", "mask.png")
+    found = find_pictures(tmp_path)
+    assert [r.id for r in found.pictures] == ["a/b (1).png", "a/c.JPG", "face_mask.png", "mask.png", "n/b (1)_mask.png"]
+    assert [(s.id, s.reason.split(":")[0]) for s in found.set_aside] == [
+        ("a/C_segmentation.png", "a mask of c.JPG"),
+        ("a/b (1)_mask.png", "a mask of b (1).png"),
+        ("a/b (1)_mask_1.png", "a mask of b (1).png"),
+    ]
+    assert ids(tmp_path / "a/b (1)_mask.png") == ["b (1)_mask.png"]
 
 
 def test_a_file_given_by_name_is_taken_whatever_its_suffix(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ What each kind of picture becomes:
 - 8-bit grey, palette, YCbCr, CMYK (Adobe's inverted form too): converted to RGB. ICC profiles are ignored.
 - Transparent (alpha channel or a transparent palette entry): laid on white.
 - 12- and 16-bit: the most significant 8 bits, so the type's full range becomes 0..255. Equal values stay equal from
-  picture to picture, and a picture that uses little of its range stays dark: window it before export if that matters.
+  picture to picture. But a 16-bit picture that uses less than a tenth of its range (12 bits kept in 16, a CT's values),
+  which would come out as one colour, is stretched: its smallest value becomes 0 and its largest 255.
 - Float: 0..1 becomes 0..255. With values outside 0..1, and for 32-bit integers, the picture's own range is stretched.
-- Animated, or with several pages: the first.
+- Animated, or a TIFF with a thumbnail beside it: the first. A TIFF of several pages, or a slide, is refused.
 - Rotated or mirrored by EXIF: turned upright.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -25,8 +27,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from kpl.errors import PictureError
-from kpl.images.formats import READ_FORMATS, reason_for, unread_format
+from kpl.images.formats import READ_FORMATS, known_content, reason_for, unread_format
 from kpl.images.records import PictureRecord
+from kpl.images.tiff import is_tiff, planes_of_16_bits, refuse_slides_and_stacks, tiff_reason
 
 __all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "as_rgb", "decode", "read_picture_bytes", "read_record"]
 
@@ -46,6 +49,9 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _EXIF_ORIENTATION, _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 0x0112, 258, 262, 339
+
+_NARROW = 10
+"""A 16-bit picture that uses less than this part of its range is stretched."""
 
 _PILLOW_MODULES = r"PIL\."
 _filter_lock = threading.Lock()
@@ -80,7 +86,8 @@ def decode(
     try:
         with Image.open(io.BytesIO(data), formats=READ_FORMATS) as picture:
             _refuse_bomb(picture.width, picture.height, max_pixels)
-            return _to_rgb(picture, shrink_to)
+            refuse_slides_and_stacks(picture)
+            return _to_rgb(picture, shrink_to, data)
     except PictureError:
         raise
     except Image.DecompressionBombError as error:
@@ -103,7 +110,7 @@ def as_rgb(picture: Image.Image) -> NDArray[np.uint8]:
     """
     _quieten_pillow()
     try:
-        return _to_rgb(picture, None)
+        return _to_rgb(picture, None, b"")
     except PictureError:
         raise
     except Exception as error:  # a damaged picture can raise anything when its pixels are read
@@ -152,21 +159,70 @@ def _unknown(data: bytes) -> str:
     medical = unread_format(data)
     if medical:
         return reason_for(medical)
+    if is_tiff(data):
+        return tiff_reason(data)
+    if known := known_content(data):
+        return known
     return "not a JPEG, PNG, TIFF, BMP, GIF, WebP, PPM or JPEG 2000 picture, or its header is damaged"
 
 
-def _to_rgb(picture: Image.Image, shrink_to: int | None) -> NDArray[np.uint8]:
+def _to_rgb(picture: Image.Image, shrink_to: int | None, data: bytes) -> NDArray[np.uint8]:
     if shrink_to is not None and (factor := min(picture.size) // shrink_to) > 1:
         # A JPEG decodes to 1/2, 1/4 or 1/8 of its size at less than the usual cost; other formats ignore this.
         picture.draft(None, (picture.width // factor, picture.height // factor))
+    planes = planes_of_16_bits(picture, data)
+    deep = planes is None and any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
     picture.load()
-    rgb = _convert(picture)
+    if planes is None and deep and picture.mode in ("RGB", "RGBA"):
+        planes = _low_bytes_too(picture, data)
+    rgb = _convert(picture) if planes is None else _convert(_deep_colour(planes))
     if shrink_to is not None and (factor := min(rgb.size) // shrink_to) > 1:
         rgb = rgb.reduce(factor)
     turn = _UPRIGHT.get(_orientation(picture))
     if turn is not None:
         rgb = rgb.transpose(turn)
     return np.array(rgb)
+
+
+def _low_bytes_too(picture: Image.Image, data: bytes) -> NDArray[np.uint16] | None:
+    """Read 16-bit colour whole where its high bytes alone would be one colour; None where they do, or none can be had.
+
+    Pillow keeps one byte of two; told the other byte order, it keeps the other one.
+    """
+    high = np.asarray(picture)
+    if int(high[..., :3].max()) - int(high[..., :3].min()) > 256 / _NARROW:
+        return None
+    with Image.open(io.BytesIO(data), formats=READ_FORMATS) as picture_again:
+        again: Any = picture_again
+        tiles = [
+            tile._replace(args=(_other_order(tile.args[0]), *tile.args[1:]))
+            if isinstance(tile.args, tuple)
+            else tile._replace(args=_other_order(tile.args))
+            for tile in again.tile
+        ]
+        if tiles == again.tile:
+            return None
+        again.tile = tiles
+        low: NDArray[np.uint8] = np.asarray(again)
+    return high.astype(np.uint16) * np.uint16(256) + low
+
+
+def _other_order(raw: str) -> str:
+    native = ";16L" if sys.byteorder == "little" else ";16B"
+    return re.sub(r"(?<=;16)[LB]", lambda found: "LB"[found[0] == "L"], raw.replace(";16N", native))
+
+
+def _deep_colour(values: NDArray[np.uint16]) -> Image.Image:
+    """Bring (height, width, 3 or 4) of 16 bits to 8 by the rules at the head of this module."""
+    bytes_ = (values >> 8).astype(np.uint8)
+    colour = values[..., :3]
+    if _is_narrow(colour):
+        bytes_[..., :3] = _own_range(colour)
+    return Image.fromarray(bytes_)
+
+
+def _is_narrow(values: NDArray[Any]) -> bool:
+    return bool(0 < int(values.max()) - int(values.min()) < 65536 / _NARROW)
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -198,7 +254,9 @@ def _deep_grey(picture: Image.Image) -> NDArray[np.uint8]:
     bits = int(tags.get(_TIFF_BITS, (16,))[0])  # of the other formats only 16-bit ones get here
     signed = tags.get(_TIFF_SAMPLE_FORMAT, (1,))[0] == 2
     grey: NDArray[np.uint8]
-    if bits <= 16:
+    if bits == 16 and _is_narrow(values):
+        grey = _own_range(values)
+    elif bits <= 16:
         grey = ((values.astype(np.int32) + (signed << (bits - 1))) >> (bits - 8)).astype(np.uint8)
     else:
         grey = _own_range(values if signed or values.dtype.kind == "f" else values.view(np.uint32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from kpl.images.formats import PICTURE_SUFFIXES, unread_reason
 from kpl.images.records import PictureRecord, SetAside
 
 __all__ = ["Found", "find_pictures"]
+
+_MASK = re.compile(r"(?P<picture>.+?)[_-](?:mask|segmentation|seg)(?:[_-]?\d+)?")
 
 
 class Found(NamedTuple):
@@ -30,7 +33,8 @@ def find_pictures(paths: str | Path | Iterable[str | Path]) -> Found:
     The id of a picture is its posix path relative to the folder given; with several folders or files it begins with the
     name of the one it came from (`scans/a.jpg`, and `scans-2/a.jpg` when two folders are called `scans`).
     Folders and files come in the order given, inside a folder sorted by id. Files with a picture's suffix are pictures;
-    medical, slide and raw files are set aside; the rest is counted. A file given by name is taken whatever its suffix.
+    medical, slide and raw files are set aside, and so is a mask beside its picture; the rest is counted. A file given
+    by name is taken whatever its suffix, a mask too.
     Hidden files and folders are passed over. Links are followed, and no folder or file is taken twice.
 
     Args:
@@ -88,10 +92,12 @@ class _Search:
 
     def take_folder(self, root: Path, prefix: str) -> None:
         found = [(path.relative_to(root).as_posix(), path) for path in self._walk(root, prefix)]
+        pictures = [path for _, path in found if path.suffix.lower() in PICTURE_SUFFIXES]
+        beside = {path.with_name(path.stem.lower()): path.name for path in pictures}
         for relative, path in sorted(found):
-            self.take_file(path, prefix + relative)
+            self.take_file(path, prefix + relative, mask_of=_masked(path, beside))
 
-    def take_file(self, path: Path, name: str, *, given: bool = False) -> None:
+    def take_file(self, path: Path, name: str, *, given: bool = False, mask_of: str | None = None) -> None:
         place = (os.path.realpath(path.parent), path.name)
         if place in self.files_seen:
             return
@@ -101,6 +107,8 @@ class _Search:
             reason = unread_reason(path) if path.is_file() else "not a regular file, or a link that leads nowhere"
         except OSError as error:
             reason = f"cannot be read: {error.strerror}"
+        if reason is None and mask_of is not None:
+            reason = f"a mask of {mask_of}: outlines drawn for training, no picture; name the file itself to read it"
         if reason is not None:
             self.set_aside.append(SetAside(self.ids.unique(name), reason))
         elif given or suffix in PICTURE_SUFFIXES:
@@ -129,6 +137,12 @@ class _Search:
                     (links if entry.is_symlink() else folders).append(folder / entry.name)
                 else:
                     yield folder / entry.name
+
+
+def _masked(path: Path, beside: dict[Path, str]) -> str | None:
+    """Name the picture beside `path` whose mask it is by its name (`x_mask.png` or `x_mask_1.png` beside `x.png`)."""
+    found = _MASK.fullmatch(path.stem.lower()) if path.suffix.lower() in PICTURE_SUFFIXES else None
+    return beside.get(path.with_name(found["picture"])) if found else None
 
 
 def _nothing_found(roots: list[Path], search: _Search) -> str:
