@@ -48,7 +48,6 @@ def draw_good(folder: Path, cell: Image.Image) -> dict[str, str]:
     plain.transpose(Image.Transpose.ROTATE_90).save(folder / "exif-rotated.jpg", exif=turned, quality=100)
     plain.save(folder / "animated.png", save_all=True, append_images=[other, other])
     plain.save(folder / "animated.webp", save_all=True, append_images=[other], lossless=True)
-    plain.save(folder / "pages.tif", save_all=True, append_images=[other])
     # Transparent where nothing is to be seen; the colour below must not shine through the white page.
     clear = np.dstack([np.asarray(plain), np.full(plain.size[::-1], 255, np.uint8)])
     clear[:40, :, :] = (255, 0, 0, 0)
@@ -57,7 +56,7 @@ def draw_good(folder: Path, cell: Image.Image) -> dict[str, str]:
     Image.fromarray(clear).save(folder / "transparent.png")
     Image.fromarray(white).save(folder / "on-white.png")
     like = dict.fromkeys(("palette.png", "cmyk.tif", "cmyk.jpg", "exif-rotated.png"), "plain.png")
-    like |= dict.fromkeys(("exif-rotated.jpg", "animated.png", "animated.webp", "pages.tif"), "plain.png")
+    like |= dict.fromkeys(("exif-rotated.jpg", "animated.png", "animated.webp"), "plain.png")
     like |= {"sixteen-bit.png": "grey.png", "sixteen-bit.tif": "grey.png", "transparent.png": "on-white.png"}
     return like
 
@@ -69,6 +68,7 @@ def draw_bad(folder: Path, cell: Image.Image) -> dict[str, str]:
         data = (folder / f"whole.{suffix}").read_bytes()
         (folder / f"truncated.{suffix}").write_bytes(data[: len(data) // 2])
         (folder / f"whole.{suffix}").unlink()
+    cell.save(folder / "pages.tif", save_all=True, append_images=[cell])
     (folder / "zero.png").write_bytes(b"")
     (folder / "text.jpg").write_text("this is a letter, not a picture")
     (folder / "bomb.png").write_bytes(png_claiming(60_000, 60_000))
@@ -85,6 +85,7 @@ def draw_bad(folder: Path, cell: Image.Image) -> dict[str, str]:
     reasons = {
         "truncated.jpg": "truncated",
         "truncated.png": "truncated",
+        "pages.tif": "TIFF of 2 pages",
         "zero.png": "empty file (0 bytes)",
         "text.jpg": "not a JPEG, PNG",
         "bomb.png": "more pixels than the 150 megapixels allowed",
