@@ -30,6 +30,7 @@ ROOMS = (
     "files",
     "quiet",
     "visible",
+    "tables",
     "progress",
     "demo",
     "knowledge",

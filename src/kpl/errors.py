@@ -9,6 +9,7 @@ Catch the first to catch them all::
     │   ├── FeaturesError     a feature folder, bundle or array
     │   ├── ModelError        a saved model: damaged, of another version, encoder or knowledge; or a method without one
     │   ├── LabelsError       labels for `kpl evaluate`
+    │   ├── TableError        a table that cannot be read: names the file and the line
     │   └── UnknownNameError  a name that no registry knows; suggests the nearest
     ├── EncoderError          an encoder that cannot be loaded, or does not fit the knowledge
     ├── LanguageModelError    a language model or its server: not there, refuses, answers nothing usable, budget spent
@@ -39,6 +40,7 @@ __all__ = [
     "NotFittedError",
     "OutputError",
     "PictureError",
+    "TableError",
     "UnknownNameError",
 ]
 
@@ -69,6 +71,10 @@ class ModelError(InputError):
 
 class LabelsError(InputError):
     """The labels given for scoring do not fit the predictions."""
+
+
+class TableError(InputError):
+    """A table cannot be read: the message names the file, the line where there is one, and the mend."""
 
 
 class UnknownNameError(InputError):

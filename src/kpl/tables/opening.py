@@ -1,0 +1,87 @@
+"""Open a table of whatever kind it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from kpl.errors import TableError
+from kpl.tables.json_rows import open_json, open_json_lines
+from kpl.tables.records import Content, Row
+from kpl.tables.sheets import open_excel, open_parquet
+from kpl.tables.text import open_text
+
+__all__ = ["GROUP_ROWS", "TableReader", "open_table"]
+
+GROUP_ROWS = 1 << 16
+"""Rows of a group, unless another number is asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class TableReader:
+    """A table that was opened. Its rows are read anew, group by group, each time they are asked for.
+
+    Attributes:
+        name: the file's name.
+        titles: of its columns, without outer spaces.
+        notes: how it was read, where that is not plain.
+        first: its first line as it stands.
+    """
+
+    name: str
+    titles: tuple[str, ...]
+    notes: tuple[str, ...]
+    first: str
+    _content: Content
+
+    def rows(self) -> Iterator[Row]:
+        """Read the rows one by one.
+
+        Raises:
+            TableError: a row that does not fit the titles, by its line; or the file cannot be read any more.
+        """
+        try:
+            yield from self._content.rows()
+        except OSError as error:
+            raise TableError(f"cannot read {self.name!r}: {error.strerror}") from error
+
+    def groups(self, size: int = GROUP_ROWS) -> Iterator[list[Row]]:
+        """Read the rows in groups of `size`, so that no more than one lies in memory; errors as of `rows`."""
+        rows = self.rows()
+        while group := list(islice(rows, size)):
+            yield group
+
+
+def open_table(path: str | Path, *, sheet: str | None = None, header: bool = True) -> TableReader:
+    """Open CSV, TSV and other delimited text, JSON, JSON lines, Parquet or Excel, by the suffix of its name.
+
+    Args:
+        path: the file.
+        sheet: of an Excel workbook, if more than one holds something.
+        header: whether the first line holds the titles; without it the columns of text and sheets are called 1, 2, 3.
+
+    Raises:
+        TableError: the file cannot be read, or two of its titles are equal.
+        MissingExtraError: Parquet or Excel without its library.
+    """
+    path = Path(path)
+    try:
+        content = _open(path, sheet, header)
+    except OSError as error:
+        raise TableError(f"cannot read {path.name!r}: {error.strerror}") from error
+    return TableReader(path.name, tuple(content.titles), content.notes, content.first, content)
+
+
+def _open(path: Path, sheet: str | None, header: bool) -> Content:
+    match path.suffix.lower():
+        case ".xlsx" | ".xlsm" | ".xls":
+            return open_excel(path, sheet=sheet, header=header)
+        case ".parquet" | ".pq":
+            return open_parquet(path)
+        case ".jsonl" | ".ndjson":
+            return open_json_lines(path)
+        case ".json":
+            return open_json(path)
+    return open_text(path, header=header)
