@@ -153,7 +153,7 @@ def test_features_that_do_not_fit_are_refused(quick, features, knowledge, cells,
     index.write_text(good.replace('"encoder": "mini:', '"encoder": "mini:0'))
     assert "was made with mini:0" in quick(*command).error
     index.write_text(good.replace('"encoder_name": "mini"', '"encoder_name": "clip"'))
-    assert "unknown encoder 'clip'" in quick(*command).error
+    assert "encoder 'clip', with which this was made, is none that is kept here" in quick(*command).error
     index.write_text(good)
     array = tmp_path / "features" / "images-00000.npy"
     whole = array.read_bytes()

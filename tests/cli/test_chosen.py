@@ -9,7 +9,7 @@ import pytest
 from kpl.cli.chosen import chosen_encoder, tell_terms
 from kpl.encoders import Encoder, registry
 from kpl.encoders.bundles import write_bundle
-from kpl.errors import EncoderError, UnknownNameError
+from kpl.errors import EncoderError, InputError, UnknownNameError
 
 
 @pytest.fixture
@@ -65,6 +65,8 @@ def test_shipped_and_absent_encoders_are_not_talked_about(folder: Path, capsys: 
 
 
 def test_an_encoder_is_loaded_early_only_if_something_is_allowed(folder: Path) -> None:
-    assert chosen_encoder(None, allow_pickle=True, trust_remote_code=False) is None
+    assert chosen_encoder(None) is None
+    with pytest.raises(InputError, match="give --encoder too"):
+        chosen_encoder(None, allow_pickle=True)
     assert chosen_encoder("mini", allow_pickle=False, trust_remote_code=False) == "mini"
     assert isinstance(chosen_encoder("mini", allow_pickle=True, trust_remote_code=False), Encoder)

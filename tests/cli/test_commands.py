@@ -119,8 +119,9 @@ def test_evaluate_tells_what_was_left_out(quick, tmp_path, finished, cells):
     np.save(bundle / "descriptions.npy", np.eye(3, dtype=np.float32)[:, None])
     np.save(bundle / "labels.npy", np.arange(3))
     (bundle / "bundle.json").write_text('{"classes": ["a", "b", "c"]}')
-    told = quick("evaluate", "bundle", "--methods", "names,cupl", "--replicates", 0).plain
-    assert "Note: names was left out: the source has no text for it" in told
+    assert "Note: names was left out: names needs class names" in quick("evaluate", "bundle", "--replicates", 0).plain
+    asked = quick("evaluate", "bundle", "--methods", "names,cupl", "--replicates", 0).error
+    assert "'names' cannot be scored here: names needs class names" in asked
     assert "brings its own" in quick("evaluate", "bundle", "--labels", "labels.csv").error
 
 

@@ -410,6 +410,7 @@ def test_what_is_learnt_or_fixed_is_no_setting(name, key):
 
 
 @every
-def test_settings_left_out_or_none_keep_their_defaults(name):
-    assert settings_of(make_method(name, k=None, temperature=None)) == settings_of(METHODS[name]())
+def test_settings_left_out_keep_their_defaults_and_none_is_a_value(name):
+    assert settings_of(make_method(name)) == settings_of(METHODS[name]())
+    assert make_method(name, k=None).k is None
     assert make_method(name, k=3).k == 3

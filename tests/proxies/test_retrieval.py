@@ -98,7 +98,7 @@ def test_descriptions_that_cancel_out_leave_finite_scores():
 def test_k_below_one_is_refused(k):
     images, descriptions = random_rows(8, 3, 6), drawn([2, 2])
     for call in (lambda: retrieve(images.mean(0), descriptions, k), lambda: image_scores(images, descriptions, k)):
-        with pytest.raises(InputError, match=f"at least 1, got {k}"):
+        with pytest.raises(InputError, match=f"whole number from 1, or None, got {k}"):
             call()
 
 
