@@ -62,24 +62,26 @@ def many(tmp_path_factory) -> Path:
 def test_embed_stopped_and_killed_goes_on_where_it_stopped(many, kpl, quick, knowledge, tmp_path):
     out = tmp_path / "features"
     command = ("embed", many, "--out", "features")
-    first, second, index = (out / name for name in ("images-00000.json", "images-00001.json", "index.json"))
+    work = tmp_path / ".features.partial" / "features"
+    first, second, index = (work / name for name in ("images-00000.json", "images-00001.json", "index.json"))
 
     process = start(*command, cwd=tmp_path, preexec_fn=answer_to_ctrl_c)
     wait_for(first.exists, process)
     told = stop(process, signal.SIGINT)
     assert told.code == 130
     assert told.error == "stopped. What was finished is kept: the same command goes on from there"
-    assert sorted(path.name for path in out.iterdir()) == ["images-00000.json", "images-00000.npy"]
+    assert sorted(path.name for path in work.iterdir()) == ["images-00000.json", "images-00000.npy"]
     kept = state(first), state(first.with_suffix(".npy"))
-    error = quick("classify", out, "-k", knowledge, "-o", "run").error
-    assert "is no finished feature folder" in error, "half features are not used"
+    assert not out.exists(), "half features are not used"
 
     process = start(*command, cwd=tmp_path)
     time.sleep(0.8)  # somewhere on the way: what is asserted below holds wherever it dies
     stop(process, signal.SIGKILL)
     assert index.exists() <= second.exists() <= second.with_suffix(".npy").exists()
+    assert not out.exists() or open_features(out)
 
     assert f"{PICTURES} pictures" in kpl(*command).plain
+    first = out / first.name
     assert (state(first), state(first.with_suffix(".npy"))) == kept, "the finished shard was not made again"
     assert open_features(out).n == PICTURES
 

@@ -100,7 +100,8 @@ def test_an_interrupted_run_leaves_whole_shards_and_resumes(
 
     with pytest.raises(stop):
         embed_pictures(pictures, fake_encoder, out, batch_size=2, shard_size=3, progress=interrupt)
-    kept = files(out)
+    assert not out.exists()
+    kept = files(tmp_path / ".out.partial" / "features")
     assert sorted(kept) == ["images-00000.json", "images-00000.npy", "images-00001.json", "images-00001.npy"]
     assert kept.items() <= files(whole).items()
     fake_encoder.image_batches.clear()
@@ -136,6 +137,35 @@ def lose_list(out: Path, record: PictureRecord) -> None:
 
 def lose_picture(out: Path, record: PictureRecord) -> None:
     record.path.unlink()
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_features_of_other_pictures_stay_until_all_are_there(
+    linked: bool,
+    pictures: list[PictureRecord],
+    fake_encoder: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out"
+    embed_pictures(pictures[:5], fake_encoder, out, shard_size=3)
+    before = files(out)
+    if not linked:
+        monkeypatch.setattr(os, "link", lambda *_: (tmp_path / "not there").stat())
+    fake_encoder.image_batches.clear()
+
+    def interrupt(done: int, total: int) -> None:
+        if done > 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_pictures(pictures, fake_encoder, out, batch_size=2, shard_size=3, overwrite=True, progress=interrupt)
+    assert files(out) == before
+    embed_pictures(pictures, fake_encoder, out, batch_size=2, shard_size=3, overwrite=True)
+    assert sum(fake_encoder.image_batches) == 2 + 2 + 4  # the first shard is the old one's
+    embed_pictures(pictures, fake_encoder, tmp_path / "new", shard_size=3)
+    assert files(out) == files(tmp_path / "new")
+    assert sorted(path.name for path in tmp_path.iterdir() if "out" in path.name) == ["out"]
 
 
 @pytest.mark.parametrize("change", [change_picture, change_array, change_list, lose_array, lose_list, lose_picture])
@@ -194,7 +224,7 @@ def test_folders_that_are_something_else_are_refused(
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="is a file"):
         embed_pictures(pictures, fake_encoder, tmp_path / "file")
-    with pytest.raises(OutputError, match="cannot use the folder"):
+    with pytest.raises(OutputError, match=r"cannot write .*: Not a directory"):
         embed_pictures(pictures, fake_encoder, tmp_path / "file" / "below")
     with pytest.raises(OutputError, match="is no feature folder"):
         embed_pictures(pictures, fake_encoder, tmp_path / "scans", overwrite=True)
@@ -202,7 +232,17 @@ def test_folders_that_are_something_else_are_refused(
     (tmp_path / "hidden/.DS_Store").write_text("x")
     (tmp_path / "hidden/.images-00000.npy.partial").write_text("left by a killed run")
     embed_pictures(pictures, fake_encoder, tmp_path / "hidden")
-    assert ".images-00000.npy.partial" not in files(tmp_path / "hidden")
+    (tmp_path / "hidden/notes").mkdir()
+    (tmp_path / "hidden/notes/mine.txt").write_text("mine")
+    embed_pictures(pictures[:4], fake_encoder, tmp_path / "hidden", overwrite=True)
+    assert sorted(path.name for path in (tmp_path / "hidden").iterdir()) == [
+        ".DS_Store",
+        "images-00000.json",
+        "images-00000.npy",
+        "index.json",
+        "notes",
+    ]
+    assert (tmp_path / "hidden/notes/mine.txt").read_text() == "mine"
 
 
 def test_a_full_disk_leaves_nothing_half_written(
@@ -220,7 +260,8 @@ def test_a_full_disk_leaves_nothing_half_written(
         patched.setattr(os, "replace", full)
         with pytest.raises(OutputError, match=r"cannot write '.*images-00002.npy': No space left on device\. Mend"):
             embed_pictures(pictures, fake_encoder, out, shard_size=3)
-    assert sorted(files(out)) == [f"images-0000{i}.{end}" for i in (0, 1) for end in ("json", "npy")]
+    kept = files(tmp_path / ".out.partial" / "features")
+    assert sorted(kept) == [f"images-0000{i}.{end}" for i in (0, 1) for end in ("json", "npy")]
     embed_pictures(pictures, fake_encoder, out, shard_size=3)
     assert open_features(out).n == 9
 

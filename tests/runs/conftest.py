@@ -14,7 +14,7 @@ from PIL import Image
 import kpl.runs.classifying
 import kpl.runs.run
 import kpl.runs.source
-from kpl.embeddings import FeatureFolder, embed_pictures
+from kpl.embeddings import FeatureFolder, embed_in_place
 from kpl.runs import SingleLabelRun, classify
 
 SENTENCES = {
@@ -89,9 +89,9 @@ def make_job(folder: Path, encoder: Any, patch: pytest.MonkeyPatch) -> Job:
     be_every_encoder(patch, encoder)
 
     def small(*args: Any, **given: Any) -> FeatureFolder:
-        return embed_pictures(*args, **given | {"shard_size": 4, "batch_size": given["batch_size"] or 2, "workers": 1})
+        return embed_in_place(*args, **given | {"shard_size": 4, "batch_size": given["batch_size"] or 2, "workers": 1})
 
-    patch.setattr(kpl.runs.source, "embed_pictures", small)
+    patch.setattr(kpl.runs.source, "embed_in_place", small)
     made = Job(folder, encoder)
     for number in range(10):
         draw(made.pictures / f"{number}.png", number)

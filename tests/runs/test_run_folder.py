@@ -312,7 +312,7 @@ def test_a_run_among_its_own_pictures_does_not_feed_on_itself(job):
 
 
 def test_what_has_nothing_to_go_on_from_is_cleared_away(job, monkeypatch):
-    monkeypatch.setattr("kpl.runs.source.embed_pictures", blow(KeyboardInterrupt()))
+    monkeypatch.setattr("kpl.runs.source.embed_in_place", blow(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         job.run()
     assert not job.partial.exists()

@@ -98,13 +98,13 @@ def usual(sandbox: Sandbox, command: str) -> Tree:
     return made
 
 
-@pytest.mark.parametrize("name", WRITING if WHOLE else ("classify over", "fit over", "bundle over"))
+@pytest.mark.parametrize("name", WRITING if WHOLE else ("classify over", "embed over", "fit over", "bundle over"))
 def test_a_full_disk_that_grows(name, disks):
     command, sandbox = WRITING[name], disks.sandbox
     output = command.split("disk/")[1].split()[0]
     expected = usual(sandbox, command)
     before = sandbox.work / output
-    size = sum(path.stat().st_size // 4096 * 4 + 8 for path in [before, *before.rglob("*")]) if before.exists() else 4
+    size = 4 + sum(-(path.stat().st_size // -4096) * 4 for path in [before, *before.rglob("*")] if path.is_file())
     disks.mount("work/disk", f"size={size}k")
     seen = disks.seen(f"work/disk/{output}")
     if before.exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,10 +28,18 @@ from kpl.embeddings.layout import (
     shard_names,
 )
 from kpl.embeddings.rows import unit_rows
-from kpl.embeddings.target import drop_index, drop_surplus, make_folder, prepare_folder, read_shard
+from kpl.embeddings.target import (
+    check_folder,
+    copy_files,
+    copy_others,
+    drop_index,
+    drop_surplus,
+    make_folder,
+    read_shard,
+)
 from kpl.encoders.protocol import Encoder
 from kpl.errors import InputError, PictureError
-from kpl.files import locked, write_file
+from kpl.files import put, working_folder, write_file
 from kpl.images import (
     PictureRecord,
     Pictures,
@@ -43,7 +51,7 @@ from kpl.images import (
     read_record,
 )
 
-__all__ = ["Progress", "embed_picture", "embed_pictures", "hash_pictures"]
+__all__ = ["Progress", "embed_in_place", "embed_picture", "embed_pictures", "hash_pictures"]
 
 Progress = Callable[[int, int], None]
 """Told how many pictures are done, and how many there are."""
@@ -67,6 +75,7 @@ def embed_pictures(
 ) -> FeatureFolder:
     """Embed pictures into a feature folder; called again after an interruption, go on where it stopped.
 
+    They are written beside the folder and take its place when all are there; until then it is as it was, or not there.
     A shard that is there is kept when its pictures have the same ids, groups and contents (SHA-256 of the files) and
     the encoder and settings are the same. A picture that cannot be read is set aside with its reason and stops nothing.
 
@@ -90,26 +99,77 @@ def embed_pictures(
         OutputError: the folder must not or cannot be written.
         EncoderError: the encoder broke its contract.
     """
+    records, out = list(records), Path(out)
+    _check_records(records)
+    settings = _settings(encoder, dtype).content_hash()
+    with working_folder(out, keep=("features",)) as work:
+        check_folder(out, encoder_identity(encoder), settings, [record.id for record in records], overwrite=overwrite)
+        fresh = work / "features"
+        try:
+            folder = embed_in_place(
+                records,
+                encoder,
+                fresh,
+                old=out,
+                batch_size=batch_size,
+                shard_size=shard_size,
+                dtype=dtype,
+                set_aside=set_aside,
+                workers=workers,
+                progress=progress,
+            )
+        except BaseException:
+            with suppress(OSError):
+                fresh.rmdir()  # nothing in it to go on from
+            raise
+        copy_others(out, fresh)
+        put(fresh, out)
+    return FeatureFolder(out, folder.index)
+
+
+def embed_in_place(
+    records: Sequence[PictureRecord],
+    encoder: Encoder,
+    folder: Path,
+    *,
+    old: Path | None = None,
+    batch_size: int | None = None,
+    shard_size: int = 1024,
+    dtype: Literal["float32", "float16"] = "float32",
+    set_aside: Sequence[SetAside] = (),
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> FeatureFolder:
+    """Embed pictures as `embed_pictures` does, but within a folder that nobody else sees; whole shards in it are kept.
+
+    Args:
+        records, encoder, batch_size, shard_size, dtype, set_aside, workers, progress: as for `embed_pictures`.
+        folder: a working folder of the caller, there or not; what it holds of other pictures goes.
+        old: a feature folder whose whole shards are taken over.
+
+    Returns:
+        The finished folder, opened.
+
+    Raises:
+        InputError, OutputError, EncoderError: as `embed_pictures`.
+    """
     records = list(records)
     _check_records(records)
     batch_size = getattr(encoder, "call_size", 32) if batch_size is None else batch_size
     if min(batch_size, shard_size, workers or 1) < 1:
         raise InputError("batch_size, shard_size and workers must be at least 1")
-    settings = EmbedSettings(dtype, _SHRINK_FACTOR * encoder.card.image_size)
-    job = _Job(Path(out), encoder, encoder_identity(encoder), settings, batch_size, workers or default_workers())
-    ids = [record.id for record in records]
-    make_folder(job.out)
-    with locked(job.out / INDEX_NAME):
-        prepare_folder(job.out, job.identity, settings.content_hash(), ids, overwrite=overwrite)
-        shards = job.run(records, shard_size, progress)
-        index = job.index(shards, set_aside)
-        if index.rows == 0:
-            raise InputError(
-                f"not one of {len(records)} pictures can be read; the first: {index.set_aside[len(set_aside)].reason}"
-            )
-        drop_surplus(job.out, len(shards))
-        write_file(job.out / INDEX_NAME, json_bytes(index))
-    return FeatureFolder(job.out, index)
+    settings, workers = _settings(encoder, dtype), workers or default_workers()
+    job = _Job(folder, old, encoder, encoder_identity(encoder), settings, batch_size, workers)
+    make_folder(folder)
+    shards = job.run(records, shard_size, progress)
+    index = job.index(shards, set_aside)
+    if index.rows == 0:
+        raise InputError(
+            f"not one of {len(records)} pictures can be read; the first: {index.set_aside[len(set_aside)].reason}"
+        )
+    drop_surplus(folder, len(shards))
+    write_file(folder / INDEX_NAME, json_bytes(index))
+    return FeatureFolder(folder, index)
 
 
 def embed_picture(picture: Pictures, encoder: Encoder) -> NDArray[np.float32]:
@@ -173,6 +233,7 @@ def _check_records(records: list[PictureRecord]) -> None:
 @dataclass(frozen=True)
 class _Job:
     out: Path
+    old: Path | None
     encoder: Encoder
     identity: str
     settings: EmbedSettings
@@ -189,27 +250,36 @@ class _Job:
         shards = []
         for number, start in enumerate(range(0, len(records), shard_size)):
             part = records[start : start + shard_size]
-            shard = self.kept(number, part)
+            shard = self.kept(self.out, number, part)
             if shard is None:
                 drop_index(self.out)
+                shard = self.taken(number, part)
+            if shard is None:
                 shard = self.embed(number, part, partial(tell, start))
             else:
                 tell(start, len(part))
             shards.append(shard)
         return shards
 
-    def kept(self, number: int, records: list[PictureRecord]) -> Shard | None:
+    def taken(self, number: int, records: list[PictureRecord]) -> Shard | None:
+        """Take over a shard of the old folder, as `kept`."""
+        shard = self.kept(self.old, number, records) if self.old else None
+        if self.old and shard:
+            copy_files(self.old, self.out, shard_names(number))
+        return shard
+
+    def kept(self, folder: Path, number: int, records: list[PictureRecord]) -> Shard | None:
         """Give back a shard of an earlier run, if it is whole and its pictures have not changed."""
         array_name, list_name = shard_names(number)
-        shard = read_shard(self.out / list_name)
+        shard = read_shard(folder / list_name)
         if shard is None or (shard.encoder, shard.settings) != (self.identity, self.settings.content_hash()):
             return None
         if [(p.id, p.group) for p in shard.pictures] != [(r.id, r.group) for r in records]:
             return None
         try:
-            if (self.out / list_name).read_bytes() != json_bytes(shard):
+            if (folder / list_name).read_bytes() != json_bytes(shard):
                 return None
-            if sha256_of_file(self.out / array_name) != shard.array_sha256:
+            if sha256_of_file(folder / array_name) != shard.array_sha256:
                 return None
         except OSError:
             return None
@@ -292,6 +362,10 @@ class _Job:
             shards=tuple(entries),
             set_aside=tuple(left_out),
         )
+
+
+def _settings(encoder: Encoder, dtype: Literal["float32", "float16"]) -> EmbedSettings:
+    return EmbedSettings(dtype, _SHRINK_FACTOR * encoder.card.image_size)
 
 
 def _load(record: PictureRecord, shrink_to: int) -> tuple[EmbeddedPicture, NDArray[np.uint8] | None]:

@@ -1,7 +1,7 @@
 """The feature folder on disk.
 
     index.json         what the folder is: encoder, settings, shards with their hashes, files set aside. Written last:
-                       a folder without it is unfinished, and embedding goes on where it stopped
+                       a folder without it is a working folder, from which embedding goes on
     images-00000.npy   (rows, d) unit rows, one for every picture of the shard that could be read
     images-00000.json  the shard's pictures in order, with group and content hash, or the reason for which one was set
                        aside. Written after the array: a shard without it is unfinished

@@ -1,48 +1,59 @@
-"""The folder that features are written to: what may be written there, what is kept, what goes."""
+"""The folder that features are written to: what may be replaced, what is kept, what goes."""
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from kpl.embeddings.layout import INDEX_NAME, Shard, is_own_file, read_model
 from kpl.errors import FeaturesError, OutputError
 from kpl.files import remove
 
-__all__ = ["drop_index", "drop_surplus", "make_folder", "prepare_folder", "read_shard"]
+__all__ = [
+    "check_folder",
+    "copy_files",
+    "copy_others",
+    "drop_index",
+    "drop_surplus",
+    "make_folder",
+    "read_shard",
+]
 
 
-def make_folder(out: Path) -> None:
-    """Make the folder, if it is not there.
+def make_folder(folder: Path) -> None:
+    """Make a working folder, if it is not there, and remove what a stopped process left half-written in it.
 
     Raises:
         OutputError: it cannot be made or read.
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        next(out.iterdir(), None)
-    except FileExistsError as error:
-        raise OutputError(f"{str(out)!r} is a file: give a folder to write features to") from error
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            if path.name.startswith(".") and is_own_file(path.name):
+                remove(path)
     except OSError as error:
-        raise OutputError(f"cannot use the folder {str(out)!r}: {error.strerror}") from error
+        raise OutputError(f"cannot use the folder {str(folder)!r}: {error.strerror}") from error
 
 
-def prepare_folder(out: Path, encoder: str, settings: str, ids: list[str], *, overwrite: bool) -> None:
-    """Make sure that the folder may be worked on, and remove what a stopped process left; under the folder's lock.
+def check_folder(out: Path, encoder: str, settings: str, ids: list[str], *, overwrite: bool) -> None:
+    """Make sure that a folder may be replaced; under its lock.
 
-    An unfinished folder of the same encoder and settings is gone on with; so is a finished one of the same pictures, of
-    which only shards that changed are embedded again. Whatever else it holds needs `overwrite`; files that are not of
-    this layout are never touched.
+    It may if it is not there, empty, unfinished and of the same encoder and settings, or finished and of the same
+    pictures, too. Whatever else it holds needs `overwrite`, and a folder without features is never replaced.
 
     Raises:
-        OutputError: the folder belongs to something else, or holds features that would be lost.
+        OutputError: it belongs to something else, or holds features that would be lost.
     """
+    if not out.is_dir():
+        if out.exists():
+            raise OutputError(f"{str(out)!r} is a file: give a folder to write features to")
+        return
     names = sorted(path.name for path in out.iterdir())
     own = [name for name in names if is_own_file(name)]
     if not own and any(not name.startswith(".") for name in names):
         raise OutputError(f"{str(out)!r} exists and is no feature folder: give a new or an empty folder")
-    for name in own:
-        if name.startswith("."):
-            remove(out / name)
     if not overwrite:
         _refuse_loss(out, own, encoder, settings, ids)
 
@@ -82,3 +93,26 @@ def drop_surplus(out: Path, shards: int) -> None:
     for path in list(out.glob("images-*")):
         if is_own_file(path.name) and int(path.stem.removeprefix("images-")) >= shards:
             path.unlink()
+
+
+def copy_files(source: Path, target: Path, names: Sequence[str]) -> None:
+    """Give another folder the same files: a second name for each where the file system can, as none is changed."""
+    for name in reversed(names):
+        remove(target / name)
+    for name in names:
+        try:
+            os.link(source / name, target / name)
+        except OSError:
+            shutil.copy2(source / name, target / name)
+
+
+def copy_others(source: Path, target: Path) -> None:
+    """Give another folder what lies beside the features and is not ours."""
+    for path in source.iterdir() if source.is_dir() else ():
+        if is_own_file(path.name):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, target / path.name, symlinks=True, dirs_exist_ok=True)
+        else:
+            remove(target / path.name)
+            shutil.copy2(path, target / path.name, follow_symlinks=False)

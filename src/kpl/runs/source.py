@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kpl.embeddings import (
     FeatureFolder,
-    embed_pictures,
+    embed_in_place,
     hash_pictures,
     is_feature_folder,
     is_unfinished_folder,
@@ -65,14 +65,13 @@ class Source:
                 _copy_features(self.folder, target)
             return open_features(target)
         pictures, set_aside, _ = self.found or find_pictures([])
-        return embed_pictures(
+        return embed_in_place(
             pictures,
             encoder,
             target,
             batch_size=self.batch_size,
             workers=self.workers,
             set_aside=set_aside,
-            overwrite=True,
             progress=progress,
         )
 

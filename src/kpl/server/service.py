@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
-from kpl.embeddings import FeatureFolder, TextCache, embed_pictures, embed_texts
+from kpl.embeddings import FeatureFolder, TextCache, embed_in_place, embed_texts
 from kpl.encoders import Encoder, encoder_names, load_encoder, parse_spec
 from kpl.errors import EncoderError, InputError, KnowledgeError, PictureError, UnknownNameError
 from kpl.images import SetAside, ordered_map
@@ -237,13 +237,12 @@ class Service:
         folder = session.fresh_features()
         if held and not folder.exists():
             shutil.copytree(held.path, folder)  # its whole shards are not read again
-        features = embed_pictures(
+        features = embed_in_place(
             pictures,
             coder,
             folder,
             shard_size=_SHARD,
             workers=self.limits.workers,
-            overwrite=True,
             progress=lambda done, total: job.tell("reading pictures", done, total),
         )
         self.pictures += len(pictures) - (held.n if held else 0)
