@@ -292,7 +292,7 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
     return {
         "empty": (b"", "empty file"),
         "text": (b"hello, this is no picture at all", "not a JPEG"),
-        "dicom": (bytes(128) + b"DICM" + bytes(50), "^DICOM: this version has no reader"),
+        "dicom": (bytes(128) + b"DICM" + bytes(50), "^DICOM without pixels|^DICOM.*cut short"),
         "nifti": (struct.pack("<i", 348) + bytes(340) + b"n+1\0", "^NIfTI"),
         "jpeg cut": (jpeg[: len(jpeg) // 2], "^truncated"),
         "png cut": (portable[: len(portable) // 2], "^truncated"),

@@ -10,6 +10,7 @@ What each kind of picture becomes:
 - Float: 0..1 becomes 0..255. With values outside 0..1, and for 32-bit integers, the picture's own range is stretched.
 - Animated, or a TIFF with a thumbnail beside it: the first. A TIFF of several pages, or a slide, is refused.
 - Rotated or mirrored by EXIF: turned upright.
+- DICOM: one frame as a viewer shows it, by the rules of `kpl.images.dicom`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ from __future__ import annotations
 import io
 import re
 import sys
-import threading
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from kpl.errors import PictureError
+from kpl.images.dicom import read_dicom
 from kpl.images.formats import READ_FORMATS, known_content, reason_for, unread_format
+from kpl.images.hushed import ignore_warnings_of
 from kpl.images.records import PictureRecord
 from kpl.images.tiff import is_tiff, planes_of_16_bits, refuse_slides_and_stacks, tiff_reason
 
@@ -54,7 +55,6 @@ _NARROW = 10
 """A 16-bit picture that uses less than this part of its range is stretched."""
 
 _PILLOW_MODULES = r"PIL\."
-_filter_lock = threading.Lock()
 
 
 def decode(
@@ -82,7 +82,9 @@ def decode(
     data = source if isinstance(source, bytes) else read_picture_bytes(Path(source))
     if not data:
         raise PictureError("empty file (0 bytes)")
-    _quieten_pillow()
+    if unread_format(data) == "DICOM":
+        return read_dicom(data, shrink_to=shrink_to, max_pixels=max_pixels)
+    ignore_warnings_of(_PILLOW_MODULES)
     try:
         with Image.open(io.BytesIO(data), formats=READ_FORMATS) as picture:
             _refuse_bomb(picture.width, picture.height, max_pixels)
@@ -108,7 +110,7 @@ def as_rgb(picture: Image.Image) -> NDArray[np.uint8]:
     Raises:
         PictureError: they cannot be had.
     """
-    _quieten_pillow()
+    ignore_warnings_of(_PILLOW_MODULES)
     try:
         return _to_rgb(picture, None, b"")
     except PictureError:
@@ -139,14 +141,6 @@ def read_picture_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise PictureError(f"cannot be read: {error.strerror or type(error).__name__}") from error
-
-
-def _quieten_pillow() -> None:
-    # Pillow warns about damaged metadata and about large pictures, which a run reports itself. The filter is the whole
-    # process's, for warnings from Pillow's own modules, because `warnings.catch_warnings` is not safe among threads.
-    with _filter_lock:
-        if ("ignore", None, Warning, re.compile(_PILLOW_MODULES), 0) not in warnings.filters:
-            warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
 
 
 def _refuse_bomb(width: int, height: int, most: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from kpl.errors import InputError
-from kpl.images.formats import PICTURE_SUFFIXES, unread_reason
+from kpl.images.formats import PICTURE_SUFFIXES, Judged, judge
 from kpl.images.records import PictureRecord, SetAside
 
 __all__ = ["Found", "find_pictures"]
@@ -32,7 +32,8 @@ def find_pictures(paths: str | Path | Iterable[str | Path]) -> Found:
 
     The id of a picture is its posix path relative to the folder given; with several folders or files it begins with the
     name of the one it came from (`scans/a.jpg`, and `scans-2/a.jpg` when two folders are called `scans`).
-    Folders and files come in the order given, inside a folder sorted by id. Files with a picture's suffix are pictures;
+    Folders and files come in the order given, inside a folder sorted by id. Files with a picture's suffix are pictures,
+    and so is DICOM by its content;
     medical, slide and raw files are set aside, and so is a mask beside its picture; the rest is counted. A file given
     by name is taken whatever its suffix, a mask too.
     Hidden files and folders are passed over. Links are followed, and no folder or file is taken twice.
@@ -104,14 +105,15 @@ class _Search:
         self.files_seen.add(place)
         suffix = path.suffix.lower()
         try:
-            reason = unread_reason(path) if path.is_file() else "not a regular file, or a link that leads nowhere"
+            nowhere = "not a regular file, or a link that leads nowhere"
+            picture, reason = judge(path) if path.is_file() else Judged(False, nowhere)
         except OSError as error:
-            reason = f"cannot be read: {error.strerror}"
+            picture, reason = False, f"cannot be read: {error.strerror}"
         if reason is None and mask_of is not None:
             reason = f"a mask of {mask_of}: outlines drawn for training, no picture; name the file itself to read it"
         if reason is not None:
             self.set_aside.append(SetAside(self.ids.unique(name), reason))
-        elif given or suffix in PICTURE_SUFFIXES:
+        elif given or picture:
             self.pictures.append(PictureRecord(self.ids.unique(name), path))
         else:
             self.others[suffix or "no suffix"] += 1
@@ -154,5 +156,5 @@ def _nothing_found(roots: list[Path], search: _Search) -> str:
         seen.append(f"{search.others.total()} other files ({kinds})")
     return (
         f"no picture to read in {where}: found {', '.join(seen) or 'no file at all'}. "
-        "Pictures are JPEG, PNG, TIFF, BMP, GIF, WebP, PPM and JPEG 2000 files"
+        "Pictures are JPEG, PNG, TIFF, BMP, GIF, WebP, PPM, JPEG 2000 and DICOM files"
     )

@@ -5,9 +5,13 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
+from importlib.util import find_spec
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
-__all__ = ["PICTURE_SUFFIXES", "READ_FORMATS", "known_content", "reason_for", "unread_format", "unread_reason"]
+from kpl.errors import MissingExtraError
+
+__all__ = ["PICTURE_SUFFIXES", "READ_FORMATS", "Judged", "judge", "known_content", "reason_for", "unread_format"]
 
 # A closed list: Pillow's other plugins start programs (EPS) or guess from little (TGA).
 READ_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
@@ -46,11 +50,18 @@ _DICOM_GROUPS = (2, 8)  # a file without the preamble begins with one of these
 _VALUE_TYPES = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT OB OF OW PN SH SL SQ SS ST TM UI UL UN US UT".split())
 
 
-def unread_reason(path: Path) -> str | None:
-    """Say why a file of a known but unread format is set aside; None for every other file.
+class Judged(NamedTuple):
+    """What a file is taken for: a picture, or set aside for a reason, or neither."""
 
-    Known by its first bytes (DICOM files often have no suffix, or a wrong one), those inside a `.gz` too, then by its
-    suffix or place.
+    picture: bool
+    reason: str | None
+
+
+def judge(path: Path) -> Judged:
+    """Say whether a file is a picture to read, or why it is set aside.
+
+    A picture by its suffix, or DICOM by its first bytes. Unread formats are known by their first bytes (medical files
+    often have no suffix, or a wrong one), those inside a `.gz` too, then by suffix or place.
 
     Args:
         path: an existing regular file.
@@ -61,11 +72,20 @@ def unread_reason(path: Path) -> str | None:
     lower = path.name.lower()
     suffix = PurePath(lower.removesuffix(".gz")).suffix
     if suffix in PICTURE_SUFFIXES:
-        return None
+        return Judged(not lower.endswith(".gz"), None)
     if lower.endswith((".seg.nrrd", ".seg.nhdr")):
-        return _SEG_NRRD
-    name = unread_format(_head(path)) or _UNREAD_SUFFIXES.get(suffix) or _by_place(path)
-    return None if name is None else reason_for(name)
+        return Judged(False, _SEG_NRRD)
+    head, packed = _head(path)
+    content = unread_format(head)
+    if content == "DICOM" and not packed:
+        installed = find_spec("pydicom") is not None
+        return Judged(installed, None if installed else str(MissingExtraError("reading DICOM", "dicom")))
+    if content == "DICOM":
+        return Judged(False, "DICOM: packed with gzip, unpack it")
+    name = content or _UNREAD_SUFFIXES.get(suffix) or _by_place(path)
+    if name == "DICOM":
+        return Judged(False, "DICOM: by its name alone, for it does not begin as DICOM does")
+    return Judged(False, None if name is None else reason_for(name))
 
 
 def unread_format(head: bytes) -> str | None:
@@ -120,17 +140,18 @@ _OTHER_CONTENT = {
 }
 
 
-def _head(path: Path) -> bytes:
+def _head(path: Path) -> tuple[bytes, bool]:
+    """The first bytes, of what is inside where the file is packed with gzip, and whether it is."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
         if not head.startswith(b"\x1f\x8b"):
-            return head
+            return head, False
         file.seek(0)
         try:
             with gzip.GzipFile(fileobj=file) as inside:
-                return inside.read(_HEAD_BYTES)
+                return inside.read(_HEAD_BYTES), True
         except (EOFError, OSError, zlib.error):  # cut short or damaged: its suffix may still tell
-            return b""
+            return b"", True
 
 
 def _begins_as_dicom(head: bytes) -> bool:
