@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from kpl.errors import PictureError
 from kpl.images import decode, find_pictures
@@ -157,6 +157,21 @@ def test_colour_in_planes_and_interleaved_and_of_16_bits() -> None:
     planes.PixelData = values.transpose(2, 0, 1).tobytes()
     np.testing.assert_array_equal(decode(packed(planes)), values)
     np.testing.assert_array_equal(decode(packed(dataset(values.astype(np.uint16) * 256 + 7))), values)
+
+
+def test_a_palette_of_16_bits_is_read_in_either_byte_order() -> None:
+    values = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    table = (np.arange(16) * 0x0F01 + 0x12).astype(np.uint16)
+    for little, order in ((True, "<u2"), (False, ">u2")):
+        made = dataset(values, PhotometricInterpretation="PALETTE COLOR")
+        made["PixelData"].VR = "OW"
+        made.PixelData = values.tobytes() if little else values.view(">u2").astype("<u2").tobytes()
+        made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        for colour in ("Red", "Green", "Blue"):
+            setattr(made, f"{colour}PaletteColorLookupTableDescriptor", [16, 0, 16])
+            made[f"{colour}PaletteColorLookupTableDescriptor"].VR = "US"
+            setattr(made, f"{colour}PaletteColorLookupTableData", table.astype(order).tobytes())
+        np.testing.assert_array_equal(decode(packed(made))[..., 0].ravel(), table >> 8)
 
 
 def test_pixels_that_are_not_square_are_resampled_and_overlays_not_drawn() -> None:

@@ -84,9 +84,20 @@ def open_dicom(data: bytes) -> Dataset:
             dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
     except Exception:  # a damaged file can raise anything, and its text may name the patient
         raise PictureError("DICOM whose header is damaged, or that is cut short") from None
+    if not dataset.original_encoding[1]:
+        _turn_palettes(dataset)
     if not len(dataset):
         raise PictureError("DICOM that is cut short: it holds nothing but its first bytes")
     return dataset
+
+
+def _turn_palettes(dataset: Dataset) -> None:
+    """Bring the palettes of a big-endian file to little endian, which pydicom takes them for."""
+    for colour in ("Red", "Green", "Blue"):
+        name = f"{colour}PaletteColorLookupTableData"
+        words = dataset.get(name)
+        if isinstance(words, bytes) and len(words) % 2 == 0:
+            dataset[name].value = np.frombuffer(words, np.uint16).byteswap().tobytes()
 
 
 def picture_of(dataset: Dataset) -> NDArray[np.uint8]:
