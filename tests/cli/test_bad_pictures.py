@@ -157,6 +157,7 @@ def test_the_terminal_counts_them(job):
     assert told.err == ""
     assert f"{len(reasons)} set aside, listed in run.json:" in told.out
     assert f"{len(set(like) | set(like.values())) + 2} pictures by kpl with mini" in told.out
+    assert "1 other file passed over" in told.out
     assert told.out.count("this version has no reader") <= 5, "only the first few are named"
 
 

@@ -211,3 +211,16 @@ def test_names_that_are_no_utf_8_can_still_be_written(tmp_path: Path) -> None:
     found = ids(tmp_path)
     assert sorted(found) == ["a\\xff-2.png", "a\\xff.png"]
     assert all(name.encode() for name in found)
+
+
+@pytest.mark.shared
+def test_the_masks_of_a_public_set_are_not_taken_for_pictures(shared: Path) -> None:
+    found = find_pictures(shared.parent / "cases" / "pictures" / "07-busi" / "Dataset_BUSI_with_GT")
+    assert len(found.pictures) == 12
+    assert {item.reason.split(" of ")[0] for item in found.set_aside} == {"a mask"}
+
+
+@pytest.mark.shared
+def test_every_medical_file_among_pictures_is_named(shared: Path) -> None:
+    found = find_pictures(shared.parent / "cases" / "pictures" / "30-dicom-hidden" / "scans")
+    assert found.other_files == 2  # a PDF and a zip archive

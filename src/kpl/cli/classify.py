@@ -172,6 +172,8 @@ def print_result(result: SingleLabelRun) -> None:
         console.print(f"{len(result.set_aside)} set aside, listed in run.json:", style="yellow", highlight=False)
         for item in result.set_aside[:_SHOWN]:
             console.print(plain(f"  {item.id!r}: {item.reason}"), soft_wrap=True)
+    if others := result.summary["other_files"]:
+        console.print(f"{others} other file{'s' * (others != 1)} passed over", highlight=False)
     print_notes(console, result.warnings)
     files = "predictions.csv, run.json" + (", evidence.csv" if (result.path / "evidence.csv").exists() else "")
     console.print(plain(f"Written to {result.path}/: {files}"), soft_wrap=True)

@@ -77,6 +77,8 @@ def classify_multi_label(
     console.print(f"{result.empty} without any class; {result.seconds or 0.0:.1f} s", highlight=False)
     if result.set_aside:
         console.print(f"{len(result.set_aside)} set aside, listed in run.json", style="yellow", highlight=False)
+    if others := result.summary["other_files"]:
+        console.print(f"{others} other file{'s' * (others != 1)} passed over", highlight=False)
     print_notes(console, result.warnings)
     console.print(plain(f"Written to {out}/: predictions.csv, run.json"), soft_wrap=True)
     console.print(plain(f"Look at it: {out / REPORT_FILE}", style="bold"), soft_wrap=True)
