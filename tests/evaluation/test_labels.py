@@ -66,7 +66,7 @@ def test_any_name_survives_any_dialect(tmp_path, delimiter, encoding, header):
 def test_a_table_gives_back_what_was_written(tmp_path_factory, names):
     path = tmp_path_factory.getbasetemp() / "any.csv"
     table(path, written([("label", "image"), *(("ig", name) for name in names)]))
-    assert [row.image for row in read_table(path)] == names
+    assert [row.image for row in read_table(path).rows] == names
 
 
 def test_other_columns_and_empty_lines_do_not_matter(tmp_path):
@@ -137,7 +137,7 @@ def test_the_same_line_twice_is_fine_and_another_label_is_not(tmp_path):
         (b"image,label\n\n1.png\n", "line 3: 1 cells"),
         (b"image,label\n,ig\n", "line 2: no image named"),
         (b'image,label\n"1.png,ig\n', "line 2: unexpected end of data"),
-        ("image,label\n1.png,ig\n".encode("utf-16"), "not a UTF-8 text"),
+        (b"image,label\n\x81\x8d.png,ig\n", "not a text in UTF-8, UTF-16 or Windows-1252"),
         (b"image,label,confidence,margin\n1.png,ig,.9,.8\n", "holds predictions, not labels"),
         (b"image,label\n7.png,ig\n", "none of the 1 labels is for one of the 1 images .* '7.png', the run '1.png'"),
         (b"image,label\n1.png,\n", "none of the 1 images of the run has a label that can be scored"),
@@ -194,9 +194,9 @@ def test_folders_without_classes_are_refused(tmp_path):
     root = plant(tmp_path / "flat", "1.png")
     with pytest.raises(LabelsError, match="1 pictures but none in a sub-folder"):
         read_labels(root, ["1.png"], KNOWLEDGE)
-    outer = plant(tmp_path / "outer", "train/ig/1.png")
+    outer = plant(tmp_path / "outer", "train/martian/1.png")
     with pytest.raises(LabelsError, match=r"'train' \(1\)"):
-        read_labels(outer, ["ig/1.png"], KNOWLEDGE)
+        read_labels(outer, ["martian/1.png"], KNOWLEDGE)
 
 
 def test_an_array_of_class_indices():
@@ -234,17 +234,42 @@ def test_exact_names_find_their_image(names, random):
     assert match_names(shuffled, names).places == [names.index(name) for name in shuffled]
 
 
-def test_one_exact_name_rules_out_guessing():
-    assert match_names(["1.png", "2.png"], ["1.png", "x/2.png"]).places == [0, None]
+def test_one_exact_name_does_not_drop_the_others():
+    matched = match_names(["1.png", "2.png", "9.png"], ["1.png", "x/2.png"])
+    assert matched == ([0, 1, None], {"by the end of their path": 1})
+
+
+def test_an_image_that_a_narrower_rule_gave_away_is_not_given_again():
+    assert match_names(["y/1.png", "1.png"], ["1.png"]).places == [None, 0]
+    assert match_names(["A.png", "a.png"], ["a.png", "A.png"]) == ([1, 0], {})
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "how"),
+    [
+        ("ISIC_0027419", "part_1/ISIC_0027419.jpg", "by the end of their path"),
+        ("a.b", "a.b.png", "without their suffix"),
+        ("with%20space.png", "with space.png", "percent-decoded"),
+        ("/data/upload/1/9e3779b1-cell-1.png", "cell-1.png", "without the prefix of an upload"),
+        ("/data/local-files/?d=scans%2Fcell-1.png", "scans/cell-1.png", "without the prefix of an upload"),
+        ("'=SUM(A1).png", "=SUM(A1).png", "without outer spaces, an apostrophe or other slashes"),
+        (" 1.png ", "1.png", "without outer spaces, an apostrophe or other slashes"),
+        ("ZELLE_\u00c4.PNG", "zelle_\u00e4.png", "whatever the capitals"),
+        ("D:\\Study\\1.PNG", "study/1.png", "by the end of their path, whatever the capitals"),
+    ],
+)
+def test_each_name_is_matched_by_the_narrowest_rule_and_told(name, image, how):
+    places, told = match_names([name, "other.png"], ["quite/another.png", image])
+    assert (places, list(told)) == ([1, None], [how])
 
 
 def test_accents_are_one_however_they_are_encoded():
-    assert match_names(["e\u0301.png"], ["\u00e9.png"]) == ([0], True)
+    assert match_names(["e\u0301.png"], ["\u00e9.png"]) == ([0], {})
 
 
 @pytest.mark.parametrize("name", ["x/a/1.png", "/pictures/x/a/1.png", "./a/1.png", "C:\\x\\a\\1.png", "1.png"])
 def test_the_end_of_the_path_decides(name):
-    assert match_names([name, "other.png"], ["b/2.png", "a/1.png"]) == ([1, None], False)
+    assert match_names([name, "other.png"], ["b/2.png", "a/1.png"]).places == [1, None]
 
 
 def test_what_fits_twice_is_refused():

@@ -231,7 +231,7 @@ def test_it_says_which_groups_were_resampled(run, labels, tmp_path):
     lines = [f"{line},p{number % 5}" for number, line in enumerate(lines)]
     (tmp_path / "labels.csv").write_text("\n".join([f"{head},Patient", *lines]), encoding="utf-8")
     page = read(write_report(tmp_path / "run", labels=tmp_path / "labels.csv", methods=("text",), replicates=50))
-    assert "50 resamples of the 5 groups in the labels' column 'patient', each whole" in page.text
+    assert "50 resamples of the 5 groups in the labels' column 'Patient', each whole" in page.text
 
 
 def test_classes_go_by_their_names_and_keys_stand_beside_them_where_knowledge_is_edited(run, scored):

@@ -11,6 +11,7 @@ from rich.table import Table
 from kpl.cli.notes import print_notes
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.progress import stages
+from kpl.cli.scoring import GroupColumn, ImageColumn, LabelColumn, LabelNumbers, Sheet, reading_of
 from kpl.cli.shown import Console, plain
 
 __all__ = ["calibrate"]
@@ -27,6 +28,11 @@ def calibrate(
     ignore_unknown: Annotated[
         bool, typer.Option("--ignore-unknown", help="Leave out pictures whose label is no class of the knowledge.")
     ] = False,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    group_column: GroupColumn = None,
+    sheet: Sheet = None,
+    label_numbers: LabelNumbers = None,
 ) -> None:
     """Fit a temperature and a shift of the class prior to a few labels. No label reaches what a method learns.
 
@@ -40,7 +46,14 @@ def calibrate(
 
     spare_inputs([out], [target, labels])
     with stages() as progress:
-        result = run_calibrate(target, labels=labels, out=out, ignore_unknown=ignore_unknown, progress=progress)
+        result = run_calibrate(
+            target,
+            labels=labels,
+            out=out,
+            ignore_unknown=ignore_unknown,
+            reading=reading_of(image_column, label_column, group_column, sheet, label_numbers),
+            progress=progress,
+        )
     file, console = result.file, Console()
     table = Table(
         "", title=f"{file.labelled} labelled pictures, one of {file.folds} parts held out in turn", title_justify="left"

@@ -13,7 +13,25 @@ from kpl.cli.notes import print_notes
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.presence import evaluate_multi_label
 from kpl.cli.progress import stages
-from kpl.cli.scoring import By, IgnoreUnknown, Labels, Methods, Ordered, Replicates, chosen_methods, listed
+from kpl.cli.scoring import (
+    Blank,
+    By,
+    GroupColumn,
+    IgnoreUnknown,
+    ImageColumn,
+    LabelColumn,
+    LabelNumbers,
+    Labels,
+    Methods,
+    NoClass,
+    Ordered,
+    Replicates,
+    Sheet,
+    Uncertain,
+    chosen_methods,
+    listed,
+    reading_of,
+)
 from kpl.cli.shown import Console, plain, say
 from kpl.errors import LabelsError
 
@@ -54,6 +72,14 @@ def evaluate(
     figure: Annotated[Path | None, typer.Option(help="Also draw them: a .svg, .png or .pdf file.")] = None,
     replicates: Replicates = 2000,
     ignore_unknown: IgnoreUnknown = False,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    group_column: GroupColumn = None,
+    sheet: Sheet = None,
+    label_numbers: LabelNumbers = None,
+    blank: Blank = None,
+    uncertain: Uncertain = "ignore",
+    none: NoClass = None,
 ) -> None:
     """Score methods against labels. No label reaches what is learnt.
 
@@ -65,8 +91,7 @@ def evaluate(
 
       kpl evaluate bundle/ --methods all --json scores.json --figure scores.svg
     """
-    from kpl.evaluation import check_figure, draw_table
-    from kpl.files import write_file
+    from kpl.evaluation import check_figure
     from kpl.runs import MultiLabelRun, is_run, open_run
     from kpl.runs import evaluate as run_evaluate
 
@@ -74,13 +99,16 @@ def evaluate(
         check_figure(figure)
     spare_inputs([json_out, figure], [target, labels])
     rule = None if at is None else _rule(at)
+    reading = reading_of(image_column, label_column, group_column, sheet, label_numbers, blank, uncertain, none)
     given = open_run(target) if is_run(target) else target
     if isinstance(given, MultiLabelRun):
         if methods or encoder or against or ordered or figure or ignore_unknown:
             raise LabelsError(
                 "a multi-label run is scored by itself: give only --labels, --by, --at, --json, --replicates"
             )
-        evaluate_multi_label(given, labels, by=listed(by), rule=rule, replicates=replicates, json_out=json_out)
+        evaluate_multi_label(
+            given, labels, by=listed(by), rule=rule, replicates=replicates, json_out=json_out, reading=reading
+        )
         return
     with stages() as progress:
         result = run_evaluate(
@@ -94,18 +122,32 @@ def evaluate(
             by=listed(by),
             ordered=ordered,
             rule=rule,
+            reading=reading,
             progress=progress,
         )
     print_evaluation(result)
+    _print_more(result.table, classes=classes or rule is not None)
+    _write(result.table, json_out, figure)
+
+
+def _print_more(table: ScoreTable, *, classes: bool) -> None:
+    """Print each class, if that was asked for, and each value of the columns that were."""
     console = Console()
-    if classes or rule:
-        _print_classes(console, result.table)
-    _print_subgroups(console, result.table)
+    if classes:
+        _print_classes(console, table)
+    _print_subgroups(console, table)
+
+
+def _write(table: ScoreTable, json_out: Path | None, figure: Path | None) -> None:
+    """Write the figures as JSON and as a drawing, where they were asked for."""
+    from kpl.evaluation import draw_table
+    from kpl.files import write_file
+
     if json_out is not None:
-        write_file(json_out, (json.dumps(result.table.to_json(), indent=2) + "\n").encode())
+        write_file(json_out, (json.dumps(table.to_json(), indent=2) + "\n").encode())
         say(f"Figures written to {json_out}")
     if figure is not None:
-        write_file(figure, draw_table(result.table, figure.suffix))
+        write_file(figure, draw_table(table, figure.suffix))
         say(f"Drawn in {figure}")
 
 

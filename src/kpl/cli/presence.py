@@ -17,7 +17,7 @@ from kpl.errors import InputError, LabelsError
 
 if TYPE_CHECKING:
     from kpl.encoders import Encoder
-    from kpl.evaluation import OperatingRule
+    from kpl.evaluation import OperatingRule, Reading
     from kpl.report import ClassPresence
     from kpl.runs import Run
 
@@ -130,6 +130,7 @@ def evaluate_multi_label(
     rule: OperatingRule | None,
     replicates: int,
     json_out: Path | None,
+    reading: Reading | None = None,
 ) -> None:
     """Run `kpl evaluate` on a multi-label run and print each class and the mean."""
     from kpl.files import write_file
@@ -137,7 +138,7 @@ def evaluate_multi_label(
 
     if labels is None:
         raise LabelsError("labels are needed to score a run: give --labels, a CSV")
-    result, notices = evaluate_presence(target, labels=labels, by=by, replicates=replicates, rule=rule)
+    result, notices = evaluate_presence(target, labels=labels, by=by, replicates=replicates, rule=rule, reading=reading)
     console = Console()
     table = Table("class", title=f"{result.n} labelled images (95 % interval)", title_justify="left")
     for column in ("present", *_COLUMNS.values(), *(["threshold"] if rule else [])):

@@ -9,7 +9,25 @@ import typer
 
 from kpl.cli.explain import announce
 from kpl.cli.progress import stages
-from kpl.cli.scoring import By, IgnoreUnknown, Labels, Methods, Ordered, Replicates, chosen_methods, listed
+from kpl.cli.scoring import (
+    Blank,
+    By,
+    GroupColumn,
+    IgnoreUnknown,
+    ImageColumn,
+    LabelColumn,
+    LabelNumbers,
+    Labels,
+    Methods,
+    NoClass,
+    Ordered,
+    Replicates,
+    Sheet,
+    Uncertain,
+    chosen_methods,
+    listed,
+    reading_of,
+)
 from kpl.cli.shown import say
 
 __all__ = ["report"]
@@ -35,6 +53,14 @@ def report(
         str | None, typer.Option(help="With --maps: where the run's encoder is. Default: by its name.")
     ] = None,
     ignore_unknown: IgnoreUnknown = False,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    group_column: GroupColumn = None,
+    sheet: Sheet = None,
+    label_numbers: LabelNumbers = None,
+    blank: Blank = None,
+    uncertain: Uncertain = "ignore",
+    none: NoClass = None,
 ) -> None:
     """Write report.html into a run folder again, with labels if you have them.
 
@@ -68,6 +94,9 @@ def report(
             encoder=encoder,
             announce=announce,
             ignore_unknown=ignore_unknown,
+            reading=reading_of(image_column, label_column, group_column, sheet, label_numbers, blank, uncertain, none)
+            if labels
+            else None,
             progress=progress,
         )
     say(f"Look at it: {written}")

@@ -46,6 +46,7 @@ from kpl.evaluation.metrics import (
     negative_log_likelihood,
 )
 from kpl.evaluation.presence import PRESENCE_METRICS, PresenceLabels, PresenceTable, read_presence, score_presence
+from kpl.evaluation.reading import Reading
 from kpl.evaluation.trust import ReliabilityBin, coverage_risk, reliability
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "Predicted",
     "PresenceLabels",
     "PresenceTable",
+    "Reading",
     "ReliabilityBin",
     "Resampling",
     "Scores",

@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.errors import LabelsError
-from kpl.evaluation.matching import match_names
+from kpl.evaluation.matching import Pictures
+from kpl.evaluation.meanings import only_class
+from kpl.evaluation.reading import Reading
 from kpl.evaluation.sources import LabelRow, read_rows
 from kpl.evaluation.weighted import IntArray
 from kpl.knowledge import KnowledgeBase
 from kpl.knowledge.folding import fold_name
 
-__all__ = ["Truth", "read_labels"]
+__all__ = ["Truth", "one_each", "read_labels", "tell_matches"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,10 @@ class Truth:
     """What the user should be told, one sentence each."""
     columns: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
     """Further columns that were asked for, (n,) each; None where the labels say nothing."""
+    said: str = ""
+    """Which columns of a table were taken."""
+    group_column: str | None = None
+    """What says which images belong together, for the user."""
 
 
 def read_labels(
@@ -48,16 +54,19 @@ def read_labels(
     *,
     ignore_unknown: bool = False,
     columns: Sequence[str] = (),
+    reading: Reading | None = None,
 ) -> Truth:
     """Read the true classes of a run's images.
 
     Args:
-        source: a CSV file (image, label and perhaps group), a folder whose sub-folders are the classes, or an array
-            (n,) of class indices with -1 for unlabelled images.
+        source: a table (image, label and perhaps group; or a column a class) of any kind that `kpl.tables` reads, a
+            folder whose sub-folders are the classes or hold such tables, or an array (n,) of class indices with -1 for
+            unlabelled images.
         ids: (n,) the images of the run.
         knowledge: what resolves class names: a knowledge base (key, name or alias), or a plain list of C class names.
         ignore_unknown: leave images of classes that the knowledge does not have out of the score, instead of refusing.
-        columns: further columns of a CSV file to read, such as a site or a scanner.
+        columns: further columns of a table to read, such as a site or a scanner.
+        reading: which columns of a table are which, and what its cells mean, where that is not plain.
 
     Raises:
         LabelsError: no label is for an image of the run, an image has two labels, a class is unknown, or the source
@@ -69,15 +78,20 @@ def read_labels(
             raise LabelsError(f"an array of class indices has no column {columns[0]!r}: give the labels as a CSV file")
         labels = _check_array(source, len(ids), len(classes.names))
         return _finish(labels, None, unused=0, ignored={}, notices=[])
-    rows = read_rows(Path(source), columns)
-    places, exactly = match_names([row.image for row in rows], ids)
-    matched = _one_each(rows, places)
+    reading = reading or Reading()
+    path, pictures = Path(source), Pictures(ids)
+    table = read_rows(path, columns, reading, pictures, classes.resolve)
+    rows = table.rows
+    if table.classes:
+        rows = [row._replace(label=only_class(row, list(table.classes), path.name)) for row in rows]
+    places, how = pictures.match([row.image for row in rows])
+    matched = one_each(rows, places)
     if not matched:
         raise LabelsError(
-            f"none of the {len(rows)} labels is for one of the {len(ids)} images of the run: "
-            f"the labels name images such as {rows[0].image!r}, the run {ids[0] if ids else 'none'!r}"
+            f"none of the {len(rows) + table.others} labels is for one of the {len(ids)} images of the run: "
+            f"the labels name images such as {table.example!r}, the run {ids[0] if ids else 'none'!r}"
         )
-    indices = {row.label: classes.resolve(row.label) for row in matched.values() if row.label}
+    indices = {row.label: classes.index(row.label, reading) for row in matched.values() if row.label}
     unknown = Counter(row.label for row in matched.values() if row.label and indices[row.label] is None)
     if unknown and not ignore_unknown:
         raise LabelsError(classes.describe_unknown(unknown))
@@ -87,21 +101,25 @@ def read_labels(
         index = indices.get(row.label)
         labels[place] = -1 if index is None else index
         groups[place] = row.group
-    notices = (
-        [] if exactly else ["images were matched by the end of their path, since no label names one as the run does"]
-    )
     truth = _finish(
         labels,
         tuple(groups) if any(group is not None for group in groups) else None,
-        unused=sum(place is None for place in places),
+        unused=sum(place is None for place in places) + table.others,
         ignored=dict(unknown.most_common()),
-        notices=notices,
+        notices=[*table.notes, *tell_matches(how)],
     )
     further = {
         column: tuple(matched[place].more[at] if place in matched else None for place in range(len(ids)))
         for at, column in enumerate(columns)
     }
-    return replace(truth, columns=further)
+    return replace(truth, columns=further, said=table.said, group_column=table.group_column)
+
+
+def tell_matches(how: Mapping[str, int]) -> list[str]:
+    """Say how many images were matched by which rule, where their names are not as the run has them."""
+    if not how:
+        return []
+    return ["images were matched " + "; ".join(f"{rule}: {count}" for rule, count in how.items())]
 
 
 class _Classes:
@@ -122,6 +140,14 @@ class _Classes:
                 raise LabelsError(f"two of the class names are one when case and spaces do not count: {self.names}")
         self._indices = {fold_name(name): index for index, names in enumerate(answers) for name in names}
 
+    def index(self, label: str, reading: Reading) -> int | None:
+        """Return the class that a label names; a number is a place in the order of classes if the user says so."""
+        found = self.resolve(label)
+        number = label.removesuffix(".0")
+        if found is None and reading.numbers == "order" and number.isdecimal() and int(number) < len(self.names):
+            return int(number)
+        return found
+
     def describe_unknown(self, unknown: Counter[str]) -> str:
         listed = [f"{label!r} ({count}{self._hint(label)})" for label, count in unknown.most_common(5)]
         if len(unknown) > 5:
@@ -131,6 +157,11 @@ class _Classes:
             f"{len(unknown)} of the labels' class names are not in the knowledge, "
             f"which concerns {unknown.total()} of the images: {', '.join(listed)}. Known: {some}. "
             "Mend the labels, add an alias to the knowledge, or ignore unknown classes"
+            + (
+                "; if the numbers count the classes from 0 in the knowledge's order, say --label-numbers order"
+                if all(label.removesuffix(".0").isdecimal() for label in unknown)
+                else ""
+            )
         )
 
     def _hint(self, label: str) -> str:
@@ -138,22 +169,30 @@ class _Classes:
         return f"; did you mean {self.names[self._indices[near[0]]]!r}?" if near else ""
 
 
-def _one_each(rows: Sequence[LabelRow], places: Sequence[int | None]) -> dict[int, LabelRow]:
-    """Return the row of each image, refusing rows that contradict each other."""
+def one_each(rows: Sequence[LabelRow], places: Sequence[int | None]) -> dict[int, LabelRow]:
+    """Return the row of each image.
+
+    Raises:
+        LabelsError: rows of one image contradict each other.
+    """
     matched: dict[int, LabelRow] = {}
     for row, place in zip(rows, places, strict=True):
         if place is None:
             continue
         first = matched.setdefault(place, row)
-        if (fold_name(first.label), first.group, first.more) != (fold_name(row.label), row.group, row.more):
+        if _facts(first) != _facts(row):
             raise LabelsError(f"{row.image!r} is labelled twice, as {_said(first)} and as {_said(row)}: keep one")
     return matched
+
+
+def _facts(row: LabelRow) -> tuple[object, ...]:
+    return fold_name(row.label), row.group, row.more, row.marks
 
 
 def _said(row: LabelRow) -> str:
     """Quote what a row says of its image."""
     further = ([] if row.group is None else [f"group {row.group!r}"]) + [repr(cell) for cell in row.more if cell]
-    return repr(row.label) + (f" ({', '.join(further)})" if further else "")
+    return repr(row.label or "|".join(row.marks)) + (f" ({', '.join(further)})" if further else "")
 
 
 def _check_array(source: IntArray, n: int, n_classes: int) -> NDArray[np.int64]:

@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 from kpl.errors import LabelsError
 from kpl.evaluation.bootstrap import Groups, Interval, Resampling, intervals_of
 from kpl.evaluation.details import OperatingPoint, OperatingRule, operating_point
-from kpl.evaluation.matching import match_names
-from kpl.evaluation.sources import headers, place_of, place_of_further, read_text, records
+from kpl.evaluation.labels import one_each, tell_matches
+from kpl.evaluation.matching import Pictures
+from kpl.evaluation.meanings import marks_of
+from kpl.evaluation.reading import Reading
+from kpl.evaluation.sources import read_rows
 from kpl.evaluation.weighted import FloatArray, IntArray, OneRanking
 from kpl.knowledge import KnowledgeBase
+from kpl.knowledge.folding import fold_name
 
 __all__ = ["PRESENCE_METRICS", "PresenceLabels", "PresenceTable", "read_presence", "score_presence"]
 
 PRESENCE_METRICS = ("accuracy", "auroc", "average_precision", "sensitivity", "specificity", "f1")
 """Of each class against its absence; the mean over classes is the run's."""
-_CELLS = {"1": 1, "yes": 1, "true": 1, "present": 1, "0": 0, "no": 0, "false": 0, "absent": 0, "": -1, "-1": -1}
-_CELLS |= {"1.0": 1, "0.0": 0, "-1.0": -1}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +37,16 @@ class PresenceLabels:
         groups: (n,), or None.
         notices: what the user should be told.
         columns: further columns that were asked for, (n,) each; None where the labels say nothing.
+        said: which columns of the table were taken.
+        group_column: what says which images belong together, for the user.
     """
 
     present: NDArray[np.int64]
     groups: tuple[str | None, ...] | None
     notices: tuple[str, ...]
     columns: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    said: str = ""
+    group_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,65 +105,61 @@ class PresenceTable:
 
 
 def read_presence(
-    path: Path, ids: Sequence[str], knowledge: KnowledgeBase, *, columns: Sequence[str] = ()
+    path: Path,
+    ids: Sequence[str],
+    knowledge: KnowledgeBase,
+    *,
+    columns: Sequence[str] = (),
+    reading: Reading | None = None,
 ) -> PresenceLabels:
-    """Read which classes each image of a run has, from a CSV of one of two shapes.
+    """Read which classes each image of a run has, from a table of one of two shapes.
 
-    With a column `label`, its cell names the classes that are there, joined by "|"; an empty cell says that none is.
+    With a column of labels, its cell names the classes that are there, joined by "|"; an empty cell says that none is.
     Otherwise each class has a column of its own: 1 or 0 (yes, no, true, false), empty or -1 where it is not known.
-    Images without a line are not scored. `columns` names further ones to read, such as a site or a scanner.
+    Images without a line are not scored. `columns` names further ones to read, such as a site or a scanner; `reading`
+    says which columns are which and what cells mean, where that is not plain.
 
     Raises:
         LabelsError: no such header or column, an unknown class or cell, a repeated image, or no image of the run.
     """
     if path.is_dir():
         raise LabelsError(f"{path.name!r} is a folder, which can give a picture one class only: give a CSV of labels")
-    text = read_text(path)
-    delimiter, titles, image_at, classes = _header(text, path.name, knowledge)
-    label_at = place_of(titles, "label")
-    group_at = place_of(titles, "group")
-    further = {column: place_of_further(titles, column, path.name) for column in columns}
-    values: dict[str, list[str | None]] = {column: [None] * len(ids) for column in columns}
-    lines = list(records(text, delimiter, path.name))[1:]
-    if short := [line for line, cells in lines if len(cells) != len(titles)]:
-        raise LabelsError(f"{path.name!r}, line {short[0]}: not the {len(titles)} cells of the header")
-    places, exactly = match_names([cells[image_at] for _, cells in lines], ids)
+    reading = reading or Reading()
+    pictures = Pictures(ids)
+    table = read_rows(path, columns, reading, pictures, knowledge.resolve)
+    places, how = pictures.match([row.image for row in table.rows])
+    matched = one_each(table.rows, places)
     present = np.full((len(ids), len(knowledge.classes)), -1, dtype=np.int64)
-    groups: list[str | None] = [None] * len(ids)
-    taken: set[int] = set()
-    for place, (line, cells) in zip(places, lines, strict=True):
-        if place is None:
-            continue
-        if place in taken:
-            raise LabelsError(f"{path.name!r}, line {line}: {cells[image_at]!r} is labelled twice: keep one line")
-        taken.add(place)
-        where = f"{path.name!r}, line {line}"
-        if label_at is not None:
-            present[place] = _joined(cells[label_at], knowledge, where)
-        else:
-            for at, c in classes.items():
-                present[place, c] = _cell(cells[at], titles[at], where)
-        groups[place] = (cells[group_at].strip() or None) if group_at is not None else None
-        for column, at in further.items():
-            values[column][place] = cells[at].strip() or None
+    notices = list(table.notes)
+    if table.classes:
+        marks, told = marks_of(table, reading)
+        notices += told
+        classes = list(table.classes.values())
+        for place, own in zip(places, marks, strict=True):
+            if place is not None:
+                present[place, classes] = own
+    else:
+        for place, row in matched.items():
+            present[place] = _joined(row.label, knowledge, f"{path.name!r}, line {row.line}", reading.none)
     if not (present >= 0).any():
-        raise LabelsError(f"none of the {len(lines)} lines of {path.name!r} labels one of the {len(ids)} images")
+        raise LabelsError(
+            f"none of the {len(table.rows) + table.others} lines of {path.name!r} labels one of the {len(ids)} images"
+        )
     unknown = int((present < 0).all(axis=1).sum())
-    notices = [f"not scored, no label: {unknown} of {len(ids)} images"] if unknown else []
-    if not exactly:
-        notices.append("images were matched by the end of their path, since no label names one as the run does")
-    told = {column: tuple(own) for column, own in values.items()}
-    return PresenceLabels(present, tuple(groups) if any(groups) else None, tuple(notices), told)
-
-
-def _header(text: str, name: str, knowledge: KnowledgeBase) -> tuple[str, list[str], int, dict[int, int]]:
-    """Return the delimiter, the titles, the place of the image, and the class of each place that has one."""
-    for delimiter, titles in headers(text, name):
-        image_at = place_of(titles, "image")
-        columns = {at: c for at, title in enumerate(titles) if (c := knowledge.resolve(title)) is not None}
-        if image_at is not None and (columns or place_of(titles, "label") is not None):
-            return delimiter, titles, image_at, columns
-    raise LabelsError(f"{name!r} has no header with image and label, nor with image and a column a class")
+    notices += [f"not scored, no label: {unknown} of {len(ids)} images"] if unknown else []
+    groups = tuple(matched[place].group if place in matched else None for place in range(len(ids)))
+    further = {
+        column: tuple(matched[place].more[at] if place in matched else None for place in range(len(ids)))
+        for at, column in enumerate(columns)
+    }
+    return PresenceLabels(
+        present,
+        groups if any(groups) else None,
+        (*notices, *tell_matches(how)),
+        further,
+        said=table.said,
+        group_column=table.group_column,
+    )
 
 
 def score_presence(
@@ -282,19 +284,17 @@ def _mean(rows: FloatArray) -> FloatArray:
     return _ratio(np.where(there, rows, 0.0).sum(axis=0), there.sum(axis=0))
 
 
-def _joined(cell: str, knowledge: KnowledgeBase, where: str) -> NDArray[np.int64]:
+def _joined(cell: str, knowledge: KnowledgeBase, where: str, none: str | None) -> NDArray[np.int64]:
     row = np.zeros(len(knowledge.classes), dtype=np.int64)
     for name in filter(None, (part.strip() for part in cell.split("|"))):
         number = knowledge.resolve(name)
+        if number is None and none is not None and fold_name(name) == fold_name(none):
+            continue
         if number is None:
             known = ", ".join(entry.key for entry in knowledge.classes[:20])
-            raise LabelsError(f"{where}: {name!r} is no class of the knowledge. Known: {known}")
+            raise LabelsError(
+                f"{where}: {name!r} is no class of the knowledge. Known: {known}. "
+                f"If it says that no class is there: --none {name!r}"
+            )
         row[number] = 1
     return row
-
-
-def _cell(cell: str, title: str, where: str) -> int:
-    value = _CELLS.get(cell.strip().lower())
-    if value is None:
-        raise LabelsError(f"{where}: {cell!r} under {title!r} is neither 1 nor 0 nor empty")
-    return value

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from kpl.errors import InputError, LabelsError
+from kpl.errors import InputError, LabelsError, TableError
+from kpl.evaluation.matching import Pictures
+from kpl.evaluation.reading import Columns, Reading, choose_columns, open_labels
 from kpl.images import find_pictures
-from kpl.knowledge.folding import fold_name
+from kpl.tables import Row, TableReader
 
-__all__ = [
-    "LabelRow",
-    "group_column",
-    "headers",
-    "place_of",
-    "place_of_further",
-    "read_folder",
-    "read_rows",
-    "read_table",
-    "read_text",
-    "records",
-]
+__all__ = ["LabelRow", "LabelRows", "read_folder", "read_rows", "read_table"]
 
-_DELIMITERS = ",;\t|"
-_COLUMNS = {
-    "image": ("image", "file", "filename", "path"),
-    "label": ("label", "class"),
-    "group": ("group", "patient"),
-}
-_OF_PREDICTIONS = {"confidence", "margin"}
+_OF_FOLDER = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+_PATIENT_FOLDER = re.compile(r"(?:patient|subject|sub|pat)[-_]?\w*\d", re.IGNORECASE)
 
 
 class LabelRow(NamedTuple):
@@ -42,27 +28,67 @@ class LabelRow(NamedTuple):
     group: str | None = None
     more: tuple[str | None, ...] = ()
     """Cells of the further columns that were asked for; None where a cell is empty."""
+    marks: tuple[str, ...] = ()
+    """Cells of the columns of classes."""
+    none: str = ""
+    """The cell that says whether no class is there."""
+    line: int = 0
 
 
-def read_rows(source: Path, columns: Sequence[str] = ()) -> list[LabelRow]:
+@dataclass(frozen=True)
+class LabelRows:
+    """Rows that may be of images of the run, and what is to be said of the table.
+
+    Attributes:
+        rows: without those whose image is not in the run.
+        classes: title and class index of each column of a class.
+        said: which columns were taken; empty for a folder.
+        notes: how the table was read, where that is not plain.
+        others: how many rows were left out.
+        example: an image that the table names.
+        group_column: what says which images belong together, for the user.
+    """
+
+    rows: list[LabelRow]
+    classes: Mapping[str, int] = field(default_factory=dict)
+    said: str = ""
+    notes: tuple[str, ...] = ()
+    others: int = 0
+    example: str = ""
+    group_column: str | None = None
+
+
+Resolve = Callable[[str], int | None]
+
+
+def read_rows(
+    source: Path, columns: Sequence[str], reading: Reading, pictures: Pictures, resolve: Resolve
+) -> LabelRows:
     """Read a folder or a table, whichever `source` is; of a table also the named further columns.
 
     Raises:
         LabelsError: it does not exist, holds no labels that can be read, or has no such column.
     """
     if source.is_dir():
+        tables = sorted(path for name in _OF_FOLDER[:1] for path in source.rglob(name)) or sorted(
+            path for name in _OF_FOLDER[1:] for path in source.rglob(name)
+        )
+        if tables:
+            return _read_metadata(source, tables, columns, reading, pictures, resolve)
         if columns:
             raise LabelsError(f"a folder of class folders has no column {columns[0]!r}: give the labels as a CSV file")
-        return read_folder(source)
+        return read_folder(source, resolve)
     if not source.is_file():
         raise LabelsError(f"no such labels: {str(source)!r}. Give a CSV file, or a folder with one sub-folder a class")
-    return read_table(source, columns)
+    below = source.parent.name if source.name in _OF_FOLDER else ""
+    return read_table(source, columns, reading, pictures, resolve, below)
 
 
-def read_folder(root: Path) -> list[LabelRow]:
+def read_folder(root: Path, resolve: Resolve) -> LabelRows:
     """Take the first folder below `root` for the class of every picture in it, at any depth.
 
-    Images are named as a run over the same folder names them. Pictures that lie in `root` itself have no label.
+    Where no first folder is a class (train, val, test), the folder just above a picture is. Images are named as a run
+    over the same folder names them. Pictures that lie in `root` itself have no label.
 
     Raises:
         LabelsError: there are no pictures in sub-folders.
@@ -77,126 +103,114 @@ def read_folder(root: Path) -> list[LabelRow]:
             f"{str(root)!r} has {len(names)} pictures but none in a sub-folder: "
             "give a folder with one sub-folder a class, or a CSV file"
         )
-    return rows
+    first = sorted({row.label for row in rows})
+    above = [row._replace(label=row.image.split("/")[-2]) for row in rows]
+    if not any(resolve(label) is not None for label in first) and all(resolve(row.label) is not None for row in above):
+        told = f"the class is the folder just above each picture, since {', '.join(first[:3])} are no classes"
+        return LabelRows(above, notes=(told,), example=rows[0].image)
+    return LabelRows(rows, example=rows[0].image)
 
 
-def read_table(path: Path, columns: Sequence[str] = ()) -> list[LabelRow]:
-    """Read a delimited text file with a header: a column for the image, one for the label, perhaps one for the group.
-
-    `columns` names further ones to read.
-
-    The columns are called image, file, filename or path; label or class; group or patient.
-    The delimiter (comma, semicolon, tab or bar) is the one that makes such a header of the first line.
-
-    Raises:
-        LabelsError: the file cannot be read, has no such header, or a line does not fit it; names the line.
-    """
-    text = read_text(path)
-    delimiter, header = _find_header(text, path.name)
-    width = len(header)
-    image_at, label_at, group_at = (_place(header, _COLUMNS[kind]) for kind in ("image", "label", "group"))
-    further = [place_of_further(header, column, path.name) for column in columns]
-    rows: list[LabelRow] = []
-    for line, cells in list(records(text, delimiter, path.name))[1:]:
-        if len(cells) != width:
-            raise LabelsError(
-                f"{path.name!r}, line {line}: {len(cells)} cells where the header has {width}; "
-                f"put a name that holds {delimiter!r} in double quotes"
-            )
-        image, label, group = (cells[at] if at is not None else "" for at in (image_at, label_at, group_at))
-        if not image:
-            raise LabelsError(f"{path.name!r}, line {line}: no image named; fill the cell or remove the line")
-        more = tuple(cells[at].strip() or None for at in further)
-        rows.append(LabelRow(image, label.strip(), group.strip() or None, more))
-    if not rows:
-        raise LabelsError(f"{path.name!r} has a header and no labels: write one line an image")
-    return rows
-
-
-def read_text(path: Path) -> str:
-    """Read a text file as it is, its line ends included.
-
-    Raises:
-        LabelsError: the file cannot be read, or is not UTF-8.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return file.read()
-    except OSError as error:
-        raise LabelsError(f"cannot read {path.name!r}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise LabelsError(f"{path.name!r} is not a UTF-8 text ({error.reason}): save it as CSV in UTF-8") from error
-
-
-def headers(text: str, name: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield each delimiter with the folded titles that it makes of the first line; those that fail are left out."""
-    for delimiter in _DELIMITERS:
-        try:
-            header = next(records(text, delimiter, name), (0, []))[1]
-        except LabelsError:
-            continue
-        yield delimiter, [fold_name(title) for title in header]
-
-
-def _find_header(text: str, name: str) -> tuple[str, list[str]]:
-    """Return the delimiter and the titles of the columns."""
-    for delimiter, titles in headers(text, name):
-        if any(_place(titles, _COLUMNS[kind]) is None for kind in ("image", "label")):
-            continue
-        if _OF_PREDICTIONS.issubset(titles):
-            raise LabelsError(
-                f"{name!r} holds predictions, not labels (it has columns confidence and margin): give the true labels"
-            )
-        return delimiter, titles
-    first = text.partition("\n")[0].strip()
-    raise LabelsError(
-        f"{name!r} has no header that names the columns image and label: its first line is {first[:80]!r}. "
-        "Write image,label or image,label,group there"
+def _read_metadata(
+    root: Path, tables: list[Path], columns: Sequence[str], reading: Reading, pictures: Pictures, resolve: Resolve
+) -> LabelRows:
+    """Read the tables that lie in the folders whose pictures they name."""
+    found = []
+    for path in tables:
+        below = path.parent.relative_to(root).as_posix()
+        found.append(read_table(path, columns, reading, pictures, resolve, "" if below == "." else below))
+    names = ", ".join(path.relative_to(root).as_posix() for path in tables[:3])
+    return replace(
+        found[0],
+        rows=[row for each in found for row in each.rows],
+        notes=(f"labels from {len(tables)} tables in the folder: {names}", *found[0].notes),
+        others=sum(each.others for each in found),
     )
 
 
-def place_of_further(titles: Sequence[str], column: str, name: str) -> int:
-    """Return the place of a column that was asked for by its title, which is folded.
+def read_table(
+    path: Path,
+    columns: Sequence[str] = (),
+    reading: Reading | None = None,
+    pictures: Pictures | None = None,
+    resolve: Resolve = lambda _: None,
+    below: str = "",
+) -> LabelRows:
+    """Read a table of labels: a column for the image, one for the label or one a class, perhaps one for the group.
+
+    Args:
+        path: any table that `kpl.tables` reads.
+        columns: titles of further columns to read.
+        reading: which columns, if not those of known names.
+        pictures: of the run; rows that are of none of them are counted and not kept.
+        resolve: class index of a title, for columns of classes.
+        below: the folder that the images are named from.
 
     Raises:
-        LabelsError: there is none.
+        LabelsError: the file cannot be read, has no such columns, or a line does not fit it; names the line.
     """
-    at = _place(titles, [fold_name(column)])
-    if at is None:
-        raise LabelsError(f"{name!r} has no column {column!r}: it has {', '.join(titles)}")
-    return at
-
-
-def place_of(titles: Sequence[str], kind: Literal["image", "label", "group"]) -> int | None:
-    """Return the place of the column of that kind among folded titles."""
-    return _place(titles, _COLUMNS[kind])
-
-
-def group_column(source: Path) -> str | None:
-    """Name the column of a table of labels that says which images belong together; None without one, or for a folder.
-
-    Raises:
-        LabelsError: the file cannot be read.
-    """
-    if source.is_dir():
-        return None
-    for _, titles in headers(read_text(source), source.name):
-        at = place_of(titles, "group")
-        if at is not None and place_of(titles, "image") is not None:
-            return titles[at]
-    return None
-
-
-def _place(titles: Sequence[str], wanted: Sequence[str]) -> int | None:
-    return next((titles.index(title) for title in wanted if title in titles), None)
-
-
-def records(text: str, delimiter: str, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, cells) of every line that is not empty."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reading = reading or Reading()
     try:
-        for cells in reader:
-            if any(cells):
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise LabelsError(f"{name!r}, line {reader.line_num}: {error}; mend the quotes there") from error
+        table = open_labels(str(path), reading)
+        chosen = choose_columns(table, reading, pictures, resolve, columns)
+        rows, others, example = [], 0, ""
+        for group in table.groups():
+            for row in group:
+                image, told = _image(row, chosen, table, below, pictures)
+                example = example or told
+                others += not image
+                rows += [_label_row(row, name, chosen) for name in image]
+    except TableError as error:
+        raise LabelsError(str(error)) from error
+    if not example:
+        raise LabelsError(f"{path.name!r} has a header and no labels: write one line an image")
+    group_column = None if chosen.group is None else f"column {table.titles[chosen.group]!r}"
+    said = chosen.told
+    if chosen.group is None and not reading.group_column:
+        rows, told = _patients_by_folder(rows)
+        said += f", group from folders such as {told!r}" if told else ""
+        group_column = f"folders such as {told!r}" if told else None
+    titles = {table.titles[at]: c for at, c in chosen.classes.items()}
+    return LabelRows(rows, titles, said, table.notes, others, example, group_column)
+
+
+def _image(
+    row: Row, chosen: Columns, table: TableReader, below: str, pictures: Pictures | None
+) -> tuple[list[str], str]:
+    """Return the images of the run that a row may be of, and how the row names them."""
+    if chosen.image is None:
+        folders = [row.cells[at].strip() for at in chosen.joined]
+        found = [] if pictures is None else [pictures.ids[place] for place in pictures.below(folders)]
+        return found, "/".join(folders)
+    name = row.cells[chosen.image]
+    if not name:
+        raise LabelsError(f"{table.name!r}, line {row.line}: no image named; fill the cell or remove the line")
+    name = f"{below}/{name}" if below else name
+    return [name] if pictures is None or pictures.may_fit(name) else [], name
+
+
+def _label_row(row: Row, image: str, chosen: Columns) -> LabelRow:
+    def cell(at: int | None) -> str:
+        return "" if at is None else row.cells[at].strip()
+
+    return LabelRow(
+        image,
+        cell(chosen.label),
+        cell(chosen.group) or None,
+        tuple(cell(at) or None for at in chosen.further),
+        tuple(cell(at) for at in chosen.classes),
+        cell(chosen.none),
+        row.line,
+    )
+
+
+def _patients_by_folder(rows: list[LabelRow]) -> tuple[list[LabelRow], str]:
+    """Take the folder that is named for a patient for the group, if every image lies in such a one."""
+    found = [next(_patient_folders(row.image), None) for row in rows]
+    if not rows or None in found:
+        return rows, ""
+    return [row._replace(group=group) for row, group in zip(rows, found, strict=True)], str(found[0])
+
+
+def _patient_folders(image: str) -> Iterator[str]:
+    return (part for part in image.replace("\\", "/").split("/")[:-1] if _PATIENT_FOLDER.match(part))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kpl.evaluation import (
     PresenceLabels,
     PresenceTable,
+    Reading,
     Resampling,
     coverage_risk,
     reliability,
@@ -77,16 +78,21 @@ class PresenceScored:
 
 
 def score_presence(
-    run: MultiLabelRun, labels: str | Path, *, by: Sequence[str] = (), replicates: int = 2000
+    run: MultiLabelRun,
+    labels: str | Path,
+    *,
+    by: Sequence[str] = (),
+    replicates: int = 2000,
+    reading: Reading | None = None,
 ) -> PresenceScored:
     """Score a multi-label run against labels; arguments as in `kpl.runs.evaluate_presence`.
 
     Raises:
         LabelsError, FeaturesError: what cannot be used.
     """
-    table, notices = evaluate_presence(run, labels=labels, by=by, replicates=replicates)
-    truth = run.labels(labels)
-    sure = how_sure(labels, truth.groups, np.flatnonzero((truth.present >= 0).any(axis=1)), replicates)
+    table, notices = evaluate_presence(run, labels=labels, by=by, replicates=replicates, reading=reading)
+    truth = run.labels(labels, reading=reading)
+    sure = how_sure(truth.group_column, truth.groups, np.flatnonzero((truth.present >= 0).any(axis=1)), replicates)
     return PresenceScored(run, table, _alone(run, truth, replicates), notices, truth.present, sure)
 
 

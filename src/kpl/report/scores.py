@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.encoders import Encoder
-from kpl.evaluation import METRICS, Scores
+from kpl.evaluation import METRICS, Reading, Scores
 from kpl.evaluation.metrics import REGISTRY
-from kpl.evaluation.sources import group_column
 from kpl.proxies.arrays import Floats
 from kpl.report.charts import coverage_curve, curves, reliability_curve
 from kpl.runs import Evaluation, SingleLabelRun, evaluate
@@ -129,6 +128,7 @@ def score(
     ordered: bool = False,
     replicates: int = 2000,
     ignore_unknown: bool = False,
+    reading: Reading | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Scored:
     """Score a run against labels; arguments as in `kpl.runs.evaluate`.
@@ -147,16 +147,20 @@ def score(
         replicates=replicates,
         ignore_unknown=ignore_unknown,
         by=by,
+        reading=reading,
         progress=progress,
     )
-    truth = run.labels(labels, ignore_unknown=ignore_unknown)
+    truth = run.labels(labels, ignore_unknown=ignore_unknown, reading=reading)
     return Scored(
-        run, evaluation, truth.labels, how_sure(labels, truth.groups, np.flatnonzero(truth.labels >= 0), replicates)
+        run,
+        evaluation,
+        truth.labels,
+        how_sure(truth.group_column, truth.groups, np.flatnonzero(truth.labels >= 0), replicates),
     )
 
 
 def how_sure(
-    labels: str | Path, groups: Sequence[str | None] | None, labelled: NDArray[np.intp], replicates: int
+    column: str | None, groups: Sequence[str | None] | None, labelled: NDArray[np.intp], replicates: int
 ) -> str:
     """Say how the intervals were made: of which units, (n,) `groups` in the `labelled` rows, and how many draws."""
     if not replicates:
@@ -164,7 +168,7 @@ def how_sure(
     drawn = "pictures"
     if groups is not None:
         units = {groups[row] or row for row in labelled.tolist()}
-        drawn = f"{len(units)} groups in the labels' column {group_column(Path(labels))!r}, each whole"
+        drawn = f"{len(units)} groups in the labels' {column}, each whole"
     return f"In small print: 95 % percentile intervals by bootstrap, {replicates} resamples of the {drawn}."
 
 

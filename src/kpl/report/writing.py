@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from kpl.encoders import Encoder
 from kpl.errors import FeaturesError, InputError
+from kpl.evaluation import Reading
 from kpl.files import write_file
 from kpl.report.mapping import map_rows
 from kpl.report.presence_scores import score_presence
@@ -39,6 +40,7 @@ def write_report(
     ordered: bool = False,
     replicates: int = 2000,
     ignore_unknown: bool = False,
+    reading: Reading | None = None,
     announce: Callable[[int, float], None] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Path:
@@ -54,7 +56,8 @@ def write_report(
         maps: for so many of the pictures shown, the least sure, also draw where in the picture the class is seen.
         window, announce: of the maps, as in `map_picture`.
         encoder: where the run's encoder is, for maps and for methods that read further texts.
-        methods, ordered, replicates, ignore_unknown: of the scoring, as in `evaluate`, with the run's own method.
+        methods, ordered, replicates, ignore_unknown, reading: of the scoring, as in `evaluate`, with the run's own
+            method.
         progress: told the stage, how much of it is done, and how much there is.
 
     Returns:
@@ -67,12 +70,7 @@ def write_report(
         LabelsError: the labels cannot be used.
         OutputError: the file cannot be written.
     """
-    if maps and pictures is None:
-        raise InputError(f"{maps} maps need the pictures themselves: say where they are, with --pictures")
-    if window is not None and not maps:
-        raise InputError("windows are for maps: say how many maps to draw, with --maps")
-    if labels is None and (methods is not None or by or ordered or ignore_unknown):
-        raise InputError("methods, columns, graded classes and unknown labels are of the scoring: give --labels too")
+    _check(maps, window, pictures, labels, of_scoring=methods is not None or bool(by) or ordered or ignore_unknown)
     seen = run if isinstance(run, Run) else open_run(run)
     if pictures is not None:
         seen = seen.with_pictures(pictures)
@@ -82,8 +80,8 @@ def write_report(
                 "the report of a multi-label run has no maps, compares no methods, orders no classes and ignores no "
                 "label: leave these out"
             )
-        told = None if labels is None else score_presence(seen, labels, by=by, replicates=replicates)
-        return _write(seen.path, "presence.html", tell_presence(seen, told))
+        found = labels and score_presence(seen, labels, by=by, replicates=replicates, reading=reading)
+        return _write(seen.path, "presence.html", tell_presence(seen, found or None))
     single = open_single_label(seen)
     scored, drawn = None, {}
     if labels is not None:
@@ -96,6 +94,7 @@ def write_report(
             ordered=ordered,
             replicates=replicates,
             ignore_unknown=ignore_unknown,
+            reading=reading,
             progress=progress,
         )
     if maps and pictures is not None:
@@ -111,6 +110,18 @@ def write_report(
             progress=tell_maps,
         )
     return _write(single.path, "report.html", tell(single, scored, drawn))
+
+
+def _check(
+    maps: int, window: int | None, pictures: str | Path | None, labels: str | Path | None, *, of_scoring: bool
+) -> None:
+    """Refuse what is asked for without what it needs."""
+    if maps and pictures is None:
+        raise InputError(f"{maps} maps need the pictures themselves: say where they are, with --pictures")
+    if window is not None and not maps:
+        raise InputError("windows are for maps: say how many maps to draw, with --maps")
+    if labels is None and of_scoring:
+        raise InputError("methods, columns, graded classes and unknown labels are of the scoring: give --labels too")
 
 
 def _shown(value: object) -> object:

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kpl.errors import InputError, LabelsError
-from kpl.evaluation import Calibration, calibrate_by_labels
+from kpl.evaluation import Calibration, Reading, calibrate_by_labels
 from kpl.files import write_file
 from kpl.proxies.arrays import Floats
 from kpl.runs.opening import open_run
@@ -96,6 +96,7 @@ def calibrate(
     labels: str | Path,
     out: str | Path,
     ignore_unknown: bool = False,
+    reading: Reading | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> CalibrationResult:
     """Calibrate a run's probabilities on a few labelled pictures and write the calibration.
@@ -108,6 +109,7 @@ def calibrate(
         labels: as for `evaluate`; ten pictures or more.
         out: the file to write.
         ignore_unknown: leave pictures out whose label is no class of the knowledge.
+        reading: which columns of a table of labels are which, and what cells mean, where that is not plain.
         progress: told "method" before and after learning.
 
     Raises:
@@ -118,7 +120,7 @@ def calibrate(
     run = target if isinstance(target, Run) else open_run(target)
     if not isinstance(run, SingleLabelRun):
         raise LabelsError("a multi-label run has no single label to calibrate on: choose its thresholds instead")
-    truth = run.labels(labels, ignore_unknown=ignore_unknown)
+    truth = run.labels(labels, ignore_unknown=ignore_unknown, reading=reading)
     plan = run.plan
     if progress:
         progress("method", 0, 1)
@@ -140,7 +142,7 @@ def calibrate(
         after=report.after,
     )
     write_file(Path(out), (file.model_dump_json(indent=1) + "\n").encode())
-    return CalibrationResult(file, truth.notices)
+    return CalibrationResult(file, (*([truth.said] if truth.said else []), *truth.notices))
 
 
 def _probabilities(run: SingleLabelRun) -> Floats:

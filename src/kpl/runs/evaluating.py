@@ -18,6 +18,7 @@ from kpl.evaluation import (
     Answered,
     OperatingRule,
     Predicted,
+    Reading,
     Resampling,
     Scores,
     Table,
@@ -114,6 +115,7 @@ def evaluate(
     by: Sequence[str] = (),
     ordered: bool = False,
     rule: OperatingRule | None = None,
+    reading: Reading | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Evaluation:
     """Score methods on the images of a run or a feature bundle.
@@ -130,6 +132,7 @@ def evaluate(
         by: columns of the labels whose values are scored apart.
         ordered: the classes are grades in the order of the knowledge.
         rule: choose an operating point for each class.
+        reading: which columns of a table of labels are which, and what cells mean, where that is not plain.
         progress: told "methods", how many are done, and how many there are.
 
     Raises:
@@ -149,7 +152,7 @@ def evaluate(
     scored = (
         _of_bundle(Path(target), labels, by)
         if not isinstance(target, Run) and is_bundle(target)
-        else _of_run(target, labels, ignore_unknown, by, encoder)
+        else _of_run(target, labels, ignore_unknown, by, encoder, reading)
     )
     made = {each.name for each in methods or () if isinstance(each, Method)}
     results, left_out = _learn(fresh, scored, asked=asked, made=made, tell=progress or silent)
@@ -240,6 +243,7 @@ def _of_run(
     ignore_unknown: bool,
     by: Sequence[str],
     encoder: str | Encoder | None,
+    reading: Reading | None,
 ) -> _Scored:
     if not isinstance(target, Run) and not is_run(target):
         raise FeaturesError(
@@ -251,7 +255,7 @@ def _of_run(
     if not isinstance(run, SingleLabelRun):
         raise LabelsError(f"{str(run.path)!r} is a multi-label run: score it with evaluate_presence")
     said = run.predictions
-    truth = run.labels(labels, ignore_unknown=ignore_unknown, columns=by)
+    truth = run.labels(labels, ignore_unknown=ignore_unknown, columns=by, reading=reading)
     return _Scored(
         features=run.features,
         texts=lambda method: run.texts(method, encoder=encoder),
@@ -259,7 +263,7 @@ def _of_run(
         truth=truth.labels,
         groups=truth.groups,
         columns=truth.columns,
-        notices=(*truth.notices, *([ROUNDED] if said.ranking is None else [])),
+        notices=(*([truth.said] if truth.said else []), *truth.notices, *([ROUNDED] if said.ranking is None else [])),
         temperature=float(run.plan["settings"]["temperature"]),
         done={run.method_name: Predicted(said.winners, said.probabilities, said.ranking)},
         answered=said.answered if "abstain" in run.plan else None,

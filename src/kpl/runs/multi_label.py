@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.evaluation import PresenceLabels, read_presence
+from kpl.evaluation import PresenceLabels, Reading, read_presence
 from kpl.knowledge.schema import negate
 from kpl.proxies.arrays import Floats
 from kpl.proxies.neighbours import nearest_others
@@ -98,9 +98,11 @@ class MultiLabelRun(Run):
         both = zip(self.descriptions, self.absent, strict=True)
         return [(there.astype(np.float64) - absent) / heat for there, absent in both]
 
-    def labels(self, labels: str | Path, *, columns: Sequence[str] = ()) -> PresenceLabels:
+    def labels(
+        self, labels: str | Path, *, columns: Sequence[str] = (), reading: Reading | None = None
+    ) -> PresenceLabels:
         """Read which classes the run's pictures have; arguments and errors as in `kpl.evaluation.read_presence`."""
-        return read_presence(Path(labels), self.ids, self.knowledge, columns=columns)
+        return read_presence(Path(labels), self.ids, self.knowledge, columns=columns, reading=reading)
 
     def against(self, class_index: int) -> list[str]:
         """Return what each description of a class is held against, in their order."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kpl.embeddings import TextCache, embed_texts, encoder_identity
 from kpl.encoders import Encoder
 from kpl.errors import FeaturesError, InputError, LabelsError, UnknownNameError
-from kpl.evaluation import OperatingRule, PresenceTable, Resampling, score_presence
+from kpl.evaluation import OperatingRule, PresenceTable, Reading, Resampling, score_presence
 from kpl.images import Pictures
 from kpl.knowledge import KnowledgeBase, load_knowledge, write_knowledge
 from kpl.progress import Progress, silent
@@ -140,6 +140,7 @@ def evaluate_presence(
     by: Sequence[str] = (),
     replicates: int = 2000,
     rule: OperatingRule | None = None,
+    reading: Reading | None = None,
 ) -> tuple[PresenceTable, tuple[str, ...]]:
     """Score a multi-label run against a table of labels; return the scores and what was left out of them.
 
@@ -151,7 +152,7 @@ def evaluate_presence(
     run = target if isinstance(target, Run) else open_run(target)
     if not isinstance(run, MultiLabelRun):
         raise LabelsError(f"{str(run.path)!r} gives each picture one label: score it with evaluate")
-    truth = run.labels(labels, columns=by)
+    truth = run.labels(labels, columns=by, reading=reading)
     table = score_presence(
         truth.present,
         run.predictions.probabilities,
@@ -162,7 +163,7 @@ def evaluate_presence(
         rule=rule,
         subgroups=truth.columns,
     )
-    return table, (*truth.notices, *([] if run.predictions.exact else [ROUNDED]))
+    return table, (truth.said, *truth.notices, *([] if run.predictions.exact else [ROUNDED]))
 
 
 def _keys(base: KnowledgeBase) -> list[str]:

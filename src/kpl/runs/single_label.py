@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.evaluation import Truth, read_labels
+from kpl.evaluation import Reading, Truth, read_labels
 from kpl.methods import Insight, Method, Sentence, judge_descriptions, make_method, text_shares
 from kpl.proxies.arrays import Floats
 from kpl.proxies.neighbours import nearest_others
@@ -96,9 +96,18 @@ class SingleLabelRun(Run):
         """Return the run's method with its settings, not fitted."""
         return make_method(self.method_name, **self.plan["settings"])
 
-    def labels(self, labels: str | Path, *, ignore_unknown: bool = False, columns: Sequence[str] = ()) -> Truth:
+    def labels(
+        self,
+        labels: str | Path,
+        *,
+        ignore_unknown: bool = False,
+        columns: Sequence[str] = (),
+        reading: Reading | None = None,
+    ) -> Truth:
         """Read labels of the run's pictures; arguments and errors as in `kpl.read_labels`."""
-        return read_labels(labels, self.ids, self.knowledge, ignore_unknown=ignore_unknown, columns=columns)
+        return read_labels(
+            labels, self.ids, self.knowledge, ignore_unknown=ignore_unknown, columns=columns, reading=reading
+        )
 
     def sentences(self, row: int) -> tuple[Sentence, ...]:
         """Return the sentences of the winner and the runner-up of a picture; none where the method reads no such."""
