@@ -178,9 +178,9 @@ def test_what_cannot_be_scored_is_refused(quick, finished, cells, tmp_path):
         return quick("evaluate", *arguments).error
 
     (tmp_path / "labels.csv").write_text("image,label\nneutrophil/cell-0.png,neutrofil\n")
-    (tmp_path / "latin.csv").write_bytes("image,label\na.png,h\xe4m\n".encode("latin-1"))
+    (tmp_path / "noise.csv").write_bytes(b"image,label\na.png,h\x81\x8dm\n")
     assert "did you mean 'neutrophil'" in error(finished, "--labels", "labels.csv")
-    assert "not a UTF-8 text" in error(finished, "--labels", "latin.csv")
+    assert "not a text in UTF-8, UTF-16 or Windows-1252" in error(finished, "--labels", "noise.csv")
     assert "give --labels" in error(finished)
     assert "neither a run of `kpl classify` nor a feature bundle" in error(cells, "--labels", cells)
 
