@@ -430,7 +430,7 @@ const stories = {
       const real = window.fetch;
       window.fetch = async (url, options) => {
         if (url.endsWith("/events")) return new Response(new ReadableStream({ start(stream) { stream.error(new TypeError("network error")); } }));
-        if (options.method === "GET" && url.startsWith("/api/jobs/")) throw new TypeError("Failed to fetch");
+        if (options.method === "GET" && url.includes("api/jobs/")) throw new TypeError("Failed to fetch");
         return real(url, options);
       };
     });
