@@ -59,7 +59,7 @@ def _cases() -> dict[str, Case]:
         "classify bundle": Case(f"classify scans {k} --encoder ./mini.kplenc"),
         "report": Case(f"report run {labels}", ("run",), short=True),
         "explain": Case(
-            "explain run cell-0.png --map map.svg --picture scans/neutrophil/cell-0.png", ("map.svg",)
+            "explain run cell-0.png --map map.png --picture scans/neutrophil/cell-0.png", ("map.png",)
         ),
         "embed": Case("embed scans -o out"),
         "embed over": Case("embed scans -o out --overwrite", before=("embed few -o out",), short=True),
@@ -75,16 +75,17 @@ def _cases() -> dict[str, Case]:
             f"evaluate run {labels} --methods text,kpl --replicates 20 --json figures.json --figure figure.svg",
             ("figures.json", "figure.svg", "run"),
         ),
-        "calibrate": Case(f"calibrate run {labels} -o cal.json", ("cal.json",)),
+        "calibrate": Case("calibrate dozenrun --labels dozen.csv -o cal.json", ("cal.json",)),
         "calibrate over": Case(
-            f"calibrate run {labels} -o cal.json", ("cal.json",), (f"calibrate oldrun {labels} -o cal.json",)
+            "calibrate dozenrun --labels dozen.csv -o cal.json", ("cal.json",),
+            ("calibrate olddozen --labels dozen.csv -o cal.json",),
         ),
         "demo": Case("demo -o out"),
         "knowledge new": Case("knowledge new made.yaml --classes a,b", ("made.yaml",)),
         "knowledge new over": Case("knowledge new small.yaml --classes a,b --overwrite", ("small.yaml",)),
         "knowledge write": Case(
-            "knowledge write small.yaml --llm {llm} --model tiny --per-class 4 --strategy paper --concurrency 1",
-            ("small.yaml",),
+            "knowledge write clean.yaml --llm {llm} --model tiny --per-class 4 --strategy paper --concurrency 1",
+            ("clean.yaml",),
         ),
         "knowledge write pack": Case(
             "knowledge write blood-cells --llm {llm} --model tiny --per-class 12 --max-calls 1 --concurrency 1 "
@@ -96,7 +97,7 @@ def _cases() -> dict[str, Case]:
             ("told.json", "told.svg"),
         ),
         "knowledge fix": Case("knowledge lint small.yaml --fix", ("small.yaml",), code=1, short=True),
-        "knowledge review": Case("knowledge review small.yaml --reviewer A", ("small.yaml",), keys="a"),
+        "knowledge review": Case("knowledge review clean.yaml --reviewer A", ("clean.yaml",), keys="a"),
         "knowledge merge": Case("knowledge merge small.json other.json -o made.json", ("made.json",)),
         "knowledge merge over": Case(
             "knowledge merge small.json other.json -o small.yaml --overwrite", ("small.yaml",)
@@ -149,11 +150,12 @@ def start_state(place: Path, run: Callable[[str], None]) -> None:
 
     from rendered import cell_of_class, draw_cell
 
-    for number in range(8):
+    for number in range(20):
         name = list(SENTENCES)[number % 3]
         rng = np.random.default_rng([7, number])
         picture = Image.fromarray(draw_cell(cell_of_class(name, rng), rng)).resize((48, 48))
-        for folder in (place / ("scans" if number < 5 else "few"), place / "DATA" / "cell_images"):
+        pictures = "scans" if number < 5 else "few" if number < 8 else "dozen"
+        for folder in (place / pictures, *([place / "DATA" / "cell_images"] if number < 8 else [])):
             kind = folder / (name if folder.name != "cell_images" else ("Parasitized", "Uninfected")[number % 2])
             kind.mkdir(parents=True, exist_ok=True)
             picture.save(kind / f"cell-{number}.png")
@@ -166,13 +168,18 @@ def start_state(place: Path, run: Callable[[str], None]) -> None:
         "  - key: disc  # the round one\n    descriptions:\n      - a round  outline\n      - a round  outline\n"
         "  - key: box\n    descriptions:\n      - four corners.\n"
     )
+    (place / "clean.yaml").write_text(
+        "kpl_knowledge: 1\ntask: {name: clean}\nclasses:\n"
+        "  - key: disc  # the round one\n    descriptions: [a round outline]\n"
+        "  - key: box\n    descriptions: [four corners]\n"
+    )
     (place / "sentences.csv").write_text(
         "class,description\n" + "".join(f"{k},{s}\n" for k in "ab" for s in ("x y", "z"))
     )
-    pictures = sorted((place / "scans").rglob("*.png"))
-    (place / "labels.csv").write_text(
-        "image,label\n" + "".join(f"{path.relative_to(place / 'scans')},{path.parent.name}\n" for path in pictures)
-    )
+    for folder, table in (("scans", "labels.csv"), ("dozen", "dozen.csv")):
+        pictures = sorted((place / folder).rglob("*.png"))
+        rows = [f"{path.relative_to(place / folder)},{path.parent.name}\n" for path in pictures]
+        (place / table).write_text("image,label\n" + "".join(rows))
     shutil.copytree(MINI, place / "changed", ignore=shutil.ignore_patterns("__*"))
     for command in (
         "embed scans -o features",
@@ -180,6 +187,8 @@ def start_state(place: Path, run: Callable[[str], None]) -> None:
         "classify features -k small.json --explain -o run",
         "classify fewer -k other.json -o oldrun",
         "fit fewer -k other.json -o old.kpl",
+        "classify dozen -k small.json -o dozenrun",
+        "classify dozen -k other.json -o olddozen",
         "encoders bundle mini -o mini.kplenc",
         "encoders bundle mini -o other",
     ):

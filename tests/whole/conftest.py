@@ -35,6 +35,9 @@ def _content(path: Path) -> str:
         return "folder"
     if path.name == "log.json":
         return f"a log of {sorted(json.loads(path.read_bytes()))}"
+    if path.parent.suffix == ".calls":  # of a kept answer, all but when it was asked for, and how long it took
+        kept = json.loads(path.read_bytes())
+        return json.dumps({k: v for k, v in kept.items() if k not in ("asked", "seconds")})
     return "a store" if path.suffix == ".sqlite" else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
