@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import kpl.encoders
 from kpl.cli.knowledge import app
-from kpl.errors import EncoderError, OutputError, UnknownNameError
+from kpl.errors import AlreadyThereError, EncoderError, OutputError, UnknownNameError
 from kpl.knowledge import load_knowledge
 
 PLAIN = {"disc": ["a round [b]outline[/b]", "."], "box": ["four corners"]}
@@ -158,3 +158,18 @@ def test_import_says_what_it_took_a_file_for(tmp_path):
     assert told[2].startswith("2 of 2 sentences name their class")
     assert told[3].endswith("a.yaml: 2 classes, 2 descriptions")
     assert "name their class" not in run("import", table, "--as", tmp_path / "b.yaml", "--template", "{description}")
+
+
+def test_a_command_given_again_finds_its_own_file(plain, tmp_path):
+    for words in (
+        ("new", tmp_path / "new.yaml", "--classes", "a,b"),
+        ("import", plain, "--as", tmp_path / "imported.yaml", "--tidy"),
+        ("import", "blood-cells", "--as", tmp_path / "copy.yaml"),
+        ("merge", "blood-cells", "blood-cells", "-o", tmp_path / "merged.yaml"),
+    ):
+        assert "wrote" in run(*words)
+        with pytest.raises(AlreadyThereError, match="is there already"):
+            run(*words)
+    (tmp_path / "new.yaml").write_text("mine")
+    with pytest.raises(OutputError, match="exists already"):
+        run("new", tmp_path / "new.yaml", "--classes", "a,b")

@@ -262,8 +262,10 @@ def test_the_first_file_stays_as_it_is(tmp_path, newline):
         )
     )
     assert first.read_bytes().decode() == after.replace("\n", newline)
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="is there already"):
         merge_knowledge(first, second, first)
+    with pytest.raises(OutputError, match="exists already"):
+        merge_knowledge(first, second, second)
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.yaml"])

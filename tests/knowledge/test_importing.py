@@ -321,5 +321,6 @@ def test_the_own_format_in_json_and_from_json(tmp_path):
     new = json.loads((tmp_path / "new.json").read_text())
     assert (new["$schema"], new["kpl_knowledge"]) == ("knowledge.schema.json", 2)
     assert not copy_knowledge(old, tmp_path / "new.yaml", base.task, tidy=False, overwrite=False)
+    (tmp_path / "new.json").write_text("{}")
     with pytest.raises(OutputError, match="exists already"):
-        copy_knowledge("blood-cells", tmp_path / "new.json", base.task, tidy=False, overwrite=False)
+        copy_knowledge(old, tmp_path / "new.json", base.task, tidy=False, overwrite=False)

@@ -97,7 +97,9 @@ def _cases() -> dict[str, Case]:
             ("told.json", "told.svg"),
         ),
         "knowledge fix": Case("knowledge lint small.yaml --fix", ("small.yaml",), code=1, short=True),
-        "knowledge review": Case("knowledge review clean.yaml --reviewer A", ("clean.yaml",), keys="a"),
+        "knowledge review": Case("knowledge review clean.yaml --reviewer A", ("clean.yaml",), keys="a",
+            open="each decision is kept at once: between them the file holds some of them, whole",
+        ),
         "knowledge merge": Case("knowledge merge small.json other.json -o made.json", ("made.json",)),
         "knowledge merge over": Case(
             "knowledge merge small.json other.json -o small.yaml --overwrite", ("small.yaml",)

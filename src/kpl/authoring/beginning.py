@@ -13,6 +13,7 @@ from kpl.knowledge.packs import read_pack
 from kpl.knowledge.reading import load_knowledge, validate
 from kpl.knowledge.rewriting import KnowledgeFile
 from kpl.knowledge.source import SUFFIXES, parse_source
+from kpl.knowledge.writing import write_new
 from kpl.knowledge.yaml_edit import to_scalar
 
 __all__ = ["begin_knowledge", "copy_pack"]
@@ -49,12 +50,11 @@ def begin_knowledge(
 
     Raises:
         KnowledgeError: names that cannot be classes, a template that cannot be filled.
+        AlreadyThereError: the file is there with this very content.
         OutputError: the file exists and `overwrite` is not set, a suffix that is not YAML's, or the disk refuses.
     """
     if path.suffix.lower() not in SUFFIXES[:2]:
         raise OutputError(f"{path}: a file with remarks is YAML: end it in .yaml, not {path.suffix!r}")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already: choose another name, or allow overwriting")
     name = " ".join((title or path.stem.replace("_", " ")).split())
     text = _HEAD.format(
         title="".join(c if c.isprintable() else " " for c in name),
@@ -67,7 +67,7 @@ def begin_knowledge(
     if not classes:
         raise KnowledgeError(f"{path}: no classes: name at least two, --classes 'tuberculosis, normal'")
     base = validate(parse_source(str(path), text.encode("utf-8", "replace"), is_json=False))
-    write_file(path, with_schema_line(text, path))
+    write_new(path, with_schema_line(text, path), overwrite=overwrite)
     return base
 
 

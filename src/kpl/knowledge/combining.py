@@ -12,7 +12,7 @@ from kpl.knowledge.folding import fold_name, fold_sentence
 from kpl.knowledge.reading import load_knowledge
 from kpl.knowledge.rewriting import KnowledgeFile, open_copy
 from kpl.knowledge.schema import KnowledgeBase, KnowledgeClass
-from kpl.knowledge.writing import check_target, to_text
+from kpl.knowledge.writing import check_suffix, to_text
 
 __all__ = ["Change", "diff_knowledge", "merge_knowledge"]
 
@@ -60,7 +60,7 @@ def merge_knowledge(first: str | Path, second: str | Path, out: Path, *, overwri
             cannot be kept side by side or paired; a name that would stand for two classes.
         OutputError: the file exists and `overwrite` is not set, an unknown suffix, or the disk refuses.
     """
-    check_target(out, overwrite=overwrite)
+    check_suffix(out)
     theirs = load_knowledge(second)
     file = open_copy(first, out)
     if file is None:
@@ -70,7 +70,7 @@ def merge_knowledge(first: str | Path, second: str | Path, out: Path, *, overwri
         merged = file.becomes()
     except KnowledgeError as error:
         raise KnowledgeError(f"the two do not go together: {error}") from error
-    file.save_as(out)
+    file.save_as(out, overwrite=overwrite)
     return merged
 
 

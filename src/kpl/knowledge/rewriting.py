@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from kpl.errors import KnowledgeError, OutputError
-from kpl.files import write_file
 from kpl.knowledge.editors import with_schema_line
 from kpl.knowledge.packs import pack_names, read_pack
 from kpl.knowledge.reading import find_source, validate, validate_document
@@ -18,7 +17,7 @@ from kpl.knowledge.records import Rejected
 from kpl.knowledge.schema import Description, KnowledgeBase, KnowledgeClass, Task
 from kpl.knowledge.shapes import BULLET, SCHEMA_KEY, find_faults, without_bullets
 from kpl.knowledge.source import MAX_BYTES, parse_source, read_bytes
-from kpl.knowledge.writing import check_target, to_class_entry, to_entry
+from kpl.knowledge.writing import check_suffix, to_class_entry, to_entry, write_new
 from kpl.knowledge.yaml_edit import YamlEdit
 
 __all__ = ["KnowledgeFile", "copy_knowledge", "open_copy"]
@@ -180,13 +179,14 @@ class KnowledgeFile:
             raise OutputError(
                 f"{self.path}: was changed while the command ran, so nothing is written: give the command again"
             )
-        self.save_as(self.path)
+        self.save_as(self.path, overwrite=True)
 
-    def save_as(self, path: Path) -> None:
+    def save_as(self, path: Path, *, overwrite: bool) -> None:
         """Write what the file has become to another one, or over it.
 
         Raises:
-            OutputError: the disk refuses.
+            AlreadyThereError: another one is there with this very content.
+            OutputError: it is there with another, or the disk refuses.
             KnowledgeError: the layout of the file is one into which nothing can be put safely.
         """
         for number, key, position in sorted(self._removed, reverse=True):
@@ -198,7 +198,7 @@ class KnowledgeFile:
             text = self._edit.text()
             self._check(text)
         text = ("\ufeff" if self._raw.startswith(BOM_UTF8) else "") + text
-        write_file(path, text)
+        write_new(path, text, overwrite=overwrite)
         self._on_disk = text.encode()
 
     def _text(self) -> str:
@@ -256,7 +256,7 @@ def copy_knowledge(name_or_path: str | Path, out: Path, task: Task, *, tidy: boo
         KnowledgeError: as by `load_knowledge`.
         OutputError: the file exists and `overwrite` is not set, an unknown suffix, or the disk refuses.
     """
-    check_target(out, overwrite=overwrite)
+    check_suffix(out)
     file = open_copy(name_or_path, out, faulty=tidy)
     if file is None:
         return False
@@ -264,7 +264,7 @@ def copy_knowledge(name_or_path: str | Path, out: Path, task: Task, *, tidy: boo
     file.change_task(task)
     if tidy:
         file.tidy()
-    file.save_as(out)
+    file.save_as(out, overwrite=overwrite)
     return True
 
 

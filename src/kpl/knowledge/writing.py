@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kpl.errors import OutputError
-from kpl.files import write_file
+from kpl.errors import AlreadyThereError, OutputError
+from kpl.files import locked, write_file
 from kpl.knowledge.editors import SCHEMA_FILE, schema_lies_beside, with_schema_line
 from kpl.knowledge.records import Part
 from kpl.knowledge.schema import Description, KnowledgeBase, KnowledgeClass, Provenance
 from kpl.knowledge.shapes import SCHEMA_KEY
 from kpl.knowledge.source import SUFFIXES
 
-__all__ = ["check_target", "to_class_entry", "to_entry", "to_text", "write_knowledge"]
+__all__ = ["check_suffix", "to_class_entry", "to_entry", "to_text", "write_knowledge", "write_new"]
 
 
 def write_knowledge(kb: KnowledgeBase, path: Path, *, overwrite: bool = False) -> None:
@@ -27,8 +27,26 @@ def write_knowledge(kb: KnowledgeBase, path: Path, *, overwrite: bool = False) -
     Raises:
         OutputError: the file exists and `overwrite` is not set, an unknown suffix, or the disk refuses.
     """
-    check_target(path, overwrite=overwrite)
-    write_file(path, to_text(kb, path))
+    check_suffix(path)
+    write_new(path, to_text(kb, path), overwrite=overwrite)
+
+
+def write_new(path: Path, text: str, *, overwrite: bool) -> None:
+    """Write a file that must not be there, unless it may be replaced or holds the same already.
+
+    Raises:
+        AlreadyThereError: it is there with this very content.
+        OutputError: the file exists and `overwrite` is not set, or the disk refuses.
+    """
+    if overwrite:
+        write_file(path, text)
+        return
+    with locked(path, wait=True):
+        if path.exists():
+            if path.is_file() and path.read_bytes() == text.encode():
+                raise AlreadyThereError(path)
+            raise OutputError(f"{path}: exists already: choose another name, or allow overwriting")
+        write_file(path, text)
 
 
 def to_text(kb: KnowledgeBase, path: Path) -> str:
@@ -40,16 +58,14 @@ def to_text(kb: KnowledgeBase, path: Path) -> str:
     return with_schema_line(_yaml(document), path)
 
 
-def check_target(path: Path, *, overwrite: bool) -> None:
-    """Refuse a file that cannot be written as knowledge, or may not be.
+def check_suffix(path: Path) -> None:
+    """Refuse a file that cannot be written as knowledge.
 
     Raises:
-        OutputError: the file exists and `overwrite` is not set, or an unknown suffix.
+        OutputError: an unknown suffix.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise OutputError(f"{path}: a knowledge file ends in {', '.join(SUFFIXES)}, not {path.suffix!r}: choose one")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already: choose another name, or allow overwriting")
 
 
 def _document(kb: KnowledgeBase) -> dict[str, Any]:
