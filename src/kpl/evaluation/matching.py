@@ -14,6 +14,7 @@ from kpl.errors import LabelsError
 __all__ = ["Matched", "Pictures", "match_names"]
 
 _UPLOAD = re.compile(r"(?:^|.*/)upload/(?:\d+/)?[0-9a-f]{8}-(?P<name>.+)$|.*[?&]d=(?P<local>[^&]+)")
+_UNUSUAL = re.compile(r"[%?'\\]|upload/")  # what the rules take apart; other names are known by their last part
 
 
 class Matched(NamedTuple):
@@ -54,6 +55,9 @@ class Pictures:
 
     def may_fit(self, name: str) -> bool:
         """Say quickly whether any rule could give this name an image."""
+        last = name.rpartition("/")[2].strip()
+        if last not in ("", ".") and name.isascii() and not _UNUSUAL.search(name):
+            return self._folded.knows(last.casefold())
         if _composed(name) in self._whole or self._folded.knows(_path(name).casefold()):
             return True
         return any(self._folded.knows(_path(form(name)).casefold()) for form in (unquote, _uploaded))
