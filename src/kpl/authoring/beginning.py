@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kpl.errors import KnowledgeError, OutputError
-from kpl.files import write_file
+from kpl.files import locked, write_file
 from kpl.knowledge import DEFAULT_TEMPLATE, KnowledgeBase
 from kpl.knowledge.editors import with_schema_line
 from kpl.knowledge.packs import read_pack
@@ -77,8 +77,9 @@ def copy_pack(name: str, path: Path) -> None:
     Raises:
         OutputError: another file has this name, or the disk refuses.
     """
-    if not path.exists():
-        write_file(path, with_schema_line(read_pack(name).decode(), path))
-        return
+    with locked(path, wait=True):
+        if not path.exists():
+            write_file(path, with_schema_line(read_pack(name).decode(), path))
+            return
     if [entry.key for entry in KnowledgeFile(path).knowledge.classes] != [e.key for e in load_knowledge(name).classes]:
         raise OutputError(f"{path}: exists and is no copy of the pack {name!r}: give another file with --out")

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from kpl.errors import OutputError
-from kpl.files import write_file
+from kpl.files import locked, write_file
 from kpl.knowledge.schema import KnowledgeBase
 
 __all__ = ["SCHEMA_FILE", "make_schema", "published_schema", "schema_lies_beside", "with_schema_line", "write_schema"]
@@ -32,14 +32,15 @@ def write_schema(path: Path) -> None:
     Raises:
         OutputError: another file has this name, or the disk refuses.
     """
-    try:
-        there = path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}): give another file") from error
-    if there is not None and '"kpl_knowledge"' not in there:
-        raise OutputError(f"{path}: exists and is no schema of KPL: give another file")
-    if there != published_schema():
-        write_file(path, published_schema())
+    with locked(path, wait=True):
+        try:
+            there = path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror}): give another file") from error
+        if there is not None and '"kpl_knowledge"' not in there:
+            raise OutputError(f"{path}: exists and is no schema of KPL: give another file")
+        if there != published_schema():
+            write_file(path, published_schema())
 
 
 def schema_lies_beside(path: Path) -> bool:
