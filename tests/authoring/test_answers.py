@@ -6,7 +6,7 @@ import json
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kpl.authoring.answers import clean_sentence, fold_loosely, read_answer, read_json, read_numbers
@@ -112,6 +112,7 @@ def test_numbers_are_read_from_every_shape():
 
 
 @given(st.text(max_size=200))
+@example("²²")
 def test_whatever_comes_only_sentences_get_through(text):
     for said in read_answer(text):
         assert Description(text=said.text).text == said.text, "white space is in order"

@@ -250,7 +250,6 @@ _PREAMBLE = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"^[^\W\d_][\w /&-]{1,30}:\s+(?=\S+\s+\S)")
-_LETTERS_ONCE = re.compile(r"[^\W\d_]")
 _ARTICLE = re.compile(r"^(A|An|The|Some|Several|Many|Multiple|One|Two|Three|Its)\s(?=[a-z])")
 
 
@@ -272,7 +271,7 @@ def clean_sentence(text: str) -> str | None:
     text = _LABEL.sub("", text, count=1).strip()
     text = text.rstrip(".;, ").strip('"“”„«»`').strip() if not text.endswith("...") else ""
     text = _ARTICLE.sub(lambda found: found.group().lower(), text)
-    letters = len(_LETTERS_ONCE.findall(text))
+    letters = sum(map(str.isalpha, text))
     if letters < (4 if text.isascii() else 2) or len(text) > MAX_CHARACTERS or text[0] in "{}[]<|":
         return None
     return None if _PREAMBLE.match(text) or _is_gibberish(text) else text
