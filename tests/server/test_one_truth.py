@@ -127,12 +127,13 @@ def test_a_model_and_a_calibration_say_one_thing_everywhere(pictures, base, labe
 
 
 def test_the_service_keeps_the_run_that_it_shows(client: TestClient, classified: str) -> None:
-    keys = client.get(f"{classified}/predictions").json()["classes"]
-    prior = {key: float(n + 1) for n, key in enumerate(keys)}
+    before = client.get(f"{classified}/predictions").json()
+    prior = {key: float(n + 1) for n, key in enumerate(before["classes"])}
     shown = client.post(f"{classified}/predictions", json={"k": 2, "prior": prior}).json()
     lines = client.get(f"{classified}/predictions.csv").text.splitlines()
     labels = [line["label"] for line in csv.DictReader(lines)]
     assert labels == [shown["classes"][c] for c in shown["kpl"]["label"]]
+    assert client.post(f"{classified}/predictions", json={"k": before["k"]}).json() == before
 
 
 def test_a_multi_label_run_says_one_thing_everywhere(pictures, base, tmp_path) -> None:
