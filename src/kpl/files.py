@@ -39,6 +39,7 @@ __all__ = ["locked", "new_folder", "put", "remove", "working_folder", "write_fil
 
 _UNSUPPORTED: Final = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 _PAUSE: Final = 0.05  # seconds between two looks at a lock that is waited for
+_LOOKS: Final = 20  # for what the holder says of itself
 _HERE: Final = -100  # AT_FDCWD of Linux
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE of Linux
 
@@ -106,8 +107,8 @@ def locked(path: str | Path, *, wait: bool = False) -> Iterator[Path]:
     lock = _Lock(_beside(place, "lock"))
     with _telling(Path(path)):
         while not lock.take():
-            if not wait:
-                raise OutputError(f"{str(path)!r} is being written by {lock.holder()}")
+            if not wait and (holder := lock.holder()):
+                raise OutputError(f"{str(path)!r} is being written by {holder}")
             time.sleep(_PAUSE)
     try:
         _held.places.add(place)
@@ -322,8 +323,10 @@ class _Lock:
             self._opened = None
 
     def holder(self) -> str:
-        """Say who holds it, and what to do."""
+        """Say who holds it, and what to do; empty if it was let go meanwhile."""
         who = self._told()
+        if not who and not _is_there(self.file):
+            return ""
         mend = "wait for it, or give another place"
         if not who:
             return f"another process: {mend}" + ("" if self._flocks else f"; if none does, remove {str(self.file)!r}")
@@ -332,11 +335,15 @@ class _Lock:
         return f"{who['command']} (process {who['process']} on {who['host']}, since {who['since']}): {mend}"
 
     def _told(self) -> dict[str, Any]:
-        for _ in range(2):  # one who has just taken it writes that in a moment
-            with suppress(OSError, ValueError):
+        for _ in range(_LOOKS):  # one who has just taken it writes that in a moment
+            try:
                 told = json.loads(self.file.read_bytes())
                 if isinstance(told, dict) and told.keys() >= _oneself().keys():
                     return told
+            except FileNotFoundError:
+                break
+            except (OSError, ValueError):
+                pass
             time.sleep(_PAUSE)
         return {}
 
