@@ -14,8 +14,8 @@ from jinja2 import Environment, PackageLoader
 from tests.report.conftest import CLASSES, HOSTILE
 
 import kpl.report
-from kpl.errors import FeaturesError, LabelsError, OutputError
-from kpl.evaluation import METRICS
+from kpl.errors import FeaturesError, InputError, LabelsError, OutputError
+from kpl.evaluation import METRICS, Reading
 from kpl.report import explain_picture, write_report
 from kpl.report.inlining import LIGHT
 from kpl.report.marks import MARKED, mark
@@ -392,3 +392,11 @@ def test_figures_are_drawn_in_the_colours_that_the_page_begins_with():
     found = dict(re.findall(r"--([\w-]+):(#[0-9a-f]{3,6})", style[: style.index("@media")]))
     light = {name: f"#{''.join(2 * digit for digit in c[1:])}" if len(c) == 4 else c for name, c in found.items()}
     assert {name: light[name] for name in LIGHT} == LIGHT
+
+
+@pytest.mark.parametrize(
+    "idle", [{"encoder": "mini"}, {"ignore_unknown": True}, {"reading": Reading(none="none")}, {"methods": ["cupl"]}]
+)
+def test_what_would_do_nothing_without_labels_is_refused(run, idle):
+    with pytest.raises(InputError, match="--labels too"):
+        write_report(run, **idle)

@@ -11,7 +11,7 @@ import pytest
 
 import kpl.runs.evaluating
 from kpl.errors import FeaturesError, InputError, LabelsError, UnknownNameError
-from kpl.evaluation import Predicted, Resampling, compare
+from kpl.evaluation import Predicted, Reading, Resampling, compare
 from kpl.methods import make_method
 from kpl.runs import EVALUATED, evaluate, open_run
 from kpl.runs.predictions import read_predictions, write_predictions
@@ -164,6 +164,9 @@ def test_what_cannot_be_scored_is_refused(job, labels, bundle):
     job.run()
     with pytest.raises(LabelsError, match="brings its own"):
         evaluate(bundle, labels=labels)
+    for unused in ({"encoder": "mini"}, {"ignore_unknown": True}, {"reading": Reading(image_column="image")}):
+        with pytest.raises(LabelsError, match="neither an encoder nor a table"):
+            evaluate(bundle, replicates=0, **unused)
     (bundle / "labels.npy").unlink()
     with pytest.raises(LabelsError, match=r"no labels\.npy"):
         evaluate(bundle)

@@ -9,29 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from kpl.cli import scoring
 from kpl.cli.notes import print_notes
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.presence import evaluate_multi_label
 from kpl.cli.progress import stages
-from kpl.cli.scoring import (
-    Blank,
-    By,
-    GroupColumn,
-    IgnoreUnknown,
-    ImageColumn,
-    LabelColumn,
-    LabelNumbers,
-    Labels,
-    Methods,
-    NoClass,
-    Ordered,
-    Replicates,
-    Sheet,
-    Uncertain,
-    chosen_methods,
-    listed,
-    reading_of,
-)
 from kpl.cli.shown import Console, plain, say
 from kpl.errors import LabelsError
 
@@ -60,26 +42,26 @@ _At = Annotated[str | None, typer.Option(help="Operating point of each class: se
 
 def evaluate(
     target: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A run of `kpl classify`, or a feature bundle.")],
-    labels: Labels = None,
-    methods: Methods = None,
+    labels: scoring.Labels = None,
+    methods: scoring.Methods = None,
     against: _Against = None,
-    by: By = None,
+    by: scoring.By = None,
     classes: _Classes = False,
     at: _At = None,
-    ordered: Ordered = False,
+    ordered: scoring.Ordered = False,
     encoder: _Encoder = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Also write all figures to this file.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Also draw them: a .svg, .png or .pdf file.")] = None,
-    replicates: Replicates = 2000,
-    ignore_unknown: IgnoreUnknown = False,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
-    group_column: GroupColumn = None,
-    sheet: Sheet = None,
-    label_numbers: LabelNumbers = None,
-    blank: Blank = None,
-    uncertain: Uncertain = "ignore",
-    none: NoClass = None,
+    replicates: scoring.Replicates = 2000,
+    ignore_unknown: scoring.IgnoreUnknown = False,
+    image_column: scoring.ImageColumn = None,
+    label_column: scoring.LabelColumn = None,
+    group_column: scoring.GroupColumn = None,
+    sheet: scoring.Sheet = None,
+    label_numbers: scoring.LabelNumbers = None,
+    blank: scoring.Blank = None,
+    uncertain: scoring.Uncertain = "ignore",
+    none: scoring.NoClass = None,
 ) -> None:
     """Score methods against labels. No label reaches what is learnt.
 
@@ -99,7 +81,7 @@ def evaluate(
         check_figure(figure)
     spare_inputs([json_out, figure], [target, labels])
     rule = None if at is None else _rule(at)
-    reading = reading_of(image_column, label_column, group_column, sheet, label_numbers, blank, uncertain, none)
+    reading = scoring.reading_of(image_column, label_column, group_column, sheet, label_numbers, blank, uncertain, none)
     given = open_run(target) if is_run(target) else target
     if isinstance(given, MultiLabelRun):
         if methods or encoder or against or ordered or figure or ignore_unknown:
@@ -107,7 +89,7 @@ def evaluate(
                 "a multi-label run is scored by itself: give only --labels, --by, --at, --json, --replicates"
             )
         evaluate_multi_label(
-            given, labels, by=listed(by), rule=rule, replicates=replicates, json_out=json_out, reading=reading
+            given, labels, by=scoring.listed(by), rule=rule, replicates=replicates, json_out=json_out, reading=reading
         )
         return
     with stages() as progress:
@@ -115,11 +97,11 @@ def evaluate(
             given,
             labels=labels,
             encoder=encoder,
-            methods=chosen_methods(methods),
+            methods=scoring.chosen_methods(methods),
             replicates=replicates,
             ignore_unknown=ignore_unknown,
             against=against,
-            by=listed(by),
+            by=scoring.listed(by),
             ordered=ordered,
             rule=rule,
             reading=reading,

@@ -7,27 +7,9 @@ from typing import Annotated
 
 import typer
 
+from kpl.cli import scoring
 from kpl.cli.explain import announce
 from kpl.cli.progress import stages
-from kpl.cli.scoring import (
-    Blank,
-    By,
-    GroupColumn,
-    IgnoreUnknown,
-    ImageColumn,
-    LabelColumn,
-    LabelNumbers,
-    Labels,
-    Methods,
-    NoClass,
-    Ordered,
-    Replicates,
-    Sheet,
-    Uncertain,
-    chosen_methods,
-    listed,
-    reading_of,
-)
 from kpl.cli.shown import say
 
 __all__ = ["report"]
@@ -35,11 +17,11 @@ __all__ = ["report"]
 
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run of `kpl classify`.")],
-    labels: Labels = None,
-    methods: Methods = None,
-    by: By = None,
-    ordered: Ordered = False,
-    replicates: Replicates = 2000,
+    labels: scoring.Labels = None,
+    methods: scoring.Methods = None,
+    by: scoring.By = None,
+    ordered: scoring.Ordered = False,
+    replicates: scoring.Replicates = 2000,
     pictures: Annotated[
         Path | None, typer.Option(help="Where the pictures are: for --maps, or if the run was given features only.")
     ] = None,
@@ -52,15 +34,15 @@ def report(
     encoder: Annotated[
         str | None, typer.Option(help="With --maps: where the run's encoder is. Default: by its name.")
     ] = None,
-    ignore_unknown: IgnoreUnknown = False,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
-    group_column: GroupColumn = None,
-    sheet: Sheet = None,
-    label_numbers: LabelNumbers = None,
-    blank: Blank = None,
-    uncertain: Uncertain = "ignore",
-    none: NoClass = None,
+    ignore_unknown: scoring.IgnoreUnknown = False,
+    image_column: scoring.ImageColumn = None,
+    label_column: scoring.LabelColumn = None,
+    group_column: scoring.GroupColumn = None,
+    sheet: scoring.Sheet = None,
+    label_numbers: scoring.LabelNumbers = None,
+    blank: scoring.Blank = None,
+    uncertain: scoring.Uncertain = "ignore",
+    none: scoring.NoClass = None,
 ) -> None:
     """Write report.html into a run folder again, with labels if you have them.
 
@@ -84,8 +66,8 @@ def report(
         written = write_report(
             run,
             labels=labels,
-            methods=chosen_methods(methods) if methods else None,
-            by=listed(by),
+            methods=scoring.chosen_methods(methods) if methods else None,
+            by=scoring.listed(by),
             ordered=ordered,
             replicates=replicates,
             pictures=pictures,
@@ -94,9 +76,9 @@ def report(
             encoder=encoder,
             announce=announce,
             ignore_unknown=ignore_unknown,
-            reading=reading_of(image_column, label_column, group_column, sheet, label_numbers, blank, uncertain, none)
-            if labels
-            else None,
+            reading=scoring.reading_of(
+                image_column, label_column, group_column, sheet, label_numbers, blank, uncertain, none
+            ),
             progress=progress,
         )
     say(f"Look at it: {written}")

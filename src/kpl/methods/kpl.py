@@ -61,7 +61,7 @@ class KPL(Method):
         assumes="the text is right more often than not; classes that share one covariance",
         cost="a few passes, O(n d^2) each; memory O(d^2 + C d); streams",
         fails="text that is wrong for most images",
-        configured="its defaults, chosen on three of the six encoders",
+        configured="its defaults, chosen on three of the six encoders and the other grounds of the research log",
     )
 
     k: int | None = None

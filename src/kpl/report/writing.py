@@ -70,7 +70,10 @@ def write_report(
         LabelsError: the labels cannot be used.
         OutputError: the file cannot be written.
     """
-    _check(maps, window, pictures, labels, of_scoring=methods is not None or bool(by) or ordered or ignore_unknown)
+    of_table = ignore_unknown or reading not in (None, Reading())
+    _check(maps, window, pictures, labels, of_scoring=methods is not None or bool(by) or ordered or of_table)
+    if encoder is not None and labels is None and not maps:
+        raise InputError("the encoder is for maps and for methods that are scored: give --maps or --labels too")
     seen = run if isinstance(run, Run) else open_run(run)
     if pictures is not None:
         seen = seen.with_pictures(pictures)
@@ -121,7 +124,9 @@ def _check(
     if window is not None and not maps:
         raise InputError("windows are for maps: say how many maps to draw, with --maps")
     if labels is None and of_scoring:
-        raise InputError("methods, columns, graded classes and unknown labels are of the scoring: give --labels too")
+        raise InputError(
+            "methods, columns, graded classes and how labels are read are of the scoring: give --labels too"
+        )
 
 
 def _shown(value: object) -> object:

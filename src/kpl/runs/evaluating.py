@@ -149,11 +149,11 @@ def evaluate(
         raise InputError(f"no method to score: name at least one of {', '.join(EVALUATED)}")
     if against is not None and against not in [method.name for method in fresh]:
         raise UnknownNameError("method to compare with", against, [method.name for method in fresh])
-    scored = (
-        _of_bundle(Path(target), labels, by)
-        if not isinstance(target, Run) and is_bundle(target)
-        else _of_run(target, labels, ignore_unknown, by, encoder, reading)
-    )
+    if not isinstance(target, Run) and is_bundle(target):
+        _check_bundle(labels, by, of_run=ignore_unknown or encoder is not None or reading not in (None, Reading()))
+        scored = _of_bundle(Path(target))
+    else:
+        scored = _of_run(target, labels, ignore_unknown, by, encoder, reading)
     made = {each.name for each in methods or () if isinstance(each, Method)}
     results, left_out = _learn(fresh, scored, asked=asked, made=made, tell=progress or silent)
     if not asked:
@@ -221,11 +221,20 @@ def _reference(against: str | None, scored: _Scored, results: Mapping[str, Predi
     return next((name for name in (against, own, "kpl") if name is not None and name in results), None)
 
 
-def _of_bundle(path: Path, labels: str | Path | None, by: Sequence[str]) -> _Scored:
+def _check_bundle(labels: str | Path | None, by: Sequence[str], *, of_run: bool) -> None:
+    """Refuse what a feature bundle has no use for."""
     if labels is not None:
         raise LabelsError("a feature bundle brings its own labels.npy: leave --labels out")
     if by:
         raise LabelsError(f"a feature bundle has no column {by[0]!r} to score by: leave it out")
+    if of_run:
+        raise LabelsError(
+            "a feature bundle has neither an encoder nor a table of labels: leave --encoder, --ignore-unknown and what "
+            "says how a table is read out"
+        )
+
+
+def _of_bundle(path: Path) -> _Scored:
     bundle = open_bundle(path)
     if bundle.labels is None:
         raise LabelsError(f"{str(path)!r} has no labels.npy, and without labels there is nothing to score")

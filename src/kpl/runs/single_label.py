@@ -28,7 +28,7 @@ class SingleLabelRun(Run):
     """A run that gives each picture one label.
 
     Attributes:
-        text_proxies: (C, d) that the method began from.
+        text_proxies: (C, d) of the text alone: of the descriptions that the method retrieved and did not leave out.
         chosen: per class the indices of the descriptions in its text proxy; None where the method reads other texts.
     """
 
