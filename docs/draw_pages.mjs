@@ -1,0 +1,42 @@
+// Draw docs/images/{report,page,page-narrow}.png from a demo run and a server, in a real Chromium:
+//   kpl demo --out demo; kpl serve --port 8321 &
+//   KPL_CHROMIUM=/usr/bin/chromium NODE_PATH=FOLDER/node_modules node docs/draw_pages.mjs demo http://127.0.0.1:8321/ docs/images
+import { createRequire } from "node:module";
+import { readdirSync } from "node:fs";
+import { resolve } from "node:path";
+
+const { chromium } = createRequire(import.meta.url)("playwright-core");
+const [demo, address, target] = process.argv.slice(2);
+const browser = await chromium.launch({ executablePath: process.env.KPL_CHROMIUM, args: ["--no-sandbox"] });
+
+const report = await browser.newPage({ viewport: { width: 1100, height: 860 } });
+await report.goto(`file://${resolve(demo)}/run/report.html`);
+await report.locator("h2", { hasText: "The pictures" }).evaluate((title) => title.scrollIntoView({ behavior: "instant" }));
+await report.screenshot({ path: `${target}/report.png` });
+
+const folder = resolve(demo, "pictures");
+const pictures = readdirSync(folder).sort().map((name) => `${folder}/${name}`);
+
+async function open(options) {
+  const page = await browser.newPage(options);
+  await page.goto(address);
+  await page.selectOption("#pack", "blood-cells");
+  await page.setInputFiles("#files", pictures);
+  await page.waitForFunction((n) => document.getElementById("count").textContent.includes(`${n}`), pictures.length);
+  await page.click("#classify");
+  await page.waitForSelector("#wall .card", { timeout: 60_000 });
+  return page;
+}
+
+const wide = await open({ viewport: { width: 1100, height: 1010 } });
+await wide.selectOption("#order", "unsure");
+await wide.click("#wall .card button, #wall .card");
+await wide.waitForSelector(".sentences .text");
+await wide.click("button:has-text('Show where')");
+await wide.waitForTimeout(1500);
+await wide.screenshot({ path: `${target}/page.png` });
+
+const narrow = await open({ viewport: { width: 400, height: 1100 }, colorScheme: "dark" });
+await narrow.locator("#results-title").evaluate((title) => title.scrollIntoView({ behavior: "instant" }));
+await narrow.screenshot({ path: `${target}/page-narrow.png` });
+await browser.close();
