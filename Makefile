@@ -26,8 +26,8 @@ demo: $(CORE)  ## install the core and classify 200 real blood cells
 	@rm -rf demo
 	$(BIN)/kpl demo --out demo
 
-test: lint  ## lint, types, structure and every test, with coverage
-	$(BIN)/pytest -n 2 --cov --cov-report=term
+test: lint  ## lint, types, structure and the tests, with coverage; those that watch system calls are run by .ci/run
+	$(BIN)/pytest -n 2 --cov --cov-report=term -m 'not strace'
 
 lint: $(DEV)  ## ruff, mypy --strict and the rules of the house, without the other tests
 	$(BIN)/ruff check
