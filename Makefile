@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 p
 	"$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
 # Every script in benchmarks/ but what they share and the paper's table; `make bench BENCHMARKS=speed` runs one.
-BENCHMARKS ?= $(filter-out common paper paper_sets paper_table,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS ?= $(filter-out common grounds made_grounds picture_grounds contest_table make_ground paper paper_sets paper_table,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 # Stamps: a second run installs nothing until pyproject.toml changes.
 CORE := $(VENV)/.core
@@ -17,7 +17,10 @@ DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
 FUZZ := $(VENV)/.fuzz
 
-.PHONY: help demo test lint format docs cli-reference bench paper load fuzz silence clean
+# Where it is set, each of the tests' many processes would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo test test-long coverage lint format docs cli-reference bench paper load fuzz silence clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1|/p' Makefile | while IFS='|' read -r name text; do printf 'make %-14s %s\n' "$$name" "$$text"; done
@@ -26,8 +29,14 @@ demo: $(CORE)  ## install the core and classify 200 real blood cells
 	@rm -rf demo
 	$(BIN)/kpl demo --out demo
 
-test: lint  ## lint, types, structure and the tests, with coverage; those that watch system calls are run by .ci/run
-	$(BIN)/pytest -n 2 --cov --cov-report=term -m 'not strace'
+test: lint  ## lint, types, structure and the tests
+	$(BIN)/pytest -n 2 --dist worksteal -m 'not strace and not long' --ignore tests/test_structure.py
+
+test-long: lint  ## the tests that take long, and more examples of those that draw theirs
+	KPL_EXAMPLES=100 $(BIN)/pytest -n 2 --dist worksteal -m '(long or hypothesis) and not strace'
+
+coverage: $(DEV)  ## what all tests of this environment reach, those that take long too; under 95 % of lines fails
+	$(BIN)/pytest -n 2 --dist worksteal --cov -m 'not strace'
 
 lint: $(DEV)  ## ruff, mypy --strict and the rules of the house, without the other tests
 	$(BIN)/ruff check
@@ -44,7 +53,7 @@ docs: $(DOCS)  ## build the documentation, warnings are errors
 	@echo "Documentation: $(SPHINX_OUT)/index.html"
 
 cli-reference: $(CORE)  ## write docs/cli.md anew from the commands themselves
-	$(BIN)/python -m typer kpl.cli.main utils docs --name kpl --output docs/cli.md
+	$(BIN)/python -m typer --app app kpl.cli.main utils docs --name kpl --output docs/cli.md
 
 bench: $(DEV)  ## measure the README's figures and write them to benchmarks/out (long)
 	@set -e; for name in $(BENCHMARKS); do \
@@ -59,14 +68,14 @@ load: $(DEV)  ## eight clients against a server for half an hour, its queue fill
 
 fuzz: $(FUZZ)  ## read 2000 damaged runs, features, models and encoders, send as many files to a server, and 100 requests of each kind that its OpenAPI document allows or forbids
 	KPL_FUZZ=2000 KPL_EXAMPLES=100 KPL_REQUIRE_EXTRAS=1 $(BIN)/pytest -s -p no:cacheprovider \
-		tests/server/test_uploads.py tests/server/test_openapi.py tests/cli/test_mutated.py \
+		tests/server/test_uploads.py tests/server/test_openapi.py tests/cli/test_mutated.py tests/images/test_mutated.py \
 		tests/encoders/test_hostile_encoders.py
 
 silence: $(DEV)  ## every command in a process of its own, watched for half a minute after its work: nothing leaves the machine
 	KPL_WATCH=whole $(BIN)/pytest -s -p no:cacheprovider tests/cli/test_silence.py
 
 kill: $(DEV)  ## kill every writing command at every call that changes something, and start two at once many times (long)
-	KPL_KILL=all KPL_REQUIRE_EXTRAS=1 $(BIN)/pytest -n 2 -rP -p no:cacheprovider tests/whole
+	KPL_KILL=all KPL_REQUIRE_EXTRAS=1 $(BIN)/pytest -n 2 -rP -p no:cacheprovider -m "not torch" tests/whole
 
 clean:  ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist docs/_build demo .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

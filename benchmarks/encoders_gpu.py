@@ -79,7 +79,7 @@ def from_files(model: Any, paths: list[Path]) -> dict[str, float]:  # noqa: ANN4
     from kpl.encoders.preprocess import prepare
     from kpl.encoders.protocol import EncoderCard
     from kpl.encoders.torch_runtime import TorchRuntime
-    from kpl.images import PictureRecord, decode_many
+    from kpl.images import Instance, decode_many
 
     card = EncoderCard(
         name="benchmark", title="", intended_use="", licence="", loader="openclip", head="softmax", files={}, dim=768,
@@ -88,7 +88,7 @@ def from_files(model: Any, paths: list[Path]) -> dict[str, float]:  # noqa: ANN4
     )  # fmt: skip
     runtime = TorchRuntime("cuda", batch_size=BATCH)
     tower = runtime.place(model.visual)
-    records = [PictureRecord(path.name, path) for path in paths]
+    records = [Instance(path.name, path) for path in paths]
     start = time.perf_counter()
     decoded = sum(1 for _ in decode_many(records))
     decoding = decoded / (time.perf_counter() - start)

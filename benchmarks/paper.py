@@ -10,10 +10,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from kpl.cli.notes import print_notes
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.progress import stages
-from kpl.cli.shown import Console, plain
+from kpl.cli.terminal import Console, plain, print_notes
 from kpl.errors import InputError, KplError
 from kpl.evaluation import Scores
 from kpl.files import write_file

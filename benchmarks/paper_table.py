@@ -15,7 +15,7 @@ from kpl.embeddings import FeatureFolder, TextCache, embed_pictures, embed_texts
 from kpl.encoders import Encoder, load_encoder
 from kpl.errors import EncoderError, InputError, KnowledgeError, LabelsError, UnknownNameError
 from kpl.evaluation import Predicted, Resampling, Table, compare
-from kpl.images import PictureRecord
+from kpl.images import Instance
 from kpl.knowledge import KnowledgeBase, check_tokens, load_knowledge, pack_names
 from kpl.methods import METHODS, Method, make_method
 from kpl.runs.texts import wanted_prompts
@@ -194,8 +194,8 @@ def _prompts(method: Method, base: KnowledgeBase) -> list[list[str]]:
     return wanted_prompts(method, base)
 
 
-def _records(folder: Path, pictures: Sequence[LabelledPicture]) -> list[PictureRecord]:
-    return [PictureRecord(each.path.relative_to(folder).as_posix(), each.path) for each in pictures]
+def _records(folder: Path, pictures: Sequence[LabelledPicture]) -> list[Instance]:
+    return [Instance(each.path.relative_to(folder).as_posix(), each.path) for each in pictures]
 
 
 def _truth(

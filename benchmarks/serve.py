@@ -1,9 +1,10 @@
 """How fast the service is and how it holds out: one-shot classification, a moved class prior, the page, a load.
 
 A server in a process of its own, clients in this one. `--load SECONDS` sends a mix of requests by eight clients and
-compares the server's memory before and after, while another fills the queue of jobs on purpose; no answer but success
-and 503 (too much to do) with Retry-After is allowed, and the latter must be seen. The first
-paint of the page needs Chromium, and playwright-core in the folder that KPL_NODE_MODULES names.
+compares the server's memory before and after, while another fills the queue of jobs on purpose and two more misuse the
+server in every way of `hostile.py`; no answer but success and 503 (too much to do) with Retry-After is allowed for
+those who mean no harm, and the latter must be seen. The first paint of the page needs Chromium, and playwright-core in
+the folder that KPL_NODE_MODULES names.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import numpy as np
 from PIL import Image
 
 from common import parser, print_table, save
+from hostile import CROWDED, SENT, faults, misuse
 from kpl.runs import fit
 from rendered import CELL_CLASSES, cell_of_class, draw_cell
 
@@ -203,12 +205,17 @@ def memory(pid: int) -> int:
 def load(host: str, port: int, pid: int, files: list[bytes], seconds: float, clients: int = 8) -> dict[str, Any]:
     """Let clients do all that they can, and say what they were told and what it cost in memory."""
     told: Counter[str] = Counter()
+    harm: Counter[str] = Counter()
     sizes: list[tuple[float, int]] = []
     crowd(Client(host, port), files)  # what the server loads once is no growth
     begun = time.perf_counter()
     until = begun + seconds
 
     def run(number: int) -> None:
+        if number > clients + 1:
+            kinds = SENT if number == clients + 2 else CROWDED if seconds >= 60 else CROWDED[:1]
+            harm.update(misuse((host, port), kinds, files, lambda: time.perf_counter() < until))
+            return
         if number == clients + 1:
             while time.perf_counter() < until:
                 sizes.append((time.perf_counter() - begun, memory(pid)))
@@ -226,7 +233,7 @@ def load(host: str, port: int, pid: int, files: list[bytes], seconds: float, cli
                     story(client, files[number : number + 3])
         told.update(client.told)
 
-    _together(run, clients + 2)
+    _together(run, clients + 4)
     late = [size for at, size in sizes if at > seconds / 2]
     third = max(1, len(late) // 3)
     first, last = float(np.median(late[:third])), float(np.median(late[-third:]))
@@ -234,6 +241,7 @@ def load(host: str, port: int, pid: int, files: list[bytes], seconds: float, cli
         "clients": clients,
         "seconds": seconds,
         "answers": dict(sorted(told.items())),
+        "misuse": dict(sorted(harm.items())),
         "memory_mb_middle": first / 1e6,
         "memory_mb_end": last / 1e6,
         "memory_growth": last / first - 1,
@@ -274,9 +282,13 @@ def crowd(client: Client, files: list[bytes]) -> None:
 
 
 def wrong(load: dict[str, Any]) -> list[str]:
-    """Say what may not come of a load: another answer than success or 503, none of the latter, or growing memory."""
+    """Say what may not come of a load: another answer than success or 503, none of the latter, or growing memory.
+
+    What misuse may be told is more, but no fault of the server either.
+    """
     answers = load["answers"]
     found = [f"{count} answers {status}" for status, count in answers.items() if not re.fullmatch("2..|503", status)]
+    found += faults(Counter(load["misuse"]))
     if "503" not in answers:
         found.append("the queue was never full")
     if load["memory_growth"] > 0.1:
@@ -313,6 +325,7 @@ def main() -> None:
     print_table("The service", ("figure", "value"), rows)
     if "load" in figures:
         print("answers under load:", figures["load"]["answers"])
+        print("misuse meanwhile was told:", figures["load"]["misuse"])
     save(options.json, figures)
     if "load" in figures and (found := wrong(figures["load"])):
         raise SystemExit(f"under load: {', '.join(found)}")

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from contest_table import doubt, losses, summary, tables
 from kpl.knowledge import RULES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -201,7 +202,74 @@ def insight_seconds(found: dict[str, Any]) -> str:
     )
 
 
+def contest_worst(found: dict[str, Any]) -> str:
+    """Worst case of each method of the contest."""
+    return markdown(*summary(found["figures"]))
+
+
+def contest_losses(found: dict[str, Any]) -> str:
+    """Where kpl is behind."""
+    return markdown(*losses(found["figures"]))
+
+
+def contest_doubt(found: dict[str, Any]) -> str:
+    """Whether kpl could know that it is behind."""
+    return doubt(found["figures"])
+
+
+def method_calibration(found: dict[str, Any]) -> str:
+    """How far confidence is from the rate of being right on each ground, and what the two halves said."""
+    rows = []
+    for ground, regimes in found["figures"].items():
+        own = {regime: by["kpl"] for regime, by in regimes.items() if "half_agreement" in by["kpl"]}
+        worst = max(own, key=lambda regime: own[regime]["ece"])
+        means = [sum(each[key] for each in own.values()) / len(own) for key in ("ece", "confidence", "half_agreement")]
+        right = sum(each["accuracy"]["value"] for each in own.values()) / len(own)
+        rows.append([ground, *(f"{mean:.2f}" for mean in means[:2]), f"{right:.2f}", f"{means[2]:.2f}"])
+        rows[-1].append(f"{own[worst]['ece']:.2f} {worst}")
+    header = ["mean over the regimes of", "ECE", "confidence", "accuracy", "agreement of two halves", "worst ECE"]
+    return markdown(header, rows)
+
+
+def contest_grounds(found: dict[str, Any]) -> str:
+    """Every method in every regime, ground by ground."""
+    return "\n".join(f"**{t}**\n\n{markdown(h, rows)}" for t, h, rows in tables(found["figures"], found["grounds"]))
+
+
+def unlisted(found: dict[str, Any]) -> str:
+    """What `--other` finds and costs."""
+    rows = [(name, row) for name, row in found.items() if name != "machine"]
+    keys = ("auroc", "found", "lost", "worst")
+    body = [[name, *(f"{row[key]:.3f}" if key in row else "" for key in keys)] for name, row in rows]
+    return markdown(["pictures", "AUROC", "found", "lost", "most lost in one case"], body)
+
+
+def pooling(found: dict[str, Any]) -> str:
+    """AUROC of a finding by pool, and how far each pool falls behind the best."""
+    pools, half = list(found["worst"]), found["volumes"] // 2
+    rows = []
+    for each in found["settings"]:
+        cells = [(each["pools"][name]["auroc"], each["pools"][name]["interval"]) for name in pools]
+        shown = f"{each['slices']} of {found['slices']}"
+        rows.append([each["finding"], shown, *(f"{area:.2f} ({low:.2f} to {high:.2f})" for area, (low, high) in cells)])
+    rows.append(["**furthest behind the best**", "", *(f"{found['worst'][name]:.3f}" for name in pools)])
+    behind = [max(e["pools"]["mean"]["auroc"] - e["pools"][n]["auroc"] for e in found["settings"]) for n in pools]
+    rows.append(["**furthest behind `mean`**", "", *(f"{max(each, 0):.3f}" for each in behind)])
+    said = f"AUROC with its 95 % interval over {half} volumes with the finding and {half} without:\n\n"
+    return said + markdown(["finding", "slices that show it", *(f"`{name}`" for name in pools)], rows)
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """Lay a table out."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
 TABLES = (
+    ("contest.md", "contest", contest_worst),
+    ("contest.md", "contest", contest_losses),
+    ("contest.md", "contest", contest_doubt),
+    ("contest.md", "contest", contest_grounds),
     ("knowledge.md", "insight", insight_marked),
     ("knowledge.md", "insight", insight_dropped),
     ("knowledge.md", "insight", insight_seconds),
@@ -209,6 +277,9 @@ TABLES = (
     ("knowledge-value.md", "knowledge_value", other_sentences),
     ("linting.md", "lint", lint_precision),
     ("linting.md", "lint", lint_seconds),
+    ("method.md", "contest", method_calibration),
+    ("method.md", "unlisted", unlisted),
+    ("medical.md", "pooling", pooling),
 )
 
 if __name__ == "__main__":

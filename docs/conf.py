@@ -2,6 +2,12 @@
 
 from importlib.metadata import version as installed_version
 
+# Before the first page is read: autodoc writes what it finds in pydantic's source into the annotations of
+# pydantic's own class, and a model that is made after that is refused.
+import kpl.curation
+import kpl.report
+import kpl.server  # noqa: F401
+
 project = "Knowledge Proxy Learning"
 author = "The KPL contributors"
 copyright = author

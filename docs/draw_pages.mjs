@@ -28,12 +28,15 @@ async function open(options) {
   return page;
 }
 
-const wide = await open({ viewport: { width: 1100, height: 1010 } });
+const wide = await open({ viewport: { width: 1100, height: 1400 } });
 await wide.selectOption("#order", "unsure");
 await wide.click("#wall .card button, #wall .card");
 await wide.waitForSelector(".sentences .text");
+await wide.fill("#reader", "Dr. A. Example");
 await wide.click("button:has-text('Show where')");
-await wide.waitForTimeout(1500);
+await wide.waitForSelector("#map:not([hidden])");
+await wide.waitForTimeout(500);
+await wide.evaluate(() => { document.getElementById("evidence").scrollTop = 0; });
 await wide.screenshot({ path: `${target}/page.png` });
 
 const narrow = await open({ viewport: { width: 400, height: 1100 }, colorScheme: "dark" });

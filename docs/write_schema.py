@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kpl.knowledge.editors import SCHEMA_FILE, make_schema
+from kpl.knowledge.schema_file import SCHEMA_FILE, make_schema
 
 FILE = Path(__file__).parents[1] / "src" / "kpl" / "knowledge" / SCHEMA_FILE
 

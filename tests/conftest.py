@@ -16,8 +16,9 @@ from PIL import Image
 
 from kpl.encoders.protocol import EncoderCard
 
-# No test is timed: a busy machine fails none.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# No test is timed: a busy machine fails none. `make test-long` draws more examples.
+EXAMPLES = int(os.environ.get("KPL_EXAMPLES", "40"))
+settings.register_profile("untimed", deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 SHARED = Path(__file__).parents[1] / "../shared/data"
@@ -35,6 +36,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     ):
         line = "pip install 'knowledge-proxy-learning[openclip,transformers,onnx-export]'"
         reason = f"{NOT_INSTALLED}{', '.join(missing)}; {line}"
+    if any(item.iter_markers("volumes")) and importlib.util.find_spec("SimpleITK") is None:
+        reason = f"{NOT_INSTALLED}SimpleITK; pip install 'knowledge-proxy-learning[volumes]'"
+    if any(item.iter_markers("slides")) and importlib.util.find_spec("openslide") is None:
+        reason = f"{NOT_INSTALLED}openslide; pip install 'knowledge-proxy-learning[slides]'"
+    if any(item.iter_markers("receivers")) and any(
+        importlib.util.find_spec(name) is None for name in ("datasets", "label_studio_sdk")
+    ):
+        reason = f"{NOT_INSTALLED}datasets and label-studio-sdk: pip install them; .ci/run does"
     if any(item.iter_markers("browser")):
         reason = _no_browser()
     if any(item.iter_markers("strace")) and not (sys.platform == "linux" and shutil.which("strace")):
@@ -43,7 +52,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         (pytest.fail if os.environ.get("KPL_REQUIRE_EXTRAS") == "1" else pytest.skip)(reason)
 
 
-MADE_UP_ELSEWHERE = ("torch", "browser", "fuzz", "strace")
+MADE_UP_ELSEWHERE = ("torch", "browser", "fuzz", "strace", "volumes", "slides", "receivers")
 """Marks of the tests that parts of `.ci/run` run where they may not be skipped."""
 NOT_INSTALLED = "not installed: "
 """How the reason begins where a library that no part installs is wanted."""

@@ -95,6 +95,18 @@ def test_the_python_of_the_quickstart_runs(tmp_path, monkeypatch):
     assert names["model"].predict_proba(names["images"]).shape == (200, len(names["knowledge"].classes))
 
 
+@pytest.mark.long
+def test_a_method_of_ones_own_runs_as_its_page_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = PAGE.with_name("own-method.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(block, names)  # noqa: S102 - the page is ours
+    table = capsys.readouterr().out
+    assert {"cupl", "kpl", "centred", "majority"} <= set(re.findall(r"^\| (\S+) \|", table, flags=re.MULTILINE))
+
+
+@pytest.mark.long
 def test_what_the_quickstart_shows_in_a_notebook_shows_itself(tmp_path, monkeypatch):
     kpl.draw_demo(tmp_path).rename(tmp_path / "SCANS")
     (tmp_path / "truth.csv").rename(tmp_path / "labels.csv")

@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
@@ -25,6 +27,7 @@ def test_the_page_runs_as_it_stands():
     assert found.failed == 0
 
 
+@pytest.mark.long
 def test_the_notebook_runs_from_its_first_cell_to_its_last():
     names: dict[str, Any] = {}
     for cell in cells():

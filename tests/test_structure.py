@@ -26,6 +26,8 @@ FUNCTION_LINES = 60
 # A room imports only from rooms to its left.
 ROOMS = (
     "errors",
+    "alike",
+    "bounded",
     "home",
     "files",
     "quiet",
@@ -43,6 +45,7 @@ ROOMS = (
     "testing",
     "evaluation",
     "runs",
+    "curation",
     "report",
     "server",
     "cli",

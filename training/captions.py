@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
-from ruamel.yaml import YAML
 
 from labels import COLUMNS, columns_of
 
@@ -93,7 +93,7 @@ def load_bank(names: Sequence[str], *, held_out: bool) -> Bank:
     """The phrases of some bank files: those for training, or those kept out of it (which have no fillers)."""
     bank = Bank()
     for name in names:
-        data = YAML(typ="safe").load((BANKS / f"{name}.yaml").read_text(encoding="utf-8"))
+        data = yaml.safe_load((BANKS / f"{name}.yaml").read_text(encoding="utf-8"))
         for attribute, values in data["phrases"].items():
             for value, texts in values.items():
                 kept = [t for t in texts if is_held_out(t) is held_out and not FORBIDDEN.search(t)]

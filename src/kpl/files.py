@@ -7,11 +7,9 @@ output NAME these may lie beside it while it is written, all hidden:
                     system has no `flock`, the file itself is the lock, and one of a dead process of this host is void
     .NAME.writing   a file on its way
     .NAME.partial   a working folder: what a stopped command goes on from, or the old content on its way out
-    .NAME.replaced  the old content for one step, only where the system cannot exchange two names; it is put back by
-                    whoever takes the lock next and finds NAME missing
+    .NAME.replaced  the old content for one step, where two names cannot be exchanged; the next lock puts it back
 
-What a dead process left is removed by the next one that writes the same output; what a living one holds is not touched.
-Nobody needs a lock to read.
+What a dead process left goes when that output is written next; a living one's is not touched. Reading needs no lock.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ from kpl.errors import AlreadyThereError, OutputError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["locked", "new_folder", "put", "remove", "working_folder", "write_file"]
+__all__ = ["locked", "make_way", "new_folder", "put", "remove", "working_folder", "write_file"]
 
 _UNSUPPORTED: Final = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 _PAUSE: Final = 0.05  # seconds between two looks at a lock that is waited for
@@ -57,10 +55,11 @@ class _Held(threading.local):
 _held = _Held()
 
 
-def write_file(path: str | Path, data: bytes | str) -> None:
+def write_file(path: str | Path, data: bytes | str, *, private: bool = False) -> None:
     """Write a file, whole or not at all; text as UTF-8.
 
     A link is followed, and the permissions of a file that was there are kept. A device or a pipe is written to.
+    Nobody but the user may read a new file that is `private`.
 
     Raises:
         OutputError: the disk is full, permission is missing.
@@ -74,7 +73,8 @@ def write_file(path: str | Path, data: bytes | str) -> None:
             fresh = _beside(place, "writing")
             try:
                 remove(fresh)
-                with fresh.open("xb") as file:
+                fresh.touch(0o600 if private else 0o666, exist_ok=False)
+                with fresh.open("wb") as file:
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
@@ -148,7 +148,7 @@ def working_folder(path: str | Path, *, keep: Sequence[str] = (), wait: bool = F
                 raise
             finally:
                 _held.places.discard(work)
-                if done or not any(_is_there(work / name) for name in keep):
+                if done or not any(os.path.lexists(work / name) for name in keep):
                     remove(work)
 
 
@@ -163,6 +163,12 @@ def new_folder(path: str | Path, *, keep: Sequence[str] = (), wait: bool = False
         put(work, path)
 
 
+def make_way(path: str | Path) -> None:
+    """Make a folder and those on the way to it, all on the disk."""
+    with _telling(Path(path)):
+        _make_way(Path(path).resolve())
+
+
 def put(source: Path, path: str | Path) -> None:
     """Bring a whole file or folder from beside its place into it, synced, in one step.
 
@@ -170,7 +176,7 @@ def put(source: Path, path: str | Path) -> None:
     """
     place = Path(path).resolve()
     _sync_tree(source)
-    if not _is_there(place) or not (source.is_dir() or place.is_dir()):
+    if not os.path.lexists(place) or not (source.is_dir() or place.is_dir()):
         os.replace(source, place)  # noqa: PTH105 - as above
     elif not _exchange(source, place):
         old = _beside(place, "replaced")
@@ -199,16 +205,14 @@ def _beside(place: Path, what: str) -> Path:
     return place.with_name(f".{place.name}.{what}")
 
 
-def _is_there(path: Path) -> bool:
-    return os.path.lexists(path)
-
-
 def _make_way(folder: Path) -> None:
     if not folder.is_dir():
+        _make_way(folder.parent)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except FileExistsError as error:  # a file is in the way
+            folder.mkdir(exist_ok=True)
+        except FileExistsError as error:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
+        _sync(folder.parent)
 
 
 def _clear(work: Path, keep: Sequence[str]) -> None:
@@ -222,7 +226,7 @@ def _clear(work: Path, keep: Sequence[str]) -> None:
 
 def _restore(place: Path) -> None:
     old = _beside(place, "replaced")
-    if _is_there(old) and not _is_there(place):
+    if os.path.lexists(old) and not os.path.lexists(place):
         os.replace(old, place)  # noqa: PTH105 - as above
     else:
         remove(old)
@@ -325,7 +329,7 @@ class _Lock:
     def holder(self) -> str:
         """Say who holds it, and what to do; empty if it was let go meanwhile."""
         who = self._told()
-        if not who and not _is_there(self.file):
+        if not who and not os.path.lexists(self.file):
             return ""
         mend = "wait for it, or give another place"
         if not who:
@@ -370,7 +374,7 @@ class _Lock:
         """Remove it if its process was one of this host and is dead; say whether it is worth another try."""
         told = self._told()
         if not told or told["host"] != socket.gethostname() or _lives(told["process"]):
-            return not _is_there(self.file)
+            return not os.path.lexists(self.file)
         aside = self.file.with_name(f"{self.file.name}.{os.getpid()}")
         with suppress(OSError):
             os.rename(self.file, aside)  # noqa: PTH104 - of two who find it void, one gets it
@@ -383,18 +387,14 @@ class _Lock:
 def _oneself() -> dict[str, Any]:
     program = Path(sys.argv[0] or "python")
     name = program.parent.name if program.stem == "__main__" else program.stem
-    command = " ".join([name, *(word for word in sys.argv[1:2] if word.isalpha())])
-    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    command, since = " ".join([name, *filter(str.isalpha, sys.argv[1:2])]), time.strftime("%Y-%m-%d %H:%M:%S")
     return {"command": command, "process": os.getpid(), "host": socket.gethostname(), "since": since}
 
 
 def _lives(process: int) -> bool:
-    if sys.platform == "win32":  # there, asking ends it
-        return True
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
+        if sys.platform != "win32":  # there, asking ends it
+            os.kill(process, 0)
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
     return True

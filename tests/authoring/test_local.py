@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
 import pytest
@@ -66,6 +68,26 @@ def test_a_model_answers(library, file):
         model.answer(ASK.model_copy(update={"extra": {"odd": 1}}))
     model.close()
     assert model._model.closed
+
+
+def test_its_memory_is_not_taken_from_an_answer_that_is_under_way(library, file):
+    model = LlamaFile(file)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def answer(*_: object, **__: object) -> None:
+        begun.set()
+        go_on.wait(20)
+        assert not model._model.closed
+        raise RuntimeError
+
+    model._model.create_chat_completion = answer
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(model.answer, ASK)
+        begun.wait(20)
+        model.close()
+        go_on.set()
+        with pytest.raises(LanguageModelError):
+            asked.result()
 
 
 def test_what_it_cannot_do_is_one_line(library, file, tmp_path):

@@ -44,6 +44,15 @@ def read(data):
         ({}, "no chat completion: without a word"),
         (b"<!DOCTYPE html><script>x()</script><h1>Open WebUI</h1>", "a web page: Open WebUI"),
         (b"<html></html>", "a web page: without a word"),
+        (b"upstream connect error or disconnect", "plain words: upstream connect error or disconnect"),
+        (
+            b'data: {"error": {"message": "no more places"}}\n\ndata: [DONE]\n',
+            "a stream, which was not asked for: no more",
+        ),
+        (b'event: error\ndata: {"message": "no more places"}\n\n', "a stream, which was not asked for: no more places"),
+        (reply({"content": ""}, error="slow down"), "an error: slow down"),
+        (reply({"content": None}, error={"message": "the GPU is lost"}), "an error: the GPU is lost"),
+        (reply(None, error={"message": "the GPU is lost"}), "an error: the GPU is lost"),
     ],
 )
 def test_an_error_inside_a_200_is_the_servers_error(data, says):

@@ -38,11 +38,11 @@ BAD_KNOWLEDGE = {
 
 
 @pytest.mark.parametrize("fault", BAD_KNOWLEDGE)
-def test_faults_of_knowledge_are_named(kpl, features, tmp_path, fault):
+def test_faults_of_knowledge_are_named(quick, features, tmp_path, fault):
     text, words = BAD_KNOWLEDGE[fault]
     path = tmp_path / "knowledge.yaml"
     path.write_text(text)
-    error = kpl("classify", features, "--knowledge", path, "--out", "run").error
+    error = quick("classify", features, "--knowledge", path, "--out", "run").error
     for word in words:
         assert word in error
     if fault != "too many tokens":
@@ -63,9 +63,9 @@ def test_the_same_fault_in_json(quick, features, tmp_path):
         (["-k", "{knowledge}", "--method", "KLP"], "unknown method 'KLP': did you mean 'kpl'? Known: "),
     ],
 )
-def test_unknown_names_suggest_the_nearest(kpl, features, knowledge, tmp_path, arguments, words):
+def test_unknown_names_suggest_the_nearest(quick, features, knowledge, tmp_path, arguments, words):
     given = [argument.format(knowledge=knowledge) for argument in arguments]
-    assert words in kpl("classify", features, *given, "-o", "run").error
+    assert words in quick("classify", features, *given, "-o", "run").error
     assert list(tmp_path.iterdir()) == []
 
 
@@ -82,20 +82,20 @@ def test_unknown_names_elsewhere(quick, cells, finished, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["classify", "embed"])
-def test_pictures_that_are_not_there(kpl, knowledge, tmp_path, command):
+def test_pictures_that_are_not_there(quick, knowledge, tmp_path, command):
     given = ["-k", knowledge] if command == "classify" else []
-    error = kpl(command, "nowhere", *given, "-o", "out").error
+    error = quick(command, "nowhere", *given, "-o", "out").error
     assert error.startswith("no such folder or file: 'nowhere'. Check the spelling")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_output_that_exists_is_refused_and_overwrite_allows(kpl, features, finished, knowledge, tmp_path):
+def test_an_output_that_exists_is_refused_and_overwrite_allows(quick, features, finished, knowledge, tmp_path):
     shutil.copytree(finished, tmp_path / "run")
     before = files(tmp_path)
     command = ("classify", features, "-k", knowledge, "--method", "text", "--out", "run")
-    assert kpl(*command).error == "'run' exists: give another --out, or replace that run with --overwrite"
+    assert quick(*command).error == "'run' exists: give another --out, or replace that run with --overwrite"
     assert files(tmp_path) == before
-    told = kpl(*command, "--overwrite").plain
+    told = quick(*command, "--overwrite").plain
     assert "12 pictures by text with mini" in told
     assert json.loads((tmp_path / "run" / "run.json").read_text())["plan"]["method"] == "text"
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
@@ -131,7 +131,7 @@ def test_knowledge_of_another_modality_is_refused_unless_the_encoder_is_named(
     chest["task"]["modality"] = "chest X-ray"
     (tmp_path / "chest.json").write_text(json.dumps(chest))
     error = kpl("classify", features, "-k", "chest.json", "-o", "run").error
-    assert "is about 'chest X-ray', and the default encoder 'mini' reads only" in error
+    assert "is about 'chest X-ray', and 'mini' reads only" in error
     assert "insist with --encoder mini" in error
     assert not (tmp_path / "run").exists()
     told = quick("classify", features, "-k", "chest.json", "--encoder", "mini", "-o", "run").plain
@@ -163,9 +163,9 @@ def test_features_that_do_not_fit_are_refused(quick, features, knowledge, cells,
     assert [path.name for path in tmp_path.iterdir()] == ["features"]
 
 
-def test_a_run_inside_its_features(kpl, features, knowledge, tmp_path):
+def test_a_run_inside_its_features(quick, features, knowledge, tmp_path):
     shutil.copytree(features, tmp_path / "features")
-    assert "12 pictures" in kpl("classify", "features", "-k", knowledge, "-o", "features/run").plain
+    assert "12 pictures" in quick("classify", "features", "-k", knowledge, "-o", "features/run").plain
     assert sorted(path.name for path in (tmp_path / "features" / "run" / "features").iterdir()) == [
         "images-00000.json",
         "images-00000.npy",

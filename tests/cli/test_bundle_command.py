@@ -37,8 +37,8 @@ def apart(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def bundle(kpl, apart) -> Path:
-    assert "4 MB in cells.kplenc" in kpl("encoders", "bundle", "mini", "--out", "cells.kplenc").plain
+def bundle(quick, apart) -> Path:
+    assert "4 MB in cells.kplenc" in quick("encoders", "bundle", "mini", "--out", "cells.kplenc").plain
     return apart / "cells.kplenc"
 
 
@@ -56,6 +56,7 @@ def test_the_guard_of_these_tests_works(apart):
     assert "the network was asked for" in done.stderr
 
 
+@pytest.mark.long
 def test_a_bundle_works_elsewhere_without_network(kpl, bundle, apart, cells, knowledge):
     """Only the one file is carried: another folder, another home, an empty cache, no network."""
     there = apart / "elsewhere"
@@ -79,10 +80,10 @@ def test_a_check_that_could_not_cut_off_the_network_says_so(quick, monkeypatch):
     )
 
 
-def test_what_is_wrong_is_said_by_the_check_as_by_any_command(kpl, tmp_path):
-    assert kpl("encoders", "check", "no-such-encoder").error.startswith("unknown encoder 'no-such-encoder'")
+def test_what_is_wrong_is_said_by_the_check_as_by_any_command(quick, tmp_path):
+    assert quick("encoders", "check", "no-such-encoder").error.startswith("unknown encoder 'no-such-encoder'")
     (tmp_path / "weights").mkdir()
-    assert "is the folder of no encoder" in kpl("encoders", "check", "./weights").error
+    assert "is the folder of no encoder" in quick("encoders", "check", "./weights").error
 
 
 def test_a_folder_does_as_well_and_sha256sum_reads_its_list(kpl, apart):
@@ -98,23 +99,34 @@ def test_a_bundle_is_kept_under_its_name(kpl, bundle, apart):
     assert (apart / "kpl" / "encoders" / "mini" / "card.json").is_file()
 
 
-def test_the_same_encoder_gives_the_same_bytes(kpl, bundle, apart):
-    assert kpl("encoders", "bundle", "mini", "--out", "again.kplenc").code == 0
+def test_what_is_kept_and_whole_is_not_kept_again(quick, bundle, apart):
+    kept = apart / "kpl" / "encoders" / "mini"
+    assert "Kept as 'mini'" in quick("encoders", "pull", "./cells.kplenc").plain
+    first = kept.stat().st_ino
+    assert "Kept as 'mini'" in quick("encoders", "pull", "./cells.kplenc").plain
+    assert kept.stat().st_ino == first
+    (kept / "weights" / "tokenizer.json").write_bytes(b"{}")
+    assert "Kept as 'mini'" in quick("encoders", "pull", "./cells.kplenc").plain
+    assert len((kept / "weights" / "tokenizer.json").read_bytes()) > 2
+
+
+def test_the_same_encoder_gives_the_same_bytes(quick, bundle, apart):
+    assert quick("encoders", "bundle", "mini", "--out", "again.kplenc").code == 0
     assert (apart / "again.kplenc").read_bytes() == bundle.read_bytes()
     with zipfile.ZipFile(bundle) as file:
         assert {entry.compress_type for entry in file.infolist()} == {zipfile.ZIP_STORED}
 
 
-def test_what_is_there_is_not_replaced(kpl, bundle, apart):
+def test_what_is_there_is_not_replaced(quick, bundle, apart):
     (apart / "thesis").mkdir()
-    assert "exists: give another --out; it is no bundle" in kpl("encoders", "bundle", "mini", "-o", "thesis").error
-    same = kpl("encoders", "bundle", "mini", "-o", "cells.kplenc")
+    assert "exists: give another --out; it is no bundle" in quick("encoders", "bundle", "mini", "-o", "thesis").error
+    same = quick("encoders", "bundle", "mini", "-o", "cells.kplenc")
     assert (same.code, same.out) == (0, "'cells.kplenc' is there already, made from the same: nothing to do\n")
     (apart / "cells.kplenc").write_bytes(b"another")
-    error = kpl("encoders", "bundle", "mini", "-o", "cells.kplenc").error
+    error = quick("encoders", "bundle", "mini", "-o", "cells.kplenc").error
     assert error == "'cells.kplenc' exists: give another --out; replace that bundle with --overwrite"
-    assert kpl("encoders", "bundle", "mini", "-o", "cells.kplenc", "--overwrite").code == 0
-    assert "kpl encoders pull biomedclip" in kpl("encoders", "bundle", "biomedclip", "-o", "b.kplenc").error
+    assert quick("encoders", "bundle", "mini", "-o", "cells.kplenc", "--overwrite").code == 0
+    assert "kpl encoders pull biomedclip" in quick("encoders", "bundle", "biomedclip", "-o", "b.kplenc").error
 
 
 def damage(path: Path, place: int) -> None:
@@ -123,26 +135,26 @@ def damage(path: Path, place: int) -> None:
     path.write_bytes(content)
 
 
-def test_damaged_bundles_are_refused(kpl, bundle, apart):
+def test_damaged_bundles_are_refused(quick, bundle, apart):
     damage(bundle, 2_000_000)
-    error = kpl("encoders", "check", "./cells.kplenc").error
+    error = quick("encoders", "check", "./cells.kplenc").error
     assert "cells.kplenc" in error
     assert "copy" in error
     bundle.write_bytes(bundle.read_bytes()[:-100])
-    assert "no bundle, or a damaged one" in kpl("encoders", "check", "./cells.kplenc").error
+    assert "no bundle, or a damaged one" in quick("encoders", "check", "./cells.kplenc").error
     assert not [path for path in (apart / "kpl").rglob("*") if path.is_file()]
 
 
-def test_a_damaged_folder_is_refused(kpl, apart):
-    assert kpl("encoders", "bundle", "mini", "-o", "folder").code == 0
+def test_a_damaged_folder_is_refused(quick, apart):
+    assert quick("encoders", "bundle", "mini", "-o", "folder").code == 0
     image = next((apart / "folder").rglob("image.onnx"))
     damage(image, 1000)
-    assert "image.onnx has hash" in kpl("encoders", "check", "./folder").error
+    assert "image.onnx has hash" in quick("encoders", "check", "./folder").error
     image.unlink()
-    assert "is missing from the bundle" in kpl("encoders", "check", "./folder").error
+    assert "is missing from the bundle" in quick("encoders", "check", "./folder").error
 
 
-def test_a_truncated_model_whose_hash_is_right_is_refused(kpl, apart):
+def test_a_truncated_model_whose_hash_is_right_is_refused(quick, apart):
     """A file that was cut before the card was written: only the runtime can tell."""
     import hashlib
 
@@ -152,30 +164,30 @@ def test_a_truncated_model_whose_hash_is_right_is_refused(kpl, apart):
     card = json.loads((apart / "mine" / "card.json").read_text())
     card["files"][image.relative_to(apart / "mine").as_posix()] = hashlib.sha256(image.read_bytes()).hexdigest()
     (apart / "mine" / "card.json").write_text(json.dumps(card))
-    assert "cannot be loaded" in kpl("encoders", "check", "./mine").error
+    assert "cannot be loaded" in quick("encoders", "check", "./mine").error
 
 
-def test_other_folders_and_files_are_refused(kpl, apart, cells):
+def test_other_folders_and_files_are_refused(quick, apart, cells):
     (apart / "notes.kplenc").write_text("my notes")
-    assert "no bundle" in kpl("encoders", "check", "./notes.kplenc").error
-    assert "card.json" in kpl("encoders", "check", cells).error
-    assert "no folder and no file" in kpl("encoders", "check", "./nowhere.kplenc").error
+    assert "no bundle" in quick("encoders", "check", "./notes.kplenc").error
+    assert "card.json" in quick("encoders", "check", cells).error
+    assert "no folder and no file" in quick("encoders", "check", "./nowhere.kplenc").error
 
 
-def test_a_description_beyond_the_context_is_named_with_its_tokens(kpl, bundle, apart, cells, knowledge):
+def test_a_description_beyond_the_context_is_named_with_its_tokens(quick, bundle, apart, cells, knowledge):
     base = json.loads(knowledge.read_text())
     base["classes"][2]["descriptions"] = ["a body " * 100]
     (apart / "long.json").write_text(json.dumps(base))
-    told = kpl("classify", cells, "-k", "long.json", "--encoder", "./cells.kplenc", "-o", "run")
+    told = quick("classify", cells, "-k", "long.json", "--encoder", "./cells.kplenc", "-o", "run")
     assert told.code == 1
     error = told.err.splitlines()[-1]  # after the terms of an encoder that is loaded for the first time
     for word in ("platelet", "200", "64", "tokens"):
         assert word in error
 
 
-def test_a_card_cannot_choose_where_it_is_kept(kpl, apart):
+def test_a_card_cannot_choose_where_it_is_kept(quick, apart):
     shutil.copytree(MINI, apart / "mine")
     card = json.loads((apart / "mine" / "card.json").read_text())
     (apart / "mine" / "card.json").write_text(json.dumps(card | {"name": "../../elsewhere"}))
-    assert "no name for an encoder's folder" in kpl("encoders", "pull", "./mine").error
+    assert "no name for an encoder's folder" in quick("encoders", "pull", "./mine").error
     assert not (apart / "elsewhere").exists()

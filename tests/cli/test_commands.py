@@ -125,6 +125,7 @@ def test_evaluate_tells_what_was_left_out(quick, tmp_path, finished, cells):
     assert "brings its own" in quick("evaluate", "bundle", "--labels", "labels.csv").error
 
 
+@pytest.mark.long
 def test_the_demo_from_nothing(kpl, tmp_path):
     told = kpl("demo", "--out", "demo").plain
     assert "200 pictures by kpl with mini" in told

@@ -45,9 +45,9 @@ def table(finished, tmp_path):
     return write
 
 
-def test_one_command_ends_with_a_table_a_json_and_a_figure(kpl, bundle, tmp_path):
+def test_one_command_ends_with_a_table_a_json_and_a_figure(quick, bundle, tmp_path):
     asked = ("--methods", "all", "--ordered", "--replicates", 50, "--json", "s.json", "--figure", "s.svg")
-    told = kpl("evaluate", bundle, *asked).plain
+    told = quick("evaluate", bundle, *asked).plain
     rows = json.loads((tmp_path / "s.json").read_text())
     assert list(rows)[-2:] == ["majority", "chance"]
     named = {line for line in METHODS if line in rows or f"{line} was left out" in told}
@@ -64,9 +64,9 @@ def test_one_command_ends_with_a_table_a_json_and_a_figure(kpl, bundle, tmp_path
     assert "Drawn in s.svg" in told
 
 
-def test_classes_sites_and_operating_points_are_printed(kpl, finished, table):
+def test_classes_sites_and_operating_points_are_printed(quick, finished, table):
     asked = ("--methods", "kpl,cupl", "--by", "site", "--classes", "--at", "specificity=0.8", "--against", "cupl")
-    told = kpl("evaluate", finished, "--labels", table(), *asked, "--replicates", 50).plain
+    told = quick("evaluate", finished, "--labels", table(), *asked, "--replicates", 50).plain
     for words in ("By site, cupl", "site 1", "Each class against the rest, by cupl", "Operating points of cupl"):
         assert words in told
     assert "Accuracy less that of cupl" in told
@@ -121,13 +121,13 @@ def test_columns_need_a_table(quick, finished, cells, bundle):
     assert "has no column 'site'" in quick("evaluate", bundle, "--by", "site").error
 
 
-def test_a_run_is_calibrated_and_the_file_applied(kpl, finished, features, knowledge, table, tmp_path):
-    told = kpl("calibrate", finished, "--labels", table(), "--out", "c.json").plain
+def test_a_run_is_calibrated_and_the_file_applied(quick, finished, features, knowledge, table, tmp_path):
+    told = quick("calibrate", finished, "--labels", table(), "--out", "c.json").plain
     for words in ("12 labelled pictures", "as it was", "calibrated", "Chosen:", "Written to c.json"):
         assert words in told
     again = ("classify", features, "-k", knowledge, "--calibration", "c.json")
-    told = kpl(*again, "--coverage", 0.5, "-o", "calibrated").plain
+    told = quick(*again, "--coverage", 0.5, "-o", "calibrated").plain
     assert "6 of 12 left without a label" in told
-    assert "the calibration is for method kpl, not for cupl" in kpl(*again, "--method", "cupl", "-o", "other").error
+    assert "the calibration is for method kpl, not for cupl" in quick(*again, "--method", "cupl", "-o", "other").error
     few = table(lambda lines: lines[:5])
-    assert "5 labelled images are too few" in kpl("calibrate", finished, "--labels", few).error
+    assert "5 labelled images are too few" in quick("calibrate", finished, "--labels", few).error

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import kpl.cli
-from kpl.cli.shown import Console, LogFormatter, say_json
+from kpl.cli.terminal import Console, LogFormatter, say_json
 from kpl.runs.tables import read_csv
 from kpl.visible import visible
 
@@ -150,11 +150,11 @@ def test_a_log_is_text():
 
 
 def test_there_is_one_way_to_the_terminal():
-    """What is shown goes through `kpl.cli.shown`; a command that prints by another way would pass its filter by."""
+    """What is shown goes through `kpl.cli.terminal`; a command that prints by another way would pass its filter by."""
     others = re.compile(r"^(?:rich\.console\.Console|typer\.(?:echo|secho)|click\.(?:echo|secho)|print)$")
     wrong = []
     for module in Path(kpl.cli.__file__).parent.rglob("*.py"):
-        if module.name == "shown.py":
+        if module.name == "terminal.py":
             continue
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute | ast.Name) and others.match(ast.unparse(node)):

@@ -18,7 +18,10 @@ from kpl.embeddings import open_features
 
 from .conftest import Told, answer_to_ctrl_c, start
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and file size limits are those of POSIX systems")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(os.name == "nt", reason="signals and file size limits are those of POSIX systems"),
+]
 
 SHARD = 1024  # pictures in a shard of `kpl embed`
 PICTURES = SHARD + 276
@@ -187,16 +190,26 @@ def test_a_disk_that_is_really_full(cells, knowledge, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_a_thread_that_never_ends_does_not_hold_ctrl_c_up(tmp_path):
-    code = (
-        "import threading, kpl.cli.main as m\n"
+@pytest.mark.parametrize(
+    ("kind", "ends", "code"),
+    [
+        ("daemon=False", "raise KeyboardInterrupt", 130),  # else it is waited for, as everywhere
+        ("daemon=True, name='kpl-asking'", "raise KeyboardInterrupt", 130),
+        ("daemon=True, name='kpl-jobs'", "raise SystemExit(3)", 3),
+        ("daemon=True, name='kpl-jobs'", "return", 0),
+    ],
+)
+def test_the_interpreter_is_not_taken_apart_under_a_thread_of_the_command(kind, ends, code):
+    program = (
+        "import atexit, threading, kpl.cli.main as m\n"
         "m._PATIENCE = 0.1\n"
+        "atexit.register(print, 'taken apart')\n"
         "def stop(**_):\n"
-        "    threading.Thread(target=threading.Event().wait).start()\n"
-        "    raise KeyboardInterrupt\n"
-        "m.app = stop\n"
+        f"    threading.Thread(target=threading.Event().wait, {kind}).start()\n"
+        f"    {ends}\n"
+        "m._app = lambda *_: stop\n"
         "m.main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 130
-    assert done.stderr.startswith("kpl: stopped")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith("kpl: stopped" if code == 130 else "")

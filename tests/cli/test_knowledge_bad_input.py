@@ -78,6 +78,7 @@ def test_the_same_as_a_process(kpl, tmp_path, fault):
 # -------------------------------------------------------------------------------------------------------- many classes
 
 
+@pytest.mark.long
 def test_ten_thousand_classes_through_every_command(quick, tmp_path):
     rows = [f"  - {{key: kind {n}, descriptions: [a rim {n}, a pale middle {n}]}}\n" for n in range(10_000)]
     head = "# mine\nkpl_knowledge: 1\ntask: {name: huge, modality: photo, template: '{description}'}\nclasses:\n"

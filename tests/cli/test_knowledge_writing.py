@@ -28,8 +28,8 @@ def no_key(monkeypatch):
 
 
 @pytest.fixture
-def begun(kpl, tmp_path) -> Path:
-    kpl("knowledge", "new", "chest-tb", "--classes", "tuberculosis, normal", "--modality", "chest X-ray")
+def begun(quick, tmp_path) -> Path:
+    quick("knowledge", "new", "chest-tb", "--classes", "tuberculosis, normal", "--modality", "chest X-ray")
     return tmp_path / "chest-tb.yaml"
 
 
@@ -44,18 +44,18 @@ def write(script, file, *more):
     return ("knowledge", "write", file, "--llm", script.url, "--model", "tiny", "--timeout", 5, *more)
 
 
-def test_as_a_new_user_types_it(kpl, begun):
+def test_as_a_new_user_types_it(quick, begun):
     with serving(phrases) as script:
-        told = kpl(*write(script, "chest-tb.yaml", "--per-class", 25)).plain
+        told = quick(*write(script, "chest-tb.yaml", "--per-class", 25)).plain
     assert "chest-tb.yaml: 50 new descriptions in 2 classes" in told
     assert "new calls (" in told
     assert "0 kept ones, in chest-tb.calls" in told
     assert told.endswith("Next: kpl knowledge review chest-tb.yaml")
-    assert kpl("knowledge", "show", "chest-tb.yaml", "normal").plain.count("which has a shape") == 25
+    assert quick("knowledge", "show", "chest-tb.yaml", "normal").plain.count("which has a shape") == 25
     assert [len(entry.descriptions) for entry in load_knowledge(begun).classes] == [25, 25]
     assert "# the prompt that an encoder reads" in begun.read_text()
     before = begun.read_bytes()
-    told = kpl(*write(script, "chest-tb.yaml", "--per-class", 25)).plain
+    told = quick(*write(script, "chest-tb.yaml", "--per-class", 25)).plain
     assert "every class has 25 descriptions or more, so nothing was asked" in told
     assert begun.read_bytes() == before
 
@@ -84,17 +84,17 @@ def test_a_run_stopped_half_way_repeats_no_call(kpl, many, tmp_path, how):
     assert many.read_bytes() == (whole / "many.yaml").read_bytes()
 
 
-def test_a_replay_needs_no_server(kpl, many, tmp_path):
+def test_a_replay_needs_no_server(quick, many, tmp_path):
     shutil.copy(many, tmp_path / "again.yaml")
     with serving(phrases) as script:
-        assert kpl(*write(script, many, "--per-class", 16)).code == 0
+        assert quick(*write(script, many, "--per-class", 16)).code == 0
     replay = ("--model", "tiny", "--per-class", 16, "--replay", "--calls", "many.calls")
-    assert "0 new calls" in kpl("knowledge", "write", "again.yaml", *replay).plain
+    assert "0 new calls" in quick("knowledge", "write", "again.yaml", *replay).plain
     assert (tmp_path / "again.yaml").read_bytes() == many.read_bytes()
     shutil.rmtree(tmp_path / "many.calls")
     shutil.copy(many, tmp_path / "again.yaml")
     replay = ("--model", "tiny", "--per-class", 17, "--replay")
-    assert "a call is not kept" in kpl("knowledge", "write", "again.yaml", *replay).error
+    assert "a call is not kept" in quick("knowledge", "write", "again.yaml", *replay).error
 
 
 def test_a_key_is_never_written_or_printed(kpl, begun, tmp_path):
@@ -109,13 +109,13 @@ def test_a_key_is_never_written_or_printed(kpl, begun, tmp_path):
     assert holding == []
 
 
-def test_a_pack_of_names_is_written_to_a_file(kpl, tmp_path):
+def test_a_pack_of_names_is_written_to_a_file(quick, tmp_path):
     with serving(phrases) as script:
-        told = kpl(*write(script, "food-101", "--max-calls", 3)).error
+        told = quick(*write(script, "food-101", "--max-calls", 3)).error
         assert "the budget is spent (--max-calls 3" in told
         assert "# The" in (tmp_path / "food-101.yaml").read_text()
         options = ("--per-class", 5, "--strategy", "paper", "--out", "mine.yaml", "--concurrency", 8)
-        assert "505 new descriptions in 101 classes" in kpl(*write(script, "food-101", *options)).plain
+        assert "505 new descriptions in 101 classes" in quick(*write(script, "food-101", *options)).plain
     kb = load_knowledge(tmp_path / "mine.yaml")
     assert kb.classes[0].key == "apple_pie"
     assert kb.provenance is None  # what a person adds later is not the model's
@@ -242,6 +242,7 @@ def test_faulty_files_are_one_line_and_stay(quick, tmp_path, text, says):
     assert file.read_text() == text
 
 
+@pytest.mark.long
 def test_ten_thousand_classes(quick, tmp_path):
     (tmp_path / "names.txt").write_text("\n".join(f"kind {n}" for n in range(10_000)))
     assert "10000 classes" in quick("knowledge", "new", "huge", "--classes", "names.txt").plain

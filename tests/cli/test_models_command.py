@@ -17,6 +17,7 @@ def model(features, knowledge, tmp_path_factory):
     return path
 
 
+@pytest.mark.long
 def test_a_model_saved_in_one_process_predicts_the_same_in_another(kpl, features, knowledge, finished, tmp_path):
     told = kpl("fit", features, "-k", knowledge, "-o", "cells.kpl").plain
     assert "kpl learnt 3 classes from 12 pictures with mini" in told

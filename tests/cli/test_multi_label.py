@@ -8,21 +8,22 @@ import json
 import numpy as np
 import pytest
 
-from kpl.cli.presence import _usable
+from kpl.cli.multi_label import _usable
 from kpl.embeddings import embed_texts, open_features
 from kpl.encoders import load_encoder
 from kpl.evaluation import OperatingRule
 from kpl.knowledge import load_knowledge
-from kpl.proxies import presence_probabilities
+from kpl.proxies import multi_label_probabilities
+from kpl.proxies.multi_label import other_texts
 
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory, features, knowledge):
     """A multi-label run, made once."""
-    from kpl.runs import classify_presence
+    from kpl.runs import classify_multi_label
 
     out = tmp_path_factory.mktemp("several") / "run"
-    classify_presence(features, knowledge=knowledge, out=out, thresholds={"platelet": 0.4})
+    classify_multi_label(features, knowledge=knowledge, out=out, thresholds={"platelet": 0.4})
     return out
 
 
@@ -31,16 +32,16 @@ def rows(run):
         return list(csv.DictReader(file))
 
 
-def test_each_class_is_decided_by_itself(kpl, features, knowledge, tmp_path):
+def test_each_class_is_decided_by_itself(quick, features, knowledge, tmp_path):
     asked = ("--multi-label", "--threshold", "0.45", "--threshold", "platelet=0.6")
-    told = kpl("classify", features, "-k", knowledge, *asked, "-o", "run").plain
+    told = quick("classify", features, "-k", knowledge, *asked, "-o", "run").plain
     assert "12 pictures, several labels each, with mini" in told
     assert "Look at it: run/report.html" in told
     base, mini, folder = load_knowledge(knowledge), load_encoder("mini"), open_features(features)
-    expected = presence_probabilities(
+    expected = multi_label_probabilities(
         folder,
         embed_texts(base.prompts(), mini),
-        embed_texts(base.absent_prompts(), mini),
+        other_texts(embed_texts(base.prompts(), mini)),
         temperature=1 / mini.logit_scale,
     )
     found = rows(tmp_path / "run")
@@ -63,7 +64,7 @@ def test_each_class_is_decided_by_itself(kpl, features, knowledge, tmp_path):
 
 
 @pytest.mark.parametrize("shape", ["joined", "columns"])
-def test_a_multi_label_run_is_scored(kpl, several, tmp_path, shape):
+def test_a_multi_label_run_is_scored(quick, several, tmp_path, shape):
     names = [row["image"] for row in rows(several)]
     lines = ["image,label,patient"] if shape == "joined" else ["image,Platelet,neutrophil,site"]
     for at, name in enumerate(names[:-1]):
@@ -73,36 +74,36 @@ def test_a_multi_label_run_is_scored(kpl, several, tmp_path, shape):
         lines.append(",".join(map(str, (name, *cells))))
     (tmp_path / "l.csv").write_text("\n".join(lines))
     asked = ("--labels", "l.csv", "--json", "s.json", "--replicates", 50, "--at", "sensitivity=0.9")
-    told = kpl("evaluate", several, *asked).plain
+    told = quick("evaluate", several, *asked).plain
     assert "11 labelled images" in told
     assert "no label: 1 of 12" in told
     found = json.loads((tmp_path / "s.json").read_text())
-    assert list(found) == ["presence", "majority", "chance"]
-    figures = found["presence"]["per_class"]["platelet"]
+    assert list(found) == ["multi-label", "majority", "chance"]
+    figures = found["multi-label"]["per_class"]["platelet"]
     score = np.array([float(row["p_platelet"]) for row in rows(several)])[:-1]
     truth = np.array([name.startswith("platelet") or at % 5 == 0 for at, name in enumerate(names[:-1])])
     assert figures["sensitivity"] == pytest.approx(np.mean(score[truth] >= 0.4))
     assert figures["specificity"] == pytest.approx(np.mean(score[~truth] < 0.4))
     assert (figures["positives"], figures["n"], figures["threshold"]) == (truth.sum(), 11, 0.4)
     assert figures["operating"]["sensitivity"] >= 0.9
-    red = found["presence"]["per_class"]["normal_red_cell"]
+    red = found["multi-label"]["per_class"]["normal_red_cell"]
     assert (red["n"] == 0) == (shape == "columns")
     assert (red["auroc"] is None) == (shape == "columns")
-    assert 0 <= found["presence"]["accuracy"] <= 1
+    assert 0 <= found["multi-label"]["accuracy"] <= 1
 
 
-def test_the_values_of_a_column_are_scored_apart(kpl, several, tmp_path):
+def test_the_values_of_a_column_are_scored_apart(quick, several, tmp_path):
     names = [row["image"] for row in rows(several)]
     lines = ["image,label,site", *(f"{name},{name.split('/')[0]},{'AB'[at % 2]}" for at, name in enumerate(names))]
     (tmp_path / "l.csv").write_text("\n".join(lines))
     asked = ("--labels", "l.csv", "--json", "s.json", "--replicates", 20, "--by", "site")
-    assert "By site, mean over classes" in kpl("evaluate", several, *asked).plain
-    inside = json.loads((tmp_path / "s.json").read_text())["presence"]["subgroups"]["site"]
+    assert "By site, mean over classes" in quick("evaluate", several, *asked).plain
+    inside = json.loads((tmp_path / "s.json").read_text())["multi-label"]["subgroups"]["site"]
     assert {value: own["n"] for value, own in inside.items()} == {"A": 6, "B": 6}
     lines = [line for line in lines if not line.endswith("B")]
     (tmp_path / "a.csv").write_text("\n".join(lines))
-    kpl("evaluate", several, "--labels", "a.csv", "--json", "a.json", "--replicates", 20)
-    alone = json.loads((tmp_path / "a.json").read_text())["presence"]
+    quick("evaluate", several, "--labels", "a.csv", "--json", "a.json", "--replicates", 20)
+    alone = json.loads((tmp_path / "a.json").read_text())["multi-label"]
     assert alone == inside["A"], "a value's scores are those of its pictures alone"
 
 
@@ -113,9 +114,9 @@ def test_the_values_of_a_column_are_scored_apart(kpl, several, tmp_path):
         ("image,platelet\nX,maybe\n", "'maybe' under 'platelet' is neither 1 nor 0"),
         ("image,platelet\nX,1\nX,0\n", "is labelled twice"),
         ("image,platelet\nX\n", "line 2: 1 cells where the header has 2"),
-        ("image,size\nX,1\n", "no header that names the columns image and label"),
+        ("image,size\nX,1\n", "no column of labels that is known by its title"),
         ("image;platelet;site\nX;1;\n", "has no column 'scanner': it has image, platelet, site"),
-        ("image,platelet\nnowhere.png,1\n", "none of the 1 lines"),
+        ("image,platelet\nnowhere.png,1\n", "none of the 1 labels"),
     ],
 )
 def test_wrong_labels_are_said_in_a_line(quick, several, tmp_path, text, part):
@@ -130,8 +131,9 @@ def test_what_does_not_go_with_several_labels_is_refused(quick, several, feature
     again = ("classify", features, "-k", knowledge, "-o", "new")
     assert "--explain does not go with" in quick(*again, "--multi-label", "--explain").error
     assert "--method does not go with" in quick(*again, "--multi-label", "--method", "text").error
-    assert "--threshold goes with --multi-label" in quick(*again, "--threshold", "0.5").error
-    assert "holds no number" in quick(*again, "--multi-label", "--threshold", "half").error
+    assert (
+        "cannot be read: write CLASS=0.6, or 0.6 for all" in quick(*again, "--multi-label", "--threshold", "half").error
+    )
     assert "unknown class 'cell'" in quick(*again, "--multi-label", "--threshold", "cell=0.5").error
     assert "from 0 to 1" in quick(*again, "--multi-label", "--threshold", "2").error
     assert not (tmp_path / "new").exists()
@@ -149,8 +151,8 @@ def test_a_picture_is_explained_class_by_class(kpl, quick, several, tmp_path):
     assert "unknown picture" in quick("explain", several, "nowhere.png").error
 
 
-def test_a_folder_cannot_tell_several_labels(kpl, several, tmp_path):
-    assert "give a CSV of labels" in kpl("evaluate", several, "--labels", tmp_path).error
+def test_a_folder_cannot_tell_several_labels(quick, several, tmp_path):
+    assert "give a CSV of labels" in quick("evaluate", several, "--labels", tmp_path).error
 
 
 def test_a_threshold_that_is_printed_reaches_the_rule_when_it_is_typed():

@@ -14,10 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kpl.curation import audit, compare_runs, export, learn, queue, search
 from kpl.embeddings import open_bundle, open_features
 from kpl.errors import KplError
-from kpl.report import write_report
-from kpl.runs import load_model, open_run
+from kpl.files import remove
+from kpl.report import explain_classes, explain_picture, write_report
+from kpl.runs import calibrate, classify_multi_label, evaluate, load_model, open_run
+from kpl.runs.corrections import NONE_OF_THESE, add_corrections
+from kpl.runs.notebook import result_html
 
 TRIES = int(os.environ.get("KPL_FUZZ", "60"))
 _MEMORY = 1 << 20  # KiB that may be added to the process
@@ -124,6 +128,55 @@ def test_a_run_folder(finished, tmp_path):
     for path in (run / "log.json", run / "evidence.csv"):
         path.unlink(missing_ok=True)
     survive(run, use, 1)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning")
+def test_a_corrected_run_and_all_who_read_it(finished, cells, tmp_path):
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    for path in (run / "log.json", run / "evidence.csv", run / "report.html"):
+        path.unlink(missing_ok=True)
+    whole = Path(shutil.copytree(run, tmp_path / "whole"))
+    ids = open_run(run).ids
+    add_corrections(open_run(run), {ids[0]: "platelet", ids[1]: NONE_OF_THESE}, by="A")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,label,site\n" + "".join(f"{i},{Path(i).parent.name},{n % 2}\n" for n, i in enumerate(ids)))
+    readers: list[Callable[[], object]] = [
+        lambda: queue(open_run(run), 3, by=("coverage", "doubt", "disagreement")),
+        lambda: evaluate(run, labels=labels, methods="text", replicates=0),
+        lambda: compare_runs(open_run(run), open_run(whole), labels=labels, replicates=0),
+        lambda: export(open_run(run), "folders", tmp_path / "out", pictures=cells),
+        lambda: explain_picture(run, ids[0], top=1),
+        lambda: search(run, "a round disc"),
+        lambda: result_html(open_run(run)),
+        lambda: learn(open_run(run), tmp_path / "learnt"),
+        lambda: calibrate(run, labels=labels, out=tmp_path / "cal.json"),
+        lambda: audit(open_run(run), labels),
+    ]
+    dice = random.Random(9)  # noqa: S311 - the same every time
+
+    def use() -> None:
+        dice.choice(readers)()
+        for made in (tmp_path / "out", tmp_path / "learnt", tmp_path / "cal.json"):
+            remove(made)
+
+    survive(run, use, 5)
+
+
+@pytest.mark.long
+def test_a_run_of_several_labels(features, knowledge, tmp_path):
+    run = tmp_path / "run"
+    classify_multi_label(features, knowledge=knowledge, out=run)
+    image = open_run(run).ids[0]
+
+    def use() -> None:
+        explain_classes(open_run(run), image)
+        write_report(run)
+        (run / "report.html").unlink(missing_ok=True)
+
+    (run / "log.json").unlink(missing_ok=True)
+    (run / "report.html").unlink(missing_ok=True)
+    survive(run, use, 6)
 
 
 def test_a_feature_folder(features, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from kpl.cli.outputs import spare_inputs
 from kpl.errors import OutputError
-from kpl.runs import classify, classify_presence
+from kpl.runs import classify, classify_multi_label
 from kpl.runs.folder import RUN_FILES
 
 
@@ -54,6 +54,6 @@ def test_every_command_that_writes_a_file_spares_its_inputs(quick, command, plac
 def test_every_file_of_a_run_is_known_as_one(cells, knowledge, tmp_path):
     for out in (
         classify(cells, knowledge=knowledge, out=tmp_path / "one", with_evidence=True).path,
-        classify_presence(cells, knowledge=knowledge, out=tmp_path / "several").path,
+        classify_multi_label(cells, knowledge=knowledge, out=tmp_path / "several").path,
     ):
         assert {path.name for path in out.iterdir() if path.is_file()} <= set(RUN_FILES)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.encoders.hub_server import STRANGER, TOKEN, Repository
 
-from kpl.encoders.hub import Listing, RemoteFile
+from kpl.encoders.hub import Listing, RemoteFile, Snapshot
 
-from .conftest import LAB, kept
+from .conftest import LAB, MINI, kept
 
 
 def test_an_encoder_is_pulled_and_used_by_name(kpl, hub, tmp_path, cells, knowledge):
@@ -53,6 +56,32 @@ def test_what_was_fetched_is_not_fetched_again(kpl, hub, tmp_path):
     assert len(hub.fetched()) == first
     cached = next((tmp_path / "hf").rglob("card.json"))
     assert cached.read_bytes() == hub.repositories[LAB].files["card.json"], "the cache was written to"
+
+
+def test_who_waited_for_another_takes_what_the_other_made(monkeypatch, tmp_path):
+    pulling = importlib.import_module("kpl.encoders.pull")
+    made, waits, names = [], threading.Event(), {path.relative_to(MINI).as_posix() for path in MINI.rglob("*.*")}
+    monkeypatch.setenv("KPL_HOME", str(tmp_path / "kpl"))
+    monkeypatch.setattr(pulling, "list_files", lambda *_, **__: Listing(LAB, "1" * 40, dict.fromkeys(names)))
+    monkeypatch.setattr(pulling, "fetch", lambda *_, **__: Snapshot(LAB, "1" * 40, MINI, ()))
+
+    def tested(*given):
+        made.append(given)
+        waits.wait(30)
+        return test(*given)
+
+    test = pulling._tested
+    monkeypatch.setattr(pulling, "_tested", tested)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(pulling.pull, f"hf:{LAB}")
+        while not made:
+            assert not first.done()
+            time.sleep(0.01)
+        second = pool.submit(pulling.pull, f"hf:{LAB}", announce=lambda _: waits.set())
+        assert first.result() == second.result()
+    assert len(made) == 1
+    pulling.pull(f"hf:{LAB}")
+    assert len(made) == 2, "one that comes later pulls again, and so mends what was damaged"
 
 
 def test_a_connection_that_breaks_is_taken_up_where_it_broke(kpl, hub):

@@ -144,3 +144,62 @@ def test_no_weights_for_that_loader(kpl, published):
     error = kpl("encoders", "pull", f"hf:{BIOMED}").error
     assert "no weights that the loader 'transformers' reads" in error
     assert "openclip:hf-hub:ORG/NAME" in error
+
+
+def checkpoint(models, tmp_path):
+    """A file as a trainer leaves it, and an environment where OpenCLIP knows an architecture of that shape."""
+    import torch
+    from safetensors.torch import load_file
+
+    stated = json.loads((models["vit"] / "weights" / "open_clip_config.json").read_text())["model_cfg"]
+    (tmp_path / "known").mkdir()
+    (tmp_path / "known" / "Tiny-B-16.json").write_text(json.dumps(stated))
+    start = f"import open_clip\nopen_clip.add_model_config({str(tmp_path / 'known' / 'Tiny-B-16.json')!r})\n"
+    (tmp_path / "known" / "sitecustomize.py").write_text(start)
+    tensors = load_file(models["vit"] / "weights" / "open_clip_model.safetensors")
+    state = {f"module.{name}": rows for name, rows in tensors.items()}
+    torch.save({"epoch": 50, "state_dict": state, "optimizer": {}}, tmp_path / "pickle")
+    return (tmp_path / "pickle").read_bytes(), {"PYTHONPATH": str(tmp_path / "known")}
+
+
+def test_one_file_of_weights_by_its_architecture(kpl, published, models, tmp_path):
+    import numpy as np
+
+    from kpl.encoders import load_encoder
+
+    content, env = checkpoint(models, tmp_path)
+    files = {"run/epoch_50.pt": content, "config.json": b"{}", "LICENSE": b"MIT"}
+    published.repositories["lab/one"] = Repository(files)
+    command = ("encoders", "pull", "hf:lab/one", "--file", "run/epoch_50.pt", "--architecture")
+    assert "--allow-pickle reads it once" in kpl(*command, "Tiny-B-16", env=env).error
+    assert "no architecture 'Tiny-B-17': Tiny-B-16" in kpl(*command, "Tiny-B-17", "--allow-pickle", env=env).error
+    assert kept(tmp_path) == []
+    assert "Kept as 'hf--lab--one--epoch_50'" in kpl(*command, "Tiny-B-16", "--allow-pickle", env=env).plain
+    folder = tmp_path / "kpl" / "encoders" / "hf--lab--one--epoch_50"
+    assert not list(folder.rglob("*.pt"))
+    made, own = load_encoder("hf--lab--one--epoch_50"), load_encoder(str(models["vit"]))
+    np.testing.assert_array_equal(made.encode_texts(["a pale cell"]), own.encode_texts(["a pale cell"]))
+    assert "GELU, is what the name Tiny-B-16 means" in " ".join(made.card.traps)
+    assert "equal to the model's own library" in kpl("encoders", "check", "hf--lab--one--epoch_50").plain
+
+
+def test_one_file_needs_both_its_names(kpl, quick, published):
+    published.repositories["lab/one"] = Repository({"epoch_50.pt": b"x", "notes.txt": b"x"})
+    assert "needs both --file and --architecture" in quick("encoders", "pull", "hf:lab/one", "--file", "x.pt").error
+    command = ("encoders", "pull", "hf:lab/one", "--architecture", "ViT-B-16", "--allow-pickle", "--file")
+    assert "has no file 'epoch_5.pt'; its weights: epoch_50.pt" in kpl(*command, "epoch_5.pt").error
+    assert "'notes.txt' is no file of weights" in kpl(*command, "notes.txt").error
+    assert "--file epoch_50.pt --architecture NAME" in kpl("encoders", "pull", "hf:lab/one").error
+
+
+def test_a_text_tower_elsewhere_on_this_machine_travels_with_the_bundle(kpl, models, tmp_path):
+    shutil.copytree(models["biomed"], tmp_path / "my-biomed")
+    shutil.move(tmp_path / "my-biomed" / "text", tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "pytorch_model.bin").write_bytes(b"not wanted")
+    path = tmp_path / "my-biomed" / "weights" / "open_clip_config.json"
+    path.write_text(path.read_text().replace("someone/tiny-bert", str(tmp_path / "elsewhere")))
+    assert "Kept as 'my-biomed'" in kpl("encoders", "pull", "./my-biomed").plain
+    kpl("encoders", "bundle", "my-biomed", "-o", "mine.kplenc").plain  # noqa: B018 - that it succeeds
+    shutil.rmtree(tmp_path / "elsewhere")
+    shutil.rmtree(tmp_path / "my-biomed")
+    assert "equal to the model's own library" in kpl("encoders", "check", "./mine.kplenc").plain

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
 from PIL import Image
 
 
-def test_classify_ends_with_a_report(kpl, cells, knowledge, tmp_path):
-    told = kpl("classify", cells, "-k", knowledge, "--out", "run")
+def test_classify_ends_with_a_report(quick, cells, knowledge, tmp_path):
+    told = quick("classify", cells, "-k", knowledge, "--out", "run")
     assert "Look at it: run/report.html" in told.plain
     first = (tmp_path / "run/report.html").read_bytes()
     assert first.startswith(b"<!doctype html>")
-    assert "Look at it: run/report.html" in kpl("report", "run").plain
+    assert "Look at it: run/report.html" in quick("report", "run").plain
     assert (tmp_path / "run/report.html").read_bytes() == first
-    kpl("report", "run", "--labels", cells)
+    quick("report", "run", "--labels", cells)
     assert b"Against the labels" in (tmp_path / "run/report.html").read_bytes()
 
 
+@pytest.mark.long
 def test_the_demo_ends_by_naming_its_report(kpl, tmp_path):
     told = kpl("demo", "--out", "d")
     assert told.plain.endswith("d/run/report.html all of it with the pictures, to open in a browser")
@@ -43,8 +45,8 @@ def test_explain_refuses_what_cannot_be_meant(quick, finished, cells, tmp_path):
     shutil.copytree(finished, tmp_path / "run")
     name = "platelet/cell-2.png"
     assert "a map needs both" in quick("explain", "run", name, "--map", "w.png").error
-    assert "--window and --how go with --map" in quick("explain", "run", name, "--window", 20).error
-    assert "--window and --how go with --map" in quick("explain", "run", name, "--how", "patches").error
+    assert "--window, --how and --encoder go with --map" in quick("explain", "run", name, "--window", 20).error
+    assert "--window, --how and --encoder go with --map" in quick("explain", "run", name, "--how", "patches").error
     given = ("explain", "run", name, "--map", "w.png", "--picture", cells / name)
     assert "gives no features of patches" in quick(*given, "--how", "patches").error
     assert "windows needs their size" in quick(*given, "--how", "windows").error

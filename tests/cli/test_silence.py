@@ -33,12 +33,20 @@ HANDS = 3
 LINES = {
     "classify": "scans -k small.json --explain -o classified",
     "report": "reported --labels labels.csv --pictures scans --maps 1",
+    "plan": "scans --json planned.json",
     "explain": "run neutrophil/cell-0.png --map where.png --picture scans/neutrophil/cell-0.png",
     "embed": "scans -o embedded",
     "fit": "features -k small.json -o fitted.kpl",
     "update": "cells.kpl more --out newer.kpl",
     "evaluate": "run --labels labels.csv --figure scores.svg --json scores.json",
     "calibrate": "run --labels labels.csv -o calibration.json",
+    "queue": "run --n 3 --out to-read.csv",
+    "correct": "corrected neutrophil/cell-0.png platelet --by A",
+    "learn": "read --out learnt",
+    "compare": "run read --json compared.json",
+    "audit": "run --table cohort.csv --json audited.json",
+    "search": "features 'a tiny purple body'",
+    "export": "run --to folders --pictures scans --out sorted",
     "demo": "-o demo",
     "serve": "--port 8321 --model cells.kpl --results results",
     "knowledge new": "birds.yaml --classes 'crow, owl' --modality photograph",
@@ -58,6 +66,7 @@ LINES = {
     "encoders bundle": "mini -o mini.kplenc",
     "encoders export": "mini -o exported",
     "encoders check": "mini",
+    "encoders advise": "scans -k small.json",
     "methods list": "",
     "methods show": "kpl",
 }
@@ -123,12 +132,22 @@ def watched(cells: Path, features: Path, finished: Path, knowledge: Path, tmp_pa
     folder = tmp_path_factory.mktemp("watched")
     work = folder / "work"
     work.mkdir()
-    for source, name in ((cells, "scans"), (features, "features"), (finished, "run"), (finished, "reported")):
+    for source, name in (
+        (cells, "scans"),
+        (features, "features"),
+        (finished, "run"),
+        (finished, "reported"),
+        (finished, "corrected"),
+        (finished, "read"),
+    ):
         shutil.copytree(source, work / name)
     for number, name in enumerate(("Parasitized", "Uninfected")):
         (work / "DATA/cell_images" / name).mkdir(parents=True)
         for source in sorted(cells.rglob("*.png"))[number::2]:
             shutil.copy(source, work / "DATA/cell_images" / name)
+    (work / "read" / "corrections.jsonl").write_text(
+        '{"image": "platelet/cell-2.png", "label": "platelet", "by": "A"}\n'
+    )
     (work / "more").mkdir()
     for number, source in enumerate(cells.rglob("*.png")):
         Image.open(source).rotate(90).save(work / "more" / f"{number}.png")
@@ -140,6 +159,7 @@ def watched(cells: Path, features: Path, finished: Path, knowledge: Path, tmp_pa
     (work / "sentences.json").write_text(json.dumps({"one": ["a round rim"], "two": ["a dark middle"]}))
     ids = [path.relative_to(cells).as_posix() for path in sorted(cells.rglob("*.png"))]
     (work / "labels.csv").write_text("image,label\n" + "".join(f"{i},{i.partition('/')[0]}\n" for i in ids))
+    (work / "cohort.csv").write_text("image,site\n" + "".join(f"{i},{'AB'[n % 2]}\n" for n, i in enumerate(ids)))
     fit(features, knowledge=knowledge, out=work / "cells.kpl")
     many = [command(name) for name in COMMANDS if name not in ("serve", "knowledge review")]
     groups = [many[hand::HANDS] for hand in range(HANDS)] + [FROM_PYTHON]

@@ -15,7 +15,7 @@ from PIL import Image
 
 from kpl.embeddings import CHUNK_ROWS, FeatureRows, embed_pictures, is_feature_folder, open_features, rows, unit_rows
 from kpl.errors import FeaturesError
-from kpl.images import PictureRecord
+from kpl.images import Instance
 
 
 def random_rows(n: int, d: int, dtype: Any = np.float16, seed: int = 0) -> NDArray[Any]:
@@ -29,7 +29,7 @@ def folder(fake_encoder: Any, tmp_path: Path) -> Path:
     for i in range(7):
         path = tmp_path / f"{i}.png"
         Image.new("RGB", (3, 3), (30 * i, 9, 9)).save(path)
-        records.append(PictureRecord(path.name, path))
+        records.append(Instance(path.name, path))
     records[6].path.write_bytes(b"")  # so that the last shard holds no row
     embed_pictures(records, fake_encoder, tmp_path / "features", shard_size=3)
     return tmp_path / "features"

@@ -7,15 +7,20 @@ import hashlib
 import json
 import os
 import random
+import resource
 import shutil
+import subprocess
+import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kpl.encoders import load_encoder, registry
 from kpl.encoders.bundles import SUMS, read_bundle, sum_files, unpacked, write_bundle
+from kpl.encoders.golden import fixed_pictures
 from kpl.encoders.onnx_files import external_files
 from kpl.encoders.store import read_card
 from kpl.errors import EncoderError, KplError
@@ -101,6 +106,47 @@ def test_what_is_no_tokenizer_and_no_graph_is_refused_in_a_line(mini, name, cont
     with pytest.raises(EncoderError, match="cannot be loaded") as told:
         load_encoder(str(changed(mini, name, content)))
     assert "\n" not in str(told.value)
+
+
+MUTATES = """
+import random, sys
+from pathlib import Path
+from tests.encoders.test_hostile_encoders import changed
+from kpl.encoders import load_encoder
+from kpl.errors import KplError
+folder, refused = Path(sys.argv[1]), 0
+for seed in range(int(sys.argv[2])):
+    dice = random.Random(seed)
+    name = dice.choice(["weights/image.onnx", "weights/text.onnx"])
+    whole = (folder / name).read_bytes()
+    data = bytearray(whole)
+    for _ in range(dice.randint(1, 8)):
+        place = dice.choice([dice.randrange(len(data)), dice.randrange(2000), -1 - dice.randrange(2000)])
+        data[place] = dice.randrange(256)
+    print(seed, name, flush=True)
+    try:
+        load_encoder(str(changed(folder, name, bytes(data[: dice.choice([len(data), dice.randrange(len(data))])]))))\
+            .encode_texts(["a round cell"])
+    except KplError as error:
+        refused += 1
+        assert "\\n" not in str(error), error
+    changed(folder, name, whole)
+print("refused", refused)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="memory is limited by POSIX")
+def test_a_mutated_graph_is_refused_or_computes_something(mini):
+    """In a process of its own with bounded memory: what the library does natively must end neither of the two."""
+    import resource
+
+    most = 8 << 30
+    done = subprocess.run(
+        [sys.executable, "-c", MUTATES, str(mini), str(TRIES)], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parents[2], preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (most, most)),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-200:] + done.stderr[-2000:]
+    assert int(done.stdout.split()[-1]) > TRIES // 3
 
 
 def test_towers_that_are_exchanged_are_refused(mini):
@@ -200,3 +246,83 @@ def test_a_damaged_bundle_is_refused_and_nothing_else_happens(tmp_path, monkeypa
             refused += 1
         shutil.rmtree(tmp_path / "home", ignore_errors=True)
     assert refused > TRIES // 2
+
+
+def varint(number: int, value: int) -> bytes:
+    """One field of a protocol buffer that is a number."""
+    head, rest = bytearray([number << 3] if number < 16 else [number << 3 & 127 | 128, number >> 4]), value
+    while rest > 127:
+        head.append(rest & 127 | 128)
+        rest >>= 7
+    return bytes([*head, rest])
+
+
+def filling(given: str, *shape: int) -> bytes:
+    """A graph of 300 bytes that makes an array of this shape, whatever it is given."""
+    numbers = np.array(shape, "<i8")
+    tensor = varint(1, len(numbers)) + varint(2, 7) + field(8, b"shape") + field(9, numbers.tobytes())
+    one = varint(1, 1) + varint(2, 1) + field(9, np.ones(1, "<f4").tobytes())
+    ones = field(1, b"value") + field(5, one) + varint(20, 4)
+    node = field(1, b"shape") + field(2, b"rows") + field(4, b"ConstantOfShape") + field(5, ones)
+
+    def value(name: str, kind: int, dims: int) -> bytes:
+        sides = b"".join(field(1, field(2, b"d%d" % side)) for side in range(dims))
+        return field(1, name.encode()) + field(2, field(1, varint(1, kind) + field(2, sides)))
+
+    given_kind = value(given, 1, 4) if given == "image" else value(given, 7, 2)
+    graph = field(1, node) + field(2, b"g") + field(5, tensor) + field(11, given_kind) + field(12, value("rows", 1, 2))
+    return varint(1, 8) + field(7, graph) + field(8, varint(2, 13))
+
+
+@pytest.mark.parametrize("tower", ["image", "text"])
+def test_a_small_graph_cannot_fill_the_memory(mini, tower):
+    def encode(*shape: int) -> np.ndarray:
+        graph = filling("image" if tower == "image" else "ids", *shape)
+        assert len(graph) < 300
+        encoder = load_encoder(str(changed(mini, f"weights/{tower}.onnx", graph)))
+        return encoder.encode_images(pictures) if tower == "image" else encoder.encode_texts(["a cell"])
+
+    pictures = fixed_pictures()[:1]
+    assert encode(1, 128).shape == (1, 128), "such a graph is computed where it is small"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for shape in ((1 << 30, 1 << 30), (1 << 20, 1 << 16), (2, 128)):
+        with pytest.raises(EncoderError) as told:
+            encode(*shape)
+        assert "\n" not in str(told.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [("a", "a" * 2000)],
+        [("a", "aa")] * 12,
+        [("a", "bb"), ("b", "aa")] * 6,
+        [("ab", "abab" * 300)],
+        [(None, "x" * 40)] * 3,
+    ],
+)
+def test_a_tokenizer_makes_no_text_far_longer(mini, rules):
+    patterns = ({"Regex": "e?"} if text is None else {"String": text} for text, _ in rules)
+    made = [{"type": "Replace", "pattern": p, "content": c} for p, (_, c) in zip(patterns, rules, strict=True)]
+    told = json.loads((mini / "weights" / "tokenizer.json").read_text())
+    told["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, *made]}
+    with pytest.raises(EncoderError, match="characters of one"):
+        load_encoder(str(changed(mini, "weights/tokenizer.json", json.dumps(told).encode())))
+
+
+def test_what_a_parser_makes_far_larger_is_not_parsed(mini):
+    swollen = b'{"padding": null, "more": [' + b"[]," * 5_000_000 + b"[]]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(EncoderError, match="million parts"):
+            load_encoder(str(changed(mini, "weights/tokenizer.json", swollen)))
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(EncoderError, match="million parts"):
+        load_encoder(str(changed(mini, "weights/image.onnx", b"\x08\x01" * 2_000_001)))
+    with (mini / "weights" / "image.onnx").open("r+b") as file:
+        file.truncate(2 << 30)
+    with pytest.raises(ValueError, match="less than 2 GiB"):
+        external_files(mini / "weights" / "image.onnx")

@@ -39,7 +39,7 @@ def test_pictures_become_unit_rows_whatever_the_batch(mini: Encoder) -> None:
     np.testing.assert_allclose(mini.encode_images(pictures[35:]), rows[35:], atol=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=5))
 def test_sentences_become_unit_rows_whatever_the_batch(sentences: list[str]) -> None:
     mini = load_encoder("mini")

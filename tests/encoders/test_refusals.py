@@ -184,7 +184,7 @@ def test_pickles_are_refused_unless_asked_for(kind: str, tmp_path: Path) -> None
 
 @pytest.mark.torch
 def test_openclip_knows_its_own_weights() -> None:
-    from kpl.encoders.openclip import built_in
+    from kpl.encoders.openclip_names import built_in
 
     hub_id, config = built_in("ViT-B-32", "openai")
     assert hub_id == catalogue()["openai-clip-b-32"].sources[0].hub_id

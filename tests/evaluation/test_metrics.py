@@ -1,15 +1,28 @@
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpl.errors import LabelsError
-from kpl.evaluation import Scores, accuracy, auroc, balanced_accuracy, chance_rate, macro_f1, majority_rate
-from kpl.evaluation.metrics import METRICS, REGISTRY, Measure
+from kpl.errors import FeaturesError, LabelsError
+from kpl.evaluation import (
+    CLASS_METRICS,
+    METRICS,
+    Predicted,
+    Resampling,
+    accuracy,
+    auroc,
+    balanced_accuracy,
+    chance_rate,
+    compare,
+    describe,
+    evaluate_predictions,
+    macro_f1,
+    majority_rate,
+    score_multi_label,
+)
+from kpl.evaluation.metrics import REGISTRY, Measure
 
 classes = st.integers(0, 4)
 pairs = st.lists(st.tuples(classes, classes), min_size=1, max_size=30).map(lambda rows: np.array(rows).T)
@@ -141,10 +154,34 @@ def test_a_rate_of_chance_needs_a_class():
         chance_rate(0)
 
 
-def test_every_metric_of_the_registry_is_computed_and_has_its_place_in_scores():
+def test_every_metric_of_the_registry_is_computed_and_is_an_attribute_of_the_scores():
     truth, predictions = np.array([0, 1, 2, 1]), np.array([0, 1, 1, 1])
     probabilities = np.full((4, 3), 0.2) + 0.4 * np.eye(3)[predictions]
     found = Measure(truth, predictions, probabilities, ordered=True).scores(np.ones((4, 1), dtype=np.int64))
     assert set(found) == set(METRICS)
-    assert [f.name for f in fields(Scores) if f.name not in ("n", "intervals")] == list(METRICS)
+    scores = evaluate_predictions(truth, predictions, probabilities, ordered=True)
+    assert {name: getattr(scores, name) for name in METRICS} == {name: values[0] for name, values in found.items()}
+    assert set(METRICS) <= set(dir(scores)) & set(scores.to_json()) & set(scores.intervals)
     assert len({metric.title for metric in REGISTRY}) == len({metric.short for metric in REGISTRY}) == len(METRICS)
+    with pytest.raises(AttributeError, match="no attribute 'acuracy'"):
+        _ = scores.acuracy
+
+
+def test_every_metric_of_a_class_is_computed_for_one_label_and_for_several():
+    truth, names = np.array([0, 1, 1, 0]), [metric.name for metric in CLASS_METRICS]
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3], [0.6, 0.4]])
+    one = describe(truth, probabilities.argmax(axis=1), probabilities, ["a", "b"]).classes["b"]
+    several = score_multi_label(np.eye(2, dtype=int)[truth], probabilities, ["a", "b"], np.array([0.5, 0.5]))
+    assert set(names) == set(one.figures)
+    assert {name: one.figures[name] for name in names} == {name: several.classes["b"][name] for name in names}
+
+
+def test_array_likes_are_scored_as_arrays_are():
+    truth, rows = [0, 1, 1, -1], [[0.9, 0.1], [0.4, 0.6], [0.7, 0.3], [0.6, 0.4]]
+    said = Predicted([0, 1, 0, 0], rows)
+    table = compare(truth, {"a": said}, n_classes=2, resampling=Resampling(0))
+    arrays = Predicted(np.array(said.predictions), np.array(rows))
+    assert table == compare(np.array(truth), {"a": arrays}, n_classes=2, resampling=Resampling(0))
+    assert auroc([0, 1, 1], rows[:3]) == auroc(np.array([0, 1, 1]), np.array(rows[:3]))
+    with pytest.raises(FeaturesError, match="predictions must be"):
+        compare([0, 1], {"a": Predicted(["x", "y"])}, n_classes=2)

@@ -54,7 +54,7 @@ def by_oracle(truth, predictions, probabilities, weights=None):
     }
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(0, 10_000), st.integers(2, 6), st.sampled_from([None, 2, 5]))
 def test_every_metric_is_that_of_scikit_learn(seed, n_classes, levels):
     truth, predictions, probabilities = case(seed, n_classes=n_classes, levels=levels)
@@ -74,7 +74,7 @@ def test_every_metric_is_that_of_scikit_learn(seed, n_classes, levels):
     assert found == pytest.approx(expected)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(0, 10_000), st.sampled_from([None, 3]))
 def test_a_resample_scores_as_scikit_learn_with_its_weights(seed, levels):
     truth, predictions, probabilities = case(seed, levels=levels)

@@ -1,15 +1,10 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from kpl.errors import LabelsError
-from kpl.evaluation import Reading, read_labels, read_presence
+from kpl.evaluation import Reading, read_labels, read_multi_label
 from kpl.knowledge import KnowledgeBase
 
 KNOWLEDGE = KnowledgeBase.model_validate(
@@ -31,7 +26,7 @@ def single(tmp_path, text, ids, name="l.csv", **reading):
 
 def several(tmp_path, text, ids, **reading):
     (tmp_path / "l.csv").write_text(text)
-    return read_presence(tmp_path / "l.csv", ids, KNOWLEDGE, reading=Reading(**reading))
+    return read_multi_label(tmp_path / "l.csv", ids, KNOWLEDGE, reading=Reading(**reading))
 
 
 def test_columns_of_known_names_are_taken_and_told(tmp_path):
@@ -59,6 +54,17 @@ def test_of_two_columns_that_fit_the_user_says_which(tmp_path):
 def test_of_two_columns_the_one_whose_cells_name_pictures_is_taken(tmp_path):
     text = "image,path,label\nfirst,1.png,Edema\n"
     assert "image from 'path'" in single(tmp_path, text, ["1.png"]).said
+
+
+def test_the_only_column_that_names_these_pictures_is_taken_and_told_whatever_its_title(tmp_path):
+    text = "cell,label,source\nx1,Edema,A\nx2,Mass,B\n"
+    truth = single(tmp_path, text, ["x1.png", "x2.png"])
+    assert truth.labels.tolist() == [0, 1]
+    assert "image from 'cell', the only column that names these images" in truth.said
+    with pytest.raises(LabelsError, match=r"'cell' and 'source': name one .* or all of them .* 'cell,source'"):
+        single(tmp_path, text.replace(",A", ",x1"), ["x1.png", "x2.png"])
+    with pytest.raises(LabelsError, match="no column of images"):
+        single(tmp_path, "age,label\n50,Edema\n60,Mass\n", ["50.png", "60.png"])
 
 
 def test_columns_by_number_in_a_table_without_a_header(tmp_path):
@@ -121,7 +127,7 @@ def test_labels_of_studies_reach_every_picture_of_the_study(tmp_path):
     found = several(tmp_path, "subject_id,study_id,Edema,Mass\n10032,501,1,0\n10033,502,0,1\n", ids)
     assert found.present.tolist() == [[1, 0], [1, 0], [0, 1]]
     assert found.groups == ("10032", "10032", "10033")
-    assert "images by the folders that 'study_id' and 'subject_id' name" in found.said
+    assert "images by the 'study_id' and 'subject_id' that they are of" in found.said
 
 
 def test_patients_are_known_by_their_folders(tmp_path):
@@ -155,36 +161,3 @@ def test_rows_of_other_images_are_counted_and_not_kept(tmp_path):
     truth = single(tmp_path, f"image,label\n{rows}", ["7.png"])
     assert np.flatnonzero(truth.labels == 0).tolist() == [0]
     assert truth.unused == 999
-
-
-CASES = [
-    ("01-nih14", "data", "Data_Entry_2017.csv", ("--none", "No Finding"), True),
-    ("02-chexpert", "CheXpert-v1.0-small", "train.csv", ("--blank", "absent"), True),
-    ("03-rsna", "stage_2_train_images_png", "stage_2_detailed_class_info.csv", (), False),
-    ("05-ham10000", "data", "HAM10000_metadata.csv", (), False),
-    ("15-label-studio", "scans", "project-1-local-files.csv", (), False),
-    ("18-mimic-cxr-jpg", "files", "mimic-cxr-2.0.0-chexpert.csv", (), True),
-    ("23-mixed-naming", "scans", "labels.csv", (), False),
-]
-
-
-@pytest.mark.parametrize(("case", "pictures", "table", "options", "multi"), CASES, ids=[case[0] for case in CASES])
-def test_a_public_layout_scores_as_the_same_labels_in_our_own_form(
-    shared, tmp_path, case, pictures, table, options, multi
-):
-    at = shared.parent / "cases" / "labels" / case
-    kpl = Path(sys.executable).with_name("kpl")
-
-    def run(*args):
-        done = subprocess.run([kpl, *map(str, args)], capture_output=True, text=True, env=os.environ)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    common = ["--knowledge", at / "knowledge.yaml", "--encoder", "mini", "--out", tmp_path / "run"]
-    run("classify", at / pictures, *common, *(["--multi-label"] if multi else []))
-    own = [] if multi else ["--methods", "kpl"]
-    for labels, out, more in ((table, "raw.json", options), ("labels_normalised.csv", "plain.json", ())):
-        told = run("evaluate", tmp_path / "run", "--labels", at / labels, "--replicates", 20, "--json", tmp_path / out,
-                   *own, *more)  # fmt: skip
-        assert "columns: image" in told
-    assert (tmp_path / "raw.json").read_text() == (tmp_path / "plain.json").read_text()

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kpl.errors import PictureError
-from kpl.images import PictureRecord, decode_many, default_workers, ordered_map
+from kpl.images import Instance, decode_many, default_workers, ordered_map
 
 
-def write(path: Path, grey: int) -> PictureRecord:
+def write(path: Path, grey: int) -> Instance:
     Image.new("L", (4, 4), grey).save(path)
-    return PictureRecord(path.name, path)
+    return Instance(path.name, path)
 
 
 def test_order_is_kept_and_bad_pictures_come_as_errors(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_order_is_kept_and_bad_pictures_come_as_errors(tmp_path: Path) -> None:
 def test_it_reads_ahead_but_not_far(tmp_path: Path) -> None:
     taken = 0
 
-    def endless() -> Iterator[PictureRecord]:
+    def endless() -> Iterator[Instance]:
         nonlocal taken
         for record in itertools.repeat(write(tmp_path / "a.png", 1)):
             taken += 1

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from kpl.errors import KnowledgeError
 from kpl.knowledge import Description, KnowledgeBase, Provenance, load_knowledge
+from kpl.knowledge.editing import KnowledgeFile
 from kpl.knowledge.records import Rejected
-from kpl.knowledge.rewriting import KnowledgeFile
 
 LAYOUTS = """\
 # the head

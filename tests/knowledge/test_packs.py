@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from kpl.errors import KnowledgeError
+from kpl.images import read_window
 from kpl.knowledge import KnowledgeBase, check_tokens, lint_knowledge, load_knowledge, pack_names, read_pack_head
-from kpl.knowledge.editors import published_schema
 from kpl.knowledge.folding import fold_sentence
 from kpl.knowledge.packs import read_pack
+from kpl.knowledge.schema_file import published_schema
 
 MEDICAL = {
     "blood-cells": 10,
@@ -261,6 +262,16 @@ def test_a_pack_that_says_something_else_has_another_version(packs, name):
     said = json.loads((Path(__file__).parent / "pack_versions.json").read_text(encoding="utf-8"))[name]
     assert list(said) == [str(number) for number in range(1, packs[name].task.version + 1)]
     assert said[str(packs[name].task.version)] == packs[name].content_hash()
+
+
+@pytest.mark.parametrize("name", MEDICAL)
+def test_a_medical_pack_says_what_is_decided_on_and_a_ct_its_window(packs, name):
+    task = packs[name].task
+    assert task.unit
+    assert task.finding
+    assert (task.window is not None) == ("CT" in task.modality.split())
+    if task.window:
+        assert read_window(task.window).name == task.window
 
 
 def test_every_pack_is_tested_here():

@@ -42,7 +42,7 @@ def settings_of(model):
 
 
 def test_the_registry_goes_by_the_methods_own_names():
-    assert len(METHODS) == 18
+    assert len(METHODS) == 20
     for name, method in METHODS.items():
         assert method.name == name
         assert method.reads in typing.get_args(Reading)
@@ -89,12 +89,12 @@ def test_replace_gives_an_unfitted_copy(name):
 def test_no_label_can_come_in(name):
     method = METHODS[name]
     expected = {
-        method.fit: ["self", "images", "descriptions"],
-        method.fit_moments: ["self", "images", "moments", "descriptions"],
+        method.fit: ["self", "images", "descriptions", "weights"],
+        method.fit_moments: ["self", "images", "moments", "descriptions", "weights"],
         method.predict: ["self", "images"],
         method.predict_proba: ["self", "images"],
         method.scores: ["self", "images"],
-        explain: ["method", "images", "refit_on", "top", "average", "progress"],
+        explain: ["method", "images", "refit_on", "top", "average", "weights", "sides", "progress"],
     }
     for function, parameters in expected.items():
         assert list(inspect.signature(function).parameters) == parameters

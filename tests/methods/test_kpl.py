@@ -6,6 +6,8 @@ import pytest
 from kpl.errors import InputError
 from kpl.methods import KPL, ClosedKPL, CuPL, explain
 from kpl.proxies.anchored import AnchoredSettings, learn_anchored
+from kpl.proxies.doubt import believed
+from kpl.proxies.retrieval import retrieve
 from kpl.proxies.sums import sum_images
 
 from .cases import Chunked, planted, unit
@@ -26,6 +28,16 @@ def test_planted_rare_classes_are_recovered_where_averaged_descriptions_fail(see
     assert cupl.mean() < 0.89
     assert kpl.mean() > 0.99
     assert min(kpl[truth == c].mean() for c in range(len(RARE))) > 0.95
+
+
+def test_distances_tell_what_no_class_was_learnt_from():
+    images, descriptions, truth = planted(3, (0.2,) * 5, n=600, dim=32, scatter=1.0)
+    learnt, listed = truth < 3, np.arange(len(images)) % 2 == 0
+    model = KPL().fit(images[learnt & listed], descriptions[:3])
+    own, new = model.distances(images[learnt & listed]), model.distances(images[learnt & ~listed])
+    assert own.mean() == pytest.approx(1, abs=0.2)
+    assert np.mean(new > 3.5) < 0.05
+    assert np.mean(model.distances(images[~learnt]) > np.quantile(new, 0.95)) > 0.9
 
 
 def test_few_mistakes_are_left_of_those_of_averaged_descriptions():
@@ -91,6 +103,8 @@ def test_the_settings_reach_the_class_models():
     model = KPL(k=2, **chosen).fit(images, descriptions)
     expected, prior = learn_anchored(images, model.text_.proxies, sum_images(images), AnchoredSettings(**chosen))
     assert [len(kept) for kept in model.text_.chosen] == [2] * 4
+    averaged = retrieve(sum_images(images).mean, descriptions, 2).proxies
+    expected = believed(expected, averaged, model.doubt_, 0.03)
     np.testing.assert_allclose(model.scores(images), expected(images), rtol=1e-10)
     np.testing.assert_allclose(model.prior_, prior, rtol=1e-10)
 
@@ -139,7 +153,9 @@ def test_a_known_prior_is_a_setting_like_any_other():
     told = explain(anew, images[:1], refit_on=images, top=1)[0]
     s = told.sentences[0]
     less = [np.delete(d, s.index, axis=0) if c == s.class_index else d for c, d in enumerate(descriptions)]
-    scores = KPL(prior=given).fit(images, less).scores(images[:1])[0]
+    again = anew.learnt_again(images, sum_images(images), less)
+    np.testing.assert_allclose(again.prior_, given)
+    scores = again.scores(images[:1])[0]
     assert s.proxy_effect == pytest.approx(told.proxy_margin - (scores[told.winner] - scores[told.runner_up]))
 
 

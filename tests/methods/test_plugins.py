@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
+
+from kpl.demo import demo_cells
 
 PACKAGE = """
 from dataclasses import dataclass
@@ -61,14 +64,18 @@ def test_it_stands_in_the_list(kpl_with_package):
 
 
 def test_it_classifies(kpl_with_package, tmp_path):
-    assert kpl_with_package("demo", "--out", str(tmp_path / "demo")).returncode == 0
-    cells = str(tmp_path / "demo" / "pictures")
+    (tmp_path / "cells").mkdir()
+    rows = demo_cells()[:20]
+    for path, _ in rows:
+        shutil.copy(path, tmp_path / "cells")
+    labels = tmp_path / "truth.csv"
+    labels.write_text("image,label\n" + "".join(f"{path.name},{label}\n" for path, label in rows))
     out = str(tmp_path / "run")
+    cells = str(tmp_path / "cells")
     done = kpl_with_package("classify", cells, "--knowledge", "blood-cells", "--method", "mine", "--out", out)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "report.html").exists()
-    labels = str(tmp_path / "demo" / "truth.csv")
-    scored = kpl_with_package("evaluate", out, "--labels", labels, "--methods", "cupl,mine", "--replicates", "0")
+    scored = kpl_with_package("evaluate", out, "--labels", str(labels), "--methods", "cupl,mine", "--replicates", "0")
     assert scored.returncode == 0, scored.stderr
     assert "mine" in scored.stdout
 

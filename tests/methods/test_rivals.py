@@ -13,8 +13,10 @@ from scipy.stats import dirichlet
 from kpl.embeddings import open_bundle
 from kpl.errors import InputError
 from kpl.methods import TransCLIP
+from kpl.methods.adapt import learn_adapt
 from kpl.methods.em_dirichlet import DirichletClasses, DirichletSettings, _most_likely
 from kpl.methods.frolic import learn_frolic, prompt_gaussians
+from kpl.methods.gda import learn_gda
 from kpl.methods.mixtures import DiagonalGaussians, GraphSettings, stata, transclip
 from kpl.methods.zlap import PropagationSettings, propagate
 from kpl.proxies.arrays import softmax
@@ -197,3 +199,55 @@ def test_frolic_is_fused_at_equal_confidence_and_leaves_no_bias(world):
 def test_settings_without_a_meaning_are_refused(settings, wrong):
     with pytest.raises(InputError):
         settings(**wrong)
+
+
+def gaussian_scores(image, means, spread, count):
+    d = len(image)
+    precision = d * np.linalg.inv((count - 1) * spread + np.trace(spread) * np.eye(d))
+    return [image @ precision @ m - 0.5 * m @ precision @ m for m in means]
+
+
+def test_two_rounds_of_gda_image_by_image(world):
+    images, proxies, _ = world
+    text = 100 * images @ proxies.T
+    scores = text
+    for _ in range(2):
+        shares = softmax(scores)
+        means = [sum(p * x for p, x in zip(column, images, strict=True)) / column.sum() for column in shares.T]
+        spread = sum(
+            shares[i, c] * np.outer(images[i] - means[c], images[i] - means[c]) for i in range(40) for c in range(4)
+        )
+        scores = text + [gaussian_scores(x, means, spread / 40, 40) for x in images]
+    found = learn_gda(images, proxies, sum_images(images), 0.01, rounds=2)(images)
+    np.testing.assert_allclose(found, scores, rtol=1e-8, atol=1e-8)
+
+
+def test_adapt_image_by_image(world):
+    images, proxies, _ = world
+    proxies = np.vstack([proxies, -proxies[:1]])  # a class that no image is given to
+    text = 100 * images @ proxies.T
+    banks = [
+        sorted((i for i in range(40) if text[i].argmax() == c), key=lambda i: -softmax(text[i : i + 1])[0, c])[:3]
+        for c in range(5)
+    ]
+    assert not banks[4]
+    means = [0.9 * images[b].mean(axis=0) + 0.1 * t if b else t for b, t in zip(banks, proxies, strict=True)]
+    count = sum(map(len, banks))
+    spread = sum(np.outer(images[i] - m, images[i] - m) for m, b in zip(means, banks, strict=True) for i in b) / count
+    expected = [
+        text[i] + gaussian_scores(x, means, spread, count) + [sum(x @ images[j] for j in b) for b in banks]
+        for i, x in enumerate(images)
+    ]
+    found = learn_adapt(images, proxies, 0.01, bank=3)(images)
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("settings", [{"bank": 0}, {"image_share": 1.5}, {"image_share": float("nan")}])
+def test_settings_of_adapt_without_a_meaning_are_refused(world, settings):
+    with pytest.raises(InputError):
+        learn_adapt(*world[:2], 0.01, **settings)
+
+
+def test_gda_needs_a_round(world):
+    with pytest.raises(InputError, match="rounds"):
+        learn_gda(*world[:2], sum_images(world[0]), 0.01, rounds=0)

@@ -44,6 +44,7 @@ def test_the_closed_form_predicts_what_the_published_loop_does(shared, golden, b
     assert np.mean(scores.argmax(1) == golden(bundle, k)) >= 0.98
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("k", [20, 106])
 def test_the_published_loop_predicts_the_golden_values(shared, golden, k):
     images, descriptions = read(shared, BUNDLES[1])
@@ -51,6 +52,7 @@ def test_the_published_loop_predicts_the_golden_values(shared, golden, k):
     np.testing.assert_array_equal((images @ proxies.T).argmax(1), golden(BUNDLES[1], k))
 
 
+@pytest.mark.long
 def test_the_published_loop_agrees_with_its_transcription(shared):
     images, descriptions = read(shared, BUNDLES[1])
     texts = retrieve(images.mean(0), descriptions, 20).proxies

@@ -125,12 +125,14 @@ def anchored_scores(images, texts, *, tau, weight, kappa, ridge, rounds, few=4.0
         inverse = np.linalg.inv(within + ridge * variance / np.sqrt(n) * np.eye(d))
         text = weight * (images - means.mean(0)) @ texts.T / tau
         prior = (mass + 3 * s) / (n + 3 * s * len(texts))
-        scores = np.zeros(p.shape)
+        scores, far = np.zeros(p.shape), np.full((n, len(texts)), np.inf)
         for i, x in enumerate(images):
             own = np.minimum(share[i], (mass + kappa) / 2) if done < rounds else np.zeros(len(texts))
             for c, m in enumerate(means):
                 without = ((mass[c] + kappa) * m - own[c] * x) / (mass[c] + kappa - own[c])
                 fit = x @ inverse @ without - 0.5 * without @ inverse @ without
                 scores[i, c] = fit + text[i, c] + np.log(prior[c])
-        p = s * share + (1 - s) * softmax(scores)
+                far[i, c] = (x - without) @ inverse @ (x - without)
+        learnt = (1 - s) / (1 + (far.min(1, keepdims=True) / (2 * np.trace(inverse @ within))) ** 8)
+        p = (1 - learnt) * share + learnt * softmax(scores)
     return scores, prior

@@ -20,11 +20,11 @@ from kpl.report import explain_picture, write_report
 from kpl.report.inlining import LIGHT
 from kpl.report.marks import MARKED, mark
 from kpl.report.scores import score
-from kpl.report.story import tell
-from kpl.runs import classify, classify_presence, evaluate, open_run, thumbnails
+from kpl.report.single_label import SingleLabelStory
+from kpl.runs import classify, classify_multi_label, evaluate, open_run, thumbnails
 from kpl.runs.thumbnails import kept_rows, read_thumbnails, shown_rows
 
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "br", "input"}
 ALLOWED = {
     *(
         "html",
@@ -43,6 +43,7 @@ ALLOWED = {
         "h3",
         "h4",
     ),
+    *("script", "label", "input", "select", "option", "button"),
     *("p", "a", "ul", "li", "dl", "dt", "dd", "div", "span", "strong", "em", "small", "code", "br", "figure"),
     *("figcaption", "details", "summary", "img", "table", "caption", "thead", "tbody", "tr", "th", "td"),
     *("svg", "defs", "image", "use", "desc", "g", "rect", "circle", "polygon", "path", "text"),
@@ -73,7 +74,8 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.text += data
+        if "script" not in self.open:
+            self.text += data
 
     def count(self, tag: str) -> int:
         return Counter(name for name, _ in self.tags)[tag]
@@ -94,8 +96,8 @@ def scored(run: Path, labels: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_it_tells_the_story_in_order(run):
     page = read(write_report(run))
-    parts = ["What was run on what", "What came out", "The pictures, class by class", "disagree", "The map"]
-    places = [page.text.rindex(part) for part in [*parts, "The knowledge in use"]]
+    parts = ["What came out", "The pictures, class by class", "text and kpl disagree", "The map"]
+    places = [page.text.rindex(part) for part in [*parts, "The knowledge in use", "What was run on what"]]
     assert places == sorted(places)
     for said in (
         "Intended use",
@@ -113,16 +115,22 @@ def test_it_tells_the_story_in_order(run):
 
 
 def test_labels_come_last_in_the_story_and_in_its_table_of_contents(scored):
-    assert scored.text.rindex("The knowledge in use") < scored.text.rindex("Against the labels")
-    links = [a["href"] for tag, a in scored.tags if tag == "a" and a.get("class") != "skip"]
+    parts = ["The knowledge in use", "Against the labels", "What was run on what"]
+    assert (places := [scored.text.rindex(part) for part in parts]) == sorted(places)
+    links = [a["href"] for tag, a in scored.tags if tag == "a" and a.get("class") not in ("skip", "look")]
     sections = [f"#{a['aria-labelledby']}" for tag, a in scored.tags if tag == "section"]
     assert links == sections
 
 
-def test_settings_are_told_without_a_click(run):
+def test_the_verdict_comes_first_and_settings_are_folded_at_the_end(run, scored):
     source = write_report(run).read_text(encoding="utf-8")
     table = source.index("how it was chosen")
-    assert source.count("<details", 0, table) == source.count("</details>", 0, table)
+    assert source.count("<details", 0, table) == source.count("</details>", 0, table) + 1
+    assert source.index('id="run"') > source.index('id="knowledge"')
+    page = read(write_report(run))
+    assert "that is no proof" in page.text or "Look before you believe it" in page.text
+    assert page.text.index("Look first at") < page.text.index("estimated prior")
+    assert "Measured against labels: accuracy" in scored.text
 
 
 def test_every_class_and_description_is_in_it(run):
@@ -147,7 +155,8 @@ def test_text_from_users_stays_text(run, scored):
 def test_it_needs_nothing_from_outside(run):
     source = write_report(run).read_text(encoding="utf-8")
     unescaped = source.replace("&lt;", "")
-    assert "<script" not in unescaped
+    assert unescaped.count("<script") == unescaped.count("</script") == 2
+    assert "script-src 'sha256-" in source
     assert "http" not in source.replace("http-equiv", "")
     assert "url(" not in source
     assert "default-src 'none'" in source
@@ -222,7 +231,7 @@ def test_every_figure_that_has_an_interval_shows_it(run, labels, scored):
     assert sum(pair is not None for pair in pairs) >= 40
     for pair in filter(None, pairs):
         assert f"{pair[0]:.3f} to\xa0{pair[1]:.3f}" in scored.text
-    assert "50 resamples of the pictures." in scored.text
+    assert "50 resamples over 18 images." in scored.text
 
 
 def test_it_says_which_groups_were_resampled(run, labels, tmp_path):
@@ -231,14 +240,15 @@ def test_it_says_which_groups_were_resampled(run, labels, tmp_path):
     lines = [f"{line},p{number % 5}" for number, line in enumerate(lines)]
     (tmp_path / "labels.csv").write_text("\n".join([f"{head},Patient", *lines]), encoding="utf-8")
     page = read(write_report(tmp_path / "run", labels=tmp_path / "labels.csv", methods=("text",), replicates=50))
-    assert "50 resamples of the 5 groups in the labels' column 'Patient', each whole" in page.text
+    assert "50 resamples over 5 patients by 'Patient'," in page.text
 
 
 def test_classes_go_by_their_names_and_keys_stand_beside_them_where_knowledge_is_edited(run, scored):
     labels = scored.text[scored.text.rindex("Against the labels") :]
+    page = write_report(run).read_text(encoding="utf-8")
     for key in CLASSES:
         assert labels.count(key) == labels.count(f"{key} {HOSTILE[:3]}") > 2
-        assert f"<code>{key}</code>" in write_report(run).read_text(encoding="utf-8")
+        assert f"<code>{key}</code>" in page
 
 
 def test_a_wall_says_where_the_surest_end_and_the_least_sure_begin(run, tmp_path, monkeypatch):
@@ -311,7 +321,7 @@ def test_pictures_without_a_label_are_marked(pictures, knowledge, tmp_path):
 def test_what_is_no_run_or_another_kind_of_run_is_refused(run, pictures, knowledge, tmp_path):
     with pytest.raises(FeaturesError, match="no finished run"):
         write_report(pictures)
-    classify_presence(pictures, knowledge=knowledge, out=tmp_path / "many")
+    classify_multi_label(pictures, knowledge=knowledge, out=tmp_path / "many")
     with pytest.raises(FeaturesError, match="multi-label run"):
         explain_picture(tmp_path / "many", "cell-04.png")
     shutil.copytree(run, tmp_path / "copy")
@@ -326,7 +336,7 @@ def test_what_is_no_run_or_another_kind_of_run_is_refused(run, pictures, knowled
 
 def test_thumbnails_are_small_and_of_the_right_rows(run):
     found = read_thumbnails(run)
-    assert sorted(found) == list(range(18))
+    assert sorted(found) == [(row, "") for row in range(18)]
     assert all(data[8:12] == b"WEBP" and len(data) < 8000 for data in found.values())
 
 
@@ -363,14 +373,17 @@ def test_the_surest_are_first_where_every_confidence_rounds_to_one(sure):
     cosines = seen.images.astype(np.float64) @ seen.text_proxies.T
     two = np.sort(cosines, axis=1)[:, -2:]
     margins = two[:, 1] - two[:, 0]
-    walls = tell(seen, None)["walls"]
-    shown = {wall["name"]: [tile["id"] for tile in (*wall["surest"], *wall["least"])] for wall in walls}
+    walls = SingleLabelStory(seen).tell()["walls"]
+    shown = {
+        wall["name"]: [tile["id"] for tile in (tile for _, tiles in wall["ends"] for tile in tiles)] for wall in walls
+    }
     for c, rows in enumerate(np.flatnonzero(seen.predictions.winners == c) for c in range(3)):
         wanted = [seen.ids[row] for row in rows[np.argsort(-margins[rows])].tolist()]
         assert shown.get(seen.class_names[c], []) == wanted
     assert any(ids != sorted(ids) for ids in shown.values())
     (sure / "scores.npy").unlink()
-    assert any("rounded to six decimals only" in warning for warning in tell(open_run(sure), None)["warnings"])
+    told = SingleLabelStory(open_run(sure)).tell()
+    assert any("rounded to six decimals only" in warning for warning in told["warnings"])
 
 
 def test_the_labels_score_exact_confidences(sure, labels):
@@ -378,10 +391,12 @@ def test_the_labels_score_exact_confidences(sure, labels):
     _, metrics, rows = told["methods"][0]
     assert "kappa, quadratic" in metrics
     assert [name for name, _, _ in rows] == ["text", "majority", "chance"]
-    assert re.search(r"answering the surest 50% \d", str(told["coverage"])), "a point a picture, so the half is a half"
+    assert re.search(r"answering the surest 50% \d", str(told["figures"][2][0])), (
+        "a point a picture, so the half is a half"
+    )
     (sure / "scores.npy").unlink()
     told = score(open_run(sure), labels, replicates=0, methods="all").context
-    assert re.search(r"answering the surest 100% \d", str(told["coverage"])), (
+    assert re.search(r"answering the surest 100% \d", str(told["figures"][2][0])), (
         "what is equally sure is answered together"
     )
     assert {"text", "kpl", "otter"} <= {name for name, _, _ in told["methods"][0][2]}

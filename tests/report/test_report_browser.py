@@ -46,6 +46,13 @@ def test_a_report_is_readable_everywhere(
     assert told["background"]["dark"] != told["background"]["light"] == told["background"]["print"]
     assert HOSTILE in told["text"]
     assert told["opened"]
+    assert told["all"] == [18, "1 to 18 of 18."]
+    assert told["plain"] == [18, False], "without scripts the first page stands, and nothing that does not work"
+    assert len(told["found"]) == 7
+    assert all("cell-0" in name for name in told["found"])
+    assert all(sure <= 50 for sure in told["unsure"])
+    assert told["none"] == "No picture is like that."
+    assert told["signs"] == 0, "what is cut shows that it goes on"
     assert told["broken"] == [], "words stay whole, and each mark beside its name"
     on_paper = told["paper"]
     assert on_paper["folded"] == [True], "on paper all is open but the evidence of the pictures"

@@ -9,7 +9,7 @@ from kpl.errors import OutputError
 from kpl.methods import class_similarity
 from kpl.proxies.arrays import unit_rows
 from kpl.report import draw_similarity, similarity_figure
-from kpl.report.story import tell
+from kpl.report.single_label import SingleLabelStory
 from kpl.runs import open_run
 
 
@@ -44,7 +44,7 @@ def test_it_stays_readable_however_many_classes(n, numbers, named):
 
 
 def test_the_report_tells_verdicts_and_similarities(run):
-    told = tell(open_run(run), None)
+    told = SingleLabelStory(open_run(run)).tell()
     names = [entry["name"] for entry in told["knowledge"]]
     assert sorted(told["alike"]["names"]) == sorted(names)
     assert all(len(cells) == len(names) for _, cells in told["alike"]["rows"])
@@ -53,8 +53,8 @@ def test_the_report_tells_verdicts_and_similarities(run):
 
 
 def test_the_report_lists_the_most_alike_pairs_of_many_classes(run, monkeypatch):
-    monkeypatch.setattr("kpl.report.story._TABLED", 2)
-    told = tell(open_run(run), None)["alike"]
+    monkeypatch.setattr("kpl.report.single_label._TABLED", 2)
+    told = SingleLabelStory(open_run(run)).tell()["alike"]
     assert told["rows"] == []
     cosines = [cosine for _, _, cosine, _ in told["pairs"]]
     assert cosines == sorted(cosines, reverse=True)

@@ -8,7 +8,7 @@ import pytest
 from kpl.embeddings import embed_texts
 from kpl.encoders import load_encoder
 from kpl.encoders.preprocess import resize
-from kpl.errors import EncoderError, InputError, PictureError
+from kpl.errors import EncoderError, InputError
 from kpl.knowledge import load_knowledge
 from kpl.report import (
     draw_where,
@@ -300,7 +300,7 @@ def test_the_map_of_another_picture_is_refused(run, pictures):
     found = explain_picture(seen, "cell-01.png", top=0)
     with pytest.raises(InputError, match="its bytes differ"):
         map_picture(seen, found, pictures / "cell-02.png")
-    with pytest.raises(PictureError, match="cannot be read"):
+    with pytest.raises(InputError, match="no such folder or file"):
         map_picture(seen, found, pictures / "none.png")
     with pytest.raises(EncoderError, match="the run used mini"):
         map_picture(seen, found, pictures / "cell-01.png", encoder=_Other())

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import kpl.runs.classifying
 import kpl.runs.run
 import kpl.runs.source
 from kpl.embeddings import FeatureFolder, embed_in_place

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 from tests.runs.conftest import be_every_encoder
 
+from kpl.curation import export
 from kpl.embeddings import FeatureRows
 from kpl.errors import InputError
 from kpl.evaluation import Calibration
 from kpl.methods import make_method
-from kpl.runs import calibrate, classify, evaluate, fit, load_calibration, open_run
-from kpl.runs.predictions import read_predictions
-from kpl.runs.warnings import result_warnings
+from kpl.report.single_label import SingleLabelStory
+from kpl.report.verdict import verdict
+from kpl.runs import calibrate, classify, classifying, evaluate, fit, load_calibration, open_run
+from kpl.runs.predictions import NONE_OF_THESE, read_predictions
+from kpl.runs.warnings import UNLIKE, result_warnings
 
 from .conftest import SENTENCES
 
@@ -90,7 +93,7 @@ def test_pictures_below_a_confidence_stay_without_a_label(job, labels):
     assert job.summary["abstained"] == 4
     for row, before in zip(table(job), whole, strict=True):
         assert row["label"] == (before["label"] if float(before["confidence"]) >= least else "")
-        assert {**row, "label": ""} == {**before, "label": ""}
+        assert {**row, "label": ""} == {**before, "label": "", "leading": before["label"]}
     winners = read_predictions(job.out / "predictions.csv", KEYS).winners
     assert [KEYS[winner] for winner in winners] == [row["label"] for row in whole]
     scored = evaluate(job.out, labels=labels, methods=["cupl"], replicates=0)
@@ -121,7 +124,7 @@ def test_a_coverage_is_kept_where_every_confidence_rounds_to_one(job):
     [
         ({"abstain_below": 1.5}, "share from 0 to 1, got 1.5"),
         ({"coverage": 0}, "got 0"),
-        ({"coverage": 0.5, "abstain_below": 0.5}, "one of the two"),
+        ({"coverage": 0.5, "abstain_below": 0.5}, "give one"),
     ],
 )
 def test_abstention_without_meaning_is_refused(job, asked, part):
@@ -144,6 +147,16 @@ def test_collapsed_text_and_uneven_classes_are_warned_of(tmp_path):
     assert "the text alone" not in told
 
 
+def test_pictures_that_are_like_no_class_are_warned_of():
+    images = np.eye(12)[[0, 1] * 40] + 0.1 * np.random.default_rng(0).normal(size=(80, 12))
+    method = make_method("kpl").fit(images, [np.eye(12)[:1], np.eye(12)[1:2]])
+    ones = np.zeros(80, dtype=int)
+    own, other = (method.distances(rows) for rows in (images, np.eye(12)[[5, 6] * 40]))
+    assert "like none of the classes" not in " / ".join(result_warnings(method, ones, ones, ["a", "b"], own))
+    told = " / ".join(result_warnings(method, ones, ones, ["a", "b"], other))
+    assert "80 of 80 pictures are like none of the classes" in told
+
+
 def test_a_run_with_a_model_is_calibrated_by_what_the_model_said_of_it(job, labels, monkeypatch):
     be_every_encoder(monkeypatch, job.encoder)
     model, path = job.folder / "cells.kpl", job.folder / "calibration.json"
@@ -158,3 +171,57 @@ def test_a_run_with_a_model_is_calibrated_by_what_the_model_said_of_it(job, labe
         calibrate(job.out, labels=labels, out=job.folder / "twice.json")
     with pytest.raises(InputError, match=r"is for model .*, not for a method that learns"):
         job.run(method="cupl", calibration=path, overwrite=True)
+
+
+def test_pictures_of_no_listed_class_are_called_so(job):
+    assert job.run().none_of_these is None
+    result = job.run(other=True, overwrite=True)
+    said = open_run(job.out).predictions
+    assert said.unlike is not None
+    strange = said.unlike >= 1
+    assert result.none_of_these == job.summary["none_of_these"] == strange.sum()
+    assert job.summary["plan"]["other"] is True
+    assert [row["label"] == NONE_OF_THESE for row in table(job)] == strange.tolist()
+    assert [each.label == NONE_OF_THESE for each in said] == strange.tolist()
+    assert said.columns()["label"] == [row["label"] for row in table(job)]
+    assert sum(result.counts.values()) == (~strange).sum()
+    assert result.abstained == 0
+
+
+def test_a_model_calls_by_distance_what_it_did_not_learn(job, tmp_path):
+    path = tmp_path / "model.kpl"
+    model = fit(job.pictures, knowledge=job.knowledge, out=path)
+    result = job.run(model=path, knowledge=None, other=True)
+    expected = model.method.distances(result.features) / UNLIKE
+    assert result.predictions.unlike == pytest.approx(expected, abs=1e-6)
+    fit(job.pictures, knowledge=job.knowledge, out=path, method="cupl", overwrite=True)
+    with pytest.raises(InputError, match="no distance from its classes"):
+        job.run(model=path, knowledge=None, other=True, overwrite=True)
+
+
+def test_none_of_these_is_refused_where_it_cannot_be_told(job):
+    sentences = dict(list(SENTENCES.items())[:2])
+    with pytest.raises(InputError, match="with 2 classes"):
+        job.run(knowledge=sentences, other=True)
+    with pytest.raises(InputError, match="rename it"):
+        job.run(knowledge={**sentences, "None of these": ["a blank picture"]}, other=True)
+
+
+def test_what_was_left_as_none_of_these_is_told_of_a_score(job, labels, monkeypatch):
+    monkeypatch.setattr(classifying, "unlike_classes", lambda _m, images, **_o: np.arange(images.n) / 5)
+    assert job.run(other=True, coverage=1.0).none_of_these == 5
+    assert any("left 5 of 10 labelled images" in note for note in evaluate(job.out, labels=labels).notices)
+
+
+def test_none_of_these_is_exported_as_no_label(job, tmp_path, monkeypatch):
+    monkeypatch.setattr(classifying, "unlike_classes", lambda _m, images, **_o: np.arange(images.n) / 5)
+    export(job.run(other=True), to="fiftyone", out=tmp_path / "made", pictures=job.pictures)
+    told = json.loads((tmp_path / "made" / "labels.json").read_text(encoding="utf-8"))["labels"]
+    assert sum(each is not None for each in told.values()) == 5
+
+
+def test_the_report_says_how_many_are_none_of_these_in_its_verdict(job, monkeypatch):
+    monkeypatch.setattr(classifying, "unlike_classes", lambda _m, images, **_o: np.arange(images.n) / 5)
+    run = job.run(other=True, coverage=1.0)
+    assert (NONE_OF_THESE, 5) in verdict(run, None)["found"]
+    assert SingleLabelStory(run).tell()["abstained"] == run.abstained == 0

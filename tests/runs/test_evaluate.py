@@ -66,6 +66,23 @@ def test_a_run_is_scored_by_its_own_predictions(job, labels):
     assert result.left_out == {}
 
 
+def test_the_table_is_the_same_in_every_form(job, labels):
+    job.run()
+    scores = evaluate(job.out, labels=labels, methods=["cupl"], replicates=20)
+    by_name = {row["method"]: row for row in scores.rows()}
+    assert set(by_name) == {*scores.methods.scores, "majority", "chance"}
+    low, high = scores.methods.scores["cupl"].intervals["accuracy"]
+    assert (by_name["cupl"]["accuracy_low"], by_name["cupl"]["accuracy_high"]) == (low, high)
+    cell = f"{by_name['cupl']['accuracy']:.3f} ({low:.3f}-{high:.3f})"
+    lines = scores.to_markdown().splitlines()
+    assert len(lines) == 2 + len(by_name)
+    assert any(line.startswith(f"| cupl | {cell} |") for line in lines)
+    latex = scores.to_latex()
+    assert f"cupl & {cell.replace('-', '--')} & " in latex
+    assert latex.count(r"\\") == 1 + len(by_name)
+    assert latex.startswith(r"\begin{tabular}{lr")
+
+
 def test_other_methods_are_those_of_the_library_at_the_runs_temperature(job, labels):
     job.run(method="cupl", settings={"temperature": 0.3})
     run = open_run(job.out)
@@ -118,9 +135,9 @@ def test_no_label_reaches_what_is_learnt(job, labels, monkeypatch):
     real = make_method("kpl")
 
     class Spy(type(real)):
-        def fit(self, images, descriptions):
+        def fit(self, images, descriptions, *, weights=None):
             seen.append((images, descriptions))
-            return super().fit(images, descriptions)
+            return super().fit(images, descriptions, weights=weights)
 
     monkeypatch.setattr(kpl.runs.evaluating, "as_method", lambda _name: Spy())
     first = evaluate(job.out, labels=labels, methods=["kpl"], replicates=0)

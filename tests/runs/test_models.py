@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 from tests.runs.conftest import be_every_encoder
 
 import kpl.runs.models
@@ -168,6 +168,20 @@ def test_a_stopped_fit_goes_on_where_it_was(world, monkeypatch):
     assert not (world.folder / ".model.kpl.partial").exists()
 
 
+def test_what_a_later_version_adds_is_passed_over_with_a_note(world):
+    fitted(world)
+    path, models = world.folder / "model.kpl", kpl.runs.models
+    said, arrays = models._read(path)
+    later = models._Head.model_validate({**said.model_dump(), "colours": 3, "arrays": ""})
+    later = later.model_copy(update={"arrays": models._hash(later, arrays)})
+    path.write_bytes(save(arrays, {"kpl_model": later.model_dump_json()}))
+    run = classify(world.pictures, model=path, out=world.folder / "later")
+    assert "the model also states colours" in run.warnings[-1]
+    summary = json.loads((world.folder / "later" / "run.json").read_text())
+    (world.folder / "later" / "run.json").write_text(json.dumps({**summary, "colours": 3}))
+    assert "the run.json also states colours" in open_run(world.folder / "later").warnings[-1]
+
+
 # What is no model
 
 
@@ -204,12 +218,12 @@ DAMAGED = {
         lambda data: with_header(data, told("encoder", "mini:0")),
         lambda data: with_header(data, lambda said: said["settings"].__setitem__("temperature", 1.0)),
         lambda data: with_header(data, told("exact", False)),
+        lambda data: with_header(data, told("surprise", 1)),
     ],
     "version 2, this KPL reads version 1": [lambda data: with_header(data, told("kpl_model", 2))],
     "is a damaged model": [
         lambda data: with_header(data, lambda said: said.pop("method")),
         lambda data: with_header(data, lambda said: said.pop("kpl_model")),
-        lambda data: with_header(data, told("surprise", 1)),
     ],
 }
 
@@ -273,7 +287,7 @@ def test_foreign_files_are_no_models(world):
 def test_an_update_says_whether_it_is_exact_and_how_far_it_drifted(world):
     more = more_pictures(world)
     first, second = embedded(world, world.pictures, "features"), embedded(world, more, "more-features")
-    for name, settings, exact in (("kpl", {}, False), ("kpl", {"rounds": 1}, True), ("cupl", {}, True)):
+    for name, settings, exact in (("kpl", {}, False), ("kpl-closed", {}, True), ("cupl", {}, True)):
         path = world.folder / "model.kpl"
         fitted(world, inputs=first, method=name, settings=settings, overwrite=True)
         before = path.read_bytes()
@@ -288,11 +302,13 @@ def test_an_update_says_whether_it_is_exact_and_how_far_it_drifted(world):
         reread = load_model(world.folder / "new.kpl")
         assert [lot.rows for lot in reread.learnt_from] == [10, 6]
         assert reread.exact is exact
-        assert update(path, more).drift is None
+        again = update(path, more)
+        assert again.drift is None
+        assert (again.moved is not None) is (name == "kpl")
         assert path.read_bytes() == (world.folder / "new.kpl").read_bytes()
-        for again in ({}, {"against": [world.folder / "features"]}):  # killed after it was written, before it said so
+        for said in ({}, {"against": [world.folder / "features"]}):  # killed after it was written, before it said so
             with pytest.raises(AlreadyThereError):
-                update(path, more, **again)
+                update(path, more, **said)
 
 
 def test_what_an_update_cannot_use_is_refused_and_changes_nothing(world):

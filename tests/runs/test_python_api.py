@@ -17,7 +17,7 @@ import kpl
 from kpl.errors import EncoderError, InputError, OutputError, PictureError
 from kpl.images import find_given, picture_bytes, pixels_of
 from kpl.methods import METHODS, CuPL
-from kpl.runs import classify, classify_presence, evaluate, fit, load_model, open_run
+from kpl.runs import classify, classify_multi_label, evaluate, fit, load_model, open_run
 
 
 class DataSet:
@@ -93,7 +93,7 @@ def test_a_result_answers(job):
 
 
 def test_a_multi_label_result_answers(job):
-    result = classify_presence(job.pictures, knowledge=job.knowledge)
+    result = classify_multi_label(job.pictures, knowledge=job.knowledge)
     for said in result:
         assert said.labels == tuple(key for key in result.keys if said.probabilities[key] >= 0.5)
     assert result.predictions.columns()["labels"][0] == "|".join(result.predictions[0].labels)
@@ -131,7 +131,7 @@ def test_tensors_are_pictures():
 
 
 def test_pixels_of_every_kind():
-    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    grey = (23 * np.arange(12, dtype=np.uint8)).reshape(3, 4)
     for values in (grey, grey[..., None], grey.astype(np.uint16) << 8, grey / 255.0):
         np.testing.assert_array_equal(pixels_of(values), np.repeat(grey[..., None], 3, axis=2))
     clear = np.dstack([np.zeros((3, 4, 3), np.uint8), np.zeros((3, 4), np.uint8)])

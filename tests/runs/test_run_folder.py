@@ -11,6 +11,7 @@ from tests.conftest import FakeEncoder
 
 import kpl.files as files
 import kpl.runs.classifying as classifying
+import kpl.runs.job as job_room
 import kpl.runs.predictions as predictions
 from kpl.errors import AlreadyThereError, KplError, OutputError
 from kpl.methods import KPL
@@ -100,9 +101,9 @@ STAGES = {
     "evidence": at(classifying, "explain"),
     "writing evidence": at(classifying, "write_evidence"),
     "texts": at(classifying, "save_texts"),
-    "knowledge": at(classifying, "write_knowledge"),
-    "summary": at(classifying, "about"),
-    "log": at(classifying, "write_log"),
+    "knowledge": at(job_room, "write_knowledge"),
+    "summary": at(job_room, "about"),
+    "log": at(job_room, "write_log"),
     "the last rename": lambda _job, patch, error: moves_fail(patch, error, 1),
 }
 
@@ -139,6 +140,8 @@ def test_an_earlier_run_stays_until_the_new_one_is_whole(job, monkeypatch, stage
     job.run(method="text")
     earlier = tree(job.out)
     draw(job.pictures / "more.png", seed=99)
+    for seed, path in enumerate(sorted(job.pictures.iterdir()), start=100):
+        draw(path, seed)  # or their features were taken over
     job.encoder.image_batches.clear()
     with monkeypatch.context() as patch:
         OVERWRITING[stage](job, patch, error)
@@ -162,7 +165,7 @@ def test_full_disk_is_one_line_that_says_what_to_do(job, monkeypatch):
 
 def test_an_interrupted_run_leaves_nothing_of_its_options(job, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(classifying, "write_log", blow(KeyboardInterrupt()))
+        patch.setattr(job_room, "write_log", blow(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             job.run(with_evidence=True)
     assert (job.partial / "evidence.csv").exists()
@@ -172,7 +175,7 @@ def test_an_interrupted_run_leaves_nothing_of_its_options(job, monkeypatch):
 
 def test_an_interrupted_run_of_other_pictures_is_not_mixed_in(job, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(classifying, "write_log", blow(KeyboardInterrupt()))
+        patch.setattr(job_room, "write_log", blow(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             job.run()
     others = job.folder / "others"
@@ -186,7 +189,7 @@ def test_an_interrupted_run_of_other_pictures_is_not_mixed_in(job, monkeypatch):
 
 def test_an_interrupted_run_whose_pictures_changed_embeds_those_again(job, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(classifying, "write_log", blow(KeyboardInterrupt()))
+        patch.setattr(job_room, "write_log", blow(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             job.run()
     draw(job.pictures / "5.png", seed=555)

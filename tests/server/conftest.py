@@ -46,9 +46,15 @@ def serving() -> Iterator[Callable[..., TestClient]]:
     opened: list[TestClient] = []
 
     def start(
-        *, token: str | None = None, models: Any = (), results: Any = None, door: Any = None, **limits: Any
+        *,
+        token: str | None = None,
+        models: Any = (),
+        results: Any = None,
+        runs: Any = (),
+        door: Any = None,
+        **limits: Any,
     ) -> TestClient:
-        service = Service(Limits(**{"workers": 1, **limits}), models, results)
+        service = Service(Limits(**{"workers": 1, **limits}), models, results, runs)
         client = TestClient(
             create_app(service, token=token, **door or {}), base_url=HERE, raise_server_exceptions=False
         )

@@ -18,7 +18,8 @@ from tests.server.conftest import cell
 from tests.server.test_running import TOKEN, started
 
 from kpl.knowledge import load_knowledge
-from kpl.runs import load_model
+from kpl.runs import classify, load_model
+from kpl.runs.corrections import read_corrections
 
 pytestmark = pytest.mark.browser
 STORIES = Path(__file__).parent / "browser" / "stories.mjs"
@@ -204,7 +205,42 @@ def test_an_encoder_for_other_pictures_is_noticed(tell: Callable[..., dict[str, 
     assert "mini was made for blood smear pictures only; brain-mri is about brain MRI" in told["other"]
     assert not told["kindOfPack"]
     assert "say what kind of picture yours are" in told["unsaid"]
+    assert "tick the box to classify all the same" in told["refused"][0]
+    assert told["refused"][1:] == [True, "insist"]
     assert "made for" not in told["notes"]
+
+
+def test_a_run_is_read_corrected_and_settled(
+    tell: Callable[..., dict[str, Any]], pictures: list[str], tmp_path: Path
+) -> None:
+    run = classify([name for name in pictures if "cell" in name], knowledge="blood-cells", out=tmp_path / "ward-3")
+    process, server = started("--run", str(run.path))
+    try:
+        told = tell("reading", server=server)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    assert told["count"] == "The run ward-3 is open, 9 pictures."
+    assert told["found"] == ["cell-3.png"]
+    assert not told["adjustable"]
+    assert told["back"] == told["unsure"]
+    assert "Picture 4 of 9. You have not said" in told["said"]
+    assert len(told["mine"]) == 3
+    assert "You: none of these" in told["mine"]
+    assert "You have not said anything" in told["blind"]
+    assert "Bob and Dr. Ann: 1 read by both" in told["settle"][0] or "Dr. Ann" in told["settle"][0]
+    assert told["right"] in told["settle"][1]
+    found = {(each.image, each.by, each.final): each.label for each in read_corrections(run)}
+    said = run.predictions[run.row_of(told["right"])].label
+    assert found == {
+        (told["right"], "Dr. Ann", False): said,
+        (told["second"], "Dr. Ann", False): run.keys[1],
+        (told["none"], "Dr. Ann", False): "none of these",
+        (told["right"], "Bob", False): "none of these",
+        (told["right"], "Bob", True): said,
+    }
+    table = list(csv.DictReader(io.StringIO((tmp_path / "corrections.csv").read_text(encoding="utf-8"))))
+    assert [row["image"] for row in table] == [told["right"], told["second"], told["none"]]
 
 
 def test_a_session_ends_with_its_page(tell: Callable[..., dict[str, Any]]) -> None:

@@ -179,7 +179,7 @@ def test_what_was_asked_is_repeated_even_if_it_looks_like_a_path(client: TestCli
     answer = client.put(f"{session}/knowledge", json={"pack": "/etc/packs/blood.yaml"})
     assert (answer.status_code, "unknown knowledge pack '/etc/packs" in answer.json()["detail"]) == (404, True)
     classes = [{"key": "a", "descriptions": ["/etc/passwd/x " * 60]}, {"key": "b", "descriptions": ["square"]}]
-    base = {"kpl_knowledge": 2, "task": {"name": "x"}, "classes": classes}
+    base = {"kpl_knowledge": 2, "task": {"name": "x", "modality": "blood smear"}, "classes": classes}
     answer = client.put(f"{session}/knowledge", json={"knowledge": base})
     assert "failed at files of its own" not in answer.text
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from http.client import HTTPResponse
 from urllib.parse import urlsplit
 
 import pytest
@@ -33,9 +35,11 @@ def listens(**limits: float) -> Iterator[tuple[str, int]]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [made]})
     thread.start()
-    yield made.getsockname()
-    server.should_exit = True
-    thread.join(60)
+    try:
+        yield made.getsockname()
+    finally:
+        server.should_exit = True
+        thread.join(60)
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +126,68 @@ def test_the_rest_of_what_is_answered_already_is_not_waited_for() -> None:
         assert ended
 
 
+@pytest.mark.parametrize(
+    "head", [HEAD % (b"/api/nothing", b"application/json", 2), HEAD % (b"/classify", b"text/x", 2)]
+)
+@pytest.mark.parametrize("beside", [b"", b"Origin: http://evil.example\r\n"], ids=["by a route", "at the gate"])
+def test_a_small_body_is_taken_in_before_it_is_refused(head: bytes, beside: bytes) -> None:
+    """Proxies send a head first; one that is answered before the body went may lose the answer."""
+    with listens() as address, socket.create_connection(address) as connection:
+        for _ in range(2):  # the connection is still good
+            connection.sendall(head[:-2] + beside + b"\r\n")
+            connection.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                connection.recv(1)
+            connection.sendall(b"{}")
+            connection.settimeout(60)
+            answer = HTTPResponse(connection)
+            answer.begin()
+            assert 400 <= answer.status < 500
+            assert answer.read()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        (b"/classify", b"multipart/form-data; boundary=x"),  # refused by what has come already
+        (b"/api/sessions", b"application/json"),  # waits for the rest
+        (b"/health", b"application/json"),  # answered
+    ],
+)
+def test_a_body_that_is_no_http_is_a_wrong_request(
+    listening: tuple[str, int], path: bytes, kind: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Told so once, though the request is served already; nobody tries to answer it a second time."""
+    logging.getLogger("uvicorn.error").addHandler(caplog.handler)  # it hands nothing on
+    head = HEAD % (path, kind, 0)
+    with socket.create_connection(listening) as connection:
+        connection.sendall(head.replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"3\r\nabc\r\n")
+        time.sleep(0.1)
+        connection.sendall(b"zz\r\n")
+        with suppress(ConnectionResetError):  # of what it still said when it was answered
+            assert all_of(connection).count(b"HTTP/1.1 ") == 1
+    with socket.create_connection(listening) as connection:
+        connection.sendall(GET)
+        assert connection.recv(13) == b"HTTP/1.1 200 "
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_who_never_reads_an_answer_is_let_go() -> None:
+    """Its place is free again, though its answers lie unread; the buffers of both systems hold the first megabytes."""
+    page = b"GET /static/evidence.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with listens(connections=2, silent_seconds=0.3, refused_seconds=0.1) as address, socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(address)
+        deaf.sendall(page * 900)
+        time.sleep(0.1)
+        answers = []
+        while not answers or answers[-1] != b"HTTP/1.1 200 ":
+            with socket.create_connection(address, timeout=10) as other:  # a client may have one connection here
+                other.sendall(GET)
+                answers.append(other.recv(13))
+        assert len(answers) > 1, "it never held the place"
+
+
 def source(number: int) -> tuple[str, int]:
     """An address of another client: all of 127.0.0.0/8 is this machine."""
     return (f"127.0.0.{number}", 0)
@@ -144,6 +210,24 @@ def test_six_hundred_that_say_nothing_stop_nobody_else() -> None:
         with socket.create_connection(address, source_address=source(3), timeout=10) as other:
             other.sendall(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
             assert b'route="other",method="OTHER",status="503"} 472' in all_of(other)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have one loopback address only")
+def test_more_than_can_be_listened_to_are_told_so_too() -> None:
+    """Of those turned away only some are heard out; the rest are closed at once, and others are served meanwhile."""
+    with listens(connections=6, refused_seconds=60) as address, ExitStack() as stack:
+        crowd = [
+            stack.enter_context(socket.create_connection(address, source_address=source(2), timeout=10))
+            for _ in range(300)
+        ]
+        assert {one.recv(13) for one in crowd[3:]} == {b"HTTP/1.1 503 "}
+        for one in crowd[3 + 2 * 6 :]:
+            assert one.recv(1000)
+            with suppress(ConnectionResetError):
+                assert not all_of(one).startswith(b"HTTP")
+        with socket.create_connection(address, source_address=source(3), timeout=10) as other:
+            other.sendall(GET)
+            assert other.recv(13) == b"HTTP/1.1 200 "
 
 
 def test_the_place_of_a_connection_that_ends_is_free_again(listening: tuple[str, int]) -> None:

@@ -160,16 +160,16 @@ def test_a_map_is_cancelled_and_leaves_nothing(
 def test_copies_of_a_picture_stay_small(tmp_path: Path) -> None:
     """A picture of any shape is shrunken before it is copied for every view, and refused where nothing is left."""
     from kpl.encoders import load_encoder
-    from kpl.images import PictureRecord
+    from kpl.images import Instance
 
     encoder = load_encoder("mini")
     for size, expected in (((4000, 400), (64, 640)), ((100, 96), (96, 100))):
         Image.new("RGB", size).save(tmp_path / "a.png")
-        plan = maps.plan_map(PictureRecord("a", tmp_path / "a.png"), encoder, None, 0.5, Limits().views)
+        plan = maps.plan_map(Instance("a", tmp_path / "a.png"), encoder, None, 0.5, Limits().views)
         assert plan.picture.shape[:2] == expected
     Image.new("RGB", (4000, 10)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="too narrow"):
-        maps.plan_map(PictureRecord("a", tmp_path / "a.png"), encoder, None, 0.5, Limits().views)
+        maps.plan_map(Instance("a", tmp_path / "a.png"), encoder, None, 0.5, Limits().views)
 
 
 def test_the_page_says_which_kinds_of_pictures_it_takes(client: TestClient) -> None:

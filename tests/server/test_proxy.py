@@ -133,6 +133,7 @@ def proxied(kind: str, folder: Path, behind: int) -> Iterator[str]:
         process.wait(30)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", PROXIES)
 def test_behind_a_real_proxy(kind: str, tmp_path: Path) -> None:
     """The page and a session through the documented configuration; a foreign X-Forwarded-For is not believed."""

@@ -19,7 +19,7 @@ from tests.cli.conftest import answer_to_ctrl_c
 from tests.server.conftest import cell, parts
 
 from kpl.errors import InputError, MissingExtraError, OutputError
-from kpl.runs import open_run
+from kpl.runs import Run, open_run
 from kpl.server import Options, serve
 from kpl.server.running import is_loopback, where_to_look
 
@@ -105,6 +105,12 @@ def started(
     return process, found[0]
 
 
+def kept(folder: Path, job: str) -> Run:
+    """The run that a job left in a folder of results, whose names end with the job's."""
+    (run,) = folder.glob(f"*{job[:6]}")
+    return open_run(run)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="SIGTERM is POSIX's")
 def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     process, address = started("--results", str(tmp_path / "kept"), "--verbose", TMPDIR=str(tmp_path))
@@ -122,13 +128,14 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     finally:
         process.kill()
     assert process.returncode in (0, -signal.SIGTERM)
-    assert len(open_run(tmp_path / "kept" / job).features.ids) == 2
+    assert len(kept(tmp_path / "kept", job).features.ids) == 2
     assert list(tmp_path.glob("kpl-serve-*")) == []
     assert "Erika" not in told
     assert "POST /api/sessions/{session_id}/jobs 202" in told
     assert "Traceback" not in told
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found in /proc, which is Linux's")
 def test_a_job_is_finished_and_told_when_the_server_stops_and_its_decoders_were_killed(tmp_path: Path) -> None:
     """Decoders are killed while pictures come, then the server is told to stop while it learns from them."""
@@ -154,7 +161,7 @@ def test_a_job_is_finished_and_told_when_the_server_stops_and_its_decoders_were_
     finally:
         process.kill()
     assert '"state": "done"' in last
-    assert len(open_run(tmp_path / "kept" / job).features.ids) == 300
+    assert len(kept(tmp_path / "kept", job).features.ids) == 300
     assert list(tmp_path.glob("kpl-serve-*")) == []
     assert "Traceback" not in told
 
@@ -166,6 +173,7 @@ def kill_decoders(pid: int) -> None:
             os.kill(int(child), signal.SIGKILL)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise")
 @pytest.mark.parametrize("options", [(), ("--results", "kept")])
 def test_what_ctrl_c_says_is_true(options: tuple[str, ...], tmp_path: Path) -> None:
@@ -182,6 +190,7 @@ def test_what_ctrl_c_says_is_true(options: tuple[str, ...], tmp_path: Path) -> N
     assert list(tmp_path.glob("kpl-serve-*")) == []
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="locks and SIGKILL are POSIX's")
 def test_what_a_killed_server_left_is_removed_by_the_next(tmp_path: Path) -> None:
     living, _ = started(TMPDIR=str(tmp_path))

@@ -164,7 +164,7 @@ def test_more_pictures_join_those_that_are_there(client: TestClient, session: st
 
 def own_classes(*sentences: str) -> dict[str, Any]:
     classes = [{"key": f"class {n}", "descriptions": [text]} for n, text in enumerate(sentences)]
-    return {"kpl_knowledge": 2, "task": {"name": "own"}, "classes": classes}
+    return {"kpl_knowledge": 2, "task": {"name": "own", "modality": "blood smear"}, "classes": classes}
 
 
 def test_knowledge_comes_back_as_a_file(client: TestClient, session: str, tmp_path: Path) -> None:
@@ -174,6 +174,20 @@ def test_knowledge_comes_back_as_a_file(client: TestClient, session: str, tmp_pa
     client.put(f"{session}/knowledge", json={"knowledge": base})
     (tmp_path / "knowledge.yaml").write_text(client.get(f"{session}/knowledge.yaml").text, encoding="utf-8")
     assert load_knowledge(tmp_path / "knowledge.yaml") == KnowledgeBase.model_validate(base)
+
+
+@pytest.mark.parametrize("sent", [{"pack": "chest-pneumonia"}, {"knowledge": None}])
+def test_the_service_refuses_what_the_command_refuses(client: TestClient, session: str, sent: dict[str, Any]) -> None:
+    if "knowledge" in sent:
+        sent = {"knowledge": own_classes("a round cell", "a cell with a lobed nucleus") | {"task": {"name": "own"}}}
+    answer = client.put(f"{session}/knowledge", json=sent)
+    assert answer.status_code == 422
+    assert "and 'mini' reads only blood smear" in answer.json()["detail"]
+    assert client.get(session).json()["classes"] == []
+    assert client.put(f"{session}/knowledge", json=sent | {"insist": True}).status_code == 200
+    client.post(f"{session}/pictures", files=parts({"a.png": cell(0), "b.png": cell(1)}))
+    assert finish(client, client.post(f"{session}/jobs", json={}).json())["state"] == "done"
+    assert "believe nothing of this" in " ".join(client.get(f"{session}/predictions").json()["warnings"])
 
 
 def test_a_number_of_descriptions_that_nobody_asked_for_is_forgotten(client: TestClient, session: str) -> None:

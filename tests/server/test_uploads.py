@@ -175,7 +175,7 @@ def test_no_name_of_a_client_touches_the_disk(client: TestClient, session: str) 
 def test_a_name_that_is_a_formula_is_no_formula_in_the_table(client: TestClient, session: str) -> None:
     """Neither that of a file nor that of a class."""
     classes = [{"key": "=cmd|calc", "descriptions": ["round"]}, {"key": "@b", "descriptions": ["square"]}]
-    base = {"kpl_knowledge": 2, "task": {"name": "x"}, "classes": classes}
+    base = {"kpl_knowledge": 2, "task": {"name": "x", "modality": "blood smear"}, "classes": classes}
     client.put(f"{session}/knowledge", json={"knowledge": base})
     client.post(f"{session}/pictures", files=[("files", ("=1+1.png", cell(0))), ("files", ("b.png", cell(1)))])
     finish(client, client.post(f"{session}/jobs", json={}).json())
@@ -292,6 +292,7 @@ def test_pixels_bytes_and_nonsense_are_refused(decoders: Decoders) -> None:
         decoders.pixels(b"nonsense", 96)
 
 
+@pytest.mark.long
 def test_a_decoder_that_takes_too_long_is_ended_and_replaced() -> None:
     decoders = Decoders(Limits(workers=1, decode_seconds=0.002))
     try:
@@ -318,6 +319,7 @@ def test_a_decoder_that_is_killed_from_outside_is_replaced_and_the_picture_tried
         assert decoders._idle.queue[0] is not worker
 
 
+@pytest.mark.long
 def test_a_decoder_is_killed_in_the_middle_of_a_picture() -> None:
     decoders = Decoders(Limits(workers=1, decode_seconds=60))
     try:
@@ -384,6 +386,7 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.long
 def test_mutated_files_crash_nothing(serving: Callable[..., TestClient]) -> None:
     rng = random.Random(20261122)  # noqa: S311 - the same every time
     whole = [cell(n, kind, side=48) for n, kind in enumerate(("PNG", "JPEG", "TIFF"))]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import sys
 
 import pytest
@@ -9,6 +10,21 @@ from kpl.errors import MissingExtraError, TableError
 from kpl.tables import open_table
 
 WANTED = [["Zelle_ä00.png", "basophil"], ["b.png", "monocyte"]]
+
+
+def compound(*streams):
+    """The smallest compound file with these streams, as Excel keeps a workbook with a password in."""
+    free, end, table = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD
+    head = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<5H", 62, 3, 0xFFFE, 9, 6) + bytes(6)
+    head += struct.pack("<9I", 0, 1, 1, 0, 4096, end, 0, end, 0) + struct.pack("<109I", 0, *[free] * 108)
+
+    def entry(name, kind, child):
+        text = name.encode("utf-16-le") + b"\0\0"
+        numbers = struct.pack("<HBBIII", len(text), kind, 1, free, free, child)
+        return text.ljust(64, b"\0") + numbers + bytes(36) + struct.pack("<IQ", end, 0)
+
+    entries = [entry("Root Entry", 5, 1), *[entry(name, 2, free) for name in streams]]
+    return head + struct.pack("<128I", table, end, *[free] * 126) + b"".join(entries).ljust(512, b"\0")
 
 
 def cells(path, **options):
@@ -80,8 +96,10 @@ def test_groups_hold_no_more_rows_than_asked_and_lines_are_numbered(tmp_path):
         ("a.json", "{", "not valid JSON"),
         ("a.json", "3", "holds no table"),
         ("a.xlsx", "image,label\n", "no Excel workbook"),
-        ("a.xlsx", b"\xd0\xcf\x11\xe0" + bytes(500), "has a password, or is of the old kind"),
-        ("~$a.xlsx", b"", "the lock that Excel keeps"),
+        ("a.xlsx", b"\xd0\xcf\x11\xe0" + bytes(500), "has a password, or is no workbook"),
+        ("a.xlsx", compound("EncryptedPackage"), "has a password: save it without one"),
+        ("~$a.xlsx", b"", "the lock that is kept beside an open file"),
+        (".~lock.a.xlsx#", b"", "the lock that is kept beside an open file"),
         ("a.parquet", "image,label\n", "no Parquet file"),
     ],
 )
@@ -136,7 +154,7 @@ def test_parquet(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "library", "extra"), [("a.xlsx", "openpyxl", "excel"), ("a.pq", "pyarrow", "parquet")]
+    ("name", "library", "extra"), [("a.xlsx", "python_calamine", "excel"), ("a.pq", "pyarrow", "parquet")]
 )
 def test_without_the_library_the_install_line_is_said(tmp_path, monkeypatch, name, library, extra):
     for module in [name for name in sys.modules if name.split(".")[0] == library]:

@@ -8,11 +8,17 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tests.cli.conftest import MINI, SENTENCES
+from typer.main import get_command
+
+from kpl.cli.main import app
+from kpl.knowledge.reviewing import Review
 
 SPELLED = {name: [s.replace("without a", "and no") for s in said[:2]] for name, said in SENTENCES.items()}
 """Other sentences for the same classes, so that an earlier result differs."""
@@ -27,22 +33,36 @@ class Case:
         outputs: what it writes; each must be whole at every moment. `~` is KPL_HOME.
         before: commands that make what it replaces.
         keys: what somebody presses all the time, where it needs a terminal.
+        between: makes, in the folder of the start, what else is whole on the way: the first decisions of several.
         code: the exit code of the undisturbed command.
-        open: why it is not whole at every moment yet.
         short: belongs to the short selection.
+        made: makes in the start what only this case needs.
+        torch: needs the extras that bring torch.
     """
 
     command: str
     outputs: tuple[str, ...] = ("out",)
     before: tuple[str, ...] = ()
     keys: str = ""
+    between: tuple[Callable[[Path], None], ...] = ()
     code: int = 0
-    open: str = ""
     short: bool = False
+    made: Callable[[Path], object] | None = None
+    torch: bool = False
 
     @property
     def arguments(self) -> list[str]:
         return shlex.split(self.command)
+
+
+def _decide_once(place: Path) -> None:
+    Review(place / "clean.yaml", "A", datetime.now().astimezone().date().isoformat()).accept()
+
+
+def _model(place: Path) -> None:
+    from tests.encoders.tiny_models import openclip_vit
+
+    openclip_vit(place / "model")
 
 
 def _cases() -> dict[str, Case]:
@@ -61,8 +81,16 @@ def _cases() -> dict[str, Case]:
         "explain": Case(
             "explain run cell-0.png --map map.png --picture scans/neutrophil/cell-0.png", ("map.png",)
         ),
+        "explain over": Case(
+            "explain run cell-0.png --map map.png --picture scans/neutrophil/cell-0.png", ("map.png", "run"),
+            ("explain run cell-1.png --map map.png --picture scans/normal_red_cell/cell-1.png",),
+        ),
+        "plan": Case("plan scans --json plan.json", ("plan.json",)),
+        "plan over": Case("plan scans --json plan.json", ("plan.json",), ("plan few --json plan.json",)),
+        "plan medical": Case("plan study --json plan.json", ("plan.json", "~/pseudonyms.key")),
         "embed": Case("embed scans -o out"),
         "embed over": Case("embed scans -o out --overwrite", before=("embed few -o out",), short=True),
+        "embed deep": Case("embed scans -o made/on/the/way", ("made/on/the/way",), short=True),
         "fit": Case("fit scans -k small.json -o new.kpl", ("new.kpl",)),
         "fit over": Case("fit scans -k small.json -o old.kpl --overwrite", ("old.kpl",), short=True),
         "update": Case("update old.kpl scans", ("old.kpl",)),
@@ -75,11 +103,35 @@ def _cases() -> dict[str, Case]:
             f"evaluate run {labels} --methods text,kpl --replicates 20 --json figures.json --figure figure.svg",
             ("figures.json", "figure.svg", "run"),
         ),
+        "evaluate over": Case(
+            f"evaluate run {labels} --methods text --replicates 20 --json figures.json --figure figure.svg",
+            ("figures.json", "figure.svg", "run"),
+            ("evaluate olddozen --labels dozen.csv --methods text --json figures.json --figure figure.svg",),
+        ),
         "calibrate": Case("calibrate dozenrun --labels dozen.csv -o cal.json", ("cal.json",)),
         "calibrate over": Case(
             "calibrate dozenrun --labels dozen.csv -o cal.json", ("cal.json",),
             ("calibrate olddozen --labels dozen.csv -o cal.json",),
         ),
+        "queue": Case("queue run --out list.csv", ("list.csv", "run"), short=True),
+        "queue over": Case("queue run --out list.csv", ("list.csv", "run"), ("queue olddozen --out list.csv",)),
+        "correct": Case("correct run cell-0.png platelet --by A", ("run",), short=True),
+        "correct many": Case("correct run --table labels.csv --by A", ("run",)),
+        "learn": Case("learn readrun -o out", ("out", "readrun")),
+        "learn over": Case(
+            "learn readrun -o out --overwrite", ("out", "readrun"), ("classify fewer -k other.json -o out",)
+        ),
+        "compare": Case("compare run readrun --json told.json", ("told.json", "run"), short=True),
+        "compare over": Case(
+            "compare run readrun --json told.json", ("told.json", "run"), ("compare readrun run --json told.json",)
+        ),
+        "audit": Case("audit dozenrun --table sites.csv --json told.json", ("told.json", "dozenrun")),
+        "audit over": Case(
+            "audit dozenrun --table sites.csv --json told.json", ("told.json", "dozenrun"),
+            ("audit olddozen --table sites.csv --json told.json",),
+        ),
+        "export": Case("export run --to folders --pictures scans -o out"),
+        "export table": Case("export run --to csv -o out.csv", ("out.csv",), short=True),
         "demo": Case("demo -o out"),
         "knowledge new": Case("knowledge new made.yaml --classes a,b", ("made.yaml",)),
         "knowledge new over": Case("knowledge new small.yaml --classes a,b --overwrite", ("small.yaml",)),
@@ -96,9 +148,14 @@ def _cases() -> dict[str, Case]:
             "knowledge show small.json --features features --json told.json --figure told.svg",
             ("told.json", "told.svg"),
         ),
+        "knowledge show over": Case(
+            "knowledge show small.json --features features --json told.json --figure told.svg",
+            ("told.json", "told.svg"),
+            ("knowledge show other.json --features fewer --json told.json --figure told.svg",),
+        ),
         "knowledge fix": Case("knowledge lint small.yaml --fix", ("small.yaml",), code=1, short=True),
-        "knowledge review": Case("knowledge review clean.yaml --reviewer A", ("clean.yaml",), keys="a",
-            open="each decision is kept at once: between them the file holds some of them, whole",
+        "knowledge review": Case(  # each decision is kept at once
+            "knowledge review clean.yaml --reviewer A", ("clean.yaml",), keys="a", between=(_decide_once,), short=True
         ),
         "knowledge merge": Case("knowledge merge small.json other.json -o made.json", ("made.json",)),
         "knowledge merge over": Case(
@@ -115,6 +172,15 @@ def _cases() -> dict[str, Case]:
             "encoders pull ./mini.kplenc", ("~/encoders/mini",), ("encoders pull ./other",), short=True
         ),
         "encoders pull folder": Case("encoders pull ./other", ("~/encoders/mini",)),
+        "encoders advise": Case("encoders advise dozen -k small.json --json told.json", ("told.json",)),
+        "encoders advise over": Case(
+            "encoders advise dozen -k small.json --json told.json", ("told.json",),
+            ("encoders advise dozen -k other.json --json told.json",),
+        ),
+        "encoders export": Case(  # made once before, or each one that is forked would read all of torch
+            "encoders export ./model -o out", before=("encoders export ./model -o before",), made=_model, torch=True,
+            short=True,
+        ),
         "encoders check": Case("encoders check ./mini.kplenc", ()),
     }  # fmt: skip
 
@@ -124,6 +190,8 @@ CASES = _cases()
 READS = (
     "encoders list",
     "encoders show mini",
+    "correct run --list",
+    "search features 'a round disc'",
     "knowledge diff small.json other.json",
     "knowledge lint small.json",
     "knowledge packs",
@@ -135,9 +203,18 @@ READS = (
 """Commands that write nothing at all, and are held to it."""
 
 ELSEWHERE = {
-    "encoders export": "needs torch; it writes by the same `new_folder` as `encoders bundle`",
-    "serve": "runs until it is stopped; its results are written by the same functions as those of the commands",
+    "serve": "runs until it is stopped; a job puts its result as `classify` does, under a name that no later job gets; "
+    "what a killed server left of one goes at the next start",
 }
+
+
+def every_command(command: Any = None, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The commands of the program itself, by name."""
+    command = command or get_command(app)
+    for inner, found in getattr(command, "commands", {}).items():
+        yield from every_command(found, f"{name} {inner}".strip())
+    if not hasattr(command, "commands"):
+        yield name, command
 
 
 def start_state(place: Path, run: Callable[[str], None]) -> None:
@@ -149,6 +226,7 @@ def start_state(place: Path, run: Callable[[str], None]) -> None:
     """
     import numpy as np
     from PIL import Image
+    from tests.images.made_dicom import dataset, packed
 
     from rendered import cell_of_class, draw_cell
 
@@ -182,6 +260,12 @@ def start_state(place: Path, run: Callable[[str], None]) -> None:
         pictures = sorted((place / folder).rglob("*.png"))
         rows = [f"{path.relative_to(place / folder)},{path.parent.name}\n" for path in pictures]
         (place / table).write_text("image,label\n" + "".join(rows))
+    sites = "".join(f"{row.partition(',')[0]},{'AB'[at % 2]}\n" for at, row in enumerate(rows))
+    (place / "sites.csv").write_text(f"image,site\n{sites}")
+    (place / "study").mkdir()
+    for number in range(2):
+        picture = np.random.default_rng(number).integers(0, 4096, (48, 48)).astype("u2")
+        (place / "study" / f"{number}.dcm").write_bytes(packed(dataset(picture, PatientID="4711")))
     shutil.copytree(MINI, place / "changed", ignore=shutil.ignore_patterns("__*"))
     for command in (
         "embed scans -o features",
@@ -191,6 +275,8 @@ def start_state(place: Path, run: Callable[[str], None]) -> None:
         "fit fewer -k other.json -o old.kpl",
         "classify dozen -k small.json -o dozenrun",
         "classify dozen -k other.json -o olddozen",
+        "classify scans -k small.json -o readrun",
+        "correct readrun cell-1.png platelet --by A",
         "encoders bundle mini -o mini.kplenc",
         "encoders bundle mini -o other",
     ):

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import signal
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -54,18 +50,16 @@ def opened(sandbox: Sandbox, command: str) -> int:
 def stopped_at(sandbox: Sandbox, command: str, nth: int, then: Callable[[Path], None]) -> int:
     """Stop the command as it opens the picture the nth time, do something to the picture, let it go on."""
 
+    stops = 0
+
+    def stopped() -> None:
+        nonlocal stops
+        stops += 1
+        if stops == nth:
+            then(sandbox.work / PICTURE)
+
     def meanwhile(process: int) -> None:
-        stops = 0
-        while Path(f"/proc/{process}").exists():
-            trace = sandbox.forking.trace
-            found = trace.read_text().count("--- SIGSTOP {") if trace.exists() else 0
-            if stops < nth <= found:
-                then(sandbox.work / PICTURE)
-            stops = found
-            if stops:
-                with suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGCONT)
-            time.sleep(0.01)
+        sandbox.forking.step(process, PICTURE, stopped)
         assert stops >= nth, "it never came there"
 
     sandbox.reset()

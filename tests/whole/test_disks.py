@@ -15,6 +15,8 @@ import pytest
 from tests.whole.conftest import WHOLE, Sandbox, Tree, tree
 from tests.whole.forking import Forking
 
+pytestmark = pytest.mark.long
+
 OWN = ("unshare", "--user", "--map-root-user", "--mount")
 
 WRITING = {
@@ -27,6 +29,22 @@ WRITING = {
     "bundle": "encoders bundle mini -o disk/out",
     "bundle over": "encoders bundle mini -o disk/other --overwrite",
     "bundle in a file": "encoders bundle mini -o disk/out.kplenc",
+    "classify explain": "classify features -k small.json --explain -o disk/out",
+    "classify several": "classify features -k small.json --multi-label -o disk/out",
+    "learn": "learn readrun -o disk/out",
+    "export": "export run --to folders --pictures scans -o disk/out",
+    "export table": "export run --to csv -o disk/out.csv",
+    "demo": "demo -o disk/out",
+    "plan": "plan scans --json disk/plan.json",
+    "queue": "queue run --out disk/list.csv",
+    "evaluate": "evaluate run --labels labels.csv --ignore-unknown --methods text --replicates 0 --json disk/f.json",
+    "calibrate": "calibrate dozenrun --labels dozen.csv -o disk/cal.json",
+    "compare": "compare run readrun --json disk/told.json",
+    "audit": "audit dozenrun --table sites.csv --json disk/told.json",
+    "update": "update old.kpl features -o disk/new.kpl",
+    "merge": "knowledge merge small.json other.json -o disk/made.json",
+    "import": "knowledge import sentences.csv --as disk/made.yaml",
+    "show": "knowledge show small.json --features features --figure disk/told.svg",
 }
 
 

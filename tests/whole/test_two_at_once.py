@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.whole.commands import Case
+from tests.whole.commands import CASES, Case, every_command
 from tests.whole.conftest import WHOLE, Sandbox, Tree, tree
+
+pytestmark = pytest.mark.long
 
 WAITS = (0.0, 0.1, -0.05) if not WHOLE else [n / 50 for n in range(-20, 20)]
 """Seconds by which the second begins after the first, or the first after the second."""
@@ -40,6 +42,40 @@ PAIRS = {
     ),
     "calibrate": ("calibrate run --labels labels.csv --ignore-unknown -o c.json",) * 2,
     "demo": ("demo -o out", "demo -o out"),
+    "plan": ("plan scans --json plan.json", "plan few --json plan.json"),
+    "plan medical": ("plan study --json plan.json",) * 2,
+    "explain": (
+        "explain run cell-0.png --map map.png --picture scans/neutrophil/cell-0.png",
+        "explain run cell-1.png --map map.png --picture scans/normal_red_cell/cell-1.png",
+    ),
+    "evaluate": (
+        "evaluate dozenrun --labels dozen.csv --methods text --replicates 0 --json f.json",
+        "evaluate olddozen --labels dozen.csv --methods text --replicates 0 --json f.json",
+    ),
+    "queue": ("queue run --out list.csv", "queue olddozen --out list.csv"),
+    "correct": ("correct run cell-0.png platelet --by A", "correct run cell-1.png platelet --by A"),
+    "correct and learn": ("correct readrun cell-0.png platelet --by A", "learn readrun -o out"),
+    "learn": ("learn readrun -o out", "learn readrun -o out"),
+    "learn over": ("learn readrun -o run --overwrite", "classify fewer -k other.json -o run --overwrite"),
+    "compare": ("compare run readrun --json told.json", "compare readrun run --json told.json"),
+    "audit": ("audit dozenrun --table sites.csv --json t.json", "audit olddozen --table sites.csv --json t.json"),
+    "export": ("export run --to csv -o out.csv", "export readrun --to csv -o out.csv"),
+    "export the same": ("export run --to folders --pictures scans -o out",) * 2,
+    "update out": ("update old.kpl features -o new.kpl", "update old.kpl features -o new.kpl"),
+    "new": ("knowledge new made.yaml --classes a,b", "knowledge new made.yaml --classes c,d"),
+    "schema": ("knowledge schema -o schema.json",) * 2,
+    "show": (
+        "knowledge show small.json --features features --json t.json",
+        "knowledge show other.json --features features --json t.json",
+    ),
+    "write": ("knowledge write clean.yaml --llm {llm} --model tiny --per-class 4 --strategy paper",) * 2,
+    "write and fix": (
+        "knowledge write small.yaml --llm {llm} --model tiny --per-class 4 --strategy paper",
+        "knowledge lint small.yaml --fix",
+    ),
+    "advise": (
+        "encoders advise dozen -k small.json --json t.json", "encoders advise dozen -k other.json --json t.json",
+    ),
 }  # fmt: skip
 
 HELD = re.compile(r"kpl: '.+' is being written by kpl \w+ \(process \d+ on \S+, since [\d: -]+\): .+\n")
@@ -57,6 +93,20 @@ def one_after_the_other(sandbox: Sandbox, commands: tuple[str, str]) -> list[Out
             codes[number] = sandbox.run(Case(commands[number]))
         found.append((tuple(codes), tree(sandbox.place)))
     return found
+
+
+ALONE = {
+    "knowledge review": "one person at one keyboard; its decisions are written as those of `knowledge lint --fix` are",
+    "encoders export": "needs torch; it writes by the same `new_folder` as `encoders bundle`",
+}
+
+
+def test_every_command_that_writes_is_started_twice():
+    typed = [line for pair in PAIRS.values() for line in pair]
+    for name, _ in every_command():
+        writes = any(f"{case.command} ".startswith(f"{name} ") for case in CASES.values() if case.outputs)
+        paired = any(f"{line} ".startswith(f"{name} ") for line in typed)
+        assert paired or not writes or name in ALONE, f"kpl {name}: give it a pair in PAIRS"
 
 
 SHORT = ("classify", "embed", "fit over", "install", "bundle over", "fix")

@@ -15,6 +15,8 @@ BY_FD = ("write", "writev", "pwrite64", "pwritev", "fsync", "fdatasync", "ftrunc
 BY_NAME = ("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "mkdir",
            "mkdirat", "rmdir", "truncate")  # fmt: skip
 TRACED = ",".join((*OPENS, *BY_FD, *BY_NAME))
+STOPS = ",".join({*OPENS, *BY_FD, *BY_NAME, "close"} - {"sendfile", "copy_file_range"})
+"""Where a command may stop: these two begin anew for ever once a signal waits; what they copied to is closed next."""
 
 _START = re.compile(r"^(\d+) +(\w+)\((.*)$")
 _QUOTED = re.compile(r'(?:(?<![<\w])(?:AT_FDCWD|\d+)<([^>]*)>, )?"((?:[^"\\]|\\.)*)"')
@@ -107,10 +109,15 @@ def _evenly(row: list[Point], most: int) -> list[Point]:
     return row if len(row) <= most else [row[(2 * n + 1) * len(row) // (2 * most)] for n in range(most)]
 
 
+def _is_hidden(path: str, below: Path) -> bool:
+    return any(part.startswith(".") for part in Path(path).relative_to(below).parts)
+
+
 def unsynced(calls: list[Call], below: Path, skip: tuple[str, ...] = ()) -> list[str]:
     """What a power cut could lose: a name given to data that was not synced before, or whose folder was not after.
 
-    Hidden names are on the way; a name is given when something is renamed to a path without a hidden part.
+    Hidden names are on the way; a name is given when something is renamed to a path without a hidden part, or a folder
+    is made there.
     """
     dirty: set[str] = set()
     waiting: dict[str, str] = {}
@@ -124,11 +131,13 @@ def unsynced(calls: list[Call], below: Path, skip: tuple[str, ...] = ()) -> list
             waiting.pop(path, None)
         elif call.name in BY_FD or call.name in ("mkdir", "mkdirat") or (call.name in OPENS and call.writes):
             dirty.add(path)
+            if call.name.startswith("mkdir") and not _is_hidden(path, below):
+                waiting[str(Path(path).parent)] = path
         elif call.name.startswith("rename"):
             target = call.paths[1]
             lost = sorted(p for p in dirty if p == path or is_below(p, Path(path)))
             dirty = {target + p.removeprefix(path) if p in lost else p for p in dirty}
-            if not any(part.startswith(".") for part in Path(target).relative_to(below).parts):
+            if not _is_hidden(target, below):
                 found += [f"{p} is not synced before it is {target}" for p in lost if not p.endswith(skip)]
                 waiting[str(Path(target).parent)] = target
     return found + [f"{folder} is not synced after {target} came there" for folder, target in waiting.items()]

@@ -4,12 +4,12 @@ from kpl.authoring.answers import clean_sentence, read_answer
 from kpl.authoring.asking import Asker, Spent
 from kpl.authoring.beginning import begin_knowledge, copy_pack
 from kpl.authoring.calls import Answer, Call, KeptCalls, LanguageModel, Request
+from kpl.authoring.drafting import Written, write_descriptions
 from kpl.authoring.interview import Plan
 from kpl.authoring.local import LlamaFile
 from kpl.authoring.passages import Passage, read_passages
 from kpl.authoring.prompts import DEFAULT_STRATEGIES, STRATEGIES
 from kpl.authoring.server import ChatServer
-from kpl.authoring.writing import Written, write_descriptions
 
 __all__ = [
     "DEFAULT_STRATEGIES",

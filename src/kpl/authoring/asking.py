@@ -6,7 +6,8 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 from kpl.authoring.answers import why_unusable
 from kpl.authoring.calls import Answer, Call, KeptCalls, LanguageModel, Request
 from kpl.errors import LanguageModelError
+from kpl.files import locked, make_way
+from kpl.progress import Counted
 
 __all__ = ["Asker", "BudgetSpentError", "Meter", "Spent", "side_by_side"]
 
@@ -76,6 +79,20 @@ class Asker:
         self._begun = 0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only one that asks and keeps calls in this folder: two at once would pay for the same answers.
+
+        Raises:
+            OutputError: another process does, and which.
+        """
+        if self._model is None:
+            yield
+            return
+        make_way(self._kept.folder.parent)
+        with locked(self._kept.folder):
+            yield
 
     def ask(self, request: Request) -> Call:
         """Return the call of a request.
@@ -162,7 +179,7 @@ class Meter:
         10 15
     """
 
-    def __init__(self, wanted: Mapping[int, int], tell: Callable[[int, int], None]) -> None:
+    def __init__(self, wanted: Mapping[int, int], tell: Counted) -> None:
         self._wanted, self._tell = wanted, tell
         self._reached = dict.fromkeys(wanted, 0)
         self._lock = threading.Lock()
@@ -208,7 +225,8 @@ def side_by_side(
             except BaseException as error:  # raised again where somebody waits
                 done.put((number, None, error))
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(at_once, len(items)))]
+    number = min(at_once, len(items))
+    threads = [threading.Thread(target=work, name="kpl-asking", daemon=True) for _ in range(number)]
     for thread in threads:
         thread.start()
     results: dict[int, _R] = {}

@@ -8,10 +8,10 @@ from pathlib import Path
 from kpl.errors import KnowledgeError, OutputError
 from kpl.files import locked, write_file
 from kpl.knowledge import DEFAULT_TEMPLATE, KnowledgeBase
-from kpl.knowledge.editors import with_schema_line
+from kpl.knowledge.editing import KnowledgeFile
 from kpl.knowledge.packs import read_pack
 from kpl.knowledge.reading import load_knowledge, validate
-from kpl.knowledge.rewriting import KnowledgeFile
+from kpl.knowledge.schema_file import with_schema_line
 from kpl.knowledge.source import SUFFIXES, parse_source
 from kpl.knowledge.writing import write_new
 from kpl.knowledge.yaml_edit import to_scalar

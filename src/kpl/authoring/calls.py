@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kpl.errors import LanguageModelError, OutputError
-from kpl.files import write_file
+from kpl.errors import LanguageModelError
+from kpl.files import make_way, remove, write_file
 
 __all__ = ["Answer", "Call", "KeptCalls", "LanguageModel", "Request"]
 
@@ -135,7 +135,9 @@ class KeptCalls:
             OutputError: the disk refuses.
         """
         self._write(self._path(call.request), call)
-        self._note_path(call.request).unlink(missing_ok=True)
+        remove(
+            self._note_path(call.request)
+        )  # if it comes back when the power fails, it is not asked: a call goes first
 
     def note(self, call: Call) -> None:
         """Write why the answer of a call cannot be used.
@@ -147,10 +149,7 @@ class KeptCalls:
         self._write(self._note_path(call.request), Unusable(request=call.request, reason=reason, asked=call.asked))
 
     def _write(self, path: Path, record: BaseModel) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{self.folder}: the folder for calls cannot be made ({error.strerror})") from error
+        make_way(self.folder)
         write_file(path, json.dumps(record.model_dump(), indent=1, ensure_ascii=False) + "\n")
 
     def _path(self, request: Request) -> Path:

@@ -51,6 +51,10 @@ class LlamaFile:
         Raises:
             LanguageModelError: a question that leaves no room for an answer, or llama.cpp fails.
         """
+        with self._one:
+            return self._answer(request)
+
+    def _answer(self, request: Request) -> Answer:
         asked = len(self._model.tokenize(f"{request.system}\n{request.prompt}".encode()))
         room = min(_ANSWER, self._context - asked - _SPARE)
         if room < _SPARE:
@@ -63,17 +67,16 @@ class LlamaFile:
         if request.seed is not None:
             options["seed"] = request.seed + request.sample
         form = {"type": "json_object", "schema": request.form}
-        with self._one:
-            try:
-                data = self._model.create_chat_completion(
-                    messages, **{"response_format": form, "max_tokens": room, **options, **request.extra}
-                )
-            except (ValueError, RuntimeError) as error:
-                raise LanguageModelError(f"llama.cpp refuses the request ({error})") from error
-            except TypeError as error:
-                if not request.extra:
-                    raise
-                raise LanguageModelError(f"--extra: llama.cpp does not take it ({error}): leave it out") from error
+        try:
+            data = self._model.create_chat_completion(
+                messages, **{"response_format": form, "max_tokens": room, **options, **request.extra}
+            )
+        except (ValueError, RuntimeError) as error:
+            raise LanguageModelError(f"llama.cpp refuses the request ({error})") from error
+        except TypeError as error:
+            if not request.extra:
+                raise
+            raise LanguageModelError(f"--extra: llama.cpp does not take it ({error}): leave it out") from error
         choice, usage = data["choices"][0], data["usage"]
         return Answer(
             text=choice["message"]["content"] or "",
@@ -83,8 +86,9 @@ class LlamaFile:
         )
 
     def close(self) -> None:
-        """Free the memory of the model."""
-        self._model.close()
+        """Free the memory of the model, unless an answer is under way, as it may be after Ctrl-C; none comes later."""
+        if self._one.acquire(blocking=False):
+            self._model.close()
 
 
 def _trained_context(llama_cpp: Any, path: Path) -> int:  # noqa: ANN401 - a module without types

@@ -50,6 +50,11 @@ def read_reply(
         raise DamagedError("the answer is damaged (not UTF-8)") from None
     if text.lstrip().startswith("<"):
         raise RefusedError(f"the server answers with a web page: {words_of(body, hide) or 'without a word'}")
+    if event := re.match(r"\s*(?:event:.*\s+)?data:\s*(.*)", text):
+        says = words_of(event[1].encode(), hide)
+        raise RefusedError(f"the server answers with a stream, which was not asked for: {says}")
+    if re.match(r"\s*[^\s{\[\"\d-]", text) and text.strip() not in ("null", "true", "false"):
+        raise RefusedError(f"the server answers with plain words: {words_of(body, hide)}")
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
@@ -119,7 +124,9 @@ def _choice(data: Any, body: bytes, hide: Callable[[str], str]) -> Any:  # noqa:
     choices = data.get("choices") if isinstance(data, dict) else None
     if choices and isinstance(choices, list):
         choice = choices[0]
-        if isinstance(choice, dict) and (choice.get("error") or choice.get("finish_reason") == "error"):
+        message = choice.get("message") if isinstance(choice, dict) else None
+        silent = error and not (isinstance(message, dict) and message.get("content"))
+        if isinstance(choice, dict) and (choice.get("error") or choice.get("finish_reason") == "error" or silent):
             inner = choice.get("error") or error or "without a word"
             says = words_of(json.dumps(inner).encode(), hide)
             raise RefusedError(f"the server answers with an error: {says}")

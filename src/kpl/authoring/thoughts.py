@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["BEGIN", "blanked", "spoken", "whole_json"]
 
@@ -20,13 +20,28 @@ BEGIN = re.compile(r'[{\[](?=\s*["{\[\]}])')
 """How JSON begins that is more than numbers; those are citations."""
 _FAILURES = 200  # beginnings of JSON that come to nothing, in one answer
 
-_MARK = re.compile(
-    r"<\|?/?[A-Za-z_][\w.:\- ]{0,40}\|?/?>"  # <think>, </seed:think>, <|channel|>, <|channel>, <channel|>
-    r"|<｜/?[^｜<>]{1,40}｜>"
-    r"|\[/?[A-Za-z][A-Za-z_ ]{2,40}\]"
-    r"|[◁⟨〈《【⟪«]/?[^◁▷⟨⟩〈〉《》【】⟪⟫«»\n]{1,40}[▷⟩〉》】⟫»]"
+_THOUGHT: Final = (
+    r"(?:my |chain of |inner |internal )*(?:think(?:ing|s)?|thoughts?|reasoning|monologue|scratch ?pad)"
+    r"(?: process| steps?)?"
 )
-_CHANNEL = re.compile(r"\s*(?:analysis|comment(?:ary)?|thoughts?|thinking|reasoning)\b", re.I)
+_MARK = re.compile(
+    rf"(?i:<summary>\W*{_THOUGHT}\W*</summary>)"
+    r"|<{1,2}\|?/?[^\W\d][\w.:\-=\"' ]{0,60}\|?/?>{1,2}"  # <think>, </seed:think>, <|channel>, <channel|>
+    r"|<｜/?[^｜<>]{1,40}｜>"
+    r"|\[{1,2}/?[A-Za-z][A-Za-z_ ]{2,40}\]{1,2}"
+    r"|[◁⟨〈《【⟪«⟦]/?[^◁▷⟨⟩〈〉《》【】⟪⟫«»⟦⟧\n]{1,40}[▷⟩〉》】⟫»⟧]"
+    rf"|(?i:[({{]/?{_THOUGHT}[)}}])"
+)
+_HEADING = re.compile(
+    rf"^(?:[^\w\n<\[]{{0,12}}(?:<!--\s*)?{_THOUGHT}[^\w\n]{{0,12}}$|[^\w\n<\[]{{0,8}}{_THOUGHT}\s*:)", re.I | re.M
+)
+"""A line that announces thoughts: ### Thinking, ```thinking, or Thinking: and more."""
+_FENCES: Final = {"```": r"^```[^\S\n]*$", "~~~": r"^~~~[^\S\n]*$", ":::": r"^:::[^\S\n]*$", "<!--": "-->"}
+_ANSWER: Final = (
+    r"^[^\w\n]{0,12}(?:(?:my|the|final) )*(?:answers?|output|response|result|solution)\b[^\w\n]{0,12}(?:$|(?<=:))"
+)
+"""A line that announces what is said after announced thoughts."""
+_CHANNEL = re.compile(r"\s*(?!final|answer|content|output|response|result)[^\W\d]", re.I)
 _THINKS = re.compile(r"think|thought|reason(?:ing)?\b|reflect|analysis|scratch|monologue|ponder|思考|推理", re.I)
 _ANSWERS = re.compile(
     r"\b(?:answer|final|output|response|result|solution|json|descriptions?|features?|items?|list|box|text|"
@@ -95,7 +110,7 @@ class _Mark:
 
 def _read(match: re.Match[str], text: str) -> _Mark:
     raw = match.group()
-    inner = raw[1:-1]
+    inner = re.sub(r"\s\w+=.*", "", raw[1:-1].strip("<>[]"))
     words = " ".join(re.findall(r"[^\W_]+", inner))
     closes = inner.lstrip("|｜").startswith("/") or (inner.endswith("|") and not inner.startswith("|"))
     closes = closes or bool(_ENDS.search(words))
@@ -104,9 +119,11 @@ def _read(match: re.Match[str], text: str) -> _Mark:
     channel = name == "channel"
     if channel and not closes and (kind := re.compile(r"\s*\w+").match(text, last)):
         last = kind.end()
-    thinks = bool(_CHANNEL.match(text, match.end())) if channel else bool(_THINKS.search(name))
-    if re.fullmatch(r"unused ?\d+", name):  # MedGemma's
-        name, thinks = "unused", text.startswith("thought", last)
+    thinks = (not closes and bool(_CHANNEL.match(text, match.end()))) if channel else bool(_THINKS.search(name))
+    if raw.startswith("<summary"):
+        name = "details"
+    elif numbered := re.fullmatch(r"(\w[\w ]*?) ?\d+", name):  # MedGemma's <unused94>
+        name, thinks = numbered[1], bool(re.match(r"\s*thought", text[last:]))
     harmless = not name or bool(_HTML.match(name) or _ANSWERS.search(name)) or (channel and not thinks)
     before = text[: match.start()].rpartition("\n")[2]
     leads, is_first = not before.strip(), not text[: match.start()].strip()
@@ -143,6 +160,25 @@ def _ends(mark: _Mark, opened: _Mark) -> bool:
     return mark.closes and mark.thinks and opened.thinks and mark.raw[0] == opened.raw[0]
 
 
+def _unannounced(text: str) -> str:
+    """Leave out thoughts that a line announces, to the line that announces the answer, or to the end of their fence.
+
+    Where neither comes, JSON at the very end is the answer.
+    """
+    pieces = list(whole_json(text))
+    outside = blanked(text, pieces)
+    found = _HEADING.search(outside)
+    if found is None:
+        return text
+    fence = next((end for begin, end in _FENCES.items() if found.group().lstrip().startswith(begin)), _ANSWER)
+    before = text[: found.start()] if any(last <= found.start() for _, last, _ in pieces) else ""
+    if ended := re.compile(fence, re.I | re.M).search(outside, found.end()):
+        return before + _unannounced(text[ended.end() :])
+    if pieces and pieces[-1][0] >= found.end() and not re.search(r"\w", text[pieces[-1][1] :]):
+        return text[pieces[-1][0] : pieces[-1][1]]
+    return before
+
+
 def spoken(answer: str) -> str:
     """Leave out what the model thought aloud, finished or not, and the marks of its chat format.
 
@@ -150,6 +186,7 @@ def spoken(answer: str) -> str:
         >>> spoken("<musing>a ring, or a wedge?</musing>a ring"), spoken("<musing>a ring, or")
         ('a ring', '')
     """
+    answer = _unannounced(answer)
     if _STRIPPED.match(answer):
         answer = answer.rpartition(_STRIPPED_FINAL)[2] if _STRIPPED_FINAL in answer else ""
     marks = _marks(answer)

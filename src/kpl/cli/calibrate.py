@@ -3,42 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from kpl.cli.notes import print_notes
+from kpl.cli.label_options import reads_table
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.progress import stages
-from kpl.cli.scoring import GroupColumn, ImageColumn, LabelColumn, LabelNumbers, Sheet, reading_of
-from kpl.cli.shown import Console, plain
+from kpl.cli.terminal import Console, plain, print_notes
+
+if TYPE_CHECKING:
+    from kpl.evaluation import Reading
 
 __all__ = ["calibrate"]
 
 _TITLES = {"nll": "NLL", "ece": "ECE", "brier": "Brier", "accuracy": "accuracy"}
 
 
+@reads_table("blank", "uncertain")
 def calibrate(
     target: Annotated[Path, typer.Argument(metavar="RUN", help="A run of `kpl classify`.")],
+    *,
     labels: Annotated[
         Path, typer.Option(help="CSV with image,label[,group] of a few pictures of the run, ten or more.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("calibration.json"),
+    sets: Annotated[
+        float | None,
+        typer.Option(help="Also find sets of classes that hold the true one with this probability, 0.9 for 90 %."),
+    ] = None,
     ignore_unknown: Annotated[
         bool, typer.Option("--ignore-unknown", help="Leave out pictures whose label is no class of the knowledge.")
     ] = False,
-    image_column: ImageColumn = None,
-    label_column: LabelColumn = None,
-    group_column: GroupColumn = None,
-    sheet: Sheet = None,
-    label_numbers: LabelNumbers = None,
+    reading: Reading,
 ) -> None:
     """Fit a temperature and a shift of the class prior to a few labels. No label reaches what a method learns.
 
     Example:
 
       kpl calibrate run/ --labels few.csv --out calibration.json
+
+      kpl calibrate run/ --labels few.csv --sets 0.9
 
       kpl classify SCANS/ --knowledge my-classes.yaml --calibration calibration.json --out calibrated/
     """
@@ -50,14 +56,14 @@ def calibrate(
             target,
             labels=labels,
             out=out,
+            sets=sets,
             ignore_unknown=ignore_unknown,
-            reading=reading_of(image_column, label_column, group_column, sheet, label_numbers),
+            reading=reading,
             progress=progress,
         )
     file, console = result.file, Console()
-    table = Table(
-        "", title=f"{file.labelled} labelled pictures, one of {file.folds} parts held out in turn", title_justify="left"
-    )
+    title = f"{file.labelled} labelled pictures, one of {file.folds} parts held out in turn ({result.unit})"
+    table = Table("", title=plain(title), title_justify="left")
     for title in _TITLES.values():
         table.add_column(title, justify="right")
     for row, figures in (("as it was", file.before), ("calibrated", file.after)):
@@ -67,5 +73,13 @@ def calibrate(
         f"Chosen: {file.kind}" + ("" if file.kind == "none" else f", temperature {file.temperature:.3g}"),
         highlight=False,
     )
+    if file.sets is not None:
+        found = file.sets
+        patients = f" of {found.units} patients" if found.units < found.labelled else ""
+        console.print(
+            f"Sets that hold the true class of {found.coverage:.0%} of new pictures, by {found.labelled} labelled "
+            f"pictures{patients}: {found.mean_size:.1f} classes on average",
+            highlight=False,
+        )
     print_notes(console, result.notices)
     console.print(plain(f"Written to {out}; apply it with: kpl classify ... --calibration {out}"), soft_wrap=True)

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from kpl.cli.chosen import (
-    AllowPickle,
-    BatchSize,
-    Device,
-    Settings,
-    TrustRemoteCode,
-    Workers,
-    chosen_encoder,
-    chosen_settings,
-)
-from kpl.cli.encoders import ENCODER_HELP
-from kpl.cli.named import tell_own_pack
-from kpl.cli.notes import print_notes
-from kpl.cli.presence import classify_multi_label
+from kpl.cli.label_options import reads_table
+from kpl.cli.multi_label import read_thresholds
+from kpl.cli.options import K, KnowledgeOption, Settings, chosen_pictures, chosen_settings, gathers, named_numbers
 from kpl.cli.progress import stages
-from kpl.cli.shown import Console, plain
+from kpl.cli.terminal import Console, plain, print_notes
 from kpl.errors import InputError
+from kpl.proxies.pooling import DEFAULT_POOL
 
 if TYPE_CHECKING:
-    from kpl.runs import SingleLabelRun
+    from kpl.evaluation import Reading
+    from kpl.knowledge import KnowledgeBase
+    from kpl.runs import Run
 
 __all__ = ["classify", "print_result"]
 
@@ -40,55 +34,75 @@ _Calibration = Annotated[
 _AbstainBelow = Annotated[
     float | None, typer.Option("--abstain-below", help="No label for pictures of lower confidence, 0 to 1.")
 ]
-_Encoder = Annotated[str | None, typer.Option(help=f"{ENCODER_HELP} Default: the features' own, else 'mini'.")]
-_K = Annotated[
-    int | None,
-    typer.Option("--k", min=1, help="Descriptions retrieved per class, as --set k=. Default: the method's."),
-]
-_Knowledge = Annotated[
-    str | None,
-    typer.Option("--knowledge", "-k", callback=tell_own_pack, help="A .yaml or .json file, or a pack's name."),
-]
 _Model = Annotated[
     Path | None, typer.Option(help="A model of `kpl fit`, in the place of knowledge and of learning from SCANS.")
+]
+_Explain = Annotated[
+    bool, typer.Option("--explain", help="Also write evidence.csv: sentences for and against each prediction.")
 ]
 _Coverage = Annotated[
     float | None, typer.Option(help="Label only this share of the pictures, the most confident: 0.8 for 80 %.")
 ]
+_Other = Annotated[bool, typer.Option("--other", help="Label pictures that are of no listed class 'none of these'.")]
+_Pool = Annotated[
+    str | None,
+    typer.Option(help=f"Of units of several pictures: mean, max, or top-K over their scores. Default: {DEFAULT_POOL}."),
+]
 _MultiLabel = Annotated[
     bool, typer.Option("--multi-label", help="Classes may occur together: each is present or not by itself.")
 ]
+_Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="SCANS...", help="Folders (any depth) or files, one feature folder, or one table."),
+]
+_Table = Annotated[
+    Path | None,
+    typer.Option(help="A table that names the pictures of SCANS to take, and their patients; nothing else is read."),
+]
 _Threshold = Annotated[
     list[str] | None,
-    typer.Option(help="With --multi-label: present from this probability on, 0.5; or CLASS=0.7, again for others."),
+    typer.Option(
+        help="A class is given from this confidence on, CLASS=0.7, again for others; 0.6 for all. With --multi-label "
+        "it is present from there on, 0.5 if nothing is said."
+    ),
+]
+_Only = Annotated[
+    list[str] | None,
+    typer.Option(help="Choose between some classes of the knowledge: a class, or a group of them; again for others."),
+]
+_Prior = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A known share of a class, CLASS=0.6, again for others; those not named share the rest. Else estimated."
+    ),
 ]
 
 
+@gathers("pictures", chosen_pictures)
+@reads_table("label_column", "numbers", "blank", "uncertain", "none", "readers", "reader_column")
 def classify(
-    inputs: Annotated[
-        list[str], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files, or one feature folder.")
-    ],
+    inputs: _Inputs = None,
+    *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The run folder to make.")],
-    knowledge: _Knowledge = None,
+    table: _Table = None,
+    knowledge: KnowledgeOption = None,
     model: _Model = None,
-    encoder: _Encoder = None,
+    pictures: dict[str, Any],
     method: Annotated[str | None, typer.Option(help="Method by name: see `kpl methods list`. Default: 'kpl'.")] = None,
-    k: _K = None,
+    k: K = None,
     settings: Settings = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Also write evidence.csv: sentences for and against each prediction.")
-    ] = False,
+    explain: _Explain = False,
     calibration: _Calibration = None,
     abstain_below: _AbstainBelow = None,
     coverage: _Coverage = None,
+    other: _Other = False,
+    pool: _Pool = None,
     multi_label: _MultiLabel = False,
     threshold: _Threshold = None,
-    batch_size: BatchSize = None,
-    workers: Workers = None,
-    device: Device = None,
-    allow_pickle: AllowPickle = False,
-    trust_remote_code: TrustRemoteCode = False,
+    only: _Only = None,
+    prior: _Prior = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")] = False,
+    reading: Reading,
 ) -> None:
     """Classify pictures without labels.
 
@@ -102,57 +116,76 @@ def classify(
 
       kpl classify features/ --knowledge blood-cells --out run/
 
+      kpl classify SCANS/ --knowledge my-classes.yaml --other --out run/
+
       kpl classify SCANS/ --knowledge findings.yaml --multi-label --threshold 0.6 --out run/
+
+      kpl classify SCANS/ --knowledge blood-cells --only neutrophil --only lymphocyte --prior neutrophil=0.6 --out run/
 
       kpl classify SCANS/ --knowledge blood-cells --method text --set retrieval=image --out run/
 
       kpl classify NEW/ --model cells.kpl --out run/
+
+      kpl classify SCANS/ --table cohort.xlsx --knowledge my-classes.yaml --out run/
+
+      kpl classify manifest.csv --knowledge my-classes.yaml --out run/
     """
-    coder = chosen_encoder(encoder, device=device, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
-    common: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "overwrite": overwrite}
-    if multi_label:
-        _refuse_beside_multi_label(method=method, model=model, k=k, set=settings, explain=explain)
-        _refuse_beside_multi_label(calibration=calibration, abstain_below=abstain_below, coverage=coverage)
-        classify_multi_label(inputs, knowledge=knowledge, out=out, encoder=coder, thresholds=threshold or [], **common)
-        return
-    if threshold:
-        raise InputError("--threshold goes with --multi-label: to leave uncertain pictures out, give --abstain-below")
-    if model is not None and (k is not None or settings or method):
-        raise InputError("a model has its method and settings already: leave --method, --k and --set out")
     from kpl.report import write_report
     from kpl.runs import classify as run_classify
+    from kpl.runs import classify_multi_label
 
-    with stages() as progress:
-        result = run_classify(
-            inputs,
-            knowledge=knowledge,
-            model=model,
-            out=out,
-            encoder=coder,
-            method=method,
-            settings=chosen_settings(method, k, settings) if model is None else {},
-            with_evidence=explain,
-            calibration=calibration,
-            abstain_below=abstain_below,
-            coverage=coverage,
-            finish=write_report,
-            progress=progress,
-            **common,
+    given = pictures | {"out": out, "table": table, "reading": reading, "pool": pool, "overwrite": overwrite}
+    learnt = {"method": method, "model": model, "k": k, "set": settings, "prior": prior, "explain": explain}
+    learnt["other"] = other
+    decided: dict[str, Any] = {"calibration": calibration, "abstain_below": abstain_below, "coverage": coverage}
+    base, shares = _of_classes(knowledge, only, prior)
+    if multi_label:
+        if refused := [name for name, value in {**learnt, **decided}.items() if value not in (None, False)]:
+            name = refused[0].replace("_", "-")
+            raise InputError(f"--{name} does not go with --multi-label, which learns nothing: leave it out")
+        if knowledge is None:
+            raise InputError("--multi-label needs --knowledge: name a file or a pack")
+        run: Callable[..., Run] = partial(classify_multi_label, **read_thresholds(threshold or []))
+    elif model is not None and (k is not None or settings or method or only or prior):
+        raise InputError(
+            "a model has its classes, method and settings already: leave --only, --prior, --method, --k and --set out"
         )
+    else:
+        chosen = shares | chosen_settings(method, k, settings) if model is None else {}
+        how: dict[str, Any] = {
+            "method": method,
+            "model": model,
+            "settings": chosen,
+            "with_evidence": explain,
+            "other": other,
+            "thresholds": named_numbers("--threshold", threshold or [], plain=True),
+        }
+        run = partial(run_classify, **how, **decided)
+    with stages() as progress:
+        result = run(inputs or [], knowledge=base, **given, finish=write_report, progress=progress)
     print_result(result)
 
 
-def _refuse_beside_multi_label(**options: object) -> None:
-    if refused := [name for name, given in options.items() if given not in (None, False)]:
-        name = refused[0].replace("_", "-")
-        raise InputError(f"--{name} does not go with --multi-label, which learns nothing: leave it out")
+def _of_classes(
+    knowledge: str | None, only: list[str] | None, prior: list[str] | None
+) -> tuple[str | KnowledgeBase | None, dict[str, Any]]:
+    """Return the knowledge with the classes that are chosen between, and the known shares of them as settings."""
+    if knowledge is None or not (only or prior):
+        return knowledge, {}
+    from kpl.knowledge import load_knowledge, only_classes
+    from kpl.runs.narrowing import known_prior
+
+    base = load_knowledge(knowledge)
+    base = only_classes(base, only) if only else base
+    shares = named_numbers("--prior", prior or [], plain=False)
+    return base, {"prior": known_prior(base, {str(name): share for name, share in shares.items()})} if prior else {}
 
 
-def print_result(result: SingleLabelRun) -> None:
+def print_result(result: Run) -> None:
     """Print the classes with counts and shares, the time, what was set aside, the warnings, and where to look."""
     console = Console()
     table = Table("class", title=result.title, title_justify="left")
-    table.add_column("pictures", justify="right")
+    table.add_column("pictures" if result.pooling.plain else "units", justify="right")
     table.add_column("share", justify="right")
     table.add_column("")
     top = max(*result.counts.values(), 1)
@@ -160,10 +193,10 @@ def print_result(result: SingleLabelRun) -> None:
         bar = "█" * round(20 * count / top)
         table.add_row(plain(key), str(count), f"{count / result.n:.1%}", plain(bar, style="cyan"))
     console.print(table)
-    if result.abstained:
-        console.print(f"{result.abstained} of {result.n} left without a label", highlight=False)
+    for said in result.left_out:
+        console.print(said, highlight=False)
     pace = (
-        f"; pictures read and embedded at {result.n / result.embed_seconds:.0f} a second"
+        f"; pictures read and embedded at {result.features.n / result.embed_seconds:.0f} a second"
         if result.embed_seconds
         else ""
     )
@@ -175,7 +208,8 @@ def print_result(result: SingleLabelRun) -> None:
     if others := result.summary["other_files"]:
         console.print(f"{others} other file{'s' * (others != 1)} passed over", highlight=False)
     print_notes(console, result.warnings)
-    files = "predictions.csv, run.json" + (", evidence.csv" if (result.path / "evidence.csv").exists() else "")
+    further = ("instances.csv", "units.csv", "evidence.csv")
+    files = ", ".join(["predictions.csv", "run.json", *(name for name in further if (result.path / name).exists())])
     console.print(plain(f"Written to {result.path}/: {files}"), soft_wrap=True)
     if (result.path / "report.html").exists():
         console.print(plain(f"Look at it: {result.path / 'report.html'}", style="bold"), soft_wrap=True)

@@ -11,7 +11,7 @@ import typer
 from kpl.cli.classify import print_result
 from kpl.cli.evaluate import print_evaluation
 from kpl.cli.progress import stages
-from kpl.cli.shown import Console
+from kpl.cli.terminal import Console
 from kpl.errors import AlreadyThereError, OutputError
 
 if TYPE_CHECKING:

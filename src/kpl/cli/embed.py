@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from kpl.cli.chosen import AllowPickle, BatchSize, Device, TrustRemoteCode, Workers, tell_terms
-from kpl.cli.encoders import ENCODER_HELP
+from kpl.cli.options import chosen_pictures, gathers
 from kpl.cli.progress import stages
-from kpl.cli.shown import say
+from kpl.cli.terminal import say
 
 __all__ = ["embed"]
 
@@ -21,19 +21,15 @@ class _Stored(StrEnum):
     float16 = "float16"
 
 
+@gathers("pictures", chosen_pictures, encoder="mini")
 def embed(
-    inputs: Annotated[list[str], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files, or a table of them.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The feature folder to make, or to go on with.")],
-    encoder: Annotated[
-        str,
-        typer.Option(help=ENCODER_HELP),
-    ] = "mini",
+    *,
+    pictures: dict[str, Any],
     dtype: Annotated[_Stored, typer.Option(help="How features are stored.")] = _Stored.float32,
-    batch_size: BatchSize = None,
-    workers: Workers = None,
-    device: Device = None,
-    allow_pickle: AllowPickle = False,
-    trust_remote_code: TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace features of other pictures there.")] = False,
 ) -> None:
     """Embed pictures into a feature folder. Interrupted, the same command goes on where it stopped.
@@ -46,24 +42,28 @@ def embed(
     """
     from kpl.embeddings import embed_pictures
     from kpl.encoders import load_encoder
-    from kpl.images import find_pictures
+    from kpl.images import find_inputs
+    from kpl.runs.source import asked_of, card_of
 
-    found = find_pictures(inputs)
-    tell_terms(encoder)
-    loaded = load_encoder(encoder, device=device, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    coder = pictures.pop("encoder")
     with stages() as progress:
+        found = find_inputs(inputs, asked_of(None, pictures.pop("asked"), partial(card_of, coder), progress))
         folder = embed_pictures(
             found.pictures,
-            loaded,
+            load_encoder(coder) if isinstance(coder, str) else coder,
             out,
+            units=found.units,
+            asked=found.asked,
             dtype=dtype.value,
-            batch_size=batch_size,
-            workers=workers,
+            **pictures,
             set_aside=found.set_aside,
             overwrite=overwrite,
             progress=lambda done, total: progress("pictures", done, total),
         )
-    say(f"{folder.n} pictures, {folder.d} features each, in {out}/")
+    for note in found.notes:
+        say(f"Note: {note}")
+    kept = f" ({folder.reused} were there already)" if folder.reused else ""
+    say(f"{folder.n} pictures{kept}, {folder.d} features each, in {out}/")
     if folder.set_aside:
         say(f"{len(folder.set_aside)} set aside, listed with their reasons in index.json; the first:")
         say(f"  {folder.set_aside[0].id!r}: {folder.set_aside[0].reason}")

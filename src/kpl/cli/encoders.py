@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from kpl.cli.options import ENCODER_HELP
 from kpl.cli.progress import stages
-from kpl.cli.shown import Console, plain, say, say_json
+from kpl.cli.terminal import Console, plain, say, say_json
+from kpl.errors import InputError
 
-__all__ = ["ENCODER_HELP", "app"]
+if TYPE_CHECKING:
+    from kpl.encoders import CatalogueEntry
 
-ENCODER_HELP = "Name of `kpl encoders list`, openclip:ARCHITECTURE/TAG, hf:ORG/NAME, or a folder or .kplenc file."
+__all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="List encoders, get them, carry them, check them.")
 
@@ -25,20 +29,31 @@ RemoteCode = Annotated[
 
 
 @app.command("list")
-def list_encoders() -> None:
-    """List the encoders by name: what each was made for, its terms, its size, and whether it is here.
+def list_encoders(
+    wanted: Annotated[
+        str | None,
+        typer.Option("--for", metavar="WORDS", help="Only those for this kind of picture or part of the body."),
+    ] = None,
+) -> None:
+    """List the encoders: what each was made for, its terms, its size, what of that was verified, whether it is here.
 
-    Example:
+    Examples:
 
       kpl encoders list
-    """
-    from kpl.encoders import catalogue, encoder_names, load_card, parse_spec
 
+      kpl encoders list --for dermoscopy
+    """
+    from kpl.encoders import catalogue, encoder_names, load_card, parse_spec, suited, unusable
+
+    names = encoder_names() if wanted is None else suited(wanted)
+    if not names:
+        raise InputError(f"no encoder in the list was made for {wanted!r}: see `kpl encoders list` for all")
     table = Table.grid(padding=(0, 2))
-    for name in encoder_names():
+    for name in names:
         here = parse_spec(name).folder is not None
         told = load_card(name) if here else catalogue()[name]
-        megabytes = catalogue()[name].megabytes if name in catalogue() else 0
+        known = catalogue().get(name)
+        megabytes = known.megabytes if known else 0
         facts = [
             *([f"{megabytes} MB"] if megabytes else []),
             *([f"{told.image_size} pixels"] if told.image_size else []),
@@ -46,9 +61,98 @@ def list_encoders() -> None:
             f"loader {told.loader}",
             "here" if here else f"get it: kpl encoders pull {name}",
         ]
-        about = Text.assemble(told.title, "\n", (f"{told.terms}\n{', '.join(facts)}", "dim"))
+        lines = [
+            told.terms,
+            *([_made_for(known)] if known else []),
+            ", ".join(facts),
+            _verified(name, known, here=here),
+        ]
+        about = Text.assemble(told.title, "\n", ("\n".join(lines), "dim"))
         table.add_row(plain(name, style="bold green" if here else "bold"), about)
     Console().print(table)
+    if wanted is None:
+        for name, (_, why) in unusable().items():
+            say(f"{name} cannot be used as an encoder. {why}")
+
+
+def _made_for(entry: CatalogueEntry) -> str:
+    return f"pictures: {', '.join(entry.pictures)}; part of the body: {', '.join(entry.regions)}"
+
+
+def _verified(name: str, entry: CatalogueEntry | None, *, here: bool) -> str:
+    """What of an encoder was verified, and how: here by its own library's features, or for its entry by reading."""
+    from kpl.encoders import load_card, parse_spec, unpacked
+    from kpl.encoders.golden import has_golden, read_golden
+
+    folder = parse_spec(name).folder
+    if here and folder is not None:
+        read_from = load_card(name).read_from
+        facts = (
+            f"{len(read_from)} facts with where they were read"
+            if read_from
+            else "where its facts were read was not noted"
+        )
+        if has_golden(unpacked(folder)):
+            versions = read_golden(unpacked(folder)).facts.get("versions", {})
+            library = (
+                ", ".join(f"{key} {value}" for key, value in versions.items()) if isinstance(versions, dict) else ""
+            )
+            return f"verified here: equal to its own library ({library}) when it was got; {facts}"
+        return f"verified: its hashes, when it is loaded; {facts}"
+    return f"verified: {entry.verified}" if entry and entry.verified else "verified: nothing"
+
+
+@app.command()
+def advise(
+    inputs: Annotated[list[str], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files.")],
+    knowledge: Annotated[str, typer.Option("--knowledge", "-k", help="A .yaml or .json file, or a pack's name.")],
+    encoder: Annotated[
+        list[str] | None, typer.Option(help="Encoder to try, again for others. Default: those here that fit.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=8, help="Pictures read, at most, taken evenly.")] = 200,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Also write everything to this file.")] = None,
+    trust_remote_code: RemoteCode = False,
+) -> None:
+    """Compare encoders on your pictures without labels: how each spreads the texts, agrees with itself and with others.
+
+    None of this is accuracy: encoders can agree and be wrong. It shows which cannot work, not which is right.
+
+    Examples:
+
+      kpl encoders advise SCANS/ --knowledge my-classes.yaml
+
+      kpl encoders advise SCANS/ -k my-classes.yaml --encoder biomedclip --encoder medsiglip-448 --json advice.json
+    """
+    from kpl.cli.outputs import spare_inputs
+    from kpl.files import write_file
+    from kpl.runs.advising import advise as find_out
+
+    spare_inputs([json_out], [*inputs, knowledge])
+    with stages() as progress:
+        found = find_out(
+            inputs,
+            knowledge,
+            encoders=encoder or [],
+            limit=limit,
+            trust_remote_code=trust_remote_code,
+            progress=progress,
+        )
+    table = Table("encoder", "made for it", "texts apart", "steady", "like the others")
+    for one in found.tried:
+        figures = ["" if value is None else f"{value:.2f}" for value in (one.spread, one.steady, one.alike)]
+        table.add_row(plain(one.name), "" if one.problem else "yes" if one.fits else "no", *figures)
+    Console().print(table)
+    for one in found.tried:
+        if one.problem:
+            say(f"{one.name} was not tried: {one.problem}")
+    say(f"Of {found.pictures} pictures, without labels; none of these is accuracy: encoders can agree and be wrong.")
+    say("texts apart: 1 - cosine between classes. steady: kappa of labels learnt from two halves. 0 is chance.")
+    if found.modality is None:
+        say("The knowledge does not state task.modality, so nothing is said of what to get.")
+    elif found.to_get:
+        say(f"Made for {found.modality!r} and not here: {', '.join(found.to_get)}. kpl encoders pull NAME gets one.")
+    if json_out is not None:
+        write_file(json_out, json.dumps(found.as_json(), indent=1, ensure_ascii=False) + "\n")
 
 
 @app.command()
@@ -74,6 +178,12 @@ def pull(
     revision: Annotated[
         str | None, typer.Option(help="Branch, tag or commit of its repository. Default: the newest.")
     ] = None,
+    file: Annotated[
+        str | None, typer.Option(help="One file of weights in a repository without a configuration.")
+    ] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="With --file: OpenCLIP's name of the model, ViT-B-16 or ViT-B-32-quickgelu.")
+    ] = None,
     allow_pickle: Annotated[
         bool,
         typer.Option("--allow-pickle", help="Take weights that are only there as a pickle; kept as safetensors."),
@@ -94,6 +204,8 @@ def pull(
       kpl encoders pull openclip:ViT-L-14-336/openai
 
       kpl encoders pull ./biomedclip.kplenc
+
+      kpl encoders pull hf:ORG/NAME --file epoch_50.pt --architecture ViT-B-16 --allow-pickle
     """
     from kpl.encoders import pull as get
 
@@ -101,6 +213,8 @@ def pull(
         card = get(
             name,
             revision=revision,
+            file=file,
+            architecture=architecture,
             allow_pickle=allow_pickle,
             trust_remote_code=trust_remote_code,
             progress=progress,
@@ -179,13 +293,16 @@ def check(name: Spec, trust_remote_code: RemoteCode = False) -> None:
     with stages(in_bytes=True) as progress:
         found = check_encoder(name, trust_remote_code=trust_remote_code, progress=progress)
     say(f"{found.card.title}. {found.card.terms[0].upper()}{found.card.terms[1:]}.")
-    if found.hashed:
+    if found.card.loader == "adapter":
+        say(f"Hashes: {len(found.card.files)} files are part of what its features are known by.")
+    elif found.hashed:
         say(f"Hashes: {found.hashed} files are what they were.")
     else:
         say("Hashes: none beside it; `kpl encoders pull` makes them.")
     natively = "" if found.cut_off else " to Python's calls alone: this system allows no process without one"
     say(f"Self-test: passed, with the network forbidden{natively}.")
     if found.golden is None:
-        say("Golden vectors: none beside it; `kpl encoders pull` makes them.")
+        adapted = found.card.loader == "adapter"
+        say(f"Golden vectors: none{'' if adapted else ' beside it; `kpl encoders pull` makes them'}.")
     else:
         say(f"Golden vectors: equal to the model's own library within {found.golden:.1e}.")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from kpl.cli import scoring
-from kpl.cli.notes import print_notes
+from kpl.cli.label_options import chosen_scoring
+from kpl.cli.multi_label import print_classes
+from kpl.cli.options import gathers
 from kpl.cli.outputs import spare_inputs
-from kpl.cli.presence import evaluate_multi_label
 from kpl.cli.progress import stages
-from kpl.cli.shown import Console, plain, say
+from kpl.cli.terminal import Console, plain, print_notes, say
 from kpl.errors import LabelsError
 
 if TYPE_CHECKING:
@@ -40,28 +40,17 @@ _Classes = Annotated[bool, typer.Option("--classes", help="Also print each class
 _At = Annotated[str | None, typer.Option(help="Operating point of each class: sensitivity=0.95, or specificity=0.9.")]
 
 
+@gathers("scoring", chosen_scoring)
 def evaluate(
     target: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A run of `kpl classify`, or a feature bundle.")],
-    labels: scoring.Labels = None,
-    methods: scoring.Methods = None,
+    *,
+    scoring: dict[str, Any],
     against: _Against = None,
-    by: scoring.By = None,
     classes: _Classes = False,
     at: _At = None,
-    ordered: scoring.Ordered = False,
     encoder: _Encoder = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Also write all figures to this file.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Also draw them: a .svg, .png or .pdf file.")] = None,
-    replicates: scoring.Replicates = 2000,
-    ignore_unknown: scoring.IgnoreUnknown = False,
-    image_column: scoring.ImageColumn = None,
-    label_column: scoring.LabelColumn = None,
-    group_column: scoring.GroupColumn = None,
-    sheet: scoring.Sheet = None,
-    label_numbers: scoring.LabelNumbers = None,
-    blank: scoring.Blank = None,
-    uncertain: scoring.Uncertain = "ignore",
-    none: scoring.NoClass = None,
 ) -> None:
     """Score methods against labels. No label reaches what is learnt.
 
@@ -73,43 +62,39 @@ def evaluate(
 
       kpl evaluate bundle/ --methods all --json scores.json --figure scores.svg
     """
-    from kpl.evaluation import check_figure
-    from kpl.runs import MultiLabelRun, is_run, open_run
+    from kpl.evaluation import Table, check_figure, draw_table
+    from kpl.files import write_file
     from kpl.runs import evaluate as run_evaluate
 
     if figure is not None:
         check_figure(figure)
-    spare_inputs([json_out, figure], [target, labels])
+    spare_inputs([json_out, figure], [target, scoring["labels"]])
     rule = None if at is None else _rule(at)
-    reading = scoring.reading_of(image_column, label_column, group_column, sheet, label_numbers, blank, uncertain, none)
-    given = open_run(target) if is_run(target) else target
-    if isinstance(given, MultiLabelRun):
-        if methods or encoder or against or ordered or figure or ignore_unknown:
-            raise LabelsError(
-                "a multi-label run is scored by itself: give only --labels, --by, --at, --json, --replicates"
-            )
-        evaluate_multi_label(
-            given, labels, by=scoring.listed(by), rule=rule, replicates=replicates, json_out=json_out, reading=reading
-        )
-        return
     with stages() as progress:
         result = run_evaluate(
-            given,
-            labels=labels,
+            target,
             encoder=encoder,
-            methods=scoring.chosen_methods(methods),
-            replicates=replicates,
-            ignore_unknown=ignore_unknown,
             against=against,
-            by=scoring.listed(by),
-            ordered=ordered,
             rule=rule,
-            reading=reading,
+            **scoring,
             progress=progress,
         )
-    print_evaluation(result)
-    _print_more(result.table, classes=classes or rule is not None)
-    _write(result.table, json_out, figure)
+    drawn = None if figure is None else draw_table(result.methods, figure.suffix)
+    if isinstance(result.table, Table):
+        print_evaluation(result)
+        _print_more(result.table, classes=classes or rule is not None)
+    else:
+        print_classes(result, rule)
+    if json_out is not None:
+        told = result.table.to_json()
+        told |= (
+            {"levels": {str(level): above.to_json() for level, above in result.levels.items()}} if result.levels else {}
+        )
+        write_file(json_out, (json.dumps(told, indent=2) + "\n").encode())
+        say(f"Figures written to {json_out}")
+    if figure is not None and drawn is not None:
+        write_file(figure, drawn)
+        say(f"Drawn in {figure}")
 
 
 def _print_more(table: ScoreTable, *, classes: bool) -> None:
@@ -120,31 +105,18 @@ def _print_more(table: ScoreTable, *, classes: bool) -> None:
     _print_subgroups(console, table)
 
 
-def _write(table: ScoreTable, json_out: Path | None, figure: Path | None) -> None:
-    """Write the figures as JSON and as a drawing, where they were asked for."""
-    from kpl.evaluation import draw_table
-    from kpl.files import write_file
-
-    if json_out is not None:
-        write_file(json_out, (json.dumps(table.to_json(), indent=2) + "\n").encode())
-        say(f"Figures written to {json_out}")
-    if figure is not None:
-        write_file(figure, draw_table(table, figure.suffix))
-        say(f"Drawn in {figure}")
-
-
 def print_evaluation(result: Evaluation) -> None:
     """Print the methods with the majority and chance rows, how they compare, and what was left out."""
     from kpl.evaluation.metrics import FIRST, REGISTRY
 
     console = Console()
-    table = result.table
-    title = f"{table.majority.n} labelled images (95 % interval)"
+    table = result.methods
+    title = f"{table.majority.n} labelled images (95 % interval over {table.unit})"
     _print_scores(console, title, table, FIRST)
     rest = [
         metric
         for metric in REGISTRY
-        if not metric.first and any(getattr(scores, metric.name) is not None for scores in table.scores.values())
+        if not metric.first and any(scores.figures[metric.name] is not None for scores in table.scores.values())
     ]
     _print_scores(console, "Agreement, and whether the probabilities can be believed", table, rest)
     if table.differences:
@@ -163,12 +135,16 @@ def print_evaluation(result: Evaluation) -> None:
             rows.add_row(name, f"{difference.accuracy:+.3f}", interval, *p_values)
         console.print(rows)
     console.print(f"Guessing evenly: {table.chance:.1%}", highlight=False)
+    for level, above in result.levels.items():
+        names = list(above.details[next(iter(above.details))].classes)
+        some = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+        _print_scores(console, f"Level {level} above the classes: {some}", above, FIRST)
     left_out = [f"{name} was left out: {why}" for name, why in result.left_out.items()]
     print_notes(console, [*result.notices, *left_out])
 
 
 def _print_scores(console: Console, title: str, table: ScoreTable, metrics: Sequence[Metric]) -> None:
-    shown = Table("method", title=title, title_justify="left")
+    shown = Table("method", title=plain(title), title_justify="left")
     for metric in metrics:
         shown.add_column(metric.short, justify="right")
     for name, scores in table.scores.items():
@@ -215,7 +191,8 @@ def _print_subgroups(console: Console, table: ScoreTable) -> None:
         for heading in ("n", *(metric.short for metric in FIRST)):
             shown.add_column(heading, justify="right")
         for value, scores in values.items():
-            shown.add_row(plain(value), str(scores.n), *(_cell(scores, metric.name) for metric in FIRST))
+            n = f"{scores.n}" if scores.units is None else f"{scores.n} ({scores.units} units)"
+            shown.add_row(plain(value), n, *(_cell(scores, metric.name) for metric in FIRST))
         console.print(shown)
 
 
@@ -237,7 +214,7 @@ def _rule(text: str) -> OperatingRule:
 
 
 def _cell(scores: Scores, metric: str) -> str:
-    value = getattr(scores, metric)
+    value = scores.figures[metric]
     return _number(value, scores.intervals.get(metric) if metric in _WITH_INTERVAL else None)
 
 

@@ -12,10 +12,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from kpl.cli.multi_label import explain_multi_label
 from kpl.cli.outputs import spare_inputs
-from kpl.cli.presence import explain_multi_label
 from kpl.cli.progress import stages
-from kpl.cli.shown import Console, percent, plain, say
+from kpl.cli.terminal import Console, percent, plain, say
 from kpl.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def explain(
     from kpl.report import explain_picture
     from kpl.runs import SingleLabelRun, open_run
 
-    _check(where, picture, window, how)
+    _check(where, picture, window, how, encoder)
     spare_inputs([where], [run, picture])
     seen = open_run(run)
     if not isinstance(seen, SingleLabelRun):
@@ -126,12 +126,12 @@ def _map(
         )
 
 
-def _check(where: Path | None, picture: Path | None, window: int | None, how: How | None) -> None:
+def _check(where: Path | None, picture: Path | None, window: int | None, how: How | None, encoder: str | None) -> None:
     """Refuse parts of a map without the others, and a name that it cannot have."""
     if (where is None) != (picture is None):
         raise InputError("a map needs both: --map, the file to write, and --picture, the file of that picture")
-    if where is None and (window is not None or how is not None):
-        raise InputError("--window and --how go with --map: give --map and --picture too")
+    if where is None and (window is not None or how is not None or encoder is not None):
+        raise InputError("--window, --how and --encoder go with --map: give --map and --picture too")
     if where is not None and where.suffix.lower() != ".png":
         raise InputError(f"--map writes a .png, not {where.suffix!r}: choose another name")
 
@@ -148,6 +148,7 @@ def _print(found: Explained) -> None:
         f"{percent(found.runner_confidence)}; "
         f"the text alone says {found.text_label}"
     )
+    told += f"; {found.unlabelled}" if found.unlabelled else ""
     console.print(plain(told, style="bold"), soft_wrap=True)
     if found.sentences:
         console.print(_table(found))

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from kpl.cli.chosen import (
-    AllowPickle,
-    BatchSize,
-    Device,
-    Settings,
-    TrustRemoteCode,
-    Workers,
-    chosen_encoder,
-    chosen_settings,
-)
-from kpl.cli.named import tell_own_pack
+from kpl.cli.options import K, Settings, chosen_pictures, chosen_settings, gathers, tell_own_pack
 from kpl.cli.progress import stages
-from kpl.cli.shown import Console, plain
+from kpl.cli.terminal import Console, plain
 
 __all__ = ["fit"]
 
 
+@gathers("pictures", chosen_pictures)
 def fit(
     inputs: Annotated[
         list[str], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files, or one feature folder.")
@@ -32,20 +23,11 @@ def fit(
         str, typer.Option("--knowledge", "-k", callback=tell_own_pack, help="A .yaml or .json file, or a pack's name.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The model file to make, such as cells.kpl.")],
-    encoder: Annotated[
-        str | None, typer.Option(help="Encoder by name. Default: the features' own, else 'mini'.")
-    ] = None,
+    *,
+    pictures: dict[str, Any],
     method: Annotated[str, typer.Option(help="Method by name: see `kpl methods list`.")] = "kpl",
-    k: Annotated[
-        int | None,
-        typer.Option("--k", min=1, help="Descriptions retrieved per class, as --set k=. Default: the method's."),
-    ] = None,
+    k: K = None,
     settings: Settings = None,
-    batch_size: BatchSize = None,
-    workers: Workers = None,
-    device: Device = None,
-    allow_pickle: AllowPickle = False,
-    trust_remote_code: TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model in --out.")] = False,
 ) -> None:
     """Learn from unlabelled pictures and save the model.
@@ -60,17 +42,14 @@ def fit(
     """
     from kpl.runs import fit as run_fit
 
-    coder = chosen_encoder(encoder, device=device, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
     with stages() as progress:
         model = run_fit(
             inputs,
             knowledge=knowledge,
             out=out,
-            encoder=coder,
             method=method,
             settings=chosen_settings(method, k, settings),
-            batch_size=batch_size,
-            workers=workers,
+            **pictures,
             overwrite=overwrite,
             progress=progress,
         )

@@ -7,18 +7,18 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
-from kpl.cli.shown import complain, say
+from kpl.cli.terminal import complain, say
 from kpl.errors import AlreadyThereError, KplError
 from kpl.visible import visible
 
-__all__ = ["app", "main"]
+__all__ = ["main"]
 
 _INTERRUPTED = 130
 _PATIENCE = 5.0  # seconds that a thread gets to end after Ctrl-C
@@ -49,19 +49,6 @@ def _quoted() -> Iterator[None]:
         raise
 
 
-app = typer.Typer(
-    name="kpl",
-    cls=_Group,
-    help="Classify images without labels: a frozen vision-language model, a knowledge base of descriptions, and "
-    "Knowledge Proxy Learning.\n\nNot a medical device.",
-    epilog="Start with: kpl demo",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-
-
 def _print_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
@@ -70,7 +57,6 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
@@ -79,7 +65,8 @@ def _options(
     del version
 
 
-for _name in (
+_COMMANDS: Final = (
+    "plan",
     "classify",
     "report",
     "explain",
@@ -88,21 +75,67 @@ for _name in (
     "update",
     "evaluate",
     "calibrate",
+    "queue",
+    "correct",
+    "learn",
+    "compare",
+    "audit",
+    "search",
+    "export",
     "demo",
     "serve",
-):
-    app.command(_name)(getattr(importlib.import_module(f"kpl.cli.{_name}"), _name))
-for _name in ("knowledge", "encoders", "methods"):
-    app.add_typer(importlib.import_module(f"kpl.cli.{_name}").app, name=_name)
+)
+_GROUPS: Final = ("knowledge", "encoders", "methods")
+
+
+def _app(names: Sequence[str] = (*_COMMANDS, *_GROUPS)) -> typer.Typer:
+    """Put these commands together; the modules of others are not imported."""
+    made = typer.Typer(
+        name="kpl",
+        cls=_Group,
+        help="Classify images without labels: a frozen vision-language model, a knowledge base of descriptions, and "
+        "Knowledge Proxy Learning.\n\nNot a medical device.",
+        epilog="Start with: kpl demo",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    made.callback()(_options)
+    for name in names:
+        module = importlib.import_module(f"kpl.cli.{name}")
+        if name in _GROUPS:
+            made.add_typer(module.app, name=name)
+        else:
+            made.command(name)(getattr(module, name))
+    return made
+
+
+def __getattr__(name: str) -> typer.Typer:
+    if name == "app":  # all commands, for those who read about them
+        globals()["app"] = _app()
+        return globals()["app"]  # type: ignore[no-any-return] # put there in the line above
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def main() -> None:
     """Run the command line; every `KplError` is one line on stderr and exit code 1, never a traceback."""
+    others = frozenset(threading.enumerate())
+    try:
+        _run()
+    except SystemExit as leaving:
+        _leave(leaving.code, others)
+        raise
+    _leave(0, others)
+
+
+def _run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a bar or an emoji that the terminal's encoding lacks stops nothing
     try:
-        app(prog_name="kpl")
+        asked = sys.argv[1:2]
+        (_app(asked) if asked and asked[0] in (*_COMMANDS, *_GROUPS) else _app())(prog_name="kpl")
     except AlreadyThereError as there:
         say(str(there))
     except KplError as error:
@@ -119,16 +152,21 @@ def main() -> None:
 
 def _fail(message: str, code: int) -> None:
     complain(message)
-    if code == _INTERRUPTED and _threads_are_stuck():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)  # the interpreter would wait for them
     sys.exit(code)
 
 
-def _threads_are_stuck() -> bool:
-    """Say whether a thread is left that does not end: Ctrl-C can leave a lock taken that it waits for."""
-    others = [t for t in threading.enumerate() if t is not threading.current_thread() and not t.daemon]
-    for thread in others:
+def _leave(code: object, others: frozenset[threading.Thread]) -> None:
+    """End the process here if a thread of the command is left that the interpreter must not meet as it ends.
+
+    It would wait for ever for one that Ctrl-C left with a lock taken. And while it takes itself apart it ends threads
+    in the background by force, which native code does not survive.
+    """
+    left = [t for t in threading.enumerate() if t not in others and t is not threading.current_thread()]
+    stuck = [thread for thread in left if not thread.daemon and code == _INTERRUPTED]
+    for thread in stuck:
         thread.join(timeout=_PATIENCE)
-    return any(thread.is_alive() for thread in others)
+    background = [thread for thread in left if thread.daemon and thread.name.startswith("kpl-")]
+    if any(thread.is_alive() for thread in (*stuck, *background)):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else int(bool(code)))

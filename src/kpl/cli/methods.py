@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from kpl.cli.shown import Console
+from kpl.cli.terminal import Console
 
 __all__ = ["app"]
 

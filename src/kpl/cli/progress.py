@@ -10,19 +10,22 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
-    Progress,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import (
+    Progress as Bars,
+)
 
-from kpl.cli.shown import Console, plain
+from kpl.cli.terminal import Console, plain
+from kpl.progress import Progress, silent
 
 __all__ = ["stages"]
 
 
-class _Bars(Progress):
+class _Bars(Bars):
     """Bars with lines below them that are asked for whenever they are drawn."""
 
     note: Callable[[], str] | None = None
@@ -36,9 +39,7 @@ class _Bars(Progress):
 
 
 @contextmanager
-def stages(
-    *, in_bytes: bool = False, note: Callable[[], str] | None = None
-) -> Iterator[Callable[[str, int, int], None]]:
+def stages(*, in_bytes: bool = False, note: Callable[[], str] | None = None) -> Iterator[Progress]:
     """Give a function (stage, done, total) that draws a bar for each stage it hears of.
 
     `in_bytes` writes MB. `note` gives lines below the bars, asked for ten times a second, for work whose end nobody can
@@ -46,7 +47,7 @@ def stages(
     """
     console = Console(stderr=True)
     if not console.is_interactive:  # rich would leave an empty line in a log
-        yield lambda _stage, _done, _total: None
+        yield silent
         return
     amount = DownloadColumn() if in_bytes else MofNCompleteColumn()
     clock = TimeElapsedColumn() if note else TimeRemainingColumn()

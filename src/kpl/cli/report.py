@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from kpl.cli import scoring
 from kpl.cli.explain import announce
+from kpl.cli.label_options import chosen_scoring
+from kpl.cli.options import gathers
 from kpl.cli.progress import stages
-from kpl.cli.shown import say
+from kpl.cli.terminal import say
 
 __all__ = ["report"]
 
 
+@gathers("scoring", chosen_scoring)
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run of `kpl classify`.")],
-    labels: scoring.Labels = None,
-    methods: scoring.Methods = None,
-    by: scoring.By = None,
-    ordered: scoring.Ordered = False,
-    replicates: scoring.Replicates = 2000,
+    *,
+    scoring: dict[str, Any],
     pictures: Annotated[
         Path | None, typer.Option(help="Where the pictures are: for --maps, or if the run was given features only.")
     ] = None,
@@ -34,15 +33,6 @@ def report(
     encoder: Annotated[
         str | None, typer.Option(help="With --maps: where the run's encoder is. Default: by its name.")
     ] = None,
-    ignore_unknown: scoring.IgnoreUnknown = False,
-    image_column: scoring.ImageColumn = None,
-    label_column: scoring.LabelColumn = None,
-    group_column: scoring.GroupColumn = None,
-    sheet: scoring.Sheet = None,
-    label_numbers: scoring.LabelNumbers = None,
-    blank: scoring.Blank = None,
-    uncertain: scoring.Uncertain = "ignore",
-    none: scoring.NoClass = None,
 ) -> None:
     """Write report.html into a run folder again, with labels if you have them.
 
@@ -65,20 +55,12 @@ def report(
     with stages() as progress:
         written = write_report(
             run,
-            labels=labels,
-            methods=scoring.chosen_methods(methods) if methods else None,
-            by=scoring.listed(by),
-            ordered=ordered,
-            replicates=replicates,
             pictures=pictures,
             maps=maps,
             window=window,
             encoder=encoder,
             announce=announce,
-            ignore_unknown=ignore_unknown,
-            reading=scoring.reading_of(
-                image_column, label_column, group_column, sheet, label_numbers, blank, uncertain, none
-            ),
+            **scoring,
             progress=progress,
         )
     say(f"Look at it: {written}")

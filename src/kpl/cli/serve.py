@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kpl.cli.shown import LogFormatter, say
+from kpl.cli.terminal import LogFormatter, say
 from kpl.errors import InputError
 
 __all__ = ["serve"]
@@ -25,6 +25,9 @@ def serve(
         list[Path] | None, typer.Option(help="A model of `kpl fit` for one-shot /classify; again for others.")
     ] = None,
     results: Annotated[Path | None, typer.Option(help="Keep every finished run in this folder.")] = None,
+    run: Annotated[
+        list[Path] | None, typer.Option(help="A run to look at and correct on the page; again for others.")
+    ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="A file with the token; or set KPL_SERVE_TOKEN. At least 16 characters.")
     ] = None,
@@ -47,6 +50,8 @@ def serve(
 
       kpl serve
 
+      kpl serve --run run/
+
       kpl serve --port 9000 --model cells.kpl
 
       KPL_SERVE_TOKEN=... kpl serve --host 0.0.0.0 --host-name pathology.example.org
@@ -63,6 +68,7 @@ def serve(
         host_names=host_name or (),
         models=model or (),
         results=results,
+        runs=run or (),
         root_path=root_path,
         trusted_proxies=trusted_proxy or (),
     )

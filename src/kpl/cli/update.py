@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kpl.cli.progress import stages
-from kpl.cli.shown import Console, plain
+from kpl.cli.terminal import Console, plain
 
 __all__ = ["update"]
 
@@ -49,6 +49,8 @@ def update(
         console.print("Exact: the same as a fit on all of them, up to rounding.")
     else:
         console.print("Approximate: a fit on all of them at once would differ.", style="yellow")
+    if result.moved is not None:
+        console.print(f"Of the earlier pictures about {result.moved:.1%} get another class now.", highlight=False)
     if result.drift:
         drift = result.drift
         console.print(

@@ -8,15 +8,14 @@ beside this module says how they were chosen, and `cells.csv` which picture of t
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
 
 from kpl.errors import OutputError
+from kpl.files import new_folder, write_file
+from kpl.progress import Counted
 
 __all__ = ["demo_cells", "draw_demo"]
 
@@ -35,7 +34,7 @@ def demo_cells() -> list[tuple[Path, str]]:
         return [(_HERE / "pictures" / f"{row['cell']}.jpg", row["label"]) for row in csv.DictReader(file)]
 
 
-def draw_demo(folder: Path, progress: Callable[[int, int], None] | None = None) -> Path:
+def draw_demo(folder: str | Path, progress: Counted | None = None) -> Path:
     """Copy the shipped pictures, as PNG of the same pixels: `folder/pictures`, and their kinds to `folder/truth.csv`.
 
     Args:
@@ -48,26 +47,17 @@ def draw_demo(folder: Path, progress: Callable[[int, int], None] | None = None) 
     Raises:
         OutputError: the demo exists already or cannot be written.
     """
+    folder = Path(folder)
     pictures, truth, cells = folder / "pictures", folder / "truth.csv", demo_cells()
     if pictures.exists() or truth.exists():
         raise OutputError(f"cannot copy the demo into {folder}: it holds one already; name another folder or remove it")
-    rows = [("image", "label"), *((f"{path.stem}.png", label) for path, label in cells)]
-    try:
-        pictures.mkdir(parents=True)
+    told = "".join(f"{path.stem}.png,{label}\n" for path, label in cells)
+    with new_folder(pictures) as work:
         for done, (path, _) in enumerate(cells, start=1):
             with Image.open(path) as picture:
-                picture.save(pictures / f"{path.stem}.png", compress_level=1)
+                picture.save(work / f"{path.stem}.png", compress_level=1)
             if progress:
                 progress(done, len(cells))
-        shutil.copyfile(_HERE / "CREDITS.md", folder / "CREDITS.md")
-        with truth.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
-    except BaseException as error:
-        shutil.rmtree(pictures, ignore_errors=True)  # half a demo would stand in the way of the next attempt
-        for path in (truth, folder / "CREDITS.md"):
-            with contextlib.suppress(OSError):
-                path.unlink()
-        if not isinstance(error, OSError):
-            raise
-        raise OutputError(f"cannot write the demo into {folder}: {error.strerror}; choose another folder") from error
+        write_file(folder / "CREDITS.md", (_HERE / "CREDITS.md").read_bytes())
+        write_file(truth, f"image,label\n{told}")
     return pictures

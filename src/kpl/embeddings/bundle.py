@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
+from kpl.bounded import read_bounded
 from kpl.embeddings.rows import FeatureRows, map_array, read_npy, unit_rows
 from kpl.errors import FeaturesError
 
@@ -93,7 +94,7 @@ def is_bundle(path: str | Path) -> bool:
 
 def _read_told(path: Path) -> _Told:
     try:
-        told = _Told.model_validate_json((path / _BUNDLE_NAME).read_bytes())
+        told = _Told.model_validate_json(read_bounded(path / _BUNDLE_NAME))
     except OSError as error:
         raise FeaturesError(
             f"{str(path)!r} is no feature bundle: {_BUNDLE_NAME} cannot be read ({error.strerror})"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings.text_cache import TextCache
-from kpl.encoders.protocol import Encoder, EncoderCard, PatchEncoder, check_sentences
+from kpl.encoders.protocol import Encoder, EncoderCard, PatchEncoder, Traits, check_sentences
 from kpl.errors import EncoderError, InputError
 
 __all__ = ["EmbedSettings", "card_identity", "embed_texts", "encode_patches", "encode_pictures", "encoder_identity"]
@@ -23,6 +23,7 @@ _SHAPING_FIELDS = {"name", "files", "dim", "padding", "image_size", "resize", "r
     "std",
 }
 _UNIT_TOLERANCE = 1e-3
+_TEXTS_KEPT = 512  # sentences that are encoded before they are kept, for the next run if this one is stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ def encoder_identity(encoder: Encoder) -> str:
 def card_identity(card: EncoderCard) -> str:
     """Return what `encoder_identity` says of the encoder that has this card, before it is loaded."""
     shaping = _SHAPING_FIELDS | ({"text_cleaning"} if card.text_cleaning != "tokenizer" else set())
+    shaping |= {"patch_size"} if card.patch_size else set()
     return f"{card.name}:{_short_hash(card.model_dump(mode='json', include=shaping))}"
 
 
@@ -102,7 +104,8 @@ def embed_texts(
 ) -> list[NDArray[np.float32]]:
     """Encode the sentences of every class.
 
-    A sentence is encoded once and alone, so that its features do not depend, by a rounding, on the other sentences.
+    A sentence is encoded once, and alone unless the encoder says, in an attribute `independent_texts`, that a row does
+    not depend, by a rounding, on the other sentences of a call.
 
     Args:
         prompts: one list of sentences a class, as `KnowledgeBase.prompts()` gives them.
@@ -127,15 +130,20 @@ def embed_texts(
                 f"class {place} of {len(prompts)} has no sentence to encode: give it at least one description"
             )
     wanted = list(dict.fromkeys(sentence for sentences in prompts for sentence in sentences))
-    numerics = getattr(encoder, "numerics", None)
-    keys = {sentence: f"{encoder_identity(encoder)}\n{numerics}\n{sentence}" for sentence in wanted}
-    usable = cache if numerics else None
+    told = Traits.of(encoder)
+    keys = {sentence: f"{encoder_identity(encoder)}\n{told.numerics}\n{sentence}" for sentence in wanted}
+    usable = cache if told.numerics else None
     held = usable.get(list(keys.values()), dim=encoder.card.dim) if usable else {}
     rows = {sentence: held[key] for sentence, key in keys.items() if key in held}
-    fresh = {s: _checked(encoder.encode_texts([s]), 1, encoder)[0] for s in wanted if s not in rows}
-    if usable:
-        usable.put({keys[sentence]: row for sentence, row in fresh.items()})
-    rows |= fresh
+    fresh = [sentence for sentence in wanted if sentence not in rows]
+    for start in range(0, len(fresh), _TEXTS_KEPT):
+        part = fresh[start : start + _TEXTS_KEPT]
+        calls = [part] if told.independent_texts else [[sentence] for sentence in part]
+        encoded = [_checked(encoder.encode_texts(call), len(call), encoder) for call in calls]
+        found = dict(zip(part, np.concatenate(encoded), strict=True))
+        rows |= found
+        if usable:
+            usable.put({keys[sentence]: row for sentence, row in found.items()})
     return [np.stack([rows[sentence] for sentence in sentences]) for sentences in prompts]
 
 

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kpl.embeddings.files import sha256_of_file
 from kpl.embeddings.layout import INDEX_NAME, EmbeddedPicture, Index, Shard, is_own_file, read_model
 from kpl.embeddings.rows import FeatureRows
+from kpl.embeddings.units import Units
 from kpl.errors import EncoderError, FeaturesError
-from kpl.images import SetAside
+from kpl.images import Asked, SetAside
 
 __all__ = ["FeatureFolder", "is_feature_folder", "is_unfinished_folder", "open_features"]
 
@@ -23,12 +27,14 @@ class FeatureFolder(FeatureRows):
         n: pictures that have features
         d: columns
         index: what the folder says of itself
+        reused: rows that were there already when it was made just now
     """
 
-    def __init__(self, path: Path, index: Index) -> None:
+    def __init__(self, path: Path, index: Index, *, reused: int = 0) -> None:
         """Map the arrays that the index lists; `open_features` is the way in."""
         self.path = path
         self.index = index
+        self.reused = reused
         super().__init__([path / shard.array for shard in index.shards if shard.rows])
         if (self.n, self.d) != (index.rows, index.dim):
             said, found = f"{index.rows} x {index.dim}", f"{self.n} x {self.d}"
@@ -44,6 +50,18 @@ class FeatureFolder(FeatureRows):
         """Files that have no features, with their reasons."""
         return tuple(SetAside(item.id, item.reason) for item in self.index.set_aside)
 
+    @property
+    def asked(self) -> Asked:
+        """What was asked of the readers of the pictures.
+
+        Raises:
+            FeaturesError: the index says what nobody can ask.
+        """
+        try:
+            return Asked(**self.index.asked or {})
+        except TypeError as error:
+            raise FeaturesError(f"{str(self.path / INDEX_NAME)!r} is of another version: embed again") from error
+
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """Ids of the pictures, one a row."""
@@ -53,6 +71,25 @@ class FeatureFolder(FeatureRows):
     def groups(self) -> tuple[str | None, ...]:
         """Groups of the pictures, one a row; None where nobody said."""
         return tuple(picture.group for picture in self.pictures())
+
+    @cached_property
+    def of_units(self) -> Units:
+        """The units that the rows make up.
+
+        Raises:
+            FeaturesError: the rows of a unit do not stand together.
+        """
+        return Units.of(list(self.pictures()), self.index.units)
+
+    @property
+    def units(self) -> NDArray[np.intp]:
+        """The unit of each row, (n,)."""
+        return self.of_units.of_rows
+
+    @property
+    def weights(self) -> NDArray[np.float64] | None:
+        """How much each row counts in what is learnt, (n,); None where every row is a unit of its own content."""
+        return self.of_units.weights
 
     def check_encoder(self, identity: str) -> None:
         """Refuse another encoder than the one that the features are of.

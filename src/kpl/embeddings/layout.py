@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from kpl.bounded import read_bounded
 from kpl.errors import FeaturesError
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "LeftOut",
     "Shard",
     "ShardEntry",
+    "StoredUnit",
     "is_own_file",
     "json_bytes",
     "read_model",
@@ -47,10 +49,33 @@ class EmbeddedPicture(_Stored):
     """One picture of a shard; with a reason it was set aside and has no row."""
 
     id: str
+    unit: str | None = None
+    """What it is an instance of; None for a picture that stands for itself."""
     group: str | None = None
+    frame: int | None = None
+    place: tuple[int, int, int] | None = None
+    """Of a tile of a slide (x, y, level), x and y in pixels of the finest level."""
+    source: tuple[str, str | None] | None = None
+    """Pseudonyms of the file's path and of the instance, of medical files."""
     sha256: str | None = None
-    """Of the file's bytes; None when they could not be read."""
+    """Of the file's bytes, and of a frame how it is read; None when they could not be read."""
     reason: str | None = None
+    note: str | None = None
+    """What a user should know of how it was read, or of what it holds."""
+    look: str | None = None
+    """Of a picture that stands for itself, for finding near-duplicates: `kpl.images.look_of`."""
+
+
+class StoredUnit(_Stored):
+    """A unit as the index lists it: what of `kpl.images.Unit` a run tells."""
+
+    id: str
+    kind: str
+    patient: str | None = None
+    study: str | None = None
+    series: str | None = None
+    notes: tuple[str, ...] = ()
+    reading: dict[str, Any] = {}
 
 
 class Shard(_Stored):
@@ -107,6 +132,10 @@ class Index(_Stored):
     """One hash over the ids and content hashes of all pictures, in order; the single hashes lie with the shards."""
     shards: tuple[ShardEntry, ...]
     set_aside: tuple[LeftOut, ...] = ()
+    units: tuple[StoredUnit, ...] | None = None
+    """Those that the rows make up, in order; None where every picture stands for itself."""
+    asked: dict[str, Any] | None = None
+    """What was asked of the readers, where that is not as usual: so pictures are read when they are opened again."""
 
 
 Model = TypeVar("Model", bound=_Stored)
@@ -139,7 +168,7 @@ def read_model(kind: type[Model], path: Path) -> Model:
         FeaturesError: it is missing, damaged, or of another version.
     """
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(read_bounded(path))
     except OSError as error:
         raise FeaturesError(f"cannot read {str(path)!r}: {error.strerror}. Run `kpl embed` again to make it") from error
     except ValidationError as error:

@@ -52,6 +52,11 @@ class FeatureRows:
         if self.n == 0:
             raise FeaturesError(f"{str(self._paths[0])!r} holds no row: at least one picture is needed")
 
+    @property
+    def weights(self) -> NDArray[np.float64] | None:
+        """How much each row counts in what is learnt, (n,); None where all count alike."""
+        return None
+
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         """Yield (at most `CHUNK_ROWS`, d) float32 unit rows, in order."""
         for path in self._paths:

@@ -40,8 +40,9 @@ def make_folder(folder: Path) -> None:
 def check_folder(out: Path, encoder: str, settings: str, ids: list[str], *, overwrite: bool) -> None:
     """Make sure that a folder may be replaced; under its lock.
 
-    It may if it is not there, empty, unfinished and of the same encoder and settings, or finished and of the same
-    pictures, too. Whatever else it holds needs `overwrite`, and a folder without features is never replaced.
+    It may if it is not there, empty, unfinished and of the same encoder and settings, or finished and all of its
+    pictures are among these, too. Whatever else it holds needs `overwrite`, and a folder without
+    features is never replaced.
 
     Raises:
         OutputError: it belongs to something else, or holds features that would be lost.
@@ -71,8 +72,10 @@ def _refuse_loss(out: Path, own: list[str], encoder: str, settings: str, ids: li
             other = f"encoder {shard.encoder}" if shard.encoder != encoder else "other settings"
             raise OutputError(f"{str(out)!r} holds features of {other}, not of {encoder} as asked for now: {mend}")
         held += [picture.id for picture in shard.pictures]
-    if INDEX_NAME in own and held != ids:
-        raise OutputError(f"{str(out)!r} holds features of {len(held)} pictures, not of these {len(ids)}: {mend}")
+    if INDEX_NAME in own and (lost := len(set(held) - set(ids))):
+        raise OutputError(
+            f"{str(out)!r} holds features of {len(held)} pictures, {lost} of them not among these {len(ids)}: {mend}"
+        )
 
 
 def read_shard(path: Path) -> Shard | None:

@@ -15,7 +15,7 @@ from typing import IO, Final
 
 from kpl.encoders.store import read_card
 from kpl.errors import AlreadyThereError, EncoderError, OutputError
-from kpl.files import new_folder, put, working_folder
+from kpl.files import locked, make_way, new_folder, put, working_folder
 from kpl.home import home
 from kpl.progress import Progress
 
@@ -270,6 +270,9 @@ def unpacked(path: Path, *, progress: Progress | None = None) -> Path:
         ) from error
     folder = home() / "unpacked" / digest[:32]
     if not (folder / _CARD).is_file():
-        with new_folder(folder, wait=True) as work:
-            read_bundle(path, work, progress=progress)
+        make_way(folder.parent)
+        with locked(folder, wait=True):
+            if not (folder / _CARD).is_file():  # by another meanwhile
+                with new_folder(folder) as work:
+                    read_bundle(path, work, progress=progress)
     return folder

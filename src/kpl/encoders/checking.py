@@ -105,6 +105,10 @@ def answer(cut_off: bool) -> None:
 def _check(spec: str, *, trust_remote_code: bool, progress: Progress) -> dict[str, Any]:
     with network_forbidden():
         found = parse_spec(spec)
+        if found.adapter:
+            encoder = load_encoder(spec, trust_remote_code=trust_remote_code)
+            self_test(encoder)
+            return {"card": encoder.card.model_dump(mode="json"), "hashed": 0, "golden": None}
         if found.folder is None:
             raise EncoderError(f"encoder {spec!r} is known but its files are not here: kpl encoders pull {spec}")
         folder = unpacked(Path(found.folder), progress=progress)

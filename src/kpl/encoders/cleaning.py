@@ -6,6 +6,8 @@ does not, and a tower that never saw a capital gives features of nothing to them
 
 from __future__ import annotations
 
+import json
+import string
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -13,26 +15,36 @@ from kpl.encoders.files import read_json
 
 __all__ = ["Cleaning", "clean", "cleaning_of"]
 
-Cleaning = Literal["tokenizer", "lower"]
-"""`tokenizer`: what the tokenizer itself does and no more; `lower`: letters are lowered before it."""
+Cleaning = Literal["tokenizer", "lower", "canonicalize"]
+"""`tokenizer`: what the tokenizer itself does and no more; `lower`: letters are lowered before it; `canonicalize`:
+punctuation is taken out too, as big_vision and OpenCLIP do it."""
 
 _LOWER_KINDS: Final = ("siglip", "siglip2")
 _PLACES: Final = (
+    ("open_clip_config.json", ("model_cfg", "text_cfg", "tokenizer_kwargs", "clean")),
     ("tokenizer_config.json", ("do_lower_case",)),
     ("sentence_bert_config.json", ("do_lower_case",)),
     ("processor_config.json", ("do_lower_case",)),
-    ("open_clip_config.json", ("model_cfg", "text_cfg", "tokenizer_kwargs", "clean")),
 )
-_TRIAL: Final = ("A Chest MRI", "a chest mri")
+_MEANS: Final[dict[object, Cleaning]] = {
+    True: "lower", "lower": "lower", "canonicalize": "canonicalize", False: "tokenizer", "whitespace": "tokenizer"
+}  # fmt: skip
+_TRIALS: Final = {"lower": "A Chest MRI", "canonicalize": "A chest, MRI."}
+_TRIED: Final = "a chest mri"
+_PUNCTUATION: Final = str.maketrans("_", " ", string.punctuation.replace("_", ""))
 
 
 def clean(sentence: str, cleaning: Cleaning) -> str:
     """Do to a sentence what a card says.
 
     Example:
-        >>> clean("MRI of the Brain", "lower")
-        'mri of the brain'
+        >>> clean("MRI of the Brain, axial.", "lower")
+        'mri of the brain, axial.'
+        >>> clean("MRI of the Brain, axial.", "canonicalize")
+        'mri of the brain axial'
     """
+    if cleaning == "canonicalize":
+        return " ".join(sentence.translate(_PUNCTUATION).lower().split())
     return sentence.lower() if cleaning == "lower" else sentence
 
 
@@ -44,14 +56,19 @@ def cleaning_of(weights: Path, kind: str, tokenizer: Any) -> tuple[Cleaning, str
         kind: the model type in its configuration.
         tokenizer: as it was loaded from there.
     """
-    if tokenizer(_TRIAL[0]).input_ids == tokenizer(_TRIAL[1]).input_ids:
-        return "tokenizer", "tried: the tokenizer itself reads capitals as small letters"
+    asked, where = _asked(weights, kind)
+    if asked == "tokenizer":
+        return asked, where
+    if tokenizer(_TRIALS[asked]).input_ids == tokenizer(_TRIED).input_ids:
+        return "tokenizer", f"{where}; tried: the tokenizer beside it does that itself"
+    return asked, f"{where}, which the tokenizer beside it does not do"
+
+
+def _asked(weights: Path, kind: str) -> tuple[Cleaning, str]:
     for file, keys in _PLACES:
         said = _said(weights / file, keys)
-        if said is False:
-            return "tokenizer", f"{file}: {'.'.join(keys)} is false"
-        if said is True or said in ("lower", "canonicalize"):
-            return "lower", f"{file}: {'.'.join(keys)}, which the tokenizer beside it does not do"
+        if isinstance(said, bool | str) and said in _MEANS:
+            return _MEANS[said], f"{file}: {'.'.join(keys)} is {json.dumps(said)}"
     if kind in _LOWER_KINDS:
         return "lower", f"model_type {kind}: taught on lower case, as transformers' own tokenizers of SigLIP say"
     return "tokenizer", "not stated in any of the model's files"

@@ -24,7 +24,7 @@ from kpl.encoders.tokenizer_files import as_tokenizers
 from kpl.encoders.torch_encoder import TorchEncoder
 from kpl.errors import AlreadyThereError, EncoderError, MissingExtraError, OutputError
 from kpl.files import new_folder
-from kpl.progress import Progress
+from kpl.progress import Progress, silent
 
 __all__ = ["LEAST_COSINE", "OPSET", "Export", "Parity", "export_onnx"]
 
@@ -110,10 +110,12 @@ def export_onnx(
     """
     if not isinstance(encoder, TorchEncoder):
         raise EncoderError("only an encoder of the loaders openclip and transformers can be exported to ONNX")
+    if encoder.card.resize == "patches":
+        raise EncoderError("an encoder of pictures of any proportions (NaFlex) cannot be exported to ONNX")
     if encoder.runtime.device.type != "cpu":
         raise EncoderError(f"an export is made on the processor, not on {encoder.runtime.device}: load with device cpu")
     _require()
-    tell = progress or (lambda *_: None)
+    tell = progress or silent
     precision = "int8" if int8 else "fp32"
     with new_folder(out) as work:
         if out.exists() or out.is_symlink():

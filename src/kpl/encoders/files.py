@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from kpl.bounded import read_bounded
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError
 
@@ -18,10 +20,12 @@ __all__ = [
     "CATALOGUE",
     "NOT_READ",
     "check_hashes",
+    "check_pickle",
     "file_hash",
     "hash_files",
     "known_fields",
     "logit_scale",
+    "memory_of",
     "named_folder",
     "per_channel",
     "read_json",
@@ -37,6 +41,8 @@ _CARD_FILES: Final = ("card.json", "golden.json", "golden.safetensors", "SHA256S
 _DOCUMENTS: Final = ("LICENSE", "LICENCE", "README", "NOTICE")
 
 
+_ROOM: Final = 4 << 30  # bytes: what libraries take for themselves
+_COPIES: Final = 4  # of half precision made whole, once as it is built and once as it is read
 CATALOGUE: Final = "KPL's catalogue"
 NOT_READ: Final = "not read: KPL's own"
 """Where a card's fact comes from if not from the model's files."""
@@ -78,7 +84,7 @@ def read_json(path: Path) -> dict[str, Any]:
         EncoderError: it is not there, or no JSON object.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_bounded(path))
     except (OSError, ValueError) as error:
         raise EncoderError(f"{path}: not a readable configuration file ({error})") from error
     if not isinstance(found, dict):
@@ -108,7 +114,33 @@ def weight_file(folder: Path, names: Iterable[str], *, allow_pickle: bool) -> Pa
             f"{there[0]}: these weights are a pickle, which can run code when it is read; take a copy in safetensors, "
             "or pass --allow-pickle to read it with torch's restricted reader"
         )
+    check_pickle(there[0])
     return there[0]
+
+
+def check_pickle(path: Path) -> None:
+    """Refuse a pickle whose tensors unpack to more than the file has; torch stores them as they are.
+
+    Raises:
+        EncoderError: it is compressed, or claims more than its own size.
+    """
+    if not zipfile.is_zipfile(path):  # a form of before 2020: its parts are as long as they say, or it is cut short
+        return
+    try:
+        with zipfile.ZipFile(path) as file:
+            entries = file.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise EncoderError(
+            f"{path}: the weights cannot be read ({error}); the file is damaged: get it again"
+        ) from error
+    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+    if not stored or sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise EncoderError(f"{path}: these weights unpack to more than the file has, which torch never writes")
+
+
+def memory_of(folder: Path) -> int:
+    """Bound the bytes that a model may take while it is built, by those of its files."""
+    return _ROOM + _COPIES * sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _only_weights(folder: Path) -> list[Path]:
@@ -253,8 +285,12 @@ def known_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in entry.items() if name in own - left}
 
 
-def logit_scale(file: Path) -> dict[str, float]:
+def logit_scale(file: Path, *, unless: float | None = None) -> dict[str, float]:
     """Logit scale, and bias where there is one, from the weights of a model of two towers.
+
+    Args:
+        file: of weights.
+        unless: the scale that the configuration states, where the weights have none.
 
     Raises:
         EncoderError: there is none in it.
@@ -266,6 +302,8 @@ def logit_scale(file: Path) -> dict[str, float]:
         numbers["logit_scale"] = float(np.exp(numbers["logit_scale"]))
     elif numbers.get("temperature", 0.0) > 0:  # ALIGN divides by it
         numbers["logit_scale"] = 1 / numbers["temperature"]
+    elif unless is not None:
+        numbers["logit_scale"] = unless
     else:
         raise EncoderError(f"{file}: no logit_scale in it: these are not the weights of a model of two towers")
     return {name: value for name, value in numbers.items() if name != "temperature"}

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from kpl.bounded import read_bounded
 from kpl.demo import demo_cells
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError
@@ -106,11 +107,11 @@ def read_golden(folder: Path) -> Golden:
         EncoderError: they are missing or damaged.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load
 
     try:
-        arrays = load_file(folder / _ARRAYS)
-        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        facts = json.loads(read_bounded(folder / _FACTS))
+        arrays = load(read_bounded(folder / _ARRAYS))
         sentences = tuple(facts.pop("sentences"))
         images, texts = arrays.pop("images"), arrays.pop("texts")
         pictures = tuple(arrays[f"picture{k}"] for k in range(len(images)))

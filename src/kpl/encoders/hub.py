@@ -20,7 +20,7 @@ from typing import Any, Final
 from kpl.errors import EncoderError, KplError
 from kpl.progress import Progress
 
-__all__ = ["Listing", "Progress", "RemoteFile", "Snapshot", "fetch", "list_files"]
+__all__ = ["Listing", "RemoteFile", "Snapshot", "fetch", "list_files"]
 
 
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")

@@ -6,23 +6,28 @@ thread within an operator, and results do not depend on the number of cores.
 
 from __future__ import annotations
 
-import json
+import functools
 import os
 import platform
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kpl.bounded import half_of_memory
 from kpl.encoders.files import check_hashes
 from kpl.encoders.onnx_files import external_files
 from kpl.encoders.preprocess import prepare
-from kpl.encoders.protocol import EncoderCard, check_sentences
+from kpl.encoders.protocol import EncoderCard, FromCard, check_lengths, check_sentences
+from kpl.encoders.tokenizer_limits import check_tokenizer
 from kpl.errors import EncoderError, InputError
 from kpl.images import ordered_map
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 __all__ = ["OnnxEncoder", "load"]
 
@@ -54,7 +59,7 @@ def load(
     return OnnxEncoder(folder, card)
 
 
-class OnnxEncoder:
+class OnnxEncoder(FromCard):
     """An encoder of two ONNX towers in a folder, run on the processor.
 
     The image tower reads `image` (n, 3, s, s) and the text tower `ids` and `mask` (n, length), or the first of these
@@ -63,10 +68,14 @@ class OnnxEncoder:
     Attributes:
         call_size: pictures worth handing over in one call
         numerics: what features depend on beside the encoder's identity
+        independent_texts: a sentence's row is the same, bit for bit, whatever sentences are encoded with it: each is
+            encoded alone, since weights of 8 bits take their scale from all that is in a call
 
     Raises:
         EncoderError: a file is missing, does not have the hash of the card, or cannot be read.
     """
+
+    independent_texts = True
 
     def __init__(self, folder: Path, card: EncoderCard) -> None:
         import onnxruntime as ort
@@ -75,9 +84,11 @@ class OnnxEncoder:
         if missing := {_IMAGES, _TEXTS, _TOKENIZER} - set(card.files):
             raise EncoderError(f"encoder {card.name!r}: its card names no file {min(missing)!r}")
         check_hashes(folder, card)
-        self._card = card
+        self.card = card
         options = ort.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # errors are raised, and said once
+        if _has_arena():
+            options.add_session_config_entry("session.use_env_allocators", "1")
         options.intra_op_num_threads = 1
         try:
             self._check_beside(folder)
@@ -88,8 +99,7 @@ class OnnxEncoder:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # what a library in Rust raises when it gives up is no Exception
-            told = " ".join(str(error).split())[:300]
-            raise EncoderError(f"encoder {card.name!r}: its files cannot be loaded ({told})") from error
+            raise EncoderError(f"encoder {card.name!r}: its files cannot be loaded ({_told(error)})") from error
         self._text_inputs = {entry.name for entry in self._texts.get_inputs()}
         self._check_towers()
         self._unknown = next(filter(None, map(self._tokenizer.token_to_id, _UNKNOWN)), None)
@@ -98,46 +108,21 @@ class OnnxEncoder:
         self.numerics = f"onnxruntime {ort.__version__}, {platform.machine()}"
 
     def _check_beside(self, folder: Path) -> None:
-        """Refuse weights in files that the card does not name, and a tokenizer that pads beyond what is read."""
+        """Refuse weights in files that the card does not name, and a tokenizer that asks for too much."""
         for tower in (_IMAGES, _TEXTS):
             for name in external_files(folder / tower):
-                if f"weights/{name}" not in self._card.files:
+                if f"weights/{name}" not in self.card.files:
                     raise ValueError(f"{tower} keeps weights in {name[:80]!r}, which its card does not name")
-        padding = json.loads((folder / _TOKENIZER).read_bytes()).get("padding") or {}
-        strategy = padding.get("strategy")
-        fixed = strategy.get("Fixed") if isinstance(strategy, dict) else 0
-        wanted = max(int(padding.get("pad_to_multiple_of") or 0), int(fixed or 0))
-        if wanted > self._card.context_length:
-            raise ValueError(f"its tokenizer pads to {wanted} tokens, its card reads {self._card.context_length}")
+        check_tokenizer(folder / _TOKENIZER, self.card.context_length)
 
     def _check_towers(self) -> None:
         for session, known in ((self._images, {"image"}), (self._texts, {"ids", "mask"})):
             inputs, outputs = ({entry.name for entry in side} for side in (session.get_inputs(), session.get_outputs()))
             if not inputs or not inputs <= known or "rows" not in outputs:
                 raise EncoderError(
-                    f"encoder {self._card.name!r}: a tower takes {sorted(inputs)} and gives {sorted(outputs)}; "
+                    f"encoder {self.card.name!r}: a tower takes {sorted(inputs)} and gives {sorted(outputs)}; "
                     f"{sorted(known)} and 'rows' are read: export it again"
                 )
-
-    @property
-    def card(self) -> EncoderCard:
-        """What the encoder says of itself."""
-        return self._card
-
-    @property
-    def logit_scale(self) -> float:
-        """Factor from cosines to logits."""
-        return self._card.logit_scale
-
-    @property
-    def logit_bias(self) -> float:
-        """Added to the logits."""
-        return self._card.logit_bias
-
-    @property
-    def context_length(self) -> int:
-        """Tokens of a sentence that are read."""
-        return self._card.context_length
 
     def encode_images(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Encode (height, width, 3) pictures of 0..255 into (n, d) unit rows.
@@ -145,7 +130,7 @@ class OnnxEncoder:
         Raises:
             InputError: something is not a picture of three channels.
         """
-        return self._rows(pictures, lambda part: self._images.run(["rows"], {"image": prepare(part, self._card)})[0])
+        return self._rows(pictures, _BATCH, lambda part: self._run(self._images, {"image": prepare(part, self.card)}))
 
     def encode_texts(self, sentences: Sequence[str]) -> NDArray[np.float32]:
         """Encode sentences into (m, d) unit rows.
@@ -154,23 +139,34 @@ class OnnxEncoder:
             InputError: a sentence has more tokens than `context_length`; nothing is cut.
         """
         check_sentences(sentences)
-        return self._rows(sentences, lambda part: self._texts.run(["rows"], self._tokens(part))[0])
+        return self._rows(sentences, 1, lambda part: self._run(self._texts, self._tokens(part)))
+
+    def _run(self, session: InferenceSession, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+        try:
+            rows = session.run(["rows"], inputs)[0]
+        except Exception as error:  # the library has no class for its own
+            raise EncoderError(f"encoder {self.card.name!r}: its graph cannot be computed ({_told(error)})") from error
+        expected = (len(next(iter(inputs.values()))), self.card.dim)
+        if not isinstance(rows, np.ndarray) or rows.shape != expected or rows.dtype.kind != "f":
+            raise EncoderError(
+                f"encoder {self.card.name!r} gave {getattr(rows, 'dtype', 'something')} of shape "
+                f"{getattr(rows, 'shape', 'unknown')}, its card says floats of {expected}"
+            )
+        return rows
 
     def _rows(
-        self, items: Sequence[Item], tower: Callable[[Sequence[Item]], NDArray[np.float32]]
+        self, items: Sequence[Item], size: int, tower: Callable[[Sequence[Item]], NDArray[np.float32]]
     ) -> NDArray[np.float32]:
-        batches = [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]
+        batches = [items[start : start + size] for start in range(0, len(items), size)]
         if len(batches) > 1 < self._threads:
             parts = list(ordered_map(tower, batches, workers=self._threads, look_ahead=self._threads))
         else:
             parts = [tower(batch) for batch in batches]
-        if any(part.ndim != 2 or part.shape[1] != self._card.dim for part in parts):
-            raise EncoderError(
-                f"encoder {self._card.name!r} gave features of shape {parts[0].shape}, "
-                f"its card says {self._card.dim} columns"
-            )
-        rows = np.concatenate([np.empty((0, self._card.dim), dtype=np.float32), *parts])
-        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+        rows = np.concatenate([np.empty((0, self.card.dim), dtype=np.float32), *parts])
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        if not (np.isfinite(lengths) & (lengths > 0)).all():
+            raise EncoderError(f"encoder {self.card.name!r} gave features that are zero, infinite or no numbers")
+        return np.asarray(rows / lengths, dtype=np.float32)
 
     def _tokens(self, sentences: Sequence[str]) -> dict[str, NDArray[np.int64]]:
         """Token ids and mask, both (n, length), padded as the tokenizer's file says, else with zeros.
@@ -178,13 +174,9 @@ class OnnxEncoder:
         A sentence without any token is one unknown word.
         """
         encodings = self._tokenizer.encode_batch(list(sentences))
-        length = max(1, *(len(encoding.ids) for encoding in encodings))
-        if length > self.context_length:
-            worst = sentences[int(np.argmax([len(encoding.ids) for encoding in encodings]))]
-            raise InputError(
-                f"a sentence of {length} tokens is too long for {self._card.name!r}, which reads "
-                f"{self.context_length}: shorten {worst[:60]!r}"
-            )
+        lengths = [len(encoding.ids) for encoding in encodings]
+        check_lengths(sentences, lengths, self.card)
+        length = max(1, *lengths)
         ids = np.zeros((len(encodings), length), dtype=np.int64)
         mask = np.zeros_like(ids)
         for k, encoding in enumerate(encodings):
@@ -206,6 +198,26 @@ class OnnxEncoder:
             if token == self._unknown  # byte-level tokenizers have none: they spell every word
         ]
         return list(dict.fromkeys(word for word in words if _WORD.fullmatch(word)))
+
+
+@functools.cache
+def _has_arena() -> bool:
+    """Give all graphs together half of the machine's memory at most, so that none can fill it; once in a process."""
+    import onnxruntime as ort
+
+    most = half_of_memory()
+    if most is None:
+        return False
+    place = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    try:
+        ort.create_and_register_allocator(place, ort.OrtArenaCfg(most, -1, -1, -1))
+    except Exception:  # the program that KPL runs in gave one already, with a bound or without
+        return False
+    return True
+
+
+def _told(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def available_cores() -> int:

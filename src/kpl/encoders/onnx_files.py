@@ -25,6 +25,8 @@ _FIELDS: Final = {
     "tensor": {13: "entry"},
 }
 _DEEPEST: Final = 64
+_MOST_PARTS: Final = 2_000_000
+_LARGEST: Final = 2 << 30  # of a protocol buffer; larger weights lie beside the graph
 _VARINT, _LONG, _BYTES, _SHORT = 0, 1, 2, 5
 
 
@@ -35,15 +37,17 @@ def external_files(path: Path) -> set[str]:
         ValueError: it is no such file, or nested too deeply.
         OSError: it cannot be read.
     """
+    if path.stat().st_size >= _LARGEST:
+        raise ValueError("an ONNX graph has less than 2 GiB")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return set(_places(data, 0, len(data), "model", 0))
+        return set(_places(data, 0, len(data), "model", 0, iter(range(_MOST_PARTS))))
 
 
-def _places(data: mmap.mmap, start: int, end: int, kind: str, depth: int) -> Iterator[str]:
+def _places(data: mmap.mmap, start: int, end: int, kind: str, depth: int, budget: Iterator[int]) -> Iterator[str]:
     if depth > _DEEPEST:
         raise ValueError("an ONNX graph is nested too deeply")
     key = b""
-    for number, begin, stop in _parts(data, start, end):
+    for number, begin, stop in _parts(data, start, end, budget):
         if kind == "entry":
             value = data[begin : min(stop, begin + 4096)]
             if number == 1:
@@ -51,13 +55,15 @@ def _places(data: mmap.mmap, start: int, end: int, kind: str, depth: int) -> Ite
             elif number == 2 and key in (b"location", b""):
                 yield value.decode("utf-8", "replace")
         elif inner := _FIELDS[kind].get(number):
-            yield from _places(data, begin, stop, inner, depth + 1)
+            yield from _places(data, begin, stop, inner, depth + 1, budget)
 
 
-def _parts(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _parts(data: mmap.mmap, start: int, end: int, budget: Iterator[int]) -> Iterator[tuple[int, int, int]]:
     """Yield the fields of a message that have a length: number, begin, end."""
     at = start
     while at < end:
+        if next(budget, None) is None:
+            raise ValueError(f"an ONNX graph has more than {_MOST_PARTS // 1_000_000} million parts")
         tag, at = _varint(data, at, end)
         wire = tag & 7
         if wire == _BYTES:

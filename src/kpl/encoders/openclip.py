@@ -12,11 +12,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 from uuid import uuid4
 
+from kpl.bounded import bounded_memory
 from kpl.encoders.files import (
     CATALOGUE,
     NOT_READ,
@@ -24,6 +26,7 @@ from kpl.encoders.files import (
     hash_files,
     known_fields,
     logit_scale,
+    memory_of,
     named_folder,
     per_channel,
     read_json,
@@ -32,61 +35,23 @@ from kpl.encoders.files import (
     weight_file,
     weights_of,
 )
-from kpl.encoders.openclip_tokens import BytePairs, Wrapped
+from kpl.encoders.openclip_names import openclip_library
+from kpl.encoders.openclip_tokens import BytePairs, Wrapped, reads_short, text_rows
 from kpl.encoders.protocol import CatalogueEntry, EncoderCard
+from kpl.encoders.tokenizer_limits import check_words
 from kpl.encoders.torch_encoder import SentenceTokenizer, TorchEncoder, TorchPatchEncoder
 from kpl.encoders.torch_patches import openclip_gathering
 from kpl.encoders.torch_runtime import TorchRuntime
-from kpl.errors import EncoderError, MissingExtraError
+from kpl.errors import EncoderError
 
-__all__ = ["CONFIG", "built_in", "describe", "load", "open_clip_model", "second_repository"]
+__all__ = ["CONFIG", "describe", "load", "open_clip_model", "second_repository"]
 
 CONFIG: Final = "open_clip_config.json"
 _WEIGHTS: Final = (
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.safetensors",
-    "model.safetensors",
-    "open_clip_pytorch_model.bin",
-    "open_clip_pytorch_model.pth",
-    "pytorch_model.bin",
-)
+    "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors",
+    "open_clip_pytorch_model.bin", "open_clip_pytorch_model.pth", "pytorch_model.bin",
+)  # fmt: skip
 _PADDED_VOCABULARY: Final = 512  # rows of an embedding beyond its tokenizer's vocabulary that are still plausible
-
-
-def _library() -> ModuleType:
-    try:
-        import open_clip
-    except ImportError as error:
-        raise MissingExtraError("loading an OpenCLIP model", "openclip") from error
-    module: ModuleType = open_clip
-    return module
-
-
-def built_in(architecture: str, tag: str) -> tuple[str, dict[str, Any]]:
-    """Find weights that OpenCLIP knows by architecture and tag.
-
-    Returns:
-        The hub id of the weights, and the content of their `open_clip_config.json`, where QuickGELU is as the weights
-        were trained.
-
-    Raises:
-        EncoderError: OpenCLIP knows no such architecture or tag, or the weights are on no hub.
-        MissingExtraError: OpenCLIP is not installed.
-    """
-    library = _library()
-    config = library.get_model_config(architecture)
-    if config is None:
-        raise EncoderError(f"OpenCLIP knows no architecture {architecture!r}; see open_clip.list_models()")
-    tags = library.list_pretrained_tags_by_model(architecture)
-    if tag not in tags:
-        raise EncoderError(f"OpenCLIP has no weights {tag!r} of {architecture}: it has {', '.join(tags) or 'none'}")
-    known = library.get_pretrained_cfg(architecture, tag)
-    hub_id = "/".join(str(known.get("hf_hub", "")).split("/")[:2])
-    if "/" not in hub_id:
-        raise EncoderError(f"the weights {tag!r} of {architecture} are on no hub: get their folder, and give its path")
-    keys = ("mean", "std", "interpolation", "resize_mode")
-    preprocess = {key: known[key] for key in keys if key in known}
-    return hub_id, {"model_cfg": config | {"quick_gelu": known.get("quick_gelu", False)}, "preprocess_cfg": preprocess}
 
 
 def second_repository(weights: Path) -> str:
@@ -127,8 +92,9 @@ def describe(folder: Path, entry: CatalogueEntry, *, allow_pickle: bool = False)
         EncoderError: a file is missing or cannot be read, or the files are not those of the entry.
         MissingExtraError: OpenCLIP is not installed.
     """
-    library = _library()
+    library = openclip_library()
     weights = weights_of(folder)
+    check_words(weights, text_of(folder))
     config = _config(weights)
     model, text = config["model_cfg"], config["model_cfg"]["text_cfg"]
     prepared = library.transform.merge_preprocess_dict(
@@ -225,15 +191,18 @@ def load(
     """
     del trust_remote_code  # OpenCLIP runs none
     check_hashes(folder, card)
+    check_words(weights_of(folder), text_of(folder))
     model = open_clip_model(folder, card, allow_pickle=allow_pickle)
     tokenizer = _tokenizer(folder, model, card)
     runtime = TorchRuntime(device)
     placed = runtime.place(model)
-    towers = (placed.encode_image, lambda tensors: placed.encode_text(tensors["text"]))
+    short = reads_short(placed)
+    read = partial(text_rows, placed) if short else placed.encode_text
+    towers = (placed.encode_image, lambda tensors: read(tensors["text"]))
     gathering = openclip_gathering(placed.visual)
     if gathering is None:
-        return TorchEncoder(card, runtime, placed, towers, tokenizer)
-    return TorchPatchEncoder(card, runtime, placed, towers, tokenizer, gathering)
+        return TorchEncoder(card, runtime, placed, towers, tokenizer, short_texts=short)
+    return TorchPatchEncoder(card, runtime, placed, towers, tokenizer, gathering, short_texts=short)
 
 
 def open_clip_model(folder: Path, card: EncoderCard, *, allow_pickle: bool = False) -> Any:  # noqa: ANN401 - torch
@@ -242,7 +211,7 @@ def open_clip_model(folder: Path, card: EncoderCard, *, allow_pickle: bool = Fal
     Raises:
         EncoderError: weights and configuration do not fit together.
     """
-    library = _library()
+    library = openclip_library()
     weights = weights_of(folder)
     config = deepcopy(_config(weights)["model_cfg"])
     _check_activation(config, card, weights)
@@ -259,7 +228,7 @@ def open_clip_model(folder: Path, card: EncoderCard, *, allow_pickle: bool = Fal
     file = weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle)
     _check_positions(file, config, weights)
     name = f"kpl-{uuid4().hex}"
-    with _registered(library, name, config), _quiet():
+    with _registered(library, name, config), _quiet(), bounded_memory(memory_of(folder)):
         try:
             return library.create_model(
                 name, pretrained=str(file), pretrained_image=False, pretrained_text=False, require_pretrained=True
@@ -339,7 +308,7 @@ def _check_positions(file: Path, config: dict[str, Any], where: Path) -> None:
 
 
 def _tokenizer(folder: Path, model: Any, card: EncoderCard) -> SentenceTokenizer:  # noqa: ANN401 - torch
-    library = _library()
+    library = openclip_library()
     weights = weights_of(folder)
     text = _config(weights)["model_cfg"]["text_cfg"]
     settings = dict(text.get("tokenizer_kwargs") or {})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from kpl.encoders.protocol import EncoderCard
 from kpl.errors import InputError
 from kpl.images import pixels_of
 
-__all__ = ["FILTERS", "prepare", "read_box", "resize"]
+__all__ = ["FILTERS", "picture_arrays", "prepare", "read_box", "resize"]
 
 FILTERS: Final = {
     "nearest": Image.Resampling.NEAREST,
@@ -59,12 +60,30 @@ def _target(size: tuple[int, int], card: EncoderCard) -> tuple[int, int]:
     side, (width, height) = card.resize_to or card.image_size, size
     if card.resize == "squash":
         return side, side
+    if card.resize == "patches":
+        return _whole_patches(size, card)
     if card.resize == "longest":  # as OpenCLIP rounds
         ratio = max(width, height) / side
         return max(1, round(width / ratio)), max(1, round(height / ratio))
     if width <= height:  # as torchvision and transformers round
         return side, int(side * height / width)
     return int(side * width / height), side
+
+
+def _whole_patches(size: tuple[int, int], card: EncoderCard) -> tuple[int, int]:
+    """The largest sides of whole patches, as many as a square picture has, by transformers' own search."""
+    patch, most = card.patch_size, (card.image_size // card.patch_size) ** 2
+
+    def sides(scale: float) -> tuple[int, int]:
+        width, height = (max(patch, math.ceil(side * scale / patch) * patch) for side in size)
+        return width, height
+
+    least, greatest = 1e-6, 100.0
+    while greatest - least >= 1e-5:
+        scale = (least + greatest) / 2
+        width, height = sides(scale)
+        least, greatest = (scale, greatest) if width * height <= most * patch**2 else (least, scale)
+    return sides(least)
 
 
 def _crop(image: Image.Image, card: EncoderCard) -> Image.Image:
@@ -115,9 +134,35 @@ def prepare(pictures: Sequence[NDArray[np.uint8] | Image.Image], card: EncoderCa
     Raises:
         InputError: something is not a picture of three channels.
     """
-    pixels = (pixels_of(each) if isinstance(each, Image.Image) else each for each in pictures)
-    batch = np.stack([resize(picture, card) for picture in pixels]).astype(np.float32)
+    batch = np.stack([resize(_pixels(each), card) for each in pictures]).astype(np.float32)
+    return np.ascontiguousarray(_standard(batch, card).transpose(0, 3, 1, 2))
+
+
+def picture_arrays(pictures: Sequence[NDArray[np.uint8] | Image.Image], card: EncoderCard) -> dict[str, NDArray[Any]]:
+    """What an image tower reads of pictures, by name: `image`; of a tower of patches the names of transformers.
+
+    Raises:
+        InputError: something is not a picture of three channels.
+    """
+    if card.resize != "patches":
+        return {"image": prepare(pictures, card)}
+    patch, most = card.patch_size, (card.image_size // card.patch_size) ** 2
+    rows = np.zeros((len(pictures), most, 3 * patch**2), dtype=np.float32)
+    mask, grids = np.zeros(rows.shape[:2], dtype=np.int32), np.zeros((len(pictures), 2), dtype=np.int64)
+    for k, each in enumerate(pictures):
+        picture = _standard(resize(_pixels(each), card).astype(np.float32), card)
+        grids[k] = down, across = picture.shape[0] // patch, picture.shape[1] // patch
+        cut = picture.reshape(down, patch, across, patch, 3).transpose(0, 2, 1, 3, 4)
+        rows[k, : down * across], mask[k, : down * across] = cut.reshape(down * across, -1), 1
+    return {"pixel_values": rows, "pixel_attention_mask": mask, "spatial_shapes": grids}
+
+
+def _pixels(picture: NDArray[np.uint8] | Image.Image) -> NDArray[np.uint8]:
+    return pixels_of(picture) if isinstance(picture, Image.Image) else picture
+
+
+def _standard(pixels: NDArray[np.float32], card: EncoderCard) -> NDArray[np.float32]:
     mean, std = np.array(card.mean, dtype=np.float32), np.array(card.std, dtype=np.float32)
-    batch /= 255 * std
-    batch -= mean / std
-    return np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+    pixels /= 255 * std
+    pixels -= mean / std
+    return pixels

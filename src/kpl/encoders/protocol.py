@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,18 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from kpl.errors import InputError
 
-__all__ = ["CatalogueEntry", "Encoder", "EncoderCard", "HubSource", "PatchEncoder", "check_sentences"]
+__all__ = [
+    "CatalogueEntry",
+    "Encoder",
+    "EncoderCard",
+    "FromCard",
+    "HubSource",
+    "PatchEncoder",
+    "check_lengths",
+    "check_sentences",
+]
 
-LoaderName = Literal["onnx", "openclip", "transformers"]
+LoaderName = Literal["onnx", "openclip", "transformers", "adapter"]
 
 
 class HubSource(BaseModel):
@@ -54,6 +64,8 @@ class _Known(BaseModel):
     activation: Literal["", "gelu", "quick_gelu"] = ""
     """The activation its weights were trained with, where that is known; a configuration that says otherwise is
     refused."""
+    mpp: float | None = Field(default=None, gt=0)
+    """Microns per pixel of the tiles it was made for, where its authors state them; slides are then read at these."""
     head: Literal["softmax", "sigmoid"]
     """What turns logits into probabilities in its training."""
     traps: tuple[str, ...] = ()
@@ -82,6 +94,14 @@ class CatalogueEntry(_Known):
     """OpenCLIP's name of the architecture, for weights that come without a configuration of their own."""
     tag: str = ""
     """OpenCLIP's name of the weights."""
+    regions: tuple[str, ...] = ()
+    """Parts of the body it was taught on."""
+    pictures: tuple[str, ...] = ()
+    """Kinds of pictures it was taught on."""
+    verified: str = ""
+    """What of this entry was verified, and how."""
+    preparation: Mapping[str, Any] = Field(default_factory=dict)
+    """Fields of a card that say how pictures are prepared, of a model whose files do not."""
 
 
 class EncoderCard(_Known):
@@ -107,9 +127,12 @@ class EncoderCard(_Known):
     padding: Literal["longest", "max_length"] = "longest"
     """Sentences are padded to the longest of a batch, or always to `context_length`."""
     image_size: int = Field(gt=0)
-    """Pixels, both sides, of the picture that the image tower reads."""
-    resize: Literal["squash", "shortest", "longest"]
-    """Both sides to `resize_to`; or the shorter, or the longer side, keeping the proportions."""
+    """Pixels, both sides, of the picture that the image tower reads; with `resize` patches, of a square one."""
+    resize: Literal["squash", "shortest", "longest", "patches", "own"]
+    """Both sides to `resize_to`; or the shorter, or the longer side, keeping the proportions; or to whole patches of
+    `patch_size`, as many as `image_size` has, keeping the proportions about; or by the model's own code."""
+    patch_size: int = Field(default=0, ge=0)
+    """Pixels, both sides, of a patch, where `resize` is patches."""
     resize_to: int = Field(default=0, ge=0)
     """Pixels of that side; 0 for `image_size`."""
     crop: Literal["none", "center", "center_round"] = "none"
@@ -124,8 +147,9 @@ class EncoderCard(_Known):
     std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
     """Of red, green and blue in 0..1, divided by."""
 
-    text_cleaning: Literal["tokenizer", "lower"] = "tokenizer"
-    """What is done to a sentence: what its tokenizer does and no more, or letters are lowered before it."""
+    text_cleaning: Literal["tokenizer", "lower", "canonicalize"] = "tokenizer"
+    """What is done to a sentence: what its tokenizer does and no more; or letters are lowered before it; or letters
+    are lowered and punctuation is taken out."""
 
     logit_scale: float = Field(gt=0)
     logit_bias: float = 0.0
@@ -148,6 +172,43 @@ def check_sentences(sentences: object) -> None:
     """
     if isinstance(sentences, str | bytes):
         raise InputError(f"sentences come as a list, got one string: write [{str(sentences)[:60]!r}]")
+
+
+def check_lengths(sentences: Sequence[str], lengths: Sequence[int], card: EncoderCard) -> None:
+    """Refuse sentences that an encoder would not read to their end.
+
+    Raises:
+        InputError: a sentence is too long; says which, its tokens, and what to do.
+    """
+    over = [k for k, length in enumerate(lengths) if length > card.context_length]
+    if over:
+        worst = max(over, key=lambda k: lengths[k])
+        raise InputError(
+            f"{len(over)} of {len(sentences)} sentences too long for {card.name!r}, which reads {card.context_length} "
+            f"tokens: sentence {worst + 1} has {lengths[worst]}, nothing is cut; shorten or split "
+            f"{sentences[worst][:60]!r}"
+        )
+
+
+class FromCard:
+    """What every encoder that KPL loads says of itself as its card has it."""
+
+    card: EncoderCard
+
+    @property
+    def logit_scale(self) -> float:
+        """Factor from cosines to logits."""
+        return self.card.logit_scale
+
+    @property
+    def logit_bias(self) -> float:
+        """Added to the logits."""
+        return self.card.logit_bias
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of a sentence that are read."""
+        return self.card.context_length
 
 
 @runtime_checkable
@@ -187,6 +248,27 @@ class Encoder(Protocol):
     def unknown_words(self, sentence: str) -> list[str]:
         """List the words of a sentence that the tokenizer does not know."""
         ...
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What an encoder may say of itself besides, in attributes of these names; what it leaves out is as here.
+
+    Attributes:
+        call_size: pictures worth handing over in one call
+        numerics: what features depend on beside the encoder's identity; where it is empty no text feature is kept
+        independent_texts: a sentence's row is the same, bit for bit, whatever sentences are encoded with it
+    """
+
+    call_size: int = 32
+    numerics: str = ""
+    independent_texts: bool = False
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> Traits:
+        """Ask an encoder."""
+        said: dict[str, Any] = {each.name: getattr(encoder, each.name, each.default) for each in fields(cls)}
+        return cls(**said)
 
 
 @runtime_checkable

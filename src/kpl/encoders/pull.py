@@ -13,18 +13,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from kpl.alike import holds, same_content
 from kpl.encoders.bundles import check_sums, unpacked
 from kpl.encoders.catalogue import catalogue
 from kpl.encoders.checking import passes_tests
+from kpl.encoders.files import text_of
 from kpl.encoders.golden import make_golden
 from kpl.encoders.hub import Listing, fetch, list_files
-from kpl.encoders.openclip import built_in, second_repository
+from kpl.encoders.openclip import CONFIG, second_repository
+from kpl.encoders.openclip_names import architecture_config, built_in
 from kpl.encoders.protocol import CatalogueEntry, EncoderCard, HubSource
 from kpl.encoders.registry import describe, load_encoder, parse_spec
 from kpl.encoders.store import kept_folder, read_card, write_card
 from kpl.encoders.weights import as_safetensors, choose_weights
 from kpl.errors import EncoderError, InputError, MissingExtraError
-from kpl.files import new_folder
+from kpl.files import put, working_folder
 from kpl.progress import Progress
 
 __all__ = ["pull"]
@@ -32,6 +35,8 @@ __all__ = ["pull"]
 _CARD: Final = "card.json"
 _WORDS: Final = ("*.json", "*.txt", "*.model", "*.jinja", "LICEN[CS]E*", "NOTICE*", "README*")
 """Configuration, tokenizer, preprocessing and licence: everything but weights."""
+_HEAVY: Final = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack", "*.onnx", ".*")
+"""Weights, which a text tower's own repository has too and nobody reads: OpenCLIP keeps them with the model."""
 _LIBRARY: Final = {"openclip": "open_clip", "transformers": "transformers"}
 """Loader, which is also its extra's name, to the library that it needs."""
 
@@ -46,12 +51,15 @@ class _Choice:
     trust_remote_code: bool
     progress: Progress | None
     announce: Announce
+    file: str = ""
 
 
 def pull(
     spec: str,
     *,
     revision: str | None = None,
+    file: str | None = None,
+    architecture: str | None = None,
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
     progress: Progress | None = None,
@@ -62,6 +70,8 @@ def pull(
     Args:
         spec: as for `load_encoder`. A bundle or an encoder's folder is copied; anything else comes from the hub.
         revision: branch, tag or commit of the main repository; None for the newest.
+        file: of weights in a repository that holds nothing else of the model; needs `architecture`.
+        architecture: OpenCLIP's name of the model that these are the weights of.
         allow_pickle: accept weights that are only there as a pickle. They are read once, with torch's restricted
             reader, and kept as safetensors.
         trust_remote_code: fetch and run the Python code that some models bring beside their weights.
@@ -74,29 +84,68 @@ def pull(
         EncoderError: it cannot be fetched, or is not what it should be. Nothing is kept then.
     """
     found = parse_spec(spec)
-    choice = _Choice(allow_pickle, trust_remote_code, progress, announce)
+    if bool(file) != bool(architecture):
+        raise InputError("one file of weights needs both --file and --architecture: neither says all without the other")
+    choice = _Choice(allow_pickle, trust_remote_code, progress, announce, file or "")
+    if found.adapter:
+        raise InputError(f"{spec!r} is an adapter: it is run where it lies, there is nothing to pull")
     if found.entry is None:
         if found.folder is not None and found.folder.parent == Path(__file__).parent:
             raise InputError(f"encoder {spec!r} comes with the package: there is nothing to pull")
         return _keep_bundle(found.folder or Path(spec), choice)
-    entry = found.entry
+    entry = _one_file(found.entry, file, architecture) if file and architecture else found.entry
     if entry.remote_code and not trust_remote_code:
         raise EncoderError(
             f"encoder {spec!r} runs Python code of its repository {entry.sources[0].hub_id} with all your rights: read "
             "that code first, then say --trust-remote-code"
         )
+    kept = kept_folder(entry.name)
+    before = _made(kept)
     announce(f"{entry.title}. {entry.terms[0].upper()}{entry.terms[1:]}.")
     hub_id = entry.sources[0].hub_id if entry.sources else built_in(entry.architecture, entry.tag)[0]
     known = [source.hub_id for other in catalogue().values() for source in other.sources]
     listing = list_files(hub_id, revision=revision, known=known)
-    with new_folder(kept_folder(entry.name), wait=True) as work:
+    with working_folder(kept, wait=True) as work:
+        if _made(kept) != before and _is_of(card := read_card(kept), listing):
+            return card
         if _CARD in listing.files and any(name.startswith("weights/") for name in listing.files):
             sources = _fetch_encoder(listing, work, choice)
             entry_card = read_card(work).model_copy(update={"name": entry.name, "sources": sources})
             write_card(work, entry_card)
         else:
             _make_encoder(entry, listing, work, choice)
-        return _tested(work, choice)
+        card = _tested(work, choice)
+        put(work, kept)
+    return card
+
+
+def _made(kept: Path) -> tuple[int, int] | None:
+    """Tell one making of a kept encoder from another, so that who waited for another's looks at what came of it."""
+    try:
+        found = (kept / _CARD).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _is_of(card: EncoderCard, listing: Listing) -> bool:
+    return [(s.hub_id, s.revision) for s in card.sources[:1]] == [(listing.hub_id, listing.revision)]
+
+
+def _one_file(entry: CatalogueEntry, file: str, architecture: str) -> CatalogueEntry:
+    """What is known of a single file of weights: its repository and the architecture that the user gives it."""
+    if not entry.sources:
+        raise InputError("--file names a file of a repository: write hf:ORG/NAME")
+    known = {"name", "title", "intended_use", "limits", "licence", "gate", "modalities", "sources"}
+    kept = {field: value for field, value in entry.model_dump().items() if field in known}
+    name = re.sub(r"[^\w.-]+", "-", f"{entry.name}--{Path(file).stem}")
+    own = {"name": name, "loader": "openclip", "architecture": architecture, "head": entry.head}
+    quick = "quickgelu" in architecture
+    trap = (
+        f"The activation, {'QuickGELU' if quick else 'GELU'}, is what the name {architecture} means, no file says it: "
+        "weights that began as OpenAI's were trained with QuickGELU, ARCHITECTURE-quickgelu."
+    )
+    return CatalogueEntry.model_validate(kept | own | {"traps": (trap,)})
 
 
 def _keep_bundle(path: Path, choice: _Choice) -> EncoderCard:
@@ -111,9 +160,12 @@ def _keep_bundle(path: Path, choice: _Choice) -> EncoderCard:
         )
     choice.announce(f"{card.title}. {card.terms[0].upper()}{card.terms[1:]}.")
     check_sums(folder, progress=choice.progress)
-    with new_folder(kept_folder(card.name), wait=True) as work:
-        shutil.copytree(folder, work, dirs_exist_ok=True)
-        _tested(work, choice)
+    kept = kept_folder(card.name)
+    with working_folder(kept, wait=True) as work:
+        if not kept.is_dir() or not same_content(folder, kept):  # as another kept it meanwhile, tested
+            shutil.copytree(folder, work, dirs_exist_ok=True)
+            _tested(work, choice)
+            put(work, kept)
     return card
 
 
@@ -121,13 +173,21 @@ def _keep_own(folder: Path, choice: _Choice) -> EncoderCard:
     """Keep a copy of a folder of one's own, with a card and golden vectors made for it."""
     name = re.sub(r"[^\w.-]+", "-", folder.resolve().name).lstrip("-.") or "own"
     described = describe(folder, trust_remote_code=choice.trust_remote_code)
+    kept, inside = kept_folder(name), "" if (folder / "weights").is_dir() else "weights"
+    before, text = _made(kept), text_of(folder)
     choice.announce(f"{described.title}. {described.terms[0].upper()}{described.terms[1:]}.")
-    with new_folder(kept_folder(name), wait=True) as work:
-        shutil.copytree(folder, work if (folder / "weights").is_dir() else work / "weights", dirs_exist_ok=True)
+    with working_folder(kept, wait=True) as work:
+        if _made(kept) != before and text.is_relative_to(folder) and holds(kept / inside, folder):
+            return read_card(kept)
+        shutil.copytree(folder, work / inside, dirs_exist_ok=True)
+        if not text.is_relative_to(folder):  # the model's configuration names a folder elsewhere on this machine
+            shutil.copytree(text, work / "text", ignore=shutil.ignore_patterns(*_HEAVY))
         card = describe(work, trust_remote_code=choice.trust_remote_code).model_copy(update={"name": name})
         write_card(work, card)
         make_golden(work, card, trust_remote_code=choice.trust_remote_code)
-        return _tested(work, choice)
+        card = _tested(work, choice)
+        put(work, kept)
+    return card
 
 
 def _text_repositories(entry: CatalogueEntry, weights: Path) -> list[str]:
@@ -156,11 +216,14 @@ def _fetch_encoder(listing: Listing, work: Path, choice: _Choice) -> tuple[HubSo
 def _make_encoder(entry: CatalogueEntry, listing: Listing, work: Path, choice: _Choice) -> None:
     """Fetch a model as its authors published it, describe it, and make its golden vectors."""
     _need_library(entry)
-    weights = choose_weights(listing.hub_id, list(listing.files), entry.loader, allow_pickle=choice.allow_pickle)
-    sources = [_place_all(listing, "weights", [*_words(listing, choice), *weights], work, choice)]
-    if entry.loader == "openclip" and entry.architecture and "open_clip_config.json" not in listing.files:
-        config = json.dumps(built_in(entry.architecture, entry.tag)[1], indent=2)
-        (work / "weights" / "open_clip_config.json").write_text(config + "\n", encoding="utf-8")
+    weights = choose_weights(
+        listing.hub_id, list(listing.files), entry.loader, file=choice.file, allow_pickle=choice.allow_pickle
+    )
+    words = [] if choice.file else _words(listing, choice)  # a configuration there may be of another model
+    sources = [_place_all(listing, "weights", [*words, *weights], work, choice)]
+    if choice.file or (entry.architecture and CONFIG not in listing.files and entry.loader == "openclip"):
+        told = architecture_config(entry.architecture) if choice.file else built_in(entry.architecture, entry.tag)[1]
+        (work / "weights" / CONFIG).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     for hub_id in _text_repositories(entry, work / "weights"):
         text = list_files(hub_id)
         sources.append(_place_all(text, "text", _words(text, choice), work, choice))

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kpl.encoders.files import read_json, text_of, weights_of
+from kpl.encoders.files import CATALOGUE, read_json, text_of, weights_of
 from kpl.encoders.protocol import EncoderCard
 from kpl.encoders.towers import towers_of
-from kpl.encoders.transformers import processor_of, quiet, tokenizer_of
+from kpl.encoders.transformers_parts import processor_of, quiet, tokenizer_of
 from kpl.errors import EncoderError
 
 __all__ = ["library_versions", "reference_features"]
@@ -40,7 +40,8 @@ def reference_features(
 
     Args:
         folder: the encoder's folder.
-        card: only its loader is read: how pictures and sentences are prepared is left to the library.
+        card: only its loader is read: how pictures and sentences are prepared is left to the library, but for a model
+            whose page alone says how.
         pictures: (height, width, 3) arrays of 0..255.
         sentences: none longer than the context.
         trust_remote_code: run the Python code that the model brings.
@@ -58,7 +59,7 @@ def reference_features(
         if card.loader == "openclip":
             found = _openclip(folder, images, list(sentences))
         elif card.loader == "transformers":
-            found = _transformers(weights_of(folder), images, list(sentences), trusted=trust_remote_code)
+            found = _transformers(weights_of(folder), card, images, list(sentences), trusted=trust_remote_code)
         else:
             raise EncoderError(f"no library to make golden vectors of a {card.loader!r} encoder with")
     return _unit(found[0]), _unit(found[1])
@@ -109,18 +110,40 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _transformers(weights: Path, images: list[Image.Image], sentences: list[str], *, trusted: bool) -> tuple[Any, Any]:
+def _page(card: EncoderCard) -> Any:  # noqa: ANN401 - no types
+    """The transforms of torchvision that the page of a model without a processor tells its users to write."""
+    import torch
+    from torchvision import transforms
+
+    size = card.image_size
+    steps = transforms.Compose(
+        [
+            transforms.Resize(size, interpolation=transforms.InterpolationMode(card.interpolation)),
+            transforms.CenterCrop((size, size)),
+            transforms.ToTensor(),
+            transforms.Normalize(card.mean, card.std),
+        ]
+    )
+    return lambda picture, return_tensors: {"pixel_values": torch.stack([steps(picture)])}  # noqa: ARG005 - as theirs
+
+
+def _transformers(
+    weights: Path, card: EncoderCard, images: list[Image.Image], sentences: list[str], *, trusted: bool
+) -> tuple[Any, Any]:
     """Processor and model; SigLIP's documentation asks for padding to full length."""
     import torch
     from transformers import AutoModel, Siglip2Tokenizer
 
     model = AutoModel.from_pretrained(weights, local_files_only=True, trust_remote_code=trusted).eval().float()
-    processor, tokenizer = processor_of(weights, trusted=trusted), tokenizer_of(weights, trusted=trusted)
+    by_page = card.read_from.get("mean") == CATALOGUE  # it has no file that says how
+    processor = _page(card) if by_page else processor_of(weights, trusted=trusted)
+    tokenizer = tokenizer_of(weights, trusted=trusted)
     kind = model.config.model_type
     if kind.startswith("siglip") and type(tokenizer).__name__.startswith("Gemma"):
         with quiet():  # the tokenizer of this model in its library, whatever the copy's own files name
             tokenizer = Siglip2Tokenizer.from_pretrained(weights, local_files_only=True)
-    padding = "max_length" if kind.startswith("siglip") else True
+    padding = "max_length" if kind.startswith("siglip") else False  # one by one there is nothing to pad
     image, text = towers_of(model, weights.name)
     rows = [image(processor(picture, return_tensors="pt")) for picture in images]
-    return torch.cat(rows), text(tokenizer(sentences, padding=padding, return_tensors="pt"))
+    read = [text(tokenizer([sentence], padding=padding, return_tensors="pt")) for sentence in sentences]
+    return torch.cat(rows), torch.cat(read)

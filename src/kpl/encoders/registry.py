@@ -13,18 +13,18 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
+from kpl.encoders.adapters import load_adapter, split_adapter
 from kpl.encoders.bundles import unpacked
-from kpl.encoders.catalogue import catalogue
+from kpl.encoders.catalogue import catalogue, unusable
 from kpl.encoders.files import weights_of
 from kpl.encoders.protocol import CatalogueEntry, Encoder, EncoderCard
 from kpl.encoders.store import kept, kept_folder, read_card
 from kpl.errors import EncoderError, UnknownNameError
 
-__all__ = ["Spec", "describe", "encoder_names", "load_card", "load_encoder", "parse_spec"]
+__all__ = ["Spec", "describe", "encoder_names", "load_card", "load_encoder", "parse_spec", "suited"]
 
 _SHIPPED: Final = Path(__file__).parent
 _PART: Final = r"[\w.-]+"
-_LOADERS: Final = {"onnx": "onnx", "openclip": "openclip", "transformers": "transformers"}
 """Loader to its module, which has `load(folder, card, ...)` and `describe(folder, entry)`."""
 
 
@@ -36,11 +36,13 @@ class Spec:
         name: the encoder's name, and that of its folder in the store.
         entry: what is known of it without its files; None for a shipped encoder or a folder.
         folder: where its files are, if they are here; a `.kplenc` file counts as a folder.
+        adapter: a Python file and the function in it that makes the encoder.
     """
 
     name: str
     entry: CatalogueEntry | None = None
     folder: Path | None = None
+    adapter: tuple[Path, str] | None = None
 
 
 def parse_spec(spec: str) -> Spec:
@@ -48,10 +50,11 @@ def parse_spec(spec: str) -> Spec:
 
     Args:
         spec: a name of `encoder_names`; `openclip:ARCHITECTURE/TAG`; `openclip:hf-hub:ORG/NAME`; `hf:ORG/NAME`; or
-            the path of a folder or of a `.kplenc` file.
+            the path of a folder or of a `.kplenc` file; or `FILE.py:FUNCTION`, an adapter.
 
     Raises:
         UnknownNameError: none of these.
+        EncoderError: a path that is not there, or a model that cannot be an encoder; the message says why.
 
     Example:
         >>> parse_spec("openclip:ViT-L-14-336/openai").name
@@ -63,6 +66,9 @@ def parse_spec(spec: str) -> Spec:
         return Spec(spec, folder=_SHIPPED / spec)
     if spec in catalogue():
         return _kept(catalogue()[spec])
+    if adapter := split_adapter(spec):
+        return Spec(adapter[0].stem, adapter=adapter)
+    _refuse_unusable(spec)
     if ":" in spec and (entry := _entry(spec)):
         return _kept(entry)
     if re.fullmatch(_PART, spec) and (kept_folder(spec) / "card.json").is_file():
@@ -76,6 +82,17 @@ def parse_spec(spec: str) -> Spec:
             "hf:ORG/NAME, or the path of a folder or .kplenc file that is there"
         )
     raise UnknownNameError("encoder", spec, encoder_names())
+
+
+def _refuse_unusable(spec: str) -> None:
+    def folded(name: str) -> str:
+        return re.sub(r"[^a-z0-9/]", "", name.lower())
+
+    asked = folded(spec.rpartition(":")[2])
+    for name, (hub_ids, why) in unusable().items():
+        known = {folded(name), *map(folded, hub_ids), *(folded(hub_id.rpartition("/")[2]) for hub_id in hub_ids)}
+        if asked in known and not Path(spec).exists():
+            raise EncoderError(f"{name} cannot be used as an encoder. {why}")
 
 
 def _kept(entry: CatalogueEntry) -> Spec:
@@ -117,6 +134,32 @@ def encoder_names() -> list[str]:
     return sorted(shipped | set(catalogue()) | set(kept()) | offered)
 
 
+def suited(wanted: str) -> list[str]:
+    """The encoders that were made for a kind of picture or a part of the body, the special ones first.
+
+    Example:
+        >>> suited("dermoscopy")[0]
+        'dermfm-zero'
+        >>> suited("blood smear")
+        ['mini']
+    """
+    words = wanted.casefold()
+    found: list[tuple[int, str]] = []
+    for name in encoder_names():
+        entry = catalogue().get(name)
+        here = parse_spec(name).folder is not None if entry is None else False
+        known = (
+            (*entry.pictures, *entry.regions, *entry.modalities)
+            if entry
+            else load_card(name).modalities
+            if here
+            else ()
+        )
+        if any(words in kind.casefold() or kind.casefold() in words for kind in known if kind != "any"):
+            found.append((len(known), name))
+    return [name for _, name in sorted(found)]
+
+
 def load_card(spec: str, *, allow_pickle: bool = False, trust_remote_code: bool = False) -> EncoderCard:
     """The card of an encoder whose files are here, without loading its weights.
 
@@ -135,6 +178,11 @@ def load_card(spec: str, *, allow_pickle: bool = False, trust_remote_code: bool 
 
 def _located(spec: str, *, allow_pickle: bool, trust_remote_code: bool) -> tuple[Path, EncoderCard]:
     found = parse_spec(spec)
+    if found.adapter:
+        raise EncoderError(
+            f"encoder {spec!r} is Python code, which has a card only once it runs: read it, then say "
+            f"--trust-remote-code; kpl encoders check {spec} --trust-remote-code shows what it is"
+        )
     if found.folder is None:
         terms = f" ({found.entry.terms})" if found.entry else ""
         raise EncoderError(f"encoder {spec!r} is known but its files are not here: kpl encoders pull {spec}{terms}")
@@ -165,7 +213,8 @@ def describe(
     """
     weights = weights_of(folder)
     options = {"allow_pickle": allow_pickle}
-    if (weights / "open_clip_config.json").is_file():
+    openclip = (weights / "open_clip_config.json").is_file()
+    if openclip and not (entry and entry.loader == "transformers" and (weights / "config.json").is_file()):
         loader = "openclip"
     elif (weights / "config.json").is_file():
         loader, options = "transformers", options | {"trust_remote_code": trust_remote_code}
@@ -177,7 +226,7 @@ def describe(
     if entry and entry.loader != loader:
         raise EncoderError(f"{folder}: these are files for {loader}, {entry.name!r} is a model of {entry.loader}")
     known = entry or _unknown_entry(folder.resolve().name, f"a model of {loader}", loader)
-    card: EncoderCard = import_module(f"kpl.encoders.{_LOADERS[loader]}").describe(folder, known, **options)
+    card: EncoderCard = import_module(f"kpl.encoders.{loader}").describe(folder, known, **options)
     for what in ("context_length", "image_size"):
         expected, found = getattr(known, what), getattr(card, what)
         if expected not in (0, found):
@@ -228,7 +277,7 @@ def load_encoder(
         device: of torch, such as "cpu" or "cuda:0"; None takes a graphics card if there is one. ONNX runs on the
             processor.
         allow_pickle: read weights that are only there as a pickle, with torch's restricted reader.
-        trust_remote_code: run the Python code that some models bring beside their weights.
+        trust_remote_code: run the Python code that some models bring beside their weights, and that of an adapter.
 
     Raises:
         UnknownNameError: no encoder has that name.
@@ -248,6 +297,10 @@ def load_encoder(
     spec = str(spec)
     if (made := _offered(spec)) is not None:
         return made
+    if (adapter := split_adapter(spec)) is not None:
+        return load_adapter(*adapter, trusted=trust_remote_code)
     folder, card = _located(spec, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
-    load: Callable[..., Encoder] = import_module(f"kpl.encoders.{_LOADERS[card.loader]}").load
+    if card.loader == "adapter":
+        raise EncoderError(f"encoder {card.name!r} was made by an adapter: name its file and function again")
+    load: Callable[..., Encoder] = import_module(f"kpl.encoders.{card.loader}").load
     return load(folder, card, device=device, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.encoders.golden import SENTENCES, fixed_pictures, read_golden
-from kpl.encoders.protocol import Encoder
+from kpl.encoders.protocol import Encoder, Traits
 from kpl.errors import EncoderError
 
 __all__ = ["check_golden", "self_test"]
@@ -50,7 +50,7 @@ def self_test(encoder: Encoder) -> None:
 
 
 def _batch_tolerance(encoder: Encoder) -> float:
-    return _LOWERED if "bfloat16" in str(getattr(encoder, "numerics", "")) else _BATCH
+    return _LOWERED if "bfloat16" in Traits.of(encoder).numerics else _BATCH
 
 
 def _check_rows(rows: NDArray[np.float32], count: int, encoder: Encoder, what: str) -> None:
@@ -79,7 +79,7 @@ def check_golden(encoder: Encoder, folder: Path) -> float:
     """
     golden = read_golden(folder)
     allowed = encoder.card.tolerance
-    if "bfloat16" in str(getattr(encoder, "numerics", "")):
+    if "bfloat16" in Traits.of(encoder).numerics:
         allowed = max(allowed, _LOWERED)
     found = {"pictures": encoder.encode_images(golden.pictures), "sentences": encoder.encode_texts(golden.sentences)}
     worst = 0.0

@@ -8,13 +8,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.encoders.preprocess import prepare
-from kpl.encoders.protocol import EncoderCard, check_sentences
+from kpl.encoders.preprocess import picture_arrays, prepare
+from kpl.encoders.protocol import EncoderCard, FromCard, check_lengths, check_sentences
 from kpl.encoders.torch_patches import Gathering, patch_tower
 from kpl.encoders.torch_runtime import Tensors, TorchRuntime
-from kpl.errors import InputError
 
-__all__ = ["SentenceTokenizer", "TorchEncoder", "TorchPatchEncoder", "check_lengths"]
+__all__ = ["SentenceTokenizer", "TorchEncoder", "TorchPatchEncoder"]
 
 
 class SentenceTokenizer(Protocol):
@@ -26,12 +25,12 @@ class SentenceTokenizer(Protocol):
 
     original: Any
 
-    def count(self, sentence: str) -> int:
-        """Count the tokens of a sentence, special tokens included, nothing cut."""
+    def counts(self, sentences: Sequence[str]) -> list[int]:
+        """Count the tokens of each sentence, special tokens included, nothing cut."""
         ...
 
-    def arrays(self, sentences: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Arrays with a row a sentence, padded, by name."""
+    def arrays(self, sentences: Sequence[str], width: int | None = None) -> dict[str, NDArray[Any]]:
+        """Arrays with a row a sentence, by name: padded to this width, or as the library does it."""
         ...
 
     def unknown(self, sentence: str) -> list[str]:
@@ -39,16 +38,21 @@ class SentenceTokenizer(Protocol):
         ...
 
 
-class TorchEncoder:
+class TorchEncoder(FromCard):
     """A frozen model of two towers, see `kpl.encoders.Encoder`.
 
     Attributes:
         model: the torch module, on its device
-        image_rows: from (n, 3, image_size, image_size) pixels to (n, d) features of any length
+        image_rows: from what `picture_arrays` makes, mostly (n, 3, image_size, image_size) pixels, to (n, d) features
+            of any length
         text_rows: from the tensors of `tokenizer.arrays`, by name, to (m, d) features of any length
         tokenizer: the model's own
         runtime: where it runs
+        short_texts: whether sentences need not be padded to the whole context, with the same result
+        independent_texts: a sentence's row is the same, bit for bit, whatever sentences are encoded with it
     """
+
+    independent_texts = True
 
     def __init__(
         self,
@@ -57,22 +61,15 @@ class TorchEncoder:
         model: Any,  # noqa: ANN401 - torch has no types here
         towers: tuple[Callable[[Any], Any], Callable[[Tensors], Any]],
         tokenizer: SentenceTokenizer,
+        *,
+        short_texts: bool = False,
     ) -> None:
         self.card = card
+        self.short_texts = short_texts
         self.model = model
         self.image_rows, self.text_rows = towers
         self.tokenizer = tokenizer
         self.runtime = runtime
-
-    @property
-    def logit_scale(self) -> float:
-        """Factor from cosines to logits."""
-        return self.card.logit_scale
-
-    @property
-    def logit_bias(self) -> float:
-        """Added to the logits."""
-        return self.card.logit_bias
 
     @property
     def call_size(self) -> int:
@@ -84,14 +81,8 @@ class TorchEncoder:
         """What features depend on beside the encoder's identity."""
         import torch
 
-        return (
-            f"torch {torch.__version__} {self.runtime.device.type} {'bfloat16' if self.runtime.lowered else 'float32'}"
-        )
-
-    @property
-    def context_length(self) -> int:
-        """Tokens of a sentence that are read."""
-        return self.card.context_length
+        lowered = "bfloat16" if self.runtime.lowered else "float32"
+        return f"torch {torch.__version__} {self.runtime.device.type} {lowered}, texts by {self.runtime.text_batch}"
 
     def encode_images(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Encode (height, width, 3) pictures of 0..255 into (n, d) unit rows.
@@ -104,8 +95,8 @@ class TorchEncoder:
             return np.empty((0, self.card.dim), dtype=np.float32)
         return self.runtime.rows(
             pictures,
-            lambda part: {"image": prepare(part, self.card)},
-            lambda tensors: self.image_rows(tensors["image"]),
+            lambda part: picture_arrays(part, self.card),
+            lambda tensors: self.image_rows(*tensors.values()),
         )
 
     def encode_texts(self, sentences: Sequence[str]) -> NDArray[np.float32]:
@@ -118,12 +109,35 @@ class TorchEncoder:
         check_sentences(sentences)
         if not len(sentences):
             return np.empty((0, self.card.dim), dtype=np.float32)
-        check_lengths(sentences, [self.tokenizer.count(sentence) for sentence in sentences], self.card)
-        return self.runtime.rows(sentences, self.tokenizer.arrays, self.text_rows)
+        lengths = self.tokenizer.counts(sentences)
+        check_lengths(sentences, lengths, self.card)
+        widths = [self._width(length) for length in lengths]
+        rows = np.empty((len(sentences), self.card.dim), dtype=np.float32)
+        for width in sorted(set(widths)):
+            places = [place for place, found in enumerate(widths) if found == width]
+            rows[places] = self._rows_of_width([sentences[place] for place in places], width)
+        return rows
+
+    def _width(self, length: int) -> int:
+        """How many tokens are read of a sentence: its own, or as many as there can be where the tower wants so."""
+        return length if self.short_texts else self.card.context_length
+
+    def _rows_of_width(self, sentences: Sequence[str], width: int) -> NDArray[np.float32]:
+        """Encode in batches of one shape, the last one filled up: products of another shape round otherwise."""
+        arrays = self.tokenizer.arrays(sentences, width)
+        size = self.runtime.text_batch
+        places = [min(place, len(sentences) - 1) for place in range(-(-len(sentences) // size) * size)]
+        rows = self.runtime.rows(
+            places,
+            lambda part: {name: np.ascontiguousarray(array[list(part)]) for name, array in arrays.items()},
+            self.text_rows,
+            batch=size,
+        )
+        return rows[: len(sentences)]
 
     def count_tokens(self, sentence: str) -> int:
         """Count the tokens of a sentence as the encoder reads it, special tokens included."""
-        return self.tokenizer.count(sentence)
+        return self.tokenizer.counts([sentence])[0]
 
     def unknown_words(self, sentence: str) -> list[str]:
         """List the words of a sentence that the tokenizer does not know, each once, as they are written.
@@ -148,8 +162,10 @@ class TorchPatchEncoder(TorchEncoder):
         towers: tuple[Callable[[Any], Any], Callable[[Tensors], Any]],
         tokenizer: SentenceTokenizer,
         gathering: Gathering,
+        *,
+        short_texts: bool = False,
     ) -> None:
-        super().__init__(card, runtime, model, towers, tokenizer)
+        super().__init__(card, runtime, model, towers, tokenizer, short_texts=short_texts)
         self.gathering = gathering
 
     def encode_patches(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
@@ -166,20 +182,4 @@ class TorchPatchEncoder(TorchEncoder):
             pictures,
             lambda part: {"image": prepare(part, self.card)},
             lambda tensors: patch_rows(tensors["image"]),
-        )
-
-
-def check_lengths(sentences: Sequence[str], lengths: Sequence[int], card: EncoderCard) -> None:
-    """Refuse sentences that an encoder would not read to their end.
-
-    Raises:
-        InputError: a sentence is too long; says which, its tokens, and what to do.
-    """
-    over = [k for k, length in enumerate(lengths) if length > card.context_length]
-    if over:
-        worst = max(over, key=lambda k: lengths[k])
-        raise InputError(
-            f"{len(over)} of {len(sentences)} sentences too long for {card.name!r}, which reads {card.context_length} "
-            f"tokens: sentence {worst + 1} has {lengths[worst]}, nothing is cut; shorten or split "
-            f"{sentences[worst][:60]!r}"
         )

@@ -19,6 +19,7 @@ from kpl.errors import EncoderError, InputError
 __all__ = ["TorchRuntime"]
 
 _CPU_BATCH, _DEVICE_BATCH = 16, 256
+_CPU_TEXTS, _DEVICE_TEXTS = 4, 64
 _CALLS_AHEAD = 4  # batches in one call of an encoder: only between calls does the device wait for the processor
 
 Item = TypeVar("Item")
@@ -66,6 +67,11 @@ class TorchRuntime:
         """Pictures worth handing over in one call, so that the device seldom waits for the processor."""
         return self.batch_size * (_CALLS_AHEAD if self.device.type == "cuda" else 1)
 
+    @property
+    def text_batch(self) -> int:
+        """Sentences at once: few on a processor, where one sentence alone costs as much as all of them."""
+        return _CPU_TEXTS if self.device.type == "cpu" else _DEVICE_TEXTS
+
     def place(self, model: Any) -> Any:  # noqa: ANN401 - torch has no types here
         """Bring a model to the device, frozen and in evaluation mode, and compile it if that was asked for."""
         import torch
@@ -80,6 +86,8 @@ class TorchRuntime:
         items: Sequence[Item],
         collate: Callable[[Sequence[Item]], Mapping[str, NDArray[Any]]],
         forward: Callable[[Tensors], Any],
+        *,
+        batch: int | None = None,
     ) -> NDArray[np.float32]:
         """Run a tower over items, batch by batch.
 
@@ -89,6 +97,7 @@ class TorchRuntime:
             items: pictures or sentences, at least one.
             collate: makes arrays with n rows of n items, by name.
             forward: turns tensors of these names into (n, ..., d) features of any length.
+            batch: items at once, if the memory holds them; None for `batch_size`.
 
         Returns:
             (items, ..., d) float32 unit rows.
@@ -102,7 +111,7 @@ class TorchRuntime:
         done = 0
         with torch.inference_mode():
             while done < len(items):
-                part = items[done : done + self.batch_size]
+                part = items[done : done + min(batch or self.batch_size, self.batch_size)]
                 try:
                     parts.append(self._forward(collate(part), forward))
                     done += len(part)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from kpl.bounded import bounded_memory
 from kpl.errors import EncoderError
 
 __all__ = ["Tower", "check_against_forward", "pooled", "positions", "skeleton", "towers_of"]
@@ -21,6 +22,7 @@ Tower = Callable[[Mapping[str, Any]], Any]
 
 _NAMES: Final = (("get_image_features", "get_text_features"), ("encode_image", "encode_text"))
 _TRANSFORMERS: Final = "transformers."
+_ROOM: Final = 4 << 30  # bytes of a model without numbers: none has a million layers
 _AGREES: Final = 1e-3  # of a unit row; rounding is a hundred times less, another tower a hundred times more
 
 
@@ -66,7 +68,7 @@ def skeleton(config: Any, *, trusted: bool) -> Any:  # noqa: ANN401 - torch
     from transformers import AutoModel
 
     try:
-        with torch.device("meta"):
+        with bounded_memory(_ROOM), torch.device("meta"):
             return AutoModel.from_config(config, trust_remote_code=trusted)
     except Exception:
         return None

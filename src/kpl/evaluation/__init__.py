@@ -1,7 +1,7 @@
 """How good predictions are, and how sure that is: labels, metrics, bootstrap intervals, methods side by side."""
 
-from kpl.evaluation.bootstrap import Difference, Resampling, bootstrap_intervals, paired_difference
-from kpl.evaluation.calibrating import Calibration, CalibrationReport, calibrate_by_labels, fit_calibration
+from kpl.evaluation.bootstrap import Difference, Resampling, bootstrap_intervals, holm, paired_difference
+from kpl.evaluation.calibration import Calibration, CalibrationReport, calibrate_by_labels, fit_calibration
 from kpl.evaluation.caveats import caveats
 from kpl.evaluation.comparison import (
     CHANCE,
@@ -25,6 +25,8 @@ from kpl.evaluation.details import (
 from kpl.evaluation.figures import (
     FIGURE_SUFFIXES,
     check_figure,
+    draw_coverage,
+    draw_reliability,
     draw_table,
     figure_bytes,
     notebook_figure,
@@ -32,6 +34,7 @@ from kpl.evaluation.figures import (
 )
 from kpl.evaluation.labels import Truth, read_labels
 from kpl.evaluation.metrics import (
+    CLASS_METRICS,
     METRICS,
     accuracy,
     auroc,
@@ -45,27 +48,33 @@ from kpl.evaluation.metrics import (
     majority_rate,
     negative_log_likelihood,
 )
-from kpl.evaluation.presence import PRESENCE_METRICS, PresenceLabels, PresenceTable, read_presence, score_presence
+from kpl.evaluation.multi_label import (
+    MultiLabelTable,
+    MultiLabelTruth,
+    read_multi_label,
+    score_multi_label,
+)
 from kpl.evaluation.reading import Reading
 from kpl.evaluation.trust import ReliabilityBin, coverage_risk, reliability
+from kpl.evaluation.units import count_units, unit_told
 
 __all__ = [
     "CHANCE",
+    "CLASS_METRICS",
     "FIGURE_SUFFIXES",
     "MAJORITY",
     "METRICS",
-    "PRESENCE_METRICS",
     "Answered",
     "Calibration",
     "CalibrationReport",
     "ClassScores",
     "Details",
     "Difference",
+    "MultiLabelTable",
+    "MultiLabelTruth",
     "OperatingPoint",
     "OperatingRule",
     "Predicted",
-    "PresenceLabels",
-    "PresenceTable",
     "Reading",
     "ReliabilityBin",
     "Resampling",
@@ -86,12 +95,16 @@ __all__ = [
     "cohen_kappa",
     "compare",
     "confusion_matrix",
+    "count_units",
     "coverage_risk",
     "describe",
+    "draw_coverage",
+    "draw_reliability",
     "draw_table",
     "evaluate_predictions",
     "figure_bytes",
     "fit_calibration",
+    "holm",
     "macro_f1",
     "majority_rate",
     "negative_log_likelihood",
@@ -99,8 +112,9 @@ __all__ = [
     "operating_point",
     "paired_difference",
     "read_labels",
-    "read_presence",
+    "read_multi_label",
     "reliability",
-    "score_presence",
+    "score_multi_label",
     "table_figure",
+    "unit_told",
 ]

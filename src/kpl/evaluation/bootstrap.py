@@ -24,6 +24,7 @@ __all__ = [
     "Interval",
     "Resampling",
     "bootstrap_intervals",
+    "holm",
     "intervals_of",
     "paired_difference",
     "resamples",
@@ -227,3 +228,16 @@ def _percentiles(values: list[FloatArray], level: float) -> Interval | None:
         return None
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number, in their order (Holm, 1979).
+
+    Example:
+        >>> holm([0.04, 0.01, 0.03])
+        [0.06, 0.03, 0.06]
+    """
+    largest, found = 0.0, [1.0] * len(p_values)
+    for place, at in enumerate(sorted(range(len(p_values)), key=lambda each: p_values[each])):
+        largest = found[at] = max(largest, min(1.0, p_values[at] * (len(p_values) - place)))
+    return found

@@ -68,4 +68,4 @@ def _reaches(own: Scores, metric: str, rate: float) -> bool:
 
 def _told(own: Scores, metric: str) -> str:
     low, high = own.intervals[metric] or (0.0, 1.0)
-    return f"{getattr(own, metric):.3f} ({low:.3f} to {high:.3f})"
+    return f"{own.figures[metric]:.3f} ({low:.3f} to {high:.3f})"

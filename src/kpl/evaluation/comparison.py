@@ -16,12 +16,14 @@ from kpl.evaluation.bootstrap import (
     Interval,
     Resampling,
     bootstrap_intervals,
+    holm,
     paired_difference,
 )
 from kpl.evaluation.details import Details, OperatingRule, describe
 from kpl.evaluation.metrics import METRICS, Measure, chance_rate
-from kpl.evaluation.weighted import FloatArray, IntArray
-from kpl.proxies.arrays import Floats, log_odds, softmax
+from kpl.evaluation.units import count_units, unit_told
+from kpl.evaluation.weighted import Figured, FloatArray, IntArray
+from kpl.proxies.arrays import Floats, as_array, log_odds, softmax
 
 __all__ = ["CHANCE", "MAJORITY", "Answered", "Predicted", "Scores", "Table", "compare", "evaluate_predictions"]
 
@@ -55,6 +57,7 @@ class Predicted(NamedTuple):
             >>> Predicted.of_logits(np.array([[80.0, 0.0], [90.0, 0.0]])).ranking.tolist()
             [[80.0, -80.0], [90.0, -90.0]]
         """
+        logits = as_array(logits, "logits")
         return cls(logits.argmax(axis=1), softmax(logits), log_odds(logits))
 
 
@@ -66,34 +69,24 @@ class Answered(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Scores:
-    """How good one method is on n labelled images; a figure that does not exist is None, see `METRICS`.
+class Scores(Figured):
+    """How good one method is on n labelled images; each of `METRICS` is an attribute, None where it does not exist.
 
     Rankings (AUROC, average precision) need probabilities and two classes in the labels; Brier score, NLL and the
     calibration errors need probabilities that sum to one; the weighted kappas need ordered classes.
     """
 
     n: int
-    accuracy: float
-    balanced_accuracy: float
-    macro_f1: float | None = None
-    auroc: float | None = None
-    average_precision: float | None = None
-    kappa: float | None = None
-    kappa_linear: float | None = None
-    kappa_quadratic: float | None = None
-    brier: float | None = None
-    nll: float | None = None
-    ece: float | None = None
-    classwise_ece: float | None = None
+    figures: Mapping[str, float | None]
     intervals: Mapping[str, Interval | None] = field(default_factory=dict)
     """Metric to (low, high); None where there is nothing to resample."""
+    units: int | None = None
+    """What the intervals are over, groups of images such as patients; None where they are over images."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return {"accuracy": ..., ..., "intervals": {metric: [low, high] or null}, "n": ...}."""
-        figures: dict[str, Any] = {metric: getattr(self, metric) for metric in METRICS}
+        """Return {"accuracy": ..., ..., "intervals": {metric: [low, high] or null}, "n": ..., "unit": ...}."""
         intervals = {metric: None if pair is None else list(pair) for metric, pair in self.intervals.items()}
-        return {**figures, "intervals": intervals, "n": self.n}
+        return {**self.figures, "intervals": intervals, "n": self.n, "unit": unit_told(self.n, self.units)}
 
 
 @dataclass(frozen=True)
@@ -112,18 +105,28 @@ class Table:
     subgroups: Mapping[str, Mapping[str, Mapping[str, Scores]]] = field(default_factory=dict)
     """Method to column to value to the scores among those images."""
 
+    group_column: str | None = None
+    """What says which images belong together, for the user."""
+
     answered: Mapping[str, Answered] = field(default_factory=dict)
     """Methods that abstained, and how they did on what they answered."""
 
     @property
     def guessing(self) -> Scores:
         """The row of guessing evenly: what is expected of it, without intervals."""
-        row = Scores(self.majority.n, self.chance, self.chance, auroc=0.5, kappa=0.0)
-        n_classes = 1 / self.chance
-        return replace(row, brier=1 - self.chance, nll=float(np.log(n_classes)))
+        known = {"accuracy": self.chance, "balanced_accuracy": self.chance, "auroc": 0.5, "kappa": 0.0}
+        trusted = {"brier": 1 - self.chance, "nll": -float(np.log(self.chance))}
+        return Scores(self.majority.n, {**dict.fromkeys(METRICS), **known, **trusted})
+
+    @property
+    def unit(self) -> str:
+        """What the intervals are over, in words: "25 patients by 'patient_id', 240 images"."""
+        return unit_told(self.majority.n, self.majority.units, self.group_column)
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """Return {method: {"accuracy": ..., "intervals": {...}}, ..., "majority": ..., "chance": ...} for `json.dump`.
+
+        A "unit" says what the intervals beside it are over: "25 groups, 240 images".
 
         With a reference, every other method also has
         "difference": {"from": reference, "accuracy": ..., "interval": [low, high], "p_value": ..., "p_holm": ...};
@@ -179,6 +182,7 @@ def compare(
     *,
     n_classes: int,
     groups: Groups | None = None,
+    group_column: str | None = None,
     reference: str | None = None,
     resampling: Resampling = _USUAL,
     ordered: bool = False,
@@ -195,6 +199,7 @@ def compare(
         results: what each method said.
         n_classes: C.
         groups: (n,) what is resampled as a whole.
+        group_column: what says so, for the user.
         reference: with it, every other method's accuracy is also compared with its, image by image; the p-values are
             also adjusted for the number of methods (Holm 1979).
         resampling: of all intervals.
@@ -225,6 +230,7 @@ def compare(
         scores={name: sample.score(result, resampling, ordered=ordered) for name, result in kept.items()},
         majority=sample.score(Predicted(always), resampling, ordered=ordered),
         chance=chance_rate(n_classes),
+        group_column=group_column,
         reference=reference,
         differences=sample.differences(kept, reference, resampling) if reference is not None else {},
         details={
@@ -265,7 +271,7 @@ class _Sample:
 
     @classmethod
     def of(cls, truth: IntArray, groups: Groups | None) -> _Sample:
-        truth = np.asarray(truth)
+        truth = as_array(truth, "truth")
         rows = truth >= 0
         if not rows.any():
             raise LabelsError(f"none of the {len(truth)} images has a label: nothing to score")
@@ -277,20 +283,22 @@ class _Sample:
 
     def keep(self, result: Predicted) -> Predicted:
         """Leave the unlabelled images out of what a method said."""
-        for values in result:
+        parts = [None if part is None else as_array(part, name) for name, part in result._asdict().items()]
+        for values in parts:
             if values is not None and len(values) != len(self.rows):
                 raise LabelsError(
                     f"{len(self.rows)} true labels but predictions for {len(values)} images: give one of each an image"
                 )
-        kept = (None if values is None else np.asarray(values)[self.rows] for values in result[1:])
-        return Predicted(np.asarray(result.predictions)[self.rows], *kept)
+        kept: list[Any] = [None if values is None else values[self.rows] for values in parts]
+        return Predicted(*kept)
 
     def score(self, result: Predicted, resampling: Resampling, *, ordered: bool = False) -> Scores:
         measure = Measure(self.truth, *result, ordered=ordered)
         found = measure.scores(np.ones((len(self.truth), 1), dtype=np.int64))
         figures = {name: None if np.isnan(value[0]) else float(value[0]) for name, value in found.items()}
         intervals = bootstrap_intervals(self.truth, *result, groups=self.groups, resampling=resampling, ordered=ordered)
-        return Scores(n=len(self.truth), intervals=intervals, **figures)  # type: ignore[arg-type]  # by METRICS' names
+        units = count_units(self.groups, range(len(self.truth)))
+        return Scores(len(self.truth), {**dict.fromkeys(METRICS), **figures}, intervals, units)
 
     def differences(
         self, kept: Mapping[str, Predicted], reference: str, resampling: Resampling
@@ -307,12 +315,9 @@ class _Sample:
             for name, result in kept.items()
             if name != reference
         }
-        known = sorted((d.p_value, name) for name, d in found.items() if d.p_value is not None)
-        largest = 0.0
-        for place, (p_value, name) in enumerate(known):
-            largest = max(largest, min(1.0, p_value * (len(known) - place)))
-            found[name] = replace(found[name], p_holm=largest)
-        return found
+        known = {name: d.p_value for name, d in found.items() if d.p_value is not None}
+        corrected = dict(zip(known, holm(list(known.values())), strict=True))
+        return {name: replace(d, p_holm=corrected.get(name)) for name, d in found.items()}
 
     def within(
         self, result: Predicted, values: Sequence[str | None], resampling: Resampling, *, ordered: bool

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kpl.errors import LabelsError
 from kpl.evaluation.bootstrap import Groups, Interval, Resampling, intervals_of
 from kpl.evaluation.trust import ReliabilityBin, coverage_risk, is_distribution, reliability
-from kpl.evaluation.weighted import ClassCounts, FloatArray, IntArray, OneRanking
+from kpl.evaluation.weighted import ClassCounts, Figured, FloatArray, IntArray, OneRanking
 
 __all__ = [
     "ClassScores",
@@ -44,34 +44,28 @@ class OperatingPoint(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ClassScores:
-    """One class against the rest, by the predictions; None where the labels or predictions leave it undefined.
+class ClassScores(Figured):
+    """One class against the rest; each of `CLASS_METRICS` is an attribute, None where it is undefined.
 
     Attributes:
         n, predicted: images of the class, and images called so.
-        sensitivity, specificity, precision, f1: of the predictions.
-        auroc, average_precision: of the class's probability.
-        intervals: of the figures above; of the ranking's only where they were asked for.
+        figures: by the predictions; AUROC and average precision by the class's probability.
+        intervals: of the figures; of the ranking's only where they were asked for.
         operating: the point that an `OperatingRule` chose. Chosen on the images it is scored on, it flatters.
     """
 
     n: int
     predicted: int
-    sensitivity: float | None
-    specificity: float | None
-    precision: float | None
-    f1: float | None
-    auroc: float | None
-    average_precision: float | None
+    figures: Mapping[str, float | None]
     intervals: Mapping[str, Interval | None]
     operating: OperatingPoint | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the attributes, ready for `json.dump`."""
-        shown = dict(vars(self))
-        shown["intervals"] = {name: pair and list(pair) for name, pair in self.intervals.items()}
-        shown["operating"] = self.operating and self.operating._asdict()
-        return shown
+        """Return the attributes and figures, ready for `json.dump`."""
+        intervals = {name: pair and list(pair) for name, pair in self.intervals.items()}
+        operating = self.operating and self.operating._asdict()
+        counts = {"n": self.n, "predicted": self.predicted}
+        return {**counts, **self.figures, "intervals": intervals, "operating": operating}
 
 
 @dataclass(frozen=True)
@@ -152,12 +146,7 @@ def describe(
         entries[key] = ClassScores(
             n=int((truth == c).sum()),
             predicted=int((predictions == c).sum()),
-            sensitivity=figures["sensitivity"],
-            specificity=figures["specificity"],
-            precision=figures["precision"],
-            f1=figures["f1"],
-            auroc=area,
-            average_precision=precision,
+            figures={**figures, "auroc": area, "average_precision": precision},
             intervals={name: pairs.get(f"{name} {c}") for name in (*plain, "auroc", "average_precision")},
             operating=None if rule is None else _operating(truth == c, c, probabilities, rule),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import numpy as np
 
 from kpl.errors import OutputError
 from kpl.evaluation.comparison import Table
+from kpl.evaluation.trust import ReliabilityBin
 from kpl.quiet import drawing_at_home
 from kpl.visible import visible
 
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURE_SUFFIXES", "check_figure", "draw_table", "figure_bytes", "notebook_figure", "table_figure"]
+__all__ = [
+    "FIGURE_SUFFIXES",
+    "check_figure",
+    "draw_coverage",
+    "draw_reliability",
+    "draw_table",
+    "figure_bytes",
+    "notebook_figure",
+    "table_figure",
+]
 
 FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
 _NAMED_CLASSES = 30
@@ -167,16 +177,31 @@ def _reliability(axes: Axes, table: Table, focus: str) -> None:
     if details is None or not details.reliability:
         _nothing(axes, f"Reliability of {focus}", "no probabilities that sum to one")
         return
-    axes.plot([0, 1], [0, 1], color=_GREY, linestyle=":", linewidth=1)
-    confidence, accuracy = ([getattr(b, side) for b in details.reliability] for side in ("confidence", "accuracy"))
-    sizes = [10 + 300 * b.share for b in details.reliability]
-    axes.plot(confidence, accuracy, color=_BLUE, linewidth=1)
-    axes.scatter(confidence, accuracy, s=sizes, color=_BLUE, alpha=0.5, linewidths=0)
+    draw_reliability(axes, details.reliability, table.majority.n, _BLUE, _GREY)
     ece = table.scores[focus].ece
     told = "" if ece is None else f", ECE {ece:.3f}"
-    axes.set(
-        xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy", title=f"Reliability of {focus}{told}"
-    )
+    axes.set_title(f"Reliability of {focus}{told}")
+
+
+def draw_reliability(axes: Axes, bins: Sequence[ReliabilityBin], n: int, colour: str, guide: str) -> None:
+    """Draw each bin of n images with Wilson's 95 % interval beside a dotted diagonal; larger dots hold more images."""
+    share, confidence, accuracy = np.array(bins, dtype=np.float64).T
+    count = n * share
+    half = 1.96 * np.sqrt(accuracy * (1 - accuracy) / count + 1.96**2 / (4 * count**2)) / (1 + 1.96**2 / count)
+    middle = (accuracy + 1.96**2 / (2 * count)) / (1 + 1.96**2 / count)
+    axes.plot([0, 1], [0, 1], color=guide, linestyle=":", linewidth=1.2)
+    axes.vlines(confidence, middle - half, middle + half, color=colour, linewidth=1.5)
+    axes.scatter(confidence, accuracy, s=(5 + 13 * np.sqrt(share)) ** 2, color=colour, alpha=0.62, linewidths=0)
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(-0.04, 1.04), ylim=(-0.04, 1.04))
+
+
+def draw_coverage(axes: Axes, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], **styles: Any) -> None:  # noqa: ANN401 - matplotlib's
+    """Draw the error rate among the most confident share of images, (coverage, risk) by name; the first stands out."""
+    for place, (name, (coverage, risk)) in enumerate(curves.items()):
+        axes.plot(coverage, risk, label=name, linewidth=1 if place else 2, **styles)
+    highest = max(max(risk) for _, risk in curves.values())
+    axes.set(xlabel="share of pictures answered", ylabel="error rate among them", xlim=(0, 1.02))
+    axes.set_ylim(0, max(0.1, float(np.ceil(highest * 10) / 10)))
 
 
 def _coverage(axes: Axes, table: Table, focus: str) -> None:
@@ -185,11 +210,7 @@ def _coverage(axes: Axes, table: Table, focus: str) -> None:
         _nothing(axes, "Coverage and risk", "no probabilities that sum to one")
         return
     best = sorted(drawn, key=lambda name: (name != focus, table.details[name].area_under_risk))[:_CURVES]
-    for name in best:
-        details = table.details[name]
-        axes.plot(details.coverage, details.risk, linewidth=2 if name == focus else 1, label=name)
-    axes.set(xlim=(0, 1.02), xlabel="share of images answered", ylabel="error rate among them")
-    axes.set_ylim(bottom=0)
+    draw_coverage(axes, {name: (table.details[name].coverage, table.details[name].risk) for name in best})
     axes.set_title("Answering only the most confident images")
     axes.legend(frameon=False, loc="best")
 

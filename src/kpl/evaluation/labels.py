@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,15 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.errors import LabelsError
-from kpl.evaluation.matching import Pictures
-from kpl.evaluation.meanings import only_class
+from kpl.evaluation.meanings import none_told, only_class, parts_of
 from kpl.evaluation.reading import Reading
-from kpl.evaluation.sources import LabelRow, read_rows
+from kpl.evaluation.several import agreed_label, by_image
+from kpl.evaluation.sources import LabelRow, LabelRows, match_rows, read_rows
 from kpl.evaluation.weighted import IntArray
 from kpl.knowledge import KnowledgeBase
 from kpl.knowledge.folding import fold_name
+from kpl.tables import Identifiers, Pictures
 
-__all__ = ["Truth", "one_each", "read_labels", "tell_matches"]
+__all__ = ["NO_CLASS", "Classes", "Truth", "further_columns", "none_fits", "read_labels"]
+
+_DATE = re.compile(
+    r"\d{4}-\d{1,2}(-\d{1,2}.*)?|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{1,2}[-. ](?P<month>[a-z]{3,4})\.?([-. ]\d{2,4})?|"
+    r"[a-z]{3}[-. ]\d{2,4}",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +63,9 @@ def read_labels(
     ignore_unknown: bool = False,
     columns: Sequence[str] = (),
     reading: Reading | None = None,
+    also: Sequence[str] = (),
+    identifiers: Identifiers | None = None,
+    patients: Sequence[str | None] = (),
 ) -> Truth:
     """Read the true classes of a run's images.
 
@@ -67,67 +78,112 @@ def read_labels(
         ignore_unknown: leave images of classes that the knowledge does not have out of the score, instead of refusing.
         columns: further columns of a table to read, such as a site or a scanner.
         reading: which columns of a table are which, and what its cells mean, where that is not plain.
+        also: labels beside the classes, which get the indices C, C + 1, ...
+        identifiers: what stands for the images beside their ids; one of a patient is one of all that patient's images.
+        patients: of the images, (n,), for labels of patients.
 
     Raises:
         LabelsError: no label is for an image of the run, an image has two labels, a class is unknown, or the source
             cannot be read.
     """
-    classes = _Classes(knowledge)
+    classes = Classes(knowledge, also)
     if not isinstance(source, str | Path):
         if columns:
             raise LabelsError(f"an array of class indices has no column {columns[0]!r}: give the labels as a CSV file")
         labels = _check_array(source, len(ids), len(classes.names))
         return _finish(labels, None, unused=0, ignored={}, notices=[])
     reading = reading or Reading()
-    path, pictures = Path(source), Pictures(ids)
+    path, pictures = Path(source), Pictures(ids, identifiers, patients)
     table = read_rows(path, columns, reading, pictures, classes.resolve)
     rows = table.rows
     if table.classes:
-        rows = [row._replace(label=only_class(row, list(table.classes), path.name)) for row in rows]
-    places, how = pictures.match([row.image for row in rows])
-    matched = one_each(rows, places)
+        rows = [only_class(row, list(table.classes), path.name, lenient=ignore_unknown) for row in rows]
+    found = match_rows(pictures, rows)
+    matched = by_image(rows, found.places, reading.readers, pictures)
     if not matched:
-        raise LabelsError(
-            f"none of the {len(rows) + table.others} labels is for one of the {len(ids)} images of the run: "
-            f"the labels name images such as {table.example!r}, the run {ids[0] if ids else 'none'!r}"
-        )
-    indices = {row.label: classes.index(row.label, reading) for row in matched.values() if row.label}
-    unknown = Counter(row.label for row in matched.values() if row.label and indices[row.label] is None)
+        raise LabelsError(none_fits(table, pictures))
+    words = {place: agreed_label(own, reading.readers, classes.same) for place, own in matched.items()}
+    meant = {label: classes.meant(label, reading) for label in set(words.values()) if label}
+    if not ignore_unknown:
+        several = {label for label, index in meant.items() if index is None and len(classes.parts(label)) > 1}
+        _refuse_several(matched, words, several, path.name)
+    unknown = Counter(label for label in words.values() if label and meant[label] is None)
     if unknown and not ignore_unknown:
         raise LabelsError(classes.describe_unknown(unknown))
     labels = np.full(len(ids), -1, dtype=np.int64)
     groups: list[str | None] = [None] * len(ids)
-    for place, row in matched.items():
-        index = indices.get(row.label)
-        labels[place] = -1 if index is None else index
-        groups[place] = row.group
+    for place, label in words.items():
+        index = meant.get(label or "")
+        labels[place] = -1 if index is None or index == NO_CLASS else index
+        groups[place] = matched[place][0].group
     truth = _finish(
         labels,
         tuple(groups) if any(group is not None for group in groups) else None,
-        unused=sum(place is None for place in places) + table.others,
+        unused=sum(place is None for place in found.places) + table.others,
         ignored=dict(unknown.most_common()),
-        notices=[*table.notes, *tell_matches(how)],
+        notices=[*table.notes, *found.told(), *classes.told(words.values(), reading), *_open(words, reading)],
     )
-    further = {
-        column: tuple(matched[place].more[at] if place in matched else None for place in range(len(ids)))
-        for at, column in enumerate(columns)
-    }
+    further = further_columns(columns, matched, len(ids))
     return replace(truth, columns=further, said=table.said, group_column=table.group_column)
 
 
-def tell_matches(how: Mapping[str, int]) -> list[str]:
-    """Say how many images were matched by which rule, where their names are not as the run has them."""
-    if not how:
-        return []
-    return ["images were matched " + "; ".join(f"{rule}: {count}" for rule, count in how.items())]
+def further_columns(
+    columns: Sequence[str], matched: Mapping[int, Sequence[LabelRow]], n: int
+) -> dict[str, tuple[str | None, ...]]:
+    """Return further columns, (n,) each; None where an image has no row, or its rows say different things."""
+    found: dict[str, list[str | None]] = {column: [None] * n for column in columns}
+    for place, own in matched.items():
+        for at, column in enumerate(columns):
+            said = {row.more[at] for row in own}
+            found[column][place] = said.pop() if len(said) == 1 else None
+    return {column: tuple(cells) for column, cells in found.items()}
 
 
-class _Classes:
+def none_fits(table: LabelRows, pictures: Pictures) -> str:
+    """Say that no label is for an image of the run, or why those of medical files are not found by identifiers."""
+    own = repr(pictures.ids[0]) if pictures.ids else "none"
+    told = f": the labels name images such as {table.example!r}, the run {own}"
+    if pictures.identifiers is not None:
+        told = f", which has such as {own}; {pictures.identifiers.hint}"
+    return (
+        f"none of the {len(table.rows) + table.others} labels is for one of the {len(pictures.ids)} images of the run"
+        f"{told}"
+    )
+
+
+def _refuse_several(
+    matched: Mapping[int, Sequence[LabelRow]], words: Mapping[int, str | None], several: Collection[str], name: str
+) -> None:
+    """Refuse a label that names several classes.
+
+    Raises:
+        LabelsError: by its line.
+    """
+    for place, label in words.items():
+        if label in several:
+            row = matched[place][0]
+            raise LabelsError(
+                f"{name!r}, line {row.line}: {row.image!r} is labelled {label!r}, several classes, and the run gives a "
+                "picture one: classify with --multi-label, or leave such pictures out with --ignore-unknown"
+            )
+
+
+def _open(words: Mapping[int, str | None], reading: Reading) -> list[str]:
+    """Say how many images have lines that do not agree."""
+    count = sum(label is None for label in words.values())
+    return [f"not scored, their lines do not agree (--readers {reading.readers}): {count} images"] if count else []
+
+
+NO_CLASS = -1
+"""What a label means that says that no class is there."""
+
+
+class Classes:
     """The names that a class answers to."""
 
     resolve: Callable[[str], int | None]
 
-    def __init__(self, knowledge: KnowledgeBase | Sequence[str]) -> None:
+    def __init__(self, knowledge: KnowledgeBase | Sequence[str], also: Sequence[str] = ()) -> None:
         if isinstance(knowledge, KnowledgeBase):
             self.names = [entry.key for entry in knowledge.classes]
             self.resolve = knowledge.resolve
@@ -138,61 +194,70 @@ class _Classes:
             answers = [(name,) for name in knowledge]
             if len({fold_name(name) for name in self.names}) < len(self.names):
                 raise LabelsError(f"two of the class names are one when case and spaces do not count: {self.names}")
+        self.names = [*self.names, *also]
+        answers += [(name,) for name in also]
         self._indices = {fold_name(name): index for index, names in enumerate(answers) for name in names}
 
-    def index(self, label: str, reading: Reading) -> int | None:
+    def meant(self, label: str, reading: Reading) -> int | None:
         """Return the class that a label names; a number is a place in the order of classes if the user says so."""
         found = self.resolve(label)
+        found = self._indices.get(fold_name(label)) if found is None else found
+        if found is not None:
+            return found
+        if reading.none is not None and fold_name(label) == fold_name(reading.none):
+            return NO_CLASS
         number = label.removesuffix(".0")
-        if found is None and reading.numbers == "order" and number.isdecimal() and int(number) < len(self.names):
+        if reading.numbers == "order" and number.isdecimal() and int(number) < len(self.names):
             return int(number)
-        return found
+        parts = self.parts(label)
+        several = {self.meant(part, reading) for part in parts} if parts != [label] else set()
+        return several.pop() if len(several) == 1 else None
+
+    def parts(self, label: str) -> list[str]:
+        """Part a label that names several classes."""
+        return parts_of(label, self.resolve)
+
+    def same(self, label: str) -> object:
+        """Return what two spellings of one label have in common."""
+        found = self.resolve(label)
+        return fold_name(label) if found is None else found
+
+    def told(self, labels: Iterable[str | None], reading: Reading) -> list[str]:
+        """Say which classes are spelled in several ways, and what the label for none was taken for."""
+        spelled: dict[str, set[str]] = {}
+        for label in {label for label in labels if label}:
+            spelled.setdefault(label.casefold(), set()).add(label)
+        found = [
+            f"{' and '.join(map(repr, sorted(forms)))} differ in capitals only, and are one class"
+            for forms in spelled.values()
+            if len(forms) > 1
+        ]
+        return [*found, *none_told(reading, self.resolve)]
 
     def describe_unknown(self, unknown: Counter[str]) -> str:
-        listed = [f"{label!r} ({count}{self._hint(label)})" for label, count in unknown.most_common(5)]
+        """Say which labels are no classes, with the nearest that are."""
+        listed = [f"{label!r} ({count}{self.near(label)})" for label, count in unknown.most_common(5)]
         if len(unknown) > 5:
             listed.append(f"{len(unknown) - 5} more")
         some = ", ".join(self.names[:20]) + (", ..." if len(self.names) > 20 else "")
+        hint = ""
+        if all(label.removesuffix(".0").isdecimal() for label in unknown):
+            hint = "; if the numbers count the classes from 0 in the knowledge's order, say --label-numbers order"
+        elif all(map(_DATE.fullmatch, unknown)):
+            hint = (
+                "; these are dates, which a spreadsheet makes of names such as MAR1 or 1-2: give the column the format "
+                "Text there, and enter them again"
+            )
         return (
             f"{len(unknown)} of the labels' class names are not in the knowledge, "
             f"which concerns {unknown.total()} of the images: {', '.join(listed)}. Known: {some}. "
-            "Mend the labels, add an alias to the knowledge, or ignore unknown classes"
-            + (
-                "; if the numbers count the classes from 0 in the knowledge's order, say --label-numbers order"
-                if all(label.removesuffix(".0").isdecimal() for label in unknown)
-                else ""
-            )
+            f"Mend the labels, add an alias to the knowledge, or ignore unknown classes{hint}"
         )
 
-    def _hint(self, label: str) -> str:
+    def near(self, label: str) -> str:
+        """Name the class that a label is nearest to, if one is near."""
         near = difflib.get_close_matches(fold_name(label), self._indices, n=1, cutoff=0.6)
         return f"; did you mean {self.names[self._indices[near[0]]]!r}?" if near else ""
-
-
-def one_each(rows: Sequence[LabelRow], places: Sequence[int | None]) -> dict[int, LabelRow]:
-    """Return the row of each image.
-
-    Raises:
-        LabelsError: rows of one image contradict each other.
-    """
-    matched: dict[int, LabelRow] = {}
-    for row, place in zip(rows, places, strict=True):
-        if place is None:
-            continue
-        first = matched.setdefault(place, row)
-        if _facts(first) != _facts(row):
-            raise LabelsError(f"{row.image!r} is labelled twice, as {_said(first)} and as {_said(row)}: keep one")
-    return matched
-
-
-def _facts(row: LabelRow) -> tuple[object, ...]:
-    return fold_name(row.label), row.group, row.more, row.marks
-
-
-def _said(row: LabelRow) -> str:
-    """Quote what a row says of its image."""
-    further = ([] if row.group is None else [f"group {row.group!r}"]) + [repr(cell) for cell in row.more if cell]
-    return repr(row.label or "|".join(row.marks)) + (f" ({', '.join(further)})" if further else "")
 
 
 def _check_array(source: IntArray, n: int, n_classes: int) -> NDArray[np.int64]:

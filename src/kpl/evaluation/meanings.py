@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 
 from kpl.errors import LabelsError
 from kpl.evaluation.reading import Reading
 from kpl.evaluation.sources import LabelRow, LabelRows
 
-__all__ = ["marks_of", "only_class"]
+__all__ = ["marks_of", "none_told", "only_class", "parts_of"]
 
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _CELLS = {"1": 1, "yes": 1, "true": 1, "present": 1, "0": 0, "no": 0, "false": 0, "absent": 0, "": None, "-1": -1}
 _CELLS |= {"1.0": 1, "0.0": 0, "-1.0": -1}
 _UNCERTAIN = {"ignore": -1, "present": 1, "absent": 0}
@@ -18,15 +20,15 @@ _UNCERTAIN = {"ignore": -1, "present": 1, "absent": 0}
 def marks_of(table: LabelRows, reading: Reading) -> tuple[list[list[int]], list[str]]:
     """Return of each row and column of a class 1, 0 or -1 (unknown), and what is to be said of how that was read.
 
-    An empty cell is unknown unless `blank` says otherwise, or the table has the form of CheXpert's labeller: a column
-    "No Finding", and -1 where a report is uncertain. There a finding that is not mentioned is absent.
+    An empty cell is unknown unless `blank` says otherwise, or the table has the form of CheXpert's labeller, which
+    has a column "No Finding". There a finding that is not mentioned is absent.
 
     Raises:
         LabelsError: a cell that says none of these, by its line.
     """
     titles = list(table.classes)
     read = [[_mark(cell, title, row.line) for cell, title in zip(row.marks, titles, strict=True)] for row in table.rows]
-    labeller = any(row.none for row in table.rows) and any(-1 in marks for marks in read)
+    labeller = any(row.none for row in table.rows)
     blank = reading.blank or ("absent" if labeller else "unknown")
     notes = []
     blanks = sum(mark is None for marks in read for mark in marks)
@@ -43,20 +45,58 @@ def marks_of(table: LabelRows, reading: Reading) -> tuple[list[list[int]], list[
     return found, notes
 
 
-def only_class(row: LabelRow, titles: Sequence[str], name: str) -> str:
-    """Return the one class whose column has a 1.
+def only_class(row: LabelRow, titles: Sequence[str], name: str, *, lenient: bool = False) -> LabelRow:
+    """Give a row the one class whose column has a 1 for its label.
+
+    Args:
+        row: of a table with a column a class.
+        titles: of the columns of classes.
+        name: of the table.
+        lenient: take what the columns say together for a label that is no class, instead of refusing.
 
     Raises:
-        LabelsError: none has, or several have.
+        LabelsError: none has a 1, or several have.
     """
     there = [title for title, cell in zip(titles, row.marks, strict=True) if _mark(cell, title, row.line) == 1]
-    if len(there) != 1:
-        told = " and ".join(map(repr, there)) or "none of the classes"
-        raise LabelsError(
-            f"{name!r}, line {row.line}: {row.image!r} has a 1 under {told}, and the run gives a picture one class: "
-            "keep one, or leave the line out"
-        )
-    return there[0]
+    if len(there) == 1 or lenient:
+        return row._replace(label="|".join(there) or "none of the classes", marks=())
+    told = " and ".join(map(repr, there)) or "none of the classes"
+    raise LabelsError(
+        f"{name!r}, line {row.line}: {row.image!r} has a 1 under {told}, and the run gives a picture one class: "
+        "keep one, or leave such pictures out with --ignore-unknown"
+    )
+
+
+def parts_of(cell: str, resolve: Callable[[str], int | None]) -> list[str]:
+    """Part a cell that names several classes: at "|", as a list in brackets, or at ";" or "," if all parts are classes.
+
+    Example:
+        >>> parts_of("['edema', 'mass']", {"edema": 0, "mass": 1}.get), parts_of("edema, left", {"edema": 0}.get)
+        (['edema', 'mass'], ['edema, left'])
+    """
+    if resolve(cell) is not None:
+        return [cell]
+    if cell.startswith("[") and cell.endswith("]"):
+        quoted = _QUOTED.findall(cell)
+        return [own.strip() for pair in quoted for own in pair if own.strip()] or _parted(cell[1:-1], ",")
+    for mark in ";,":
+        parts = _parted(cell, mark)
+        if "|" not in cell and len(parts) > 1 and all(resolve(part) is not None for part in parts):
+            return parts
+    return _parted(cell, "|")
+
+
+def _parted(text: str, mark: str) -> list[str]:
+    return [part for each in text.split(mark) if (part := each.strip())]
+
+
+def none_told(reading: Reading, resolve: Callable[[str], int | None]) -> list[str]:
+    """Say what the label that is called none was taken for."""
+    if reading.none is None:
+        return []
+    if resolve(reading.none) is not None:
+        return [f"{reading.none!r} is a class of the knowledge, and was read as this class"]
+    return [f"{reading.none!r} was read as the absence of all classes"]
 
 
 def _mark(cell: str, title: str, line: int) -> int | None:

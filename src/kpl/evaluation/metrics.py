@@ -6,16 +6,17 @@ one column a class (any score that grows with the class will do: only its order 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from kpl.errors import LabelsError
 from kpl.evaluation.trust import Trust, is_distribution
-from kpl.evaluation.weighted import Confusion, FloatArray, IntArray, Ranks
+from kpl.evaluation.weighted import Confusion, FloatArray, IntArray, Metric, OneClass, Ranks
+from kpl.proxies.arrays import as_array
 
 __all__ = [
+    "CLASS_METRICS",
     "FIRST",
     "METRICS",
     "REGISTRY",
@@ -37,43 +38,16 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A metric as tables and pages name it.
-
-    Attributes:
-        name: field of `Scores` and key in JSON.
-        title: on a page; `short` at the head of a narrow column.
-        less_is_better: otherwise more is.
-        first: among the first figures of a method, not in the second table.
-    """
-
-    name: str
-    title: str
-    short: str
-    less_is_better: bool = False
-    first: bool = False
-
-
-REGISTRY = (
-    Metric("accuracy", "accuracy", "accuracy", first=True),
-    Metric("balanced_accuracy", "balanced accuracy", "balanced", first=True),
-    Metric("macro_f1", "macro F1", "macro F1", first=True),
-    Metric("auroc", "AUROC", "AUROC", first=True),
-    Metric("average_precision", "average precision", "AP"),
-    Metric("kappa", "kappa", "kappa"),
-    Metric("kappa_linear", "kappa, linear", "linear"),
-    Metric("kappa_quadratic", "kappa, quadratic", "quadratic"),
-    Metric("brier", "Brier score", "Brier", less_is_better=True),
-    Metric("nll", "log loss", "NLL", less_is_better=True),
-    Metric("ece", "calibration error", "ECE", less_is_better=True),
-    Metric("classwise_ece", "calibration error by class", "class ECE", less_is_better=True),
+REGISTRY = tuple(
+    sorted((*Confusion.metrics, *Ranks.metrics, *Trust.metrics), key=lambda metric: not metric.first)  # stable
 )
 """The metrics that every method is scored by, in the order of tables. The two weighted kappas need ordered classes.
 
-A metric is an entry here, a field of `Scores`, and a line in the part of `Measure` that computes it; every table, page
-and JSON has it then.
+A metric is an entry of `metrics` in the part that computes it, and a line of its `scores`; every table, page and JSON
+has it then. Those of one class against the rest are `CLASS_METRICS`, which a multi-label run has of each class.
 """
+CLASS_METRICS = OneClass.metrics
+"""The metrics of one class against the rest."""
 METRICS = tuple(metric.name for metric in REGISTRY)
 """Their names."""
 FIRST = tuple(metric for metric in REGISTRY if metric.first)
@@ -300,7 +274,7 @@ def check_probabilities(truth: IntArray, probabilities: FloatArray) -> FloatArra
     Raises:
         LabelsError: it does not.
     """
-    probabilities = np.asarray(probabilities)
+    probabilities = as_array(probabilities, "probabilities")
     if probabilities.ndim != 2 or len(probabilities) != len(truth):
         raise LabelsError(
             f"probabilities have shape {probabilities.shape}: "
@@ -338,7 +312,7 @@ def _ones(truth: IntArray) -> IntArray:
 
 
 def _class_indices(what: str, values: IntArray) -> IntArray:
-    values = np.asarray(values)
+    values = as_array(values, what)
     if values.ndim != 1 or not values.size or values.dtype.kind not in "iu":
         raise LabelsError(
             f"{what} has shape {values.shape} and type {values.dtype}: "

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from kpl.alike import same_content
 from kpl.errors import InputError, LabelsError, TableError
-from kpl.evaluation.matching import Pictures
-from kpl.evaluation.reading import Columns, Reading, choose_columns, open_labels
-from kpl.images import find_pictures
-from kpl.tables import Row, TableReader
+from kpl.evaluation.reading import Columns, Reading, choose_columns
+from kpl.images import Unit, find_pictures
+from kpl.tables import Matched, Pictures, Row, open_wanted
 
-__all__ = ["LabelRow", "LabelRows", "read_folder", "read_rows", "read_table"]
+__all__ = ["LabelRow", "LabelRows", "match_rows", "read_folder", "read_rows", "read_table"]
 
 _OF_FOLDER = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+_COMPARED = 10  # files of one size before each, so that folders of raw pictures, all of one size, take no age
 _PATIENT_FOLDER = re.compile(r"(?:patient|subject|sub|pat)[-_]?\w*\d", re.IGNORECASE)
 
 
@@ -32,6 +33,8 @@ class LabelRow(NamedTuple):
     """Cells of the columns of classes."""
     none: str = ""
     """The cell that says whether no class is there."""
+    reader: str = ""
+    """Whose word it is, where there are several."""
     line: int = 0
 
 
@@ -77,38 +80,88 @@ def read_rows(
             return _read_metadata(source, tables, columns, reading, pictures, resolve)
         if columns:
             raise LabelsError(f"a folder of class folders has no column {columns[0]!r}: give the labels as a CSV file")
-        return read_folder(source, resolve)
+        return read_folder(source, pictures, resolve)
     if not source.is_file():
         raise LabelsError(f"no such labels: {str(source)!r}. Give a CSV file, or a folder with one sub-folder a class")
     below = source.parent.name if source.name in _OF_FOLDER else ""
     return read_table(source, columns, reading, pictures, resolve, below)
 
 
-def read_folder(root: Path, resolve: Resolve) -> LabelRows:
+def match_rows(pictures: Pictures, rows: Sequence[LabelRow]) -> Matched:
+    """Match rows with the images of a run.
+
+    Raises:
+        LabelsError: one fits several images, or several fit one.
+    """
+    try:
+        return pictures.match([row.image for row in rows])
+    except TableError as error:
+        raise LabelsError(str(error)) from error
+
+
+def read_folder(root: Path, pictures: Pictures, resolve: Resolve) -> LabelRows:
     """Take the first folder below `root` for the class of every picture in it, at any depth.
 
-    Where no first folder is a class (train, val, test), the folder just above a picture is. Images are named as a run
-    over the same folder names them. Pictures that lie in `root` itself have no label.
+    Where no first folder is a class (train, val, test), the folder just above a picture is; where that is none either,
+    the only folder on the way to it that is. Images are named as a run over the same folder names them, those of
+    medical files by what these are known by. What lies in `root` itself has no label.
 
     Raises:
         LabelsError: there are no pictures in sub-folders.
     """
     try:
-        names = [picture.id for picture in find_pictures(root).pictures]
+        units = find_pictures(root).units
     except InputError as error:
         raise LabelsError(f"no labels in the folder: {error}") from error
-    rows = [LabelRow(name, name.partition("/")[0]) for name in names if "/" in name]
-    if not rows:
+    found: list[tuple[LabelRow, list[str], Path]] = []  # the row, its folders, the first of its files
+    for unit in units:
+        path = unit.instances[0].path
+        *folders, _ = (path.relative_to(root).as_posix() if unit.sources else unit.id).split("/")
+        if folders:
+            found.append((LabelRow(_known_as(unit, pictures), folders[0]), folders, path))
+    if not found:
         raise LabelsError(
-            f"{str(root)!r} has {len(names)} pictures but none in a sub-folder: "
+            f"{str(root)!r} has {len(units)} pictures but none in a sub-folder: "
             "give a folder with one sub-folder a class, or a CSV file"
         )
+    rows = [row for row, _, _ in found]
     first = sorted({row.label for row in rows})
-    above = [row._replace(label=row.image.split("/")[-2]) for row in rows]
-    if not any(resolve(label) is not None for label in first) and all(resolve(row.label) is not None for row in above):
-        told = f"the class is the folder just above each picture, since {', '.join(first[:3])} are no classes"
-        return LabelRows(above, notes=(told,), example=rows[0].image)
-    return LabelRows(rows, example=rows[0].image)
+    known = {name: resolve(name) is not None for _, folders, _ in found for name in folders}
+    notes: tuple[str, ...] = ()
+    if not any(known[label] for label in first):
+        which = "" if pictures.identifiers else f", since {', '.join(first[:3])} are no classes"
+        only = [[name for name in folders if known[name]] for _, folders, _ in found]
+        if all(known[folders[-1]] for _, folders, _ in found):
+            rows = [row._replace(label=folders[-1]) for row, folders, _ in found]
+            notes = (f"the class is the folder just above each picture{which}",)
+        elif all(len(names) == 1 for names in only):
+            rows = [row._replace(label=names[0]) for row, names in zip(rows, only, strict=True)]
+            notes = (f"the class is the only folder on the way to each picture that is one{which}",)
+    paths = [path for _, _, path in found]
+    return LabelRows(rows, notes=(*notes, *_twice(rows, paths)), example=rows[0].image)
+
+
+def _twice(rows: list[LabelRow], paths: list[Path]) -> Iterator[str]:
+    """Say which pictures lie in the folders of two classes, to the byte."""
+    alike: dict[int, list[tuple[LabelRow, Path]]] = {}
+    for row, path in zip(rows, paths, strict=True):
+        alike.setdefault(path.stat().st_size, []).append((row, path))
+    pairs = [
+        (one[0].image, other[0].image)
+        for same in alike.values()
+        for at, other in enumerate(same)
+        for one in same[:at][-_COMPARED:]
+        if one[0].label != other[0].label and same_content(one[1], other[1])
+    ]
+    if pairs:
+        more = "" if len(pairs) == 1 else f", and {len(pairs) - 1} more such pairs"
+        yield f"one picture lies under two classes: {pairs[0][0]!r} and {pairs[0][1]!r} are alike{more}"
+
+
+def _known_as(unit: Unit, pictures: Pictures) -> str:
+    """Return how the run calls a unit that was found again: medical files are known by their pseudonyms."""
+    said = [each for path, uid in unit.sources for each in (uid, path)]
+    return next((found[0] for each in said if each and (found := pictures.called(each))), unit.id)
 
 
 def _read_metadata(
@@ -130,10 +183,10 @@ def _read_metadata(
 
 def read_table(
     path: Path,
-    columns: Sequence[str] = (),
-    reading: Reading | None = None,
-    pictures: Pictures | None = None,
-    resolve: Resolve = lambda _: None,
+    columns: Sequence[str],
+    reading: Reading,
+    pictures: Pictures,
+    resolve: Resolve,
     below: str = "",
 ) -> LabelRows:
     """Read a table of labels: a column for the image, one for the label or one a class, perhaps one for the group.
@@ -149,24 +202,28 @@ def read_table(
     Raises:
         LabelsError: the file cannot be read, has no such columns, or a line does not fit it; names the line.
     """
-    reading = reading or Reading()
     try:
-        table = open_labels(str(path), reading)
+        table = open_wanted(path, reading, reading.label_column)
         chosen = choose_columns(table, reading, pictures, resolve, columns)
+        find, make = chosen.image.finder(pictures, below), _maker(chosen)
         rows, others, example = [], 0, ""
-        for group in table.groups():
-            for row in group:
-                image, told = _image(row, chosen, table, below, pictures)
-                example = example or told
-                others += not image
-                rows += [_label_row(row, name, chosen) for name in image]
+        for row in table.rows():
+            if images := find(row):
+                rows += [make(row, name) for name in images]
+            else:
+                others += 1
+            if not example:
+                example = chosen.image.names(row, below)[0]
     except TableError as error:
         raise LabelsError(str(error)) from error
     if not example:
         raise LabelsError(f"{path.name!r} has a header and no labels: write one line an image")
-    group_column = None if chosen.group is None else f"column {table.titles[chosen.group]!r}"
+    group_column = None if chosen.group is None else repr(table.titles[chosen.group])
     said = chosen.told
-    if chosen.group is None and not reading.group_column:
+    if chosen.group is None and len(chosen.image.places) > 1:
+        rows = [row._replace(group=f"line {row.line}") for row in rows]
+        said, group_column = f"{said}, group from the line, which is of several images", "lines"
+    elif chosen.group is None:
         rows, told = _patients_by_folder(rows)
         said += f", group from folders such as {told!r}" if told else ""
         group_column = f"folders such as {told!r}" if told else None
@@ -174,34 +231,25 @@ def read_table(
     return LabelRows(rows, titles, said, table.notes, others, example, group_column)
 
 
-def _image(
-    row: Row, chosen: Columns, table: TableReader, below: str, pictures: Pictures | None
-) -> tuple[list[str], str]:
-    """Return the images of the run that a row may be of, and how the row names them."""
-    if chosen.image is None:
-        folders = [row.cells[at].strip() for at in chosen.joined]
-        found = [] if pictures is None else [pictures.ids[place] for place in pictures.below(folders)]
-        return found, "/".join(folders)
-    name = row.cells[chosen.image]
-    if not name:
-        raise LabelsError(f"{table.name!r}, line {row.line}: no image named; fill the cell or remove the line")
-    name = f"{below}/{name}" if below else name
-    return [name] if pictures is None or pictures.may_fit(name) else [], name
+def _maker(chosen: Columns) -> Callable[[Row, str], LabelRow]:
+    """Return what makes a label of a row, for one of its images."""
+    label, group, none, reader = chosen.label, chosen.group, chosen.none, chosen.reader
+    further, classes = chosen.further, tuple(chosen.classes)
 
+    def make(row: Row, image: str) -> LabelRow:
+        cells = row.cells
+        return LabelRow(
+            image,
+            "" if label is None else cells[label].strip(),
+            None if group is None else cells[group].strip() or None,
+            tuple([cells[at].strip() or None for at in further]) if further else (),
+            tuple([cells[at].strip() for at in classes]) if classes else (),
+            "" if none is None else cells[none].strip(),
+            "" if reader is None else cells[reader].strip(),
+            row.line,
+        )
 
-def _label_row(row: Row, image: str, chosen: Columns) -> LabelRow:
-    def cell(at: int | None) -> str:
-        return "" if at is None else row.cells[at].strip()
-
-    return LabelRow(
-        image,
-        cell(chosen.label),
-        cell(chosen.group) or None,
-        tuple(cell(at) or None for at in chosen.further),
-        tuple(cell(at) for at in chosen.classes),
-        cell(chosen.none),
-        row.line,
-    )
+    return make
 
 
 def _patients_by_folder(rows: list[LabelRow]) -> tuple[list[LabelRow], str]:

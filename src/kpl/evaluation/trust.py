@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.evaluation.weighted import FloatArray, IntArray
+from kpl.evaluation.weighted import FloatArray, IntArray, Metric
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -37,6 +37,13 @@ def is_distribution(probabilities: FloatArray) -> bool:
 
 class Trust:
     """Brier score, NLL, ECE and class-wise ECE under weights (n, b); probabilities are distributions (n, C)."""
+
+    metrics = (
+        Metric("brier", "Brier score", "Brier", less_is_better=True),
+        Metric("nll", "log loss", "NLL", less_is_better=True),
+        Metric("ece", "calibration error", "ECE", less_is_better=True),
+        Metric("classwise_ece", "calibration error by class", "class ECE", less_is_better=True),
+    )
 
     def __init__(self, truth: IntArray, predictions: IntArray, probabilities: FloatArray) -> None:
         """Reduce to one number an image and metric, and to one gap an image and bin."""

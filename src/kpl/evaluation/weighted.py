@@ -6,15 +6,59 @@ replicate is the case of weights that count how often each image was drawn.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ClassCounts", "Confusion", "FloatArray", "IntArray", "OneRanking", "Ranks"]
+__all__ = ["ClassCounts", "Confusion", "Figured", "FloatArray", "IntArray", "Metric", "OneClass", "OneRanking", "Ranks"]
 
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as tables and pages name it; a part of this room that computes metrics lists them as its `metrics`.
+
+    Attributes:
+        name: key of the figure, and in JSON.
+        title: on a page; `short` at the head of a narrow column, None for the title.
+        less_is_better: otherwise more is.
+        first: among the first figures of a method, not in the second table; of a class, in the terminal.
+    """
+
+    name: str
+    title: str
+    narrow: str | None = None
+    less_is_better: bool = False
+    first: bool = False
+
+    @property
+    def short(self) -> str:
+        """At the head of a narrow column."""
+        return self.narrow or self.title
+
+
+class Figured:
+    """Has the figures of metrics, which are its attributes too: None where one does not exist.
+
+    Attributes:
+        figures: metric to figure.
+    """
+
+    figures: Mapping[str, float | None]
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a figure, or None
+        figures = vars(self).get("figures", {})  # none yet in one that is being copied
+        if name not in figures:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        return figures[name]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.figures]
 
 
 class _SumByClass:
@@ -39,6 +83,15 @@ class Confusion:
     The full matrix would be C x C for each replicate; these metrics need only 3 C numbers of it, and the weighted
     kappas the mean distance between truth and prediction.
     """
+
+    metrics = (
+        Metric("accuracy", "accuracy", first=True),
+        Metric("balanced_accuracy", "balanced accuracy", "balanced", first=True),
+        Metric("macro_f1", "macro F1", first=True),
+        Metric("kappa", "kappa"),
+        Metric("kappa_linear", "kappa, linear", "linear"),
+        Metric("kappa_quadratic", "kappa, quadratic", "quadratic"),
+    )
 
     def __init__(self, truth: IntArray, predictions: IntArray, *, ordered: bool = False) -> None:
         """Sort (n,) truth and predictions, both class indices; `ordered` classes have weighted kappas too."""
@@ -84,19 +137,34 @@ class ClassCounts:
         self._chosen = _SumByClass(rows, predictions, n_classes)
 
     def scores(self, weights: IntArray) -> dict[str, FloatArray]:
-        """Return sensitivity, specificity, precision and F1, each (C, b), NaN where nothing is divided by."""
-        hits, truths, chosen = self._hits(weights), self._truths(weights), self._chosen(weights)
-        rest = weights.sum(axis=0) - truths
-        parts = {
-            "sensitivity": (hits, truths),
-            "specificity": (rest - chosen + hits, rest),
-            "precision": (hits, chosen),
-            "f1": (2 * hits, truths + chosen),
-        }
-        return {
-            name: np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
-            for name, (above, below) in parts.items()
-        }
+        """Return what the predictions say of each class, see `OneClass`: each (C, b)."""
+        total = weights.sum(axis=0)
+        return _against_the_rest(self._hits(weights), self._truths(weights), self._chosen(weights), total)
+
+
+class OneClass:
+    """One class against the rest under weights (n, b): it is called from a threshold on, and ranked by its scores."""
+
+    metrics = (
+        Metric("auroc", "AUROC", first=True),
+        Metric("average_precision", "average precision", "AP", first=True),
+        Metric("sensitivity", "sensitivity", first=True),
+        Metric("specificity", "specificity", first=True),
+        Metric("f1", "F1", first=True),
+        Metric("accuracy", "accuracy", first=True),
+        Metric("precision", "precision"),
+    )
+
+    def __init__(self, positive: NDArray[np.bool_], called: NDArray[np.bool_], scores: FloatArray) -> None:
+        """Sort (n,) scores; `positive` says which images have the class, `called` which are said to."""
+        self._counts = ClassCounts(positive.astype(np.intp), called.astype(np.intp), 2)
+        self._ranking = OneRanking(positive, scores)
+
+    def scores(self, weights: IntArray) -> dict[str, FloatArray]:
+        """Score each column of `weights` (n, b), each metric (b,), NaN where nothing is divided by."""
+        area, precision = self._ranking(weights)
+        counted = {name: values[1] for name, values in self._counts.scores(weights).items()}
+        return {"auroc": area, "average_precision": precision, **counted}
 
 
 class Ranks:
@@ -104,6 +172,8 @@ class Ranks:
 
     Ties count one half in the AUROC, and as one threshold in the average precision.
     """
+
+    metrics = (Metric("auroc", "AUROC", first=True), Metric("average_precision", "average precision", "AP"))
 
     def __init__(self, truth: IntArray, probabilities: FloatArray) -> None:
         """Sort (n, C) probabilities by class."""
@@ -156,6 +226,21 @@ class OneRanking:
         share = np.divide(found, chosen, out=np.zeros(found.shape), where=chosen > 0)
         precision = np.einsum("ib,ib->b", drawn, share)
         return area, np.divide(precision, n_positive, out=np.full(len(pairs), np.nan), where=defined)
+
+
+def _against_the_rest(hits: IntArray, truths: IntArray, chosen: IntArray, total: IntArray) -> dict[str, FloatArray]:
+    rest = total - truths
+    parts = {
+        "sensitivity": (hits, truths),
+        "specificity": (rest - chosen + hits, rest),
+        "precision": (hits, chosen),
+        "f1": (2 * hits, truths + chosen),
+        "accuracy": (rest - chosen + 2 * hits, np.broadcast_to(total, truths.shape)),
+    }
+    return {
+        name: np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
+        for name, (above, below) in parts.items()
+    }
 
 
 def _running_sum(weights: IntArray) -> IntArray:

@@ -1,26 +1,43 @@
-"""What a picture is: finding files and folders, decoding them to 8-bit RGB arrays."""
+"""What a picture is: finding files and folders, units and their instances, decoding every kind to 8-bit RGB arrays."""
 
-from kpl.images.decoding import MAX_FILE_BYTES, MAX_PIXELS, decode, read_picture_bytes, read_record
-from kpl.images.finding import Found, find_pictures
+from kpl.images.cohorts import find_inputs
+from kpl.images.decoding import MAX_FILE_BYTES, MAX_PIXELS, decode, read_picture_bytes
+from kpl.images.finding import find_pictures, reader_of
+from kpl.images.looks import look_of, near_looks
 from kpl.images.memory import Pictures, find_given, picture_bytes, pixels_of
 from kpl.images.pooling import decode_many, default_workers, ordered_map
-from kpl.images.records import PictureRecord, SetAside
+from kpl.images.readers import Reader, fingerprint, load_instance, readers
+from kpl.images.records import BURNED_IN, Asked, Found, Instance, Planned, Reading, SetAside, Unit
+from kpl.images.windows import read_window
 
 __all__ = [
+    "BURNED_IN",
     "MAX_FILE_BYTES",
     "MAX_PIXELS",
+    "Asked",
     "Found",
-    "PictureRecord",
+    "Instance",
     "Pictures",
+    "Planned",
+    "Reader",
+    "Reading",
     "SetAside",
+    "Unit",
     "decode",
     "decode_many",
     "default_workers",
     "find_given",
+    "find_inputs",
     "find_pictures",
+    "fingerprint",
+    "load_instance",
+    "look_of",
+    "near_looks",
     "ordered_map",
     "picture_bytes",
     "pixels_of",
     "read_picture_bytes",
-    "read_record",
+    "read_window",
+    "reader_of",
+    "readers",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kpl.errors import PictureError
+from kpl.images.dicom_header import text, whole
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -47,11 +48,13 @@ _MODALITIES = {
     "REG": "a registration",
 }
 
+_LONGEST_FIRST = sorted(_CLASSES, key=len, reverse=True)
+_LAYOUT = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
 _READ_PHOTOMETRICS = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB"})
 
 
 def refuse_what_is_no_picture(dataset: Dataset, max_pixels: int) -> None:
-    """Refuse what has no pixels, what nobody looks at, more than one frame, and what is too large.
+    """Refuse what has no pixels, what nobody looks at, and what is too large.
 
     Raises:
         PictureError: what it is, and what to do where something can be done.
@@ -66,28 +69,25 @@ def refuse_what_is_no_picture(dataset: Dataset, max_pixels: int) -> None:
         raise PictureError(
             "DICOM cut short before its pixels" if cut else "DICOM without pixels: no picture to classify"
         )
-    if not all(name in dataset for name in ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")):
+    if not all(text(dataset, name) for name in _LAYOUT):
         raise PictureError("DICOM that does not say how its pixels are laid out")
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    if frames > 1:
-        raise PictureError(f"DICOM of {frames} frames: this version reads single frames; export those to look at")
-    if "LOCALIZER" in (dataset.get("ImageType") or ()):
+    if "LOCALIZER" in text(dataset, "ImageType").split("\\"):
         raise PictureError("DICOM, a scout (LOCALIZER), drawn to plan the slices: no picture to classify")
-    if dataset.get("PresentationIntentType") == "FOR PROCESSING" and dataset.get("Modality") == "MG":
+    if text(dataset, "PresentationIntentType") == "FOR PROCESSING" and text(dataset, "Modality") == "MG":
         raise PictureError("DICOM, a mammogram FOR PROCESSING: use the one FOR PRESENTATION")
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    rows, columns = whole(dataset, "Rows"), whole(dataset, "Columns")
     if not 0 < rows * columns <= max_pixels:
         raise PictureError(f"DICOM of {columns} x {rows} pixels: 1 to {max_pixels / 10**6:g} megapixels are allowed")
-    kind = str(dataset.get("PhotometricInterpretation", ""))
+    kind = text(dataset, "PhotometricInterpretation")
     if kind not in _READ_PHOTOMETRICS and not kind.startswith("YBR_"):
         raise PictureError("DICOM whose kind of colour (PhotometricInterpretation) is not read: export it as RGB")
 
 
 def _class_name(dataset: Dataset) -> str | None:
-    said = str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")
-    for prefix in sorted(_CLASSES, key=len, reverse=True):
+    said = text(dataset, "SOPClassUID") or str(dataset.file_meta.get("MediaStorageSOPClassUID") or "")
+    for prefix in _LONGEST_FIRST:
         if said == prefix or said.startswith(prefix + "."):
             return _CLASSES[prefix]
     if "DirectoryRecordSequence" in dataset:
         return _CLASSES["1.2.840.10008.1.3.10"]
-    return _MODALITIES.get(str(dataset.get("Modality", "")))
+    return _MODALITIES.get(text(dataset, "Modality"))

@@ -5,13 +5,20 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
-from importlib.util import find_spec
 from pathlib import Path, PurePath
-from typing import NamedTuple
 
-from kpl.errors import MissingExtraError
-
-__all__ = ["PICTURE_SUFFIXES", "READ_FORMATS", "Judged", "judge", "known_content", "reason_for", "unread_format"]
+__all__ = [
+    "HEAD_BYTES",
+    "PICTURE_SUFFIXES",
+    "READ_FORMATS",
+    "VOLUME_SUFFIXES",
+    "first_bytes",
+    "is_picture",
+    "known_content",
+    "reason_for",
+    "set_aside_reason",
+    "unread_format",
+]
 
 # A closed list: Pillow's other plugins start programs (EPS) or guess from little (TGA).
 READ_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
@@ -21,13 +28,16 @@ PICTURE_SUFFIXES = frozenset(
     | {".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx"}
 )
 
+VOLUME_SUFFIXES = frozenset({".nii", ".hdr", ".mgh", ".mgz", ".mnc", ".nrrd", ".nhdr", ".mha", ".mhd"})
+
 _UNREAD_SUFFIXES = {
     suffix: name
     for name, suffixes in {
         "DICOM": ".dcm .dicom .ima .dc3 .acr",
         "NIfTI": ".nii",
         "a volume file": ".mha .mhd .nrrd .nhdr .mgh .mgz .mnc .minc .gipl .par .rec .head .brik .hdr .img .v",
-        "a slide file": ".svs .ndpi .mrxs .scn .vms .vmu .bif .svslide .vsi .isyntax .qptiff .btf",
+        "a slide": ".svs .ndpi .mrxs .scn .bif .svslide .qptiff .btf",
+        "a slide file": ".vms .vmu .vsi .isyntax",
         "a microscope file": ".czi .lif .nd2 .oib .oif .lsm",
         "HEIC": ".heic .heif",
         "AVIF": ".avif",
@@ -42,7 +52,8 @@ _UNREAD_SUFFIXES = {
     for suffix in suffixes.split()
 }
 
-_HEAD_BYTES = 352  # a NIfTI header, the longest of those looked at
+HEAD_BYTES = 352
+"""Bytes at a file's beginning that it is known by: a NIfTI header, the longest of those looked at."""
 
 _SEG_NRRD = "a segmentation, no picture"
 
@@ -50,42 +61,33 @@ _DICOM_GROUPS = (2, 8)  # a file without the preamble begins with one of these
 _VALUE_TYPES = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT OB OF OW PN SH SL SQ SS ST TM UI UL UN US UT".split())
 
 
-class Judged(NamedTuple):
-    """What a file is taken for: a picture, or set aside for a reason, or neither."""
+def set_aside_reason(path: Path, head: bytes, *, packed: bool) -> str | None:
+    """Say why a file that no reader takes is set aside; None for one that is no picture of any kind.
 
-    picture: bool
-    reason: str | None
-
-
-def judge(path: Path) -> Judged:
-    """Say whether a file is a picture to read, or why it is set aside.
-
-    A picture by its suffix, or DICOM by its first bytes. Unread formats are known by their first bytes (medical files
-    often have no suffix, or a wrong one), those inside a `.gz` too, then by suffix or place.
+    Unread formats are known by their first bytes (medical files often have no suffix, or a wrong one), those inside a
+    `.gz` too, then by suffix or place.
 
     Args:
-        path: an existing regular file.
-
-    Raises:
-        OSError: the first bytes are needed and cannot be read.
+        path: of the file.
+        head, packed: as `first_bytes` gave them.
     """
     lower = path.name.lower()
     suffix = PurePath(lower.removesuffix(".gz")).suffix
     if suffix in PICTURE_SUFFIXES:
-        return Judged(not lower.endswith(".gz"), None)
+        return None
     if lower.endswith((".seg.nrrd", ".seg.nhdr")):
-        return Judged(False, _SEG_NRRD)
-    head, packed = _head(path)
+        return _SEG_NRRD
     content = unread_format(head)
-    if content == "DICOM" and not packed:
-        installed = find_spec("pydicom") is not None
-        return Judged(installed, None if installed else str(MissingExtraError("reading DICOM", "dicom")))
-    if content == "DICOM":
-        return Judged(False, "DICOM: packed with gzip, unpack it")
+    if content == "DICOM" and packed:
+        return "DICOM: packed with gzip, unpack it"
+    if suffix == ".zip":
+        return "a zip archive: unpack it and name the folder"
+    if packed and not head and (suffix in _UNREAD_SUFFIXES or lower.endswith(".mgz")):
+        return "packed with gzip, and damaged or cut short"
     name = content or _UNREAD_SUFFIXES.get(suffix) or _by_place(path)
-    if name == "DICOM":
-        return Judged(False, "DICOM: by its name alone, for it does not begin as DICOM does")
-    return Judged(False, None if name is None else reason_for(name))
+    if name in ("DICOM", "NIfTI", "a slide") and name != content:
+        return f"{name}: by its name alone, for it does not begin as {name} does"
+    return None if name is None else reason_for(name)
 
 
 def unread_format(head: bytes) -> str | None:
@@ -102,8 +104,21 @@ def unread_format(head: bytes) -> str | None:
     if head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0"):
         return "NIfTI"
     if len(head) >= 348 and head[:4] in (b"\x00\x00\x01\x5c", b"\x5c\x01\x00\x00"):
-        return "a volume file"  # Analyze, which has no other mark than its header's length
+        return "Analyze"  # which has no other mark than its header's length
     return None
+
+
+def is_picture(head: bytes) -> bool:
+    """Say by its first bytes whether a file is a picture of a kind that begins like nothing else.
+
+    Example:
+        >>> is_picture(b"GIF89a"), is_picture(b"II*\\0")  # a TIFF may be anything
+        (True, False)
+    """
+    return head.startswith(_PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"\x00\x00\x00\x0cjP  \r\n\x87\n")
 
 
 def known_content(data: bytes) -> str | None:
@@ -118,6 +133,10 @@ def known_content(data: bytes) -> str | None:
         return "a Git LFS pointer, not the picture: run git lfs pull"
     if start.startswith((b"<!doctype html", b"<html")):
         return "an HTML page, not a picture: download the picture itself"
+    if start.startswith(b"<?xml"):
+        return (
+            _OTHER_CONTENT[b"<svg"] if b"<svg" in start else "an XML page, not a picture: download the picture itself"
+        )
     for mark, name in _OTHER_CONTENT.items():
         if data.startswith(mark):
             return name
@@ -140,16 +159,20 @@ _OTHER_CONTENT = {
 }
 
 
-def _head(path: Path) -> tuple[bytes, bool]:
-    """The first bytes, of what is inside where the file is packed with gzip, and whether it is."""
+def first_bytes(path: Path) -> tuple[bytes, bool]:
+    """Read the first bytes of a file, of what is inside where it is packed with gzip, and say whether it is.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+        head = file.read(HEAD_BYTES)
         if not head.startswith(b"\x1f\x8b"):
             return head, False
         file.seek(0)
         try:
             with gzip.GzipFile(fileobj=file) as inside:
-                return inside.read(_HEAD_BYTES), True
+                return inside.read(HEAD_BYTES), True
         except (EOFError, OSError, zlib.error):  # cut short or damaged: its suffix may still tell
             return b"", True
 

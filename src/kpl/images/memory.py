@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kpl.errors import InputError, PictureError
-from kpl.images.decoding import as_rgb, read_picture_bytes
-from kpl.images.finding import Found, find_pictures
-from kpl.images.records import PictureRecord
+from kpl.images.cohorts import find_inputs
+from kpl.images.decoding import as_rgb, eight_bits, read_picture_bytes
+from kpl.images.records import Asked, Found, Instance, Unit
 
 __all__ = ["Pictures", "find_given", "picture_bytes", "pixels_of"]
 
@@ -23,7 +23,7 @@ Pictures = Any
 _COLUMNS = ("image", "picture", "path", "file", "file_name", "filename", "img")
 
 
-def find_given(pictures: Pictures) -> Found:
+def find_given(pictures: Pictures, asked: Asked | None = None) -> Found:
     """Make a list of records of whatever pictures are given.
 
     Args:
@@ -31,28 +31,29 @@ def find_given(pictures: Pictures) -> Found:
             pictures of Pillow, (height, width), (height, width, 3) or (height, width, 4) arrays, tensors (3, height,
             width), the bytes of files, open files, or a `datasets.Dataset` or its column: one or many. A picture in
             memory is called by its place, `000000` and so on, and is brought to bytes when it is read.
+        asked: of the readers of files, see `find_pictures`.
 
     Raises:
         InputError: there is none, paths and pictures are mixed, or it is nothing that pictures can be read from.
     """
     if isinstance(pictures, str | Path):
-        return find_pictures(pictures)
+        return find_inputs(pictures, asked)
     if _is_one(pictures):
         pictures = [pictures]
     column = _column(pictures)
     paths = [isinstance(each, str | Path) for each in _cheap(column)]
     if paths and all(paths):
-        return find_pictures([Path(str(each)) for each in column])
+        return find_inputs([Path(str(each)) for each in column], asked)
     if any(paths):
         raise InputError("paths and pictures in memory are mixed: give either the ones or the others")
     if not len(column):
         raise InputError("no picture was given: give at least one")
     width = max(6, len(str(len(column) - 1)))
     records = [
-        PictureRecord(f"{place:0{width}d}", Path(f"{place:0{width}d}"), data=partial(_read, column, place))
+        Instance(f"{place:0{width}d}", Path(f"{place:0{width}d}"), data=partial(_read, column, place))
         for place in range(len(column))
     ]
-    return Found(records, [], 0)
+    return Found([Unit.of(record) for record in records], [], 0)
 
 
 def _is_one(given: object) -> bool:
@@ -171,7 +172,7 @@ def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
     if values.dtype == np.bool_:
         return np.ascontiguousarray(values.astype(np.uint8) * 255)
     if values.dtype == np.uint16:
-        return np.ascontiguousarray((values >> 8).astype(np.uint8))
+        return eight_bits(values)[0]
     if values.dtype.kind == "f" and np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1:
         return np.ascontiguousarray((values.astype(np.float64) * 255).round().astype(np.uint8))
     raise PictureError(f"values of {values.dtype} are no picture: 0 to 255 as uint8, uint16, or floats from 0 to 1 are")

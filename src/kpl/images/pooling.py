@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.errors import PictureError
-from kpl.images.decoding import decode, read_record
-from kpl.images.records import PictureRecord
+from kpl.images.readers import load_instance
+from kpl.images.records import Instance
 
 __all__ = ["decode_many", "default_workers", "ordered_map"]
 
@@ -27,8 +27,8 @@ def default_workers() -> int:
 
 
 def decode_many(
-    records: Iterable[PictureRecord], *, workers: int | None = None, shrink_to: int | None = None
-) -> Generator[tuple[PictureRecord, NDArray[np.uint8] | PictureError], None, None]:
+    records: Iterable[Instance], *, workers: int | None = None, shrink_to: int | None = None
+) -> Generator[tuple[Instance, NDArray[np.uint8] | PictureError], None, None]:
     """Decode pictures in threads, in order; a picture that cannot be read comes as its error and stops nothing.
 
     Args:
@@ -40,11 +40,8 @@ def decode_many(
         The record with its (height, width, 3) array of 0..255, or with the error.
     """
 
-    def attempt(record: PictureRecord) -> tuple[PictureRecord, NDArray[np.uint8] | PictureError]:
-        try:
-            return record, decode(read_record(record), shrink_to=shrink_to)
-        except PictureError as error:
-            return record, error
+    def attempt(record: Instance) -> tuple[Instance, NDArray[np.uint8] | PictureError]:
+        return record, load_instance(record, shrink_to=shrink_to)[1]
 
     workers = workers or default_workers()
     return ordered_map(attempt, records, workers=workers, look_ahead=2 * workers)

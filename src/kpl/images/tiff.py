@@ -25,8 +25,8 @@ def is_tiff(data: bytes) -> bool:
     return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def refuse_slides_and_stacks(picture: Image.Image) -> None:
-    """Refuse a TIFF that holds more than one picture: the levels of a slide, or the planes of a stack.
+def refuse_slides_and_stacks(picture: Image.Image, *, stacks: bool = True) -> None:
+    """Refuse a TIFF that holds more than one picture: the levels of a slide and, with `stacks`, the planes of a stack.
 
     A smaller copy beside the first page (a thumbnail) and a mask are no reason.
 
@@ -45,9 +45,12 @@ def refuse_slides_and_stacks(picture: Image.Image) -> None:
         levels |= bool(kind & _REDUCED) or (_TILE_WIDTH in picture.tag_v2 and picture.size[0] < size[0])
     picture.seek(0)
     if tiled and levels:
-        raise PictureError("a slide file: this version has no reader for it; export it as PNG or TIFF")
-    if full > 1:
-        raise PictureError(f"TIFF of {full} pages: save the page or plane to look at as a file of its own")
+        raise PictureError("a slide file: give it by its name or folder, with the extra slides")
+    if stacks and full > 1:
+        raise PictureError(
+            f"TIFF of {full} pages (--frames {min(full, 16)} reads so many of them evenly; a table with the columns "
+            f"image and frame, 0 to {full - 1}, names single ones)"
+        )
 
 
 def planes_of_16_bits(picture: Image.Image, data: bytes) -> NDArray[np.uint16] | None:

@@ -6,6 +6,7 @@ from kpl.knowledge.packs import own_pack, own_packs_folder, pack_names, shipped_
 from kpl.knowledge.reading import PackHead, load_knowledge, load_tidied, read_pack_head
 from kpl.knowledge.schema import DEFAULT_TEMPLATE, Description, KnowledgeBase, KnowledgeClass, Provenance, Task
 from kpl.knowledge.shapes import Tidied
+from kpl.knowledge.tree import Level, levels, only_classes
 from kpl.knowledge.writing import write_knowledge
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Finding",
     "KnowledgeBase",
     "KnowledgeClass",
+    "Level",
     "LintReport",
     "PackHead",
     "Provenance",
@@ -25,9 +27,11 @@ __all__ = [
     "count_prompt_tokens",
     "fits_modality",
     "fix_knowledge",
+    "levels",
     "lint_knowledge",
     "load_knowledge",
     "load_tidied",
+    "only_classes",
     "own_pack",
     "own_packs_folder",
     "pack_names",

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from kpl.errors import KnowledgeError
+from kpl.knowledge.editing import KnowledgeFile, open_copy
 from kpl.knowledge.folding import fold_name, fold_sentence
 from kpl.knowledge.reading import load_knowledge
-from kpl.knowledge.rewriting import KnowledgeFile, open_copy
 from kpl.knowledge.schema import KnowledgeBase, KnowledgeClass
 from kpl.knowledge.writing import check_suffix, to_text
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from kpl.errors import KnowledgeError
+from kpl.knowledge.editing import KnowledgeFile
 from kpl.knowledge.folding import fold_sentence
 from kpl.knowledge.records import Provenance, Rejected
-from kpl.knowledge.rewriting import KnowledgeFile
 from kpl.knowledge.schema import Description
 
 __all__ = ["Review", "Turn"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import string
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -18,35 +17,12 @@ from pydantic import (
     field_validator,
 )
 
-from kpl.errors import KnowledgeError, UnknownNameError
+from kpl.errors import KnowledgeError
 from kpl.knowledge.folding import fold_name, fold_sentence
 from kpl.knowledge.records import Ignored, Label, Part, Provenance, Rejected, Sentence, problem
+from kpl.knowledge.template import DEFAULT_TEMPLATE, check_template
 
 __all__ = ["DEFAULT_TEMPLATE", "Description", "KnowledgeBase", "KnowledgeClass", "Provenance", "Task", "negate"]
-
-DEFAULT_TEMPLATE = "a photo of a {class}, which has {description}"
-"""The prompt of the KPL paper."""
-
-_PLACEHOLDERS = ("class", "description")
-
-
-def _check_template(template: str) -> str:
-    """Refuse a template that cannot be filled, or that would leave the description out."""
-    template = " ".join(template.split())
-    try:
-        fields = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
-    except ValueError as error:
-        message = f"{template!r} has a lone brace ({error}): write {{class}} and {{description}}"
-        raise problem("template", message) from error
-    for name, spec, conversion in fields:
-        if name not in _PLACEHOLDERS or spec or conversion:
-            unknown = f"{name or ''}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}"
-            hint = UnknownNameError("placeholder", f"{{{unknown}}}", [f"{{{known}}}" for known in _PLACEHOLDERS])
-            raise problem("template", str(hint))
-    if not any(name == "description" for name, _, _ in fields):
-        mend = f"add it, for example {DEFAULT_TEMPLATE!r}"
-        raise problem("template", f"{template!r} has no {{description}}, so no sentence would be read: {mend}")
-    return template
 
 
 class Description(Part):
@@ -72,6 +48,11 @@ def _wrap_sentence(value: Any) -> Any:  # noqa: ANN401 - raw input of any type, 
     return {"text": value} if isinstance(value, str) else value
 
 
+def _wrap_name(value: Any) -> Any:  # noqa: ANN401 - raw input of any type, which pydantic judges next
+    """Take a plain name for a group that is in no other; none for no group."""
+    return (value,) if isinstance(value, str) else () if value is None else value
+
+
 class KnowledgeClass(Part):
     """One class: the key in tables, the name in prompts, other names, and its descriptions."""
 
@@ -85,6 +66,14 @@ class KnowledgeClass(Part):
     ] = Field(
         default=(),
         description="How the class looks, each sentence once. At least one, unless no class has any: a list of names.",
+    )
+    parent: Annotated[
+        tuple[Label, ...],
+        BeforeValidator(_wrap_name, json_schema_input_type=str | tuple[Label, ...]),
+    ] = Field(
+        default=(),
+        description="The group that the class belongs to, where classes form a tree; of groups within groups a list, "
+        "the outermost first. Probabilities are summed upward.",
     )
     absent: tuple[Sentence, ...] = Field(
         default=(),
@@ -147,7 +136,16 @@ class Task(Part):
     modality: Label | None = Field(
         default=None, description="What kind of picture is meant, for example blood smear; null when unknown."
     )
-    template: Annotated[str, AfterValidator(_check_template)] = Field(
+    window: Label | None = Field(
+        default=None, description="The window that CT is looked at with: a name such as lung, or centre/width in HU."
+    )
+    unit: Literal["image", "series", "volume", "slide", "clip"] | None = Field(
+        default=None, description="What is decided on, where it is more than one picture; null when unknown."
+    )
+    finding: Literal["local", "everywhere"] | None = Field(
+        default=None, description="Whether what tells the classes apart may be in a few slices only, or is in all."
+    )
+    template: Annotated[str, AfterValidator(check_template)] = Field(
         default=DEFAULT_TEMPLATE, description="The prompt: must hold {description}, may hold {class}."
     )
 
@@ -207,11 +205,12 @@ class KnowledgeBase(Part):
             raise problem("too_few_classes", message)
         taken: dict[str, int] = {}
         for number, entry in enumerate(classes):
-            for kind, name in _names(entry):
+            for kind, name in names_of(entry):
                 first = taken.setdefault(fold_name(name), number)
                 if first != number:
                     raise problem("name_taken", _describe_clash(kind, name, first, classes[first]), number)
         _check_against(classes, taken)
+        _check_parents(classes, taken)
         bare = [number for number, entry in enumerate(classes) if not entry.descriptions]
         if 0 < len(bare) < len(classes) and not (info.context or {}).get("unfinished"):
             raise problem("no_descriptions", "no descriptions: write at least one", bare[0], "descriptions")
@@ -296,8 +295,9 @@ class KnowledgeBase(Part):
         content = self.model_dump(mode="json", include={"task": {"modality", "template"}, "classes": True})
         for entry in content["classes"]:
             del entry["rejected"], entry["ignore"]
-            if not entry["absent"]:  # what is not said does not count
-                del entry["absent"]
+            for unsaid in ("absent", "parent"):  # what is not said does not count
+                if not entry[unsaid]:
+                    del entry[unsaid]
             for description in entry["descriptions"]:
                 del description["ignore"]
                 if description["against"] is None:
@@ -315,10 +315,10 @@ class KnowledgeBase(Part):
 
     @cached_property
     def _indices(self) -> dict[str, int]:
-        return {fold_name(name): number for number, entry in enumerate(self.classes) for _, name in _names(entry)}
+        return {fold_name(name): number for number, entry in enumerate(self.classes) for _, name in names_of(entry)}
 
 
-def _names(entry: KnowledgeClass) -> list[tuple[str, str]]:
+def names_of(entry: KnowledgeClass) -> list[tuple[str, str]]:
     """List (kind, name) for everything a class answers to."""
     return [("key", entry.key), ("name", entry.name), *(("alias", alias) for alias in entry.aliases)]
 
@@ -337,6 +337,21 @@ def _check_against(classes: tuple[KnowledgeClass, ...], owners: dict[str, int]) 
             if description.against is not None and owners.get(fold_name(description.against), number) == number:
                 message = f"{description.against!r} is no other class of this file: name the class it is set against"
                 raise problem("against", message, number, "descriptions", position, "against")
+
+
+def _check_parents(classes: tuple[KnowledgeClass, ...], owners: dict[str, int]) -> None:
+    """Refuse groups that form no tree: one that is a class too, or that lies in two places."""
+    above: dict[str, tuple[tuple[str, ...], int]] = {}
+    for number, entry in enumerate(classes):
+        for depth, group in enumerate(entry.parent):
+            if (owner := owners.get(fold_name(group))) is not None:
+                message = f"{group!r} is class {owner + 1} of this file: a group is no class, give it another name"
+                raise problem("parent", message, number, "parent")
+            chain = tuple(map(fold_name, entry.parent[:depth]))
+            known, first = above.setdefault(fold_name(group), (chain, number))
+            if known != chain:
+                message = f"{group!r} lies elsewhere for class {first + 1}: write the same groups above it, in a list"
+                raise problem("parent", message, number, "parent")
 
 
 def _fill_provenance(classes: tuple[KnowledgeClass, ...], default: Provenance | None) -> tuple[KnowledgeClass, ...]:

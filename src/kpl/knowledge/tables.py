@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Sequence
 from pathlib import Path
 
-from kpl.errors import KnowledgeError
+from kpl.errors import KnowledgeError, TableError
 from kpl.knowledge.gathering import CLASS_FIELDS, TEXT_FIELDS, Gathering, fold_field
 from kpl.knowledge.json_text import parse_json
 from kpl.knowledge.source import MAX_BYTES, decode, read_bounded
@@ -23,29 +22,23 @@ def read_table(path: Path) -> tuple[Gathering, str]:
     Raises:
         KnowledgeError: no such header, a row of another length, quotes that do not close; with the line.
     """
-    text = decode(str(path), read_bounded(path))
+    from kpl.tables import open_table  # brings NumPy, which reading knowledge does not need
+
+    decode(str(path), read_bounded(path))  # in UTF-8, and no larger than knowledge may be
     found = Gathering(str(path))
-    head = next(iter(text.splitlines()), "")
-    marks = ["\t"] if path.suffix.lower() == ".tsv" else [",", ";", "\t"]
-    fitting = [mark for mark in marks if _names_both(next(csv.reader([head], delimiter=mark), []))]
-    if len(fitting) != 1:
-        known = f"one of {', '.join(CLASS_FIELDS)}, and one of {', '.join(TEXT_FIELDS[::2])}"
-        raise found.error(1, "", f"the header {head.strip()!r:.80} must name the class and the sentence: {known}")
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=fitting[0], strict=True)
     fields = ("", "")
     try:
-        header = next(rows)
-        if len(set(map(fold_field, header))) < len(header):
+        table = open_table(path)
+        if not _names_both(table.titles):
+            known = f"one of {', '.join(CLASS_FIELDS)}, and one of {', '.join(TEXT_FIELDS[::2])}"
+            raise found.error(1, "", f"the header {table.first!r:.80} must name the class and the sentence: {known}")
+        if len(set(map(fold_field, table.titles))) < len(table.titles):
             raise found.error(1, "", "two columns have the same name: rename or remove one")
-        for row in rows:
-            if not any(cell.strip() for cell in row):
-                continue
-            if len(row) != len(header):
-                mend = "put text that holds the separator into double quotes"
-                raise found.error(rows.line_num, "", f"{len(row)} cells under a header of {len(header)}: {mend}")
-            fields = found.add_record(dict(zip(header, row, strict=True)), rows.line_num, "")
-    except csv.Error as error:
-        raise found.error(rows.line_num, "", f"not a valid table ({error}): check the double quotes") from error
+        for line, cells in table.rows():
+            if any(cell.strip() for cell in cells):
+                fields = found.add_record(dict(zip(table.titles, cells, strict=True)), line, "")
+    except TableError as error:
+        raise KnowledgeError(f"{path}{str(error).removeprefix(repr(path.name))}") from error
     return found, f"a table, class in {fields[0]!r}, sentence in {fields[1]!r}"
 
 
@@ -55,6 +48,7 @@ def read_lines(path: Path) -> tuple[Gathering, str]:
     Raises:
         KnowledgeError: a line that is no JSON object, or without a class or a sentence; with the line.
     """
+
     found = Gathering(str(path))
     fields = ("", "")
     for number, line in enumerate(decode(str(path), read_bounded(path)).split("\n"), start=1):
@@ -98,6 +92,6 @@ def read_folder(path: Path) -> tuple[Gathering, str]:
     return found, "a folder of text files, one a class, one sentence a line"
 
 
-def _names_both(header: list[str]) -> bool:
+def _names_both(header: Sequence[str]) -> bool:
     folded = set(map(fold_field, header))
     return bool(folded & set(CLASS_FIELDS)) and bool(folded & set(TEXT_FIELDS))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 from kpl.errors import AlreadyThereError, OutputError
 from kpl.files import locked, write_file
-from kpl.knowledge.editors import SCHEMA_FILE, schema_lies_beside, with_schema_line
 from kpl.knowledge.records import Part
 from kpl.knowledge.schema import Description, KnowledgeBase, KnowledgeClass, Provenance
+from kpl.knowledge.schema_file import SCHEMA_FILE, schema_lies_beside, with_schema_line
 from kpl.knowledge.shapes import SCHEMA_KEY
 from kpl.knowledge.source import SUFFIXES
 
@@ -83,6 +82,7 @@ def to_class_entry(entry: KnowledgeClass, default: Provenance | None) -> dict[st
         "key": entry.key,
         "name": entry.name,
         **({"aliases": list(entry.aliases)} if entry.aliases else {}),
+        **({"parent": entry.parent[0] if len(entry.parent) == 1 else list(entry.parent)} if entry.parent else {}),
         **({"descriptions": descriptions} if descriptions else {}),
         **({"absent": list(entry.absent)} if entry.absent else {}),
         **_listed("rejected", entry.rejected),
@@ -117,11 +117,23 @@ def _json(document: dict[str, Any]) -> str:
 
 
 def _yaml(document: dict[str, Any]) -> str:
-    from ruamel.yaml import YAML
+    import yaml
 
-    writer = YAML(pure=True)
-    writer.width = 2**20  # one sentence, one line: a change shows as one line in a diff
-    writer.indent(mapping=2, sequence=4, offset=2)
-    stream = io.StringIO()
-    writer.dump(document, stream)
-    return stream.getvalue()
+    from kpl.knowledge.yaml_edit import to_scalar
+
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
+        """Lists are indented under their keys."""
+
+        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - its name
+            super().increase_indent(flow, indentless=False)
+
+        def ignore_aliases(self, _data: object) -> bool:
+            return True
+
+    def quoted(dumper: Any, text: str) -> Any:  # noqa: ANN401 - PyYAML has no types
+        style = None if to_scalar(text) == text else '"'
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Dumper.add_representer(str, quoted)
+    # one sentence, one line: a change shows as one line in a diff
+    return str(yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=float("inf")))

@@ -13,18 +13,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from kpl.knowledge.yaml_text import compose_yaml
 
 __all__ = ["YamlEdit", "to_scalar"]
 
-
-# The nodes of the two parsers, which have the same attributes.
-_MAPPING = (MappingNode, yaml.MappingNode)
-_SEQUENCE = (SequenceNode, yaml.SequenceNode)
-_SCALAR = (ScalarNode, yaml.ScalarNode)
 
 _LONG = ("descriptions", "absent", "rejected")
 """Lists of a class of which every entry has a line of its own."""
@@ -75,7 +69,7 @@ class YamlEdit:
         """Write another text and provenance into a description; comments and whatever else it states stay."""
         descriptions = _pairs(self._classes.value[number])["descriptions"][1]
         node = descriptions.value[position]
-        if isinstance(node, _MAPPING):
+        if isinstance(node, MappingNode):
             self._replace_in_mapping(node, {"text": entry} if isinstance(entry, str) else entry)
         elif descriptions.flow_style:
             self._edits.append((node.start_mark.index, node.end_mark.index, _flow(entry)))
@@ -148,7 +142,7 @@ class YamlEdit:
                 self._insert_lines(node, _list(key, entries), node.start_mark.column)
 
     def _extend_list(self, key: Node, value: Node, entries: list[Any], *, in_flow: bool) -> None:
-        if isinstance(value, _SEQUENCE) and value.value:
+        if isinstance(value, SequenceNode) and value.value:
             last = value.value[-1]
             if value.flow_style and not in_flow and key.value in _LONG and self._can_unfold(value):
                 old = [f"  - {self._span(item)}" for item in value.value]
@@ -175,7 +169,7 @@ class YamlEdit:
             if key.value not in additions:
                 lines.append(self._source[key.start_mark.index : _end_of_pair((key, value))])
                 continue
-            old = [self._span(item) for item in value.value] if isinstance(value, _SEQUENCE) else []
+            old = [self._span(item) for item in value.value] if isinstance(value, SequenceNode) else []
             if key.value in _LONG:
                 lines += [f"{key.value}:", *(f"  - {item}" for item in old), *_items(additions[key.value], 2)]
             else:
@@ -192,7 +186,7 @@ class YamlEdit:
     def _can_unfold(self, node: Node) -> bool:
         """Tell whether nothing in brackets is a comment, or was changed, or goes on in another line."""
         changed = any(node.start_mark.index <= start < node.end_mark.index for start, _, _ in self._edits)
-        folded = any("\n" in self._span(item) for item in node.value if isinstance(item, _SCALAR))
+        folded = any("\n" in self._span(item) for item in node.value if isinstance(item, ScalarNode))
         return not changed and not folded and "#" not in self._span(node)
 
     def _span(self, node: Node) -> str:
@@ -219,9 +213,9 @@ def _pairs(node: MappingNode) -> dict[str, tuple[Node, Any]]:
 
 def _plain_data(node: Node) -> object:
     """Return a text, or a flat mapping of texts, as data; None for anything else."""
-    if isinstance(node, _MAPPING):
+    if isinstance(node, MappingNode):
         return {key.value: _plain_data(value) for key, value in node.value}
-    return node.value if isinstance(node, _SCALAR) else None
+    return node.value if isinstance(node, ScalarNode) else None
 
 
 def _end_of_pair(pair: tuple[Node, Node]) -> int:
@@ -231,12 +225,12 @@ def _end_of_pair(pair: tuple[Node, Node]) -> int:
 
 def _end(node: Any, text: str) -> int:  # noqa: ANN401 - Node itself does not know of flow_style
     """Find where the content of a node ends; the mark of a block lies behind the comments that follow it."""
-    if isinstance(node, _SCALAR) and node.style in ("|", ">"):
+    if isinstance(node, ScalarNode) and node.style in ("|", ">"):
         return _end_of_block_scalar(node, text)
-    if isinstance(node, _SCALAR) or node.flow_style:
+    if isinstance(node, ScalarNode) or node.flow_style:
         return int(node.end_mark.index)
     last = node.value[-1]
-    if isinstance(node, _MAPPING):
+    if isinstance(node, MappingNode):
         key, last = last
         if last.start_mark.index == last.end_mark.index:  # nothing, whose mark lies where the next thing begins
             last = key

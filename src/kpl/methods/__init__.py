@@ -1,11 +1,13 @@
 """Thin estimators over the proxies: one contract, one registry."""
 
+from kpl.methods.adapt import ADAPT
 from kpl.methods.contract import Facts, Method, Reading
 from kpl.methods.em_dirichlet import EMDirichlet
 from kpl.methods.evidence import Evidence, Sentence, explain, text_shares, without
 from kpl.methods.frolic import Frolic
+from kpl.methods.gda import GDA
 from kpl.methods.inmap import InMaP
-from kpl.methods.insight import (
+from kpl.methods.judging import (
     ClassInsight,
     DescriptionInsight,
     Insight,
@@ -24,6 +26,8 @@ from kpl.methods.transductive import Transductive
 from kpl.methods.zlap import ZLaP
 
 __all__ = [
+    "ADAPT",
+    "GDA",
     "KPL",
     "METHODS",
     "OTTER",

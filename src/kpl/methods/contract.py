@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Self, TypeVar, get_type_hints
 
 import numpy as np
@@ -19,6 +19,7 @@ from kpl.proxies.arrays import (
     as_array,
     check_positive,
     checked_descriptions,
+    checked_weights,
     chunks,
     softmax,
 )
@@ -71,6 +72,8 @@ class Method(ABC):
     facts: ClassVar[Facts | None] = None
     batch_only: ClassVar[str] = ""
     """Why it can only judge the images it was fitted on; empty for a method that new images can be judged by."""
+    unweighted: ClassVar[str] = ""
+    """Why it cannot count an image as more or less than one; empty for a method that takes `weights`."""
 
     k: int | None = None
     temperature: float = 0.01
@@ -79,32 +82,45 @@ class Method(ABC):
     moments_: ImageMoments = field(init=False, repr=False)
     fitted_: bool = field(default=False, init=False, repr=False)
 
-    def fit(self, images: Images, descriptions: Descriptions) -> Self:
+    def fit(self, images: Images, descriptions: Descriptions, *, weights: Floats | None = None) -> Self:
         """Learn from unlabelled images and the descriptions of each class.
 
         Args:
             images: (n, d) unit rows, or a re-iterable of such chunks; several passes are made.
             descriptions: C arrays (m_c, d) of unit rows.
+            weights: (n,) above zero, how much each image counts; None counts each once. With 1/k for the k images of a
+                patient every patient counts once.
 
         Raises:
             FeaturesError: shapes or values that cannot be used, or a one-shot iterator.
-            InputError: a setting without a meaning.
+            InputError: a setting without a meaning, or weights other than one for a method that is `unweighted`.
         """
-        return self.fit_moments(images, sum_images(images), descriptions)
+        weights = checked_weights(weights)
+        self.fitted_ = False
+        return self.fit_moments(images, sum_images(images, weights), descriptions, weights=weights)
 
-    def fit_moments(self, images: Images, moments: ImageMoments, descriptions: Descriptions) -> Self:
+    def fit_moments(
+        self, images: Images, moments: ImageMoments, descriptions: Descriptions, *, weights: Floats | None = None
+    ) -> Self:
         """Do as `fit` does, with the moments of the images known already: it saves a pass when fitting again."""
         self.fitted_ = False  # until all is learnt: what a refused fit leaves behind must not predict
+        weights = self._weights(weights)
         check_positive(temperature=self.temperature)
         self.descriptions_ = self._read(checked_descriptions(descriptions, len(moments.mean)))
         self.text_ = retrieve(moments.mean, self.descriptions_, self.k)
-        self._learn(images, moments)
+        self._learn(images, moments, weights)
         self.moments_ = moments
         self.fitted_ = True
         return self
 
-    def update(self, images: Images) -> bool:
-        """Learn from more images without those that were learnt from before; the text proxies stay as they are.
+    def learnt_again(
+        self, images: Images, moments: ImageMoments, descriptions: Descriptions, *, weights: Floats | None = None
+    ) -> Self:
+        """Return this method learnt from other descriptions over the same images, to compare its scores with these."""
+        return replace(self).fit_moments(images, moments, descriptions, weights=weights)
+
+    def update(self, images: Images, *, weights: Floats | None = None) -> bool:
+        """Learn from more images without those that were learnt from before.
 
         Returns:
             Whether the result is that of a fit on all images at once, up to rounding. If not, it is approximate: the
@@ -116,11 +132,12 @@ class Method(ABC):
             InputError: the method cannot learn from images one after the other.
         """
         self._check_fitted()
-        more = sum_images(images)
+        weights = self._weights(weights)
+        more = sum_images(images, weights)
         if len(more.mean) != len(self.moments_.mean):
             raise FeaturesError(f"images must be (n, {len(self.moments_.mean)}), got d = {len(more.mean)}")
         moments = self.moments_.merged(more)
-        exact = self._add(images, moments, retrieve(moments.mean, self.descriptions_, self.k))
+        exact = self._add(images, moments, retrieve(moments.mean, self.descriptions_, self.k), weights)
         self.moments_ = moments
         return exact
 
@@ -180,9 +197,11 @@ class Method(ABC):
         self._check_fitted()
         return np.arange(len(self.descriptions_))
 
-    def fit_predict(self, images: Images, descriptions: Descriptions) -> NDArray[np.intp]:
+    def fit_predict(
+        self, images: Images, descriptions: Descriptions, *, weights: Floats | None = None
+    ) -> NDArray[np.intp]:
         """Learn from unlabelled images and return the class index of each, (n,); as `fit`, then `predict`."""
-        return self.fit(images, descriptions).predict(images)
+        return self.fit(images, descriptions, weights=weights).predict(images)
 
     def score(self, images: Images, truth: Sequence[int] | NDArray[np.integer]) -> float:
         """Return the accuracy on labelled images; nothing is learnt from them.
@@ -224,10 +243,15 @@ class Method(ABC):
         """How common each class is, (C,), if the method believes something of it."""
         return None
 
+    def distances(self, images: Images) -> Floats | None:
+        """Return how far each image is from the nearest class model, (n,), where it knows; 1 is as far as is usual."""
+        del images
+        return None
+
     def text_logits(self, images: Images) -> Floats:
         """Return log probabilities (n, C) by the text proxies alone; a prior that was set by hand holds here too."""
         self._check_fitted()
-        return text_logits(images, self.text_.proxies, self.temperature, given_prior(getattr(self, "prior", None)))
+        return text_logits(images, self.text_.proxies, self.temperature, given_prior(self.get_params().get("prior")))
 
     def scores(self, images: Images) -> Floats:
         """Return the scores of which `predict` takes the largest, (n, C)."""
@@ -258,17 +282,29 @@ class Method(ABC):
         pairs = zip(self.text_.relevance, self.text_.chosen, strict=True)
         return [np.setdiff1d(best_k(relevance, self.k), chosen) for relevance, chosen in pairs]
 
-    def _learn(self, images: Images, moments: ImageMoments) -> None:  # noqa: B027 - optional on purpose
-        """Learn what goes beyond the text proxies; a purely textual method needs nothing more."""
+    def _weights(self, weights: Floats | None) -> Floats | None:
+        weights = checked_weights(weights)
+        if weights is not None and self.unweighted:
+            raise InputError(f"method {self.name!r} cannot weigh images: {self.unweighted}; leave weights out")
+        return weights
 
-    def _add(self, images: Images, moments: ImageMoments, text: TextProxies) -> bool:
+    def _learn(  # noqa: B027 - optional on purpose
+        self, images: Images, moments: ImageMoments, weights: Floats | None
+    ) -> None:
+        """Learn what goes beyond the text proxies; a purely textual method needs nothing more.
+
+        Args:
+            weights: (n,) of the images, or None where all count once; see `weighted_chunks`.
+        """
+
+    def _add(self, images: Images, moments: ImageMoments, text: TextProxies, weights: Floats | None) -> bool:
         """Learn from more images, and say whether that is exact; see `update`.
 
         Args:
             moments: of all images, the earlier ones and these.
             text: the text proxies that a fit on all images would have.
         """
-        del images, moments, text
+        del images, moments, text, weights
         raise InputError(f"method {self.name!r} cannot learn from images one after the other: fit anew on all of them")
 
     def _check_fitted(self) -> None:

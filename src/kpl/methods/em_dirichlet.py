@@ -21,7 +21,7 @@ import numpy as np
 
 from kpl.errors import InputError
 from kpl.methods.contract import Facts, Method
-from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax
+from kpl.proxies.arrays import Floats, Images, check_positive, softmax, weighted_chunks
 from kpl.proxies.sums import ImageMoments
 
 __all__ = ["DirichletClasses", "DirichletSettings", "EMDirichlet", "learn_dirichlet"]
@@ -77,21 +77,26 @@ class DirichletClasses:
         return np.asarray(points @ (a - 1.0).T + constant + self.log_shares)
 
 
-def learn_dirichlet(cosines: Floats, settings: DirichletSettings) -> DirichletClasses:
-    """Learn the mixture from cosines (n, C), starting from u = q. A class without mass keeps its parameters."""
+def learn_dirichlet(cosines: Floats, settings: DirichletSettings, weights: Floats | None = None) -> DirichletClasses:
+    """Learn the mixture from cosines (n, C), starting from u = q. A class without mass keeps its parameters.
+
+    Images may have weights (n,).
+    """
     from scipy.special import log_softmax
 
     points = log_softmax(cosines / settings.temperature, axis=1)
-    u = np.exp(points)
+    counted = 1.0 if weights is None else weights[:, None]
+    u = counted * np.exp(points)
+    total = len(u) if weights is None else float(weights.sum())
     n_classes = cosines.shape[1]
     classes = DirichletClasses(np.ones((n_classes, n_classes)), np.zeros(n_classes), settings.temperature)
     for _ in range(settings.rounds):
         mass = u.sum(axis=0)
-        a, held = classes.concentrations.copy(), mass > 1e-8 * len(u)
+        a, held = classes.concentrations.copy(), mass > 1e-8 * total
         a[held] = _most_likely(a[held], (u.T @ points)[held] / mass[held, None], settings.inner_rounds)
         shares = np.log(np.maximum(mass / mass.sum(), np.finfo(np.float64).tiny))
         classes = DirichletClasses(a, shares, settings.temperature)
-        u = softmax(classes(cosines))
+        u = counted * softmax(classes(cosines))
     return classes
 
 
@@ -142,11 +147,11 @@ class EMDirichlet(Method):
     inner_rounds: int = 5
     mixture_: DirichletClasses = field(init=False, repr=False)
 
-    def _learn(self, images: Images, moments: ImageMoments) -> None:
+    def _learn(self, images: Images, moments: ImageMoments, weights: Floats | None) -> None:
         del moments
         settings = DirichletSettings(self.simplex_temperature, self.rounds, self.inner_rounds)
-        cosines = np.concatenate([chunk @ self.text_.proxies.T for chunk in chunks(images)])
-        self.mixture_ = learn_dirichlet(cosines, settings)
+        cosines = np.concatenate([chunk @ self.text_.proxies.T for chunk, _ in weighted_chunks(images, weights)])
+        self.mixture_ = learn_dirichlet(cosines, settings, weights)
 
     def _scores(self, chunk: Floats) -> Floats:
         return self.mixture_(chunk @ self.text_.proxies.T)

@@ -13,7 +13,7 @@ Different things, never passed off as each other:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from kpl.errors import InputError
 from kpl.methods.contract import Method
+from kpl.progress import Counted
 from kpl.proxies.arrays import Floats, Images, chunks
 from kpl.proxies.retrieval import best_k
 from kpl.proxies.sums import ImageMoments, sum_images
@@ -54,7 +55,7 @@ class Evidence:
     """Why one image went to its class.
 
     Attributes:
-        winner, runner_up: class indices, by the method's scores.
+        winner, runner_up: class indices, by the method's scores unless others were asked for.
         text_margin: cosine with the winner's text proxy minus the runner-up's; the sum of all text shares.
         proxy_margin: the method's score of the winner minus the runner-up's.
         sentences: all retrieved descriptions of both classes, those that speak for the winner first, by their excess.
@@ -74,7 +75,9 @@ def explain(
     refit_on: Images | None = None,
     top: int = 3,
     average: Floats | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    weights: Floats | None = None,
+    sides: NDArray[np.intp] | None = None,
+    progress: Counted | None = None,
 ) -> list[Evidence]:
     """Explain the predictions of a fitted method, image by image.
 
@@ -85,6 +88,9 @@ def explain(
             get their `proxy_effect`; one fit for each distinct sentence.
         top: see `refit_on`.
         average: (d,) mean of the images among which these are looked at; None for those that the method learnt from.
+        weights: of `refit_on`, those of the fit.
+        sides: (n, 2) the classes to hold against each other, of an image that stands for a unit of several; None for
+            the two that the method scores highest.
         progress: called with (fits done, fits in all).
 
     Raises:
@@ -94,7 +100,7 @@ def explain(
     if top < 1:
         raise InputError(f"top, the number of sentences on each side, must be at least 1, got {top}")
     scores = method.scores(images)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :2]
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :2] if sides is None else sides
     usual = method.moments_.mean if average is None else average
     rows = [
         _text_evidence(method, x, s, w, r, usual)
@@ -102,7 +108,7 @@ def explain(
     ]
     if refit_on is None:
         return rows
-    return _with_refits(method, images, rows, refit_on, top, progress)
+    return _with_refits(method, images, rows, refit_on, top, weights, progress)
 
 
 def _rows(images: Images) -> NDArray[np.float64]:
@@ -156,15 +162,22 @@ def _text_evidence(
     return Evidence(winner, runner_up, margin, float(scores[winner] - scores[runner_up]), sentences)
 
 
-def without(method: Method, images: Images, moments: ImageMoments, class_index: int, indices: Sequence[int]) -> Method:
+def without(
+    method: Method,
+    images: Images,
+    moments: ImageMoments,
+    class_index: int,
+    indices: Sequence[int],
+    weights: Floats | None = None,
+) -> Method:
     """Return the method learnt again without some descriptions of a class.
 
     Args:
         method: fitted.
-        images, moments: what it was fitted on.
+        images, moments, weights: what it was fitted on.
         class_index, indices: the descriptions; not all of the class.
     """
-    return replace(method).fit_moments(images, moments, method.texts_without(class_index, indices))
+    return method.learnt_again(images, moments, method.texts_without(class_index, indices), weights=weights)
 
 
 def _with_refits(
@@ -173,16 +186,17 @@ def _with_refits(
     rows: list[Evidence],
     refit_on: Images,
     top: int,
-    progress: Callable[[int, int], None] | None,
+    weights: Floats | None,
+    progress: Counted | None,
 ) -> list[Evidence]:
     asked = sorted({(s.class_index, s.index) for row in rows for s in _extremes(row, top)})
     asked = [(c, j) for c, j in asked if len(method.descriptions_[c]) > 1]
-    moments = sum_images(refit_on)
+    moments = sum_images(refit_on, weights)
     winners, runners = (np.array([getattr(row, side) for row in rows]) for side in ("winner", "runner_up"))
     index, full = np.arange(len(rows)), np.array([row.proxy_margin for row in rows])
     told: dict[tuple[int, int], tuple[Floats, NDArray[np.intp]]] = {}
     for done, (c, j) in enumerate(asked, start=1):
-        scores = without(method, refit_on, moments, c, [j]).scores(images)
+        scores = without(method, refit_on, moments, c, [j], weights).scores(images)
         told[c, j] = full - (scores[index, winners] - scores[index, runners]), scores.argmax(axis=1)
         if progress:
             progress(done, len(asked))

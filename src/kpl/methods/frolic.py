@@ -23,7 +23,8 @@ import numpy as np
 
 from kpl.errors import InputError
 from kpl.methods.contract import Facts, Method
-from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax
+from kpl.proxies.arrays import Floats, Images, check_positive, softmax, weighted_chunks
+from kpl.proxies.gaussians import shared_gaussians
 from kpl.proxies.ridge import LinearScores
 from kpl.proxies.sums import ImageMoments
 
@@ -38,9 +39,10 @@ class _Confidence:
     """The mean largest probability of scores (n, C) at a temperature."""
 
     scores: Floats
+    weights: Floats | None
 
     def __call__(self, temperature: float) -> float:
-        return float(softmax(self.scores / temperature).max(axis=1).mean())
+        return float(np.average(softmax(self.scores / temperature).max(axis=1), weights=self.weights))
 
     def matching(self, wanted: float) -> float:
         """Return the temperature at which the confidence is `wanted`, between 1e-6 and 1e6 of the scores' spread."""
@@ -56,17 +58,18 @@ class _Confidence:
 
 def prompt_gaussians(text_proxies: Floats, moments: ImageMoments) -> LinearScores:
     """Return the discriminant of the Gaussians around the texts (step 1) as linear scores."""
-    n, d = moments.count, text_proxies.shape[1]
     values, vectors = np.linalg.eigh(moments.gram - text_proxies.T @ text_proxies / len(text_proxies))
-    values = np.maximum(values, 0.0)
-    trace = max(float(values.sum()), np.finfo(np.float64).eps)
-    precision = (vectors * (d / ((n - 1) * values + trace))) @ vectors.T
-    directions = text_proxies @ precision
-    return LinearScores(directions, -0.5 * np.einsum("cd,cd->c", text_proxies, directions))
+    return shared_gaussians(text_proxies, (vectors * np.maximum(values, 0.0)) @ vectors.T, moments.count)
 
 
 def learn_frolic(
-    images: Images, text_proxies: Floats, moments: ImageMoments, temperature: float, *, rounds: int = 10
+    images: Images,
+    text_proxies: Floats,
+    moments: ImageMoments,
+    temperature: float,
+    *,
+    rounds: int = 10,
+    weights: Floats | None = None,
 ) -> LinearScores:
     """Return Frolic's scores as a linear classifier; memory O(d^2 + n C).
 
@@ -76,6 +79,7 @@ def learn_frolic(
         moments: those of `images`.
         temperature: tau of the zero-shot logits.
         rounds: of the correction at the most; zero leaves it out.
+        weights: (n,) of the images, those of the moments.
 
     Raises:
         InputError: a setting without a meaning.
@@ -86,27 +90,32 @@ def learn_frolic(
     gaussians = prompt_gaussians(text_proxies, moments)
     logits, scores = (
         np.concatenate(parts)
-        for parts in zip(*((c @ text_proxies.T / temperature, gaussians(c)) for c in chunks(images)), strict=True)
+        for parts in zip(
+            *((c @ text_proxies.T / temperature, gaussians(c)) for c, _ in weighted_chunks(images, weights)),
+            strict=True,
+        )
     )
-    scale = 1.0 / _Confidence(scores).matching(_Confidence(logits)(1.0))
+    scale = 1.0 / _Confidence(scores, weights).matching(_Confidence(logits, weights)(1.0))
     fused = logits + scale * scores
     correction = np.zeros(len(text_proxies))
     for _ in range(rounds):
-        step = np.log(_bias(softmax(fused + correction)))
+        step = np.log(_bias(softmax(fused + correction), weights))
         correction -= step
         if np.abs(step - step.mean()).max() < 0.01:
             break
     return LinearScores(text_proxies / temperature + scale * gaussians.proxies, scale * gaussians.offsets + correction)
 
 
-def _bias(probabilities: Floats) -> Floats:
+def _bias(probabilities: Floats, weights: Floats | None) -> Floats:
     """The stationary distribution of the confusion that probabilities and their own predictions make, (C,)."""
     n_classes = probabilities.shape[1]
-    mass = np.maximum(probabilities.sum(axis=0), np.finfo(np.float64).tiny)
-    confusion = probabilities.T @ (probabilities / mass)
+    counted = np.ones(len(probabilities)) if weights is None else weights
+    weighted = counted[:, None] * probabilities
+    mass = np.maximum(weighted.sum(axis=0), np.finfo(np.float64).tiny)
+    confusion = weighted.T @ (probabilities / mass)
     winners = probabilities.argmax(axis=1)
     for c in np.unique(winners):
-        confusion[:, c] = probabilities[winners == c].mean(axis=0)
+        confusion[:, c] = np.average(probabilities[winners == c], axis=0, weights=counted[winners == c])
     bias = np.full(n_classes, 1.0 / n_classes)
     for _ in range(1000):
         fresh = confusion @ bias
@@ -143,8 +152,10 @@ class Frolic(Method):
     rounds: int = 10
     model_: LinearScores = field(init=False, repr=False)
 
-    def _learn(self, images: Images, moments: ImageMoments) -> None:
-        self.model_ = learn_frolic(images, self.text_.proxies, moments, self.temperature, rounds=self.rounds)
+    def _learn(self, images: Images, moments: ImageMoments, weights: Floats | None) -> None:
+        self.model_ = learn_frolic(
+            images, self.text_.proxies, moments, self.temperature, rounds=self.rounds, weights=weights
+        )
 
     def _scores(self, chunk: Floats) -> Floats:
         return self.model_(chunk)

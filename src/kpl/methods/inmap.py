@@ -10,7 +10,7 @@ import numpy as np
 from kpl.errors import InputError
 from kpl.methods.contract import Facts
 from kpl.methods.official import Descent
-from kpl.proxies.arrays import Images, chunks, softmax
+from kpl.proxies.arrays import Floats, Images, chunks, softmax
 from kpl.proxies.official import harden, proxy_descent
 from kpl.proxies.sums import ImageMoments
 from kpl.proxies.transport import sinkhorn
@@ -43,8 +43,8 @@ class InMaP(Descent):
     rounds: int = 20
     gamma: float = 0.0
 
-    def _learn(self, images: Images, moments: ImageMoments) -> None:
-        del moments
+    def _learn(self, images: Images, moments: ImageMoments, weights: Floats | None) -> None:
+        del moments, weights
         if self.rounds < 0 or not np.isfinite(self.gamma):
             raise InputError(f"rounds must be zero or more and gamma finite, got {self.rounds} and {self.gamma}")
         features = np.concatenate(list(chunks(images)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy, deepcopy
+from copy import copy
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -14,13 +14,15 @@ from kpl.methods.contract import Facts, Method
 from kpl.proxies.anchored import (
     AnchoredRounds,
     AnchoredSettings,
-    added_responsibilities,
     anchored_sums,
+    class_distances,
     solve_anchored,
 )
-from kpl.proxies.arrays import Floats, Images, chunks
+from kpl.proxies.arrays import Descriptions, Floats, Images, checked_descriptions
+from kpl.proxies.condensed import Condensed, condensed
+from kpl.proxies.doubt import Doubt, believed, doubt
 from kpl.proxies.priors import checked_prior, prior_shift
-from kpl.proxies.retrieval import TextProxies
+from kpl.proxies.retrieval import TextProxies, misplaced, retrieve
 from kpl.proxies.ridge import LinearScores, loop_ridge, ridge_discriminant, text_class_means
 from kpl.proxies.sums import ClassSums, ImageMoments
 
@@ -74,34 +76,95 @@ class KPL(Method):
     model_: LinearScores = field(init=False, repr=False)
     prior_: Floats = field(init=False, repr=False)
     sums_: ClassSums = field(init=False, repr=False)
+    groups_: Condensed | None = field(init=False, repr=False)
+    doubt_: Doubt | None = field(init=False, repr=False)
 
     @property
     def estimated_prior(self) -> Floats | None:
         """How common each class is, (C,)."""
         return self.prior_
 
-    def _learn(self, images: Images, moments: ImageMoments) -> None:
-        rounds = AnchoredRounds(self.descriptions_, self.text_, moments, self._settings())
-        self.sums_, self.text_ = anchored_sums(images, rounds)
+    def _learn(self, images: Images, moments: ImageMoments, weights: Floats | None) -> None:
+        self._run(images, moments, weights)
+        self.groups_ = condensed(images, weights)
+
+    def _add(self, images: Images, moments: ImageMoments, text: TextProxies, weights: Floats | None) -> bool:
+        # A model of an earlier version has no groups: what it has is its classes.
+        groups = self.groups_ or Condensed(self.sums_.finish(), np.maximum(self.sums_.mass, np.finfo(np.float64).tiny))
+        self.text_ = text
+        self._run(images, moments, weights, groups)
+        self.groups_ = condensed(images, weights, groups)
+        return False
+
+    def _run(
+        self, images: Images, moments: ImageMoments, weights: Floats | None, groups: Condensed | None = None
+    ) -> None:
+        self._anchor(images, moments, weights, groups)
+        model, _ = solve_anchored(self.sums_, self.text_.proxies, moments, self._settings())
+        known = self._known()
+        self.doubt_ = doubt(
+            images, weights, self.descriptions_, model, moments, self._settings(), k=self.k, known=known, groups=groups
+        )
         self._solve(moments)
 
-    def _add(self, images: Images, moments: ImageMoments, text: TextProxies) -> bool:
-        # One round more, in which the earlier images keep the responsibilities that they had in the last.
-        settings, proxies = self._settings(), self.text_.proxies
-        learnt, _ = solve_anchored(self.sums_, proxies, self.moments_, settings)
-        for chunk in chunks(images):
-            self.sums_.update(chunk, added_responsibilities(chunk, proxies, learnt, moments.count, settings))
-        self._solve(moments)
-        return self.rounds == 1 and text.same_choice(self.text_)
+    def _anchor(
+        self, images: Images, moments: ImageMoments, weights: Floats | None, groups: Condensed | None = None
+    ) -> None:
+        rounds = AnchoredRounds(self.descriptions_, self.text_, moments, self._settings())
+        self.sums_, self.text_ = anchored_sums(images, rounds, weights, self._known(), groups)
+
+    def _known(self) -> ClassSums | None:
+        """Return the sums of images whose class a person said: none, but for learning on from corrections."""
+        return None
+
+    def learnt_again(
+        self, images: Images, moments: ImageMoments, descriptions: Descriptions, *, weights: Floats | None = None
+    ) -> KPL:
+        """Return this method learnt from other descriptions, believed as far as this one, so that scores compare."""
+        again = copy(self)
+        again.descriptions_ = again._read(checked_descriptions(descriptions, len(moments.mean)))
+        again.text_, again.moments_ = retrieve(moments.mean, again.descriptions_, self.k), moments
+        again._anchor(images, moments, weights)
+        again._solve(moments)
+        return again
 
     def _solve(self, moments: ImageMoments) -> None:
         model, prior = solve_anchored(self.sums_, self.text_.proxies, moments, self._settings())
+        if self.doubt_ is not None:
+            averaged = retrieve(moments.mean, self.descriptions_, self.k).proxies
+            model = believed(model, averaged, self.doubt_, self.temperature)
         if not isinstance(self.prior, str):
             given = checked_prior(self.prior, len(prior))
             model, prior = LinearScores(model.proxies, model.offsets + prior_shift(given, prior)), given
         elif self.prior != "estimated":
             raise InputError(f"prior must be 'estimated' or one share a class, got {self.prior!r}")
         self.model_, self.prior_ = model, prior
+
+    def distances(self, images: Images) -> Floats:
+        """Return how far each image is from the nearest class model, (n,), whatever the model says of it.
+
+        One is as far as the images learnt from are, on average, from their own classes. New images of the same kind
+        stay below about 3, pictures of something else lie beyond (docs/method.md).
+
+        Args:
+            images: (n, d) unit rows, or chunks.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        self._check_fitted()
+        return class_distances(images, self.sums_, self.text_.proxies, self.moments_, self._settings())
+
+    def misplaced(self) -> list[Floats]:
+        """Return per class (m_c,) how much more each description looks like one of another class, the larger the more.
+
+        See `kpl.proxies.retrieval.misplaced`; sentences of other classes that slipped in are found by it.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        self._check_fitted()
+        return misplaced(self.descriptions_, self.sums_, self.moments_, self.anchor_images)
 
     def with_prior(self, prior: Sequence[float] | Floats) -> KPL:
         """Return this fitted method with a class prior that is known, in the place of the one it has.
@@ -117,7 +180,6 @@ class KPL(Method):
         """
         self._check_fitted()
         moved = copy(self)
-        moved.sums_ = deepcopy(self.sums_)  # an update of one must not be one of the other
         moved.prior = tuple(checked_prior(prior, len(self.prior_)).tolist())
         moved._solve(self.moments_)
         return moved
@@ -159,12 +221,12 @@ class ClosedKPL(Method):
     model_: LinearScores = field(init=False, repr=False)
     sums_: ClassSums = field(init=False, repr=False)
 
-    def _learn(self, images: Images, moments: ImageMoments) -> None:
-        self.sums_ = text_class_means(images, self.text_.proxies, self.temperature)
+    def _learn(self, images: Images, moments: ImageMoments, weights: Floats | None) -> None:
+        self.sums_ = text_class_means(images, self.text_.proxies, self.temperature, weights)
         self._solve(moments)
 
-    def _add(self, images: Images, moments: ImageMoments, text: TextProxies) -> bool:
-        self.sums_ = self.sums_.merge(text_class_means(images, self.text_.proxies, self.temperature))
+    def _add(self, images: Images, moments: ImageMoments, text: TextProxies, weights: Floats | None) -> bool:
+        self.sums_ = self.sums_.merge(text_class_means(images, self.text_.proxies, self.temperature, weights))
         self._solve(moments)
         return text.same_choice(self.text_)
 

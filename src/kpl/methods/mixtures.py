@@ -171,7 +171,29 @@ def _alternate(
 
 
 @dataclass(kw_only=True, eq=False)
-class TransCLIP(Transductive):
+class _Mixture(Transductive):
+    """A mixture over the neighbour graph.
+
+    Attributes:
+        neighbours: k of the graph.
+        rounds, inner_rounds: updates of the classes, and of the responsibilities before each.
+    """
+
+    neighbours: int = 3
+    rounds: int = 10
+    inner_rounds: int = 5
+    gaussians_: DiagonalGaussians = field(init=False, repr=False)
+
+    def _settings(self) -> GraphSettings:
+        return GraphSettings(self.temperature, self.neighbours, rounds=self.rounds, inner_rounds=self.inner_rounds)
+
+    def _extend(self, rows: Floats) -> Floats:
+        density = self.gaussians_.log_density(rows) / self._settings().density_scale
+        return rows @ self.text_.proxies.T / self.temperature + density
+
+
+@dataclass(kw_only=True, eq=False)
+class TransCLIP(_Mixture):
     """A mixture with one shared diagonal covariance, a Laplacian over the 3 nearest images, and the text as its prior.
 
     Source: Zanella, Gérin, Ben Ayed, "Boosting Vision-Language Models with Transduction", NeurIPS 2024,
@@ -195,14 +217,7 @@ class TransCLIP(Transductive):
         configured="logit scale 100, k = 3, 10 x 5 rounds; starts from the 8 surest images of a class",
     )
 
-    neighbours: int = 3
-    rounds: int = 10
-    inner_rounds: int = 5
     confident: int = 8
-    gaussians_: DiagonalGaussians = field(init=False, repr=False)
-
-    def _settings(self) -> GraphSettings:
-        return GraphSettings(self.temperature, self.neighbours, rounds=self.rounds, inner_rounds=self.inner_rounds)
 
     def _judge(self, images: Floats) -> Floats:
         if self.confident < 1:
@@ -210,13 +225,9 @@ class TransCLIP(Transductive):
         scores, self.gaussians_ = transclip(images, self.text_.proxies, self._settings(), confident=self.confident)
         return scores
 
-    def _extend(self, rows: Floats) -> Floats:
-        density = self.gaussians_.log_density(rows) / self._settings().density_scale
-        return rows @ self.text_.proxies.T / self.temperature + density
-
 
 @dataclass(kw_only=True, eq=False)
-class StatA(Transductive):
+class StatA(_Mixture):
     """A mixture over the neighbour graph whose means and variances stay near the text where images are few.
 
     Source: Zanella, Fuchs, De Vleeschouwer, Ben Ayed, "Realistic Test-Time Adaptation of Vision-Language Models",
@@ -240,18 +251,7 @@ class StatA(Transductive):
     )
 
     anchor_images: float = 1.0
-    neighbours: int = 3
-    rounds: int = 10
-    inner_rounds: int = 5
-    gaussians_: DiagonalGaussians = field(init=False, repr=False)
-
-    def _settings(self) -> GraphSettings:
-        return GraphSettings(self.temperature, self.neighbours, rounds=self.rounds, inner_rounds=self.inner_rounds)
 
     def _judge(self, images: Floats) -> Floats:
         scores, self.gaussians_ = stata(images, self.text_.proxies, self._settings(), anchor_images=self.anchor_images)
         return scores
-
-    def _extend(self, rows: Floats) -> Floats:
-        density = self.gaussians_.log_density(rows) / self._settings().density_scale
-        return rows @ self.text_.proxies.T / self.temperature + density

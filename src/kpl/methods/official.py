@@ -19,6 +19,8 @@ __all__ = ["Descent", "OfficialKPL"]
 class Descent(Method):
     """Proxies from the published gradient loop: all images in memory in float64, and every step passes over them."""
 
+    unweighted: ClassVar[str] = "the published loop counts every image once"
+
     image_temperature: float = 0.04
     alpha: float = 0.6
     learning_rate: float = 10.0
@@ -53,8 +55,8 @@ class OfficialKPL(Descent):
 
     updates: int = 20
 
-    def _learn(self, images: Images, moments: ImageMoments) -> None:
-        del moments
+    def _learn(self, images: Images, moments: ImageMoments, weights: Floats | None) -> None:
+        del moments, weights
         self.proxies_ = np.asarray(
             official_proxies(
                 np.concatenate(list(chunks(images))),

@@ -222,11 +222,19 @@ class OTTER(Method):
         configured="prior estimated without labels; also uniform",
     )
 
+    unweighted: ClassVar[str] = "its plan gives every image a mass of one"
+
     prior: tuple[float, ...] | str = "estimated"
     prior_: Floats = field(init=False, repr=False)
     prices_: Floats = field(init=False, repr=False)
 
-    def _learn(self, images: Images, moments: ImageMoments) -> None:
+    @property
+    def estimated_prior(self) -> Floats | None:
+        """How common each class is, (C,): known, or from the text."""
+        return self.prior_
+
+    def _learn(self, images: Images, moments: ImageMoments, weights: Floats | None) -> None:
+        del weights
         n_classes = len(self.text_.proxies)
         logits = np.concatenate([self._text_logits(chunk) for chunk in chunks(images)])
         if not isinstance(self.prior, str):

@@ -7,9 +7,11 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from kpl.errors import InputError, UnknownNameError
+from kpl.methods.adapt import ADAPT
 from kpl.methods.contract import Method
 from kpl.methods.em_dirichlet import EMDirichlet
 from kpl.methods.frolic import Frolic
+from kpl.methods.gda import GDA
 from kpl.methods.inmap import InMaP
 from kpl.methods.kpl import KPL, ClosedKPL
 from kpl.methods.mixtures import StatA, TransCLIP
@@ -40,6 +42,8 @@ METHODS: dict[str, type[Method]] = {
         StatA,
         EMDirichlet,
         Frolic,
+        GDA,
+        ADAPT,
         KPL,
     )
 }

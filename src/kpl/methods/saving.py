@@ -66,7 +66,7 @@ def restore(name: str, kind: Any, arrays: Arrays) -> Any:  # noqa: ANN401 - what
             items.append(restore(f"{name}.{len(items)}", get_args(kind)[0], arrays))
         return origin(items)
     if kind in (int, float, bool):
-        return kind(arrays[name].item())
+        return arrays[name].item()
     return np.array(arrays[name], order="C")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from kpl.errors import FeaturesError, InputError
 from kpl.methods.contract import Facts, Method, Reading
 from kpl.proxies.arrays import Floats, Images, check_positive
-from kpl.proxies.presence import log_presence
+from kpl.proxies.multi_label import log_multi_label
 from kpl.proxies.retrieval import TextProxies, image_scores
 from kpl.proxies.sums import ImageMoments
 
@@ -22,9 +22,9 @@ __all__ = ["CHiLS", "ClassNames", "CuPL", "PromptEnsemble", "TextProxy", "Textua
 class Textual(Method):
     """A method that learns nothing from images but which descriptions to take."""
 
-    def _add(self, images: Images, moments: ImageMoments, text: TextProxies) -> bool:
+    def _add(self, images: Images, moments: ImageMoments, text: TextProxies, weights: Floats | None) -> bool:
         self.text_ = text
-        self._learn(images, moments)
+        self._learn(images, moments, weights)
         return True
 
 
@@ -136,8 +136,8 @@ class TextProxy(CuPL):
     k: int | None = 40
     retrieval: Literal["dataset", "image"] = "dataset"
 
-    def _learn(self, images: Images, moments: ImageMoments) -> None:
-        del images, moments
+    def _learn(self, images: Images, moments: ImageMoments, weights: Floats | None) -> None:
+        del images, moments, weights
         if self.retrieval not in ("dataset", "image"):
             raise InputError(f"retrieval must be 'dataset' or 'image', got {self.retrieval!r}")
 
@@ -165,8 +165,8 @@ class VisDesc(Textual):
     )
     means_: Floats = field(init=False, repr=False)
 
-    def _learn(self, images: Images, moments: ImageMoments) -> None:
-        del images, moments
+    def _learn(self, images: Images, moments: ImageMoments, weights: Floats | None) -> None:
+        del images, moments, weights
         kept = zip(self.descriptions_, self.text_.chosen, strict=True)
         self.means_ = np.stack([rows[chosen].mean(axis=0) for rows, chosen in kept])
 
@@ -222,8 +222,8 @@ class CHiLS(Textual):
     )
     parents_: Floats = field(init=False, repr=False)
 
-    def _learn(self, images: Images, moments: ImageMoments) -> None:
-        del images, moments
+    def _learn(self, images: Images, moments: ImageMoments, weights: Floats | None) -> None:
+        del images, moments, weights
         self.parents_ = np.stack([rows[0] for rows in self.descriptions_])
 
     def _scores(self, chunk: Floats) -> Floats:
@@ -295,8 +295,8 @@ class Xplainer(Textual):
         present = len(self.descriptions_[class_index])
         return super().texts_without(class_index, [*indices, *(present + index for index in indices)])
 
-    def _learn(self, images: Images, moments: ImageMoments) -> None:
-        del images, moments
+    def _learn(self, images: Images, moments: ImageMoments, weights: Floats | None) -> None:
+        del images, moments, weights
         pairs = zip(self.descriptions_, self.absent_, self.text_.chosen, strict=True)
         self.contrasts_ = [(rows[kept] - absent[kept]) / self.contrast_temperature for rows, absent, kept in pairs]
 
@@ -305,7 +305,7 @@ class Xplainer(Textual):
         return np.asarray(np.exp(self.scores(images)))
 
     def _scores(self, chunk: Floats) -> Floats:
-        return log_presence(chunk, self.contrasts_)
+        return log_multi_label(chunk, self.contrasts_)
 
     def _logits(self, scores: Floats) -> Floats:
         return scores

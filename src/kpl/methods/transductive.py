@@ -34,6 +34,7 @@ class Transductive(Method):
     """
 
     batch_only: ClassVar[str] = "it judges a batch as a whole, and what it found is about those images alone"
+    unweighted: ClassVar[str] = "its graph of neighbours joins images, each of which is one"
 
     batch_scores_: Floats = field(init=False, repr=False)
     batch_keys_: NDArray[np.uint64] = field(init=False, repr=False)
@@ -46,8 +47,8 @@ class Transductive(Method):
     def _extend(self, rows: Floats) -> Floats:
         """Return the scores (m, C) of images that were not in the batch."""
 
-    def _learn(self, images: Images, moments: ImageMoments) -> None:
-        del moments
+    def _learn(self, images: Images, moments: ImageMoments, weights: Floats | None) -> None:
+        del moments, weights
         batch = np.concatenate(list(chunks(images)))
         scores = self._judge(batch)
         self.batch_keys_, places, times = np.unique(_keys(batch), return_inverse=True, return_counts=True)

@@ -4,8 +4,8 @@ Arrays in, arrays out. What is learnt from images is always a sum over images (`
 """
 
 from kpl.proxies.anchored import AnchoredSettings, learn_anchored
+from kpl.proxies.multi_label import multi_label_probabilities
 from kpl.proxies.official import official_proxies
-from kpl.proxies.presence import presence_probabilities
 from kpl.proxies.retrieval import TextProxies, image_scores, retrieve
 from kpl.proxies.ridge import LinearScores, closed_proxies, ridge_discriminant
 from kpl.proxies.sums import ClassSums, ImageMoments, ImageSums, sum_images
@@ -22,8 +22,8 @@ __all__ = [
     "closed_proxies",
     "image_scores",
     "learn_anchored",
+    "multi_label_probabilities",
     "official_proxies",
-    "presence_probabilities",
     "retrieve",
     "ridge_discriminant",
     "sinkhorn",

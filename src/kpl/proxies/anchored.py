@@ -6,7 +6,7 @@ that few images call for stays at its anchor, so that listed findings that are n
 prior comes from the soft counts. What a text cannot know, how the images of one class really scatter, the shared
 covariance brings.
 
-Five things keep the rounds from confirming themselves:
+Six things keep the rounds from confirming themselves:
 
 * an image is never compared with a class mean that it helped to make: its own share is taken out (leave-one-out,
   in closed form: the squared distance only grows by a factor), which matters most for small folders and rare classes;
@@ -15,6 +15,8 @@ Five things keep the rounds from confirming themselves:
   on the mean of the class means (not on the mean image, which would take a common class for a loud text);
 * with a handful of images a class there is little to learn from, and the rounds would learn it by heart: the text's own
   responsibilities keep a share of those of every round, which is gone once images are many;
+* an image that no class model describes, much farther from every one than images are from their own, is no evidence of
+  any class model: the text decides on it, so that a class of one or two images is not swallowed by a common one;
 * a description that the images of its class speak against is left out of the text proxy (`retrieval.confirm`):
   sentences that are wrong, or right of something else, lose their voice as soon as the images can tell.
 
@@ -22,17 +24,22 @@ Notation: n images x_i, C classes, P responsibilities, t_c text proxies, L = X T
 M = (S_w + lambda I)^-1, |v|_M^2 = v^T M v.
 
     text share  s = 1 / (1 + (n / (f C))^3),   f = 4 images a class
+    far         u_i = 1 / (1 + (2 D / v_i)^8),   D = tr(M S_w), the mean of |x - m|_M^2 over images and their classes
+                v_i the least |x_i - m_c|_M^2 of any class, without the image's own share
     anchors     a_c = x_bar + (t_c - t_bar)
     means       m_c = (sum_i P_ic x_i + kappa a_c) / (N_c + kappa),   N_c = sum_i P_ic,   m_bar = mean_c m_c
     covariance  S_w = sum_ic P_ic (x_i - m_c)(x_i - m_c)^T / n
     prior       pi_c = (N_c + 3 s) / (n + 3 s C)
     score       -1/2 |x - m_c|_M^2 + w (x - m_bar) . t_c / tau + log pi_c
     first P     softmax(L / tau)
-    next P      s x the first P + (1 - s) x softmax of the scores with |x_i - m_c|_M^2 times
+    next P      1 - (1 - s)(1 - u_i) x the first P + (1 - s)(1 - u_i) x softmax of the scores with |x_i - m_c|_M^2 times
                 ((N_c + kappa) / (N_c + kappa - p_ic))^2,   p = min(the first P, (N_c + kappa) / 2)
 
 The factor is exact: with N = N_c + kappa, the mean without a share p of the image is m' = (N m - p x) / (N - p), and
 x - m' = (x - m) N / (N - p). The rounds end early once the class sums stand still.
+
+Where images have weights (the k instances of a patient 1/k each, say) every sum is weighted and n is the sum of the
+weights; p stays a whole share, since an image must not be judged by a mean that its like made either.
 
 Related: closed form of the published loop (`kpl.proxies.ridge`); text-anchored statistics (StatA, Zanella et al.,
 CVPR 2025), there with a diagonal covariance and a neighbour graph of all images at once; label-free debiasing of the
@@ -46,17 +53,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from kpl.errors import InputError
-from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax
+from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax, weighted_chunks
+from kpl.proxies.condensed import Condensed
 from kpl.proxies.retrieval import TextProxies, confirm, description_spreads, retrieve
 from kpl.proxies.ridge import LinearScores
-from kpl.proxies.sums import ClassSums, ImageMoments
+from kpl.proxies.sums import ClassSums, ImageMoments, inverse
 
 __all__ = [
     "AnchoredRounds",
     "AnchoredSettings",
     "Step",
-    "added_responsibilities",
     "anchored_sums",
+    "class_distances",
     "learn_anchored",
     "solve_anchored",
 ]
@@ -67,6 +75,9 @@ LEAST_VARIANCE = 1e-6
 SETTLED = 1e-3
 #: Images that every class is given in the prior, times the text's share: so few counts say little of it.
 PRIOR_IMAGES = 3.0
+#: An image this many times farther from every class than images are from their own goes half by the text.
+FAR = 2.0
+FAR_POWER = 8
 #: Rows of a working block: few enough that its (rows, C) arrays stay in the processor's cache.
 BLOCK_ROWS = 512
 
@@ -101,10 +112,10 @@ class AnchoredSettings:
         if self.rounds < 1:
             raise InputError(f"rounds must be at least 1, got {self.rounds}")
 
-    def text_share(self, n_images: int, n_classes: int) -> float:
+    def text_share(self, n_images: float, n_classes: int) -> float:
         """Return s, the share of the text's own responsibilities in every round; near zero where images are many."""
         few = self.few_images * n_classes
-        return few**3 / (few**3 + float(n_images) ** 3)
+        return few**3 / (few**3 + n_images**3)
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,7 @@ class _Round:
     offsets: Floats  # (C,), log pi_c - w m_bar . t_c / tau
     prior: Floats  # (C,)
     text_share: float  # s
+    usual: float  # D
 
 
 @dataclass(frozen=True)
@@ -172,17 +184,18 @@ class AnchoredRounds:
         """Return the first step."""
         return Step(self._text)
 
-    def partial(self, step: Step, chunk: Floats) -> ClassSums:
-        """Return the class sums of a (n_k, d) chunk of unit rows in this step."""
+    def partial(self, step: Step, chunk: Floats, weights: Floats | None = None) -> ClassSums:
+        """Return the class sums of a (n_k, d) chunk of unit rows in this step, with (n_k,) weights if there are any."""
         proxies, settings = step.text.proxies, self._settings
         sums = ClassSums(*proxies.shape)
         for first in range(0, len(chunk), BLOCK_ROWS):
             block = chunk[first : first + BLOCK_ROWS]
+            own = None if weights is None else weights[first : first + BLOCK_ROWS]
             if step.model is None:
                 shares = softmax(block @ proxies.T / settings.temperature)
             else:
                 shares = _responsibilities(block, proxies, step.model, self._moments.mean, settings)
-            sums.update(block, shares)
+            sums.update(block, shares, own)
         return sums
 
     def after(self, step: Step, sums: ClassSums) -> Step | None:
@@ -220,18 +233,31 @@ def learn_anchored(
     return solve_anchored(anchored_sums(images, rounds)[0], text_proxies, moments, settings)
 
 
-def anchored_sums(images: Images, rounds: AnchoredRounds) -> tuple[ClassSums, TextProxies]:
+def anchored_sums(
+    images: Images,
+    rounds: AnchoredRounds,
+    weights: Floats | None = None,
+    known: ClassSums | None = None,
+    groups: Condensed | None = None,
+) -> tuple[ClassSums, TextProxies]:
     """Return the soft class sums of the last round, with the text proxies that it was made with.
 
     Args:
         images: (n, d) unit rows or a re-iterable of chunks: those whose moments the rounds know.
         rounds: before their first step.
+        weights: (n,) of the images, those of the moments.
+        known: sums of images whose classes are known, which every round begins with.
+        groups: of images that are not there any more.
     """
     step: Step | None = rounds.start()
     while step is not None:
         text, sums = step.text, ClassSums(*step.text.proxies.shape)
-        for chunk in chunks(images, text.proxies.shape[1]):
-            sums = sums.merge(rounds.partial(step, chunk))
+        if known is not None:
+            sums = sums.merge(known)
+        if groups is not None:
+            sums = sums.merge(rounds.partial(step, groups.means, groups.weights))
+        for chunk, own in weighted_chunks(images, weights, text.proxies.shape[1]):
+            sums = sums.merge(rounds.partial(step, chunk, own))
         step = rounds.after(step, sums)
     return sums, text
 
@@ -246,14 +272,16 @@ def solve_anchored(
     return LinearScores(proxies, offsets), current.prior
 
 
-def added_responsibilities(
-    chunk: Floats, text_proxies: Floats, model: LinearScores, n_images: int, settings: AnchoredSettings
+def class_distances(
+    images: Images, sums: ClassSums, text_proxies: Floats, moments: ImageMoments, settings: AnchoredSettings
 ) -> Floats:
-    """Return the P (n_k, C) of images that were not there when the model was learnt, of `n_images` in all."""
-    first = softmax(chunk @ text_proxies.T / settings.temperature)
-    if settings.rounds == 1:
-        return first
-    return _blended(softmax(model(chunk)), first, settings.text_share(n_images, len(text_proxies)))
+    """Return min_c |x_i - m_c|_M^2 / D, (n,): how far each image is from the nearest class model of the last round.
+
+    One is as far as the images learnt from are, on average, from their own classes.
+    """
+    current = _round(sums, text_proxies, moments, settings)
+    fits = (_fits(chunk - moments.mean, current).max(axis=1) for chunk in chunks(images, len(moments.mean)))
+    return np.maximum(-2.0 * np.concatenate(list(fits)), 0.0) / current.usual
 
 
 def _round(sums: ClassSums, text_proxies: Floats, moments: ImageMoments, settings: AnchoredSettings) -> _Round:
@@ -262,12 +290,9 @@ def _round(sums: ClassSums, text_proxies: Floats, moments: ImageMoments, setting
     weighted = sums.weighted - sums.mass[:, None] * moments.mean  # centred on the mean image
     mass = sums.mass + kappa
     means = (weighted + kappa * anchors) / mass[:, None]
-    cross = means.T @ weighted
-    total = moments.covariance
-    within = total - (cross + cross.T) / n + (means.T * (sums.mass / n)) @ means
-    ridge = settings.ridge * max(float(np.trace(total)), LEAST_VARIANCE) / np.sqrt(n)
-    within[np.diag_indices_from(within)] += ridge
-    precision: Floats = np.asarray(np.linalg.inv(within), dtype=np.float64)
+    ridge = settings.ridge * max(float(np.trace(moments.covariance)), LEAST_VARIANCE) / np.sqrt(n)
+    precision = _precision(means, weighted / n, sums.mass / n, moments, ridge)
+    usual = max(len(precision) - ridge * float(np.trace(precision)), LEAST_VARIANCE)
     directions = means @ precision
     halves = -0.5 * np.einsum("cd,cd->c", means, directions)
     text_share = settings.text_share(n, len(text_proxies))
@@ -275,17 +300,35 @@ def _round(sums: ClassSums, text_proxies: Floats, moments: ImageMoments, setting
     prior = np.maximum((sums.mass + given) / (n + given * len(text_proxies)), np.finfo(np.float64).tiny)
     centre = text_proxies @ (moments.mean + means.mean(axis=0))
     offsets = np.log(prior) - (settings.text_weight / settings.temperature) * centre
-    return _Round(precision, directions, halves, mass, offsets, prior, text_share)
+    return _Round(precision, directions, halves, mass, offsets, prior, text_share, usual)
+
+
+def _precision(means: Floats, weighted: Floats, shares: Floats, moments: ImageMoments, ridge: float) -> Floats:
+    """Return M = (S_w + lambda I)^-1 (d, d), S_w = cov - F^T K F of F = [means, weighted], both centred, all over n.
+
+    Of few classes it is the inverse of all images' covariance less a term of rank 2 C (Woodbury); K^-1 is known.
+    """
+    if 4 * len(means) > means.shape[1]:
+        cross = means.T @ weighted
+        within = moments.covariance - cross - cross.T + (means.T * shares) @ means
+        within[np.diag_indices_from(within)] += ridge
+        return inverse(within)
+    whole, both = moments.ridged_inverse(ridge), np.vstack([means, weighted])
+    projected = both @ whole
+    core = both @ projected.T
+    here = np.arange(len(means))
+    there = here + len(means)
+    core[here, there] -= 1.0
+    core[there, here] -= 1.0
+    core[there, there] -= shares
+    return np.asarray(whole - projected.T @ np.linalg.solve(core, projected))
 
 
 def _responsibilities(
     block: Floats, text_proxies: Floats, current: _Round, mean: Floats, settings: AnchoredSettings
 ) -> Floats:
     """The next P of a block, each image scored against class means without its own share; in place where it can be."""
-    centred = block - mean
-    scores = centred @ current.directions.T
-    scores += current.halves
-    scores -= 0.5 * np.einsum("nd,nd->n", centred @ current.precision, centred)[:, None]  # -1/2 |x - m|_M^2
+    scores = _fits(block - mean, current)
     text = block @ text_proxies.T
     text /= settings.temperature
     first = softmax(text)
@@ -294,14 +337,24 @@ def _responsibilities(
     np.divide(current.mass, share, out=share)
     scores *= share
     scores *= share
+    far = (np.maximum(-2.0 * scores.max(axis=1), 0.0) / (FAR * current.usual)) ** FAR_POWER
+    text_share = 1 - (1 - current.text_share) / (1 + far[:, None])
     text *= settings.text_weight
     scores += text
     scores += current.offsets
-    return _blended(softmax(scores), first, current.text_share)
+    return _blended(softmax(scores), first, text_share)
 
 
-def _blended(learnt: Floats, first: Floats, text_share: float) -> Floats:
-    """Give the text its share of responsibilities (n, C), both of which are used up."""
+def _fits(centred: Floats, current: _Round) -> Floats:
+    """-1/2 |x - m_c|_M^2 (n, C) of images less the mean image."""
+    scores: Floats = centred @ current.directions.T
+    scores += current.halves
+    scores -= 0.5 * np.einsum("nd,nd->n", centred @ current.precision, centred)[:, None]
+    return scores
+
+
+def _blended(learnt: Floats, first: Floats, text_share: float | Floats) -> Floats:
+    """Give the text its share of responsibilities (n, C), both of which are used up; (n, 1) a share of each image."""
     learnt *= 1 - text_share
     first *= text_share
     learnt += first

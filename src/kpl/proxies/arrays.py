@@ -18,10 +18,12 @@ __all__ = [
     "as_array",
     "check_positive",
     "checked_descriptions",
+    "checked_weights",
     "chunks",
     "log_odds",
     "softmax",
     "unit_rows",
+    "weighted_chunks",
 ]
 
 Floats = NDArray[np.float64]
@@ -171,6 +173,45 @@ def chunks(images: Images, dim: int | None = None) -> Iterator[Floats]:
             seen += len(rows)
     if not seen:
         raise FeaturesError("there are no image features: the source holds no row")
+
+
+def checked_weights(weights: Any) -> Floats | None:  # noqa: ANN401 - whatever holds numbers
+    """Return the weights of images (n,) in float64; None where all are one, which is what no weights mean.
+
+    Raises:
+        FeaturesError: they are no numbers above zero, one an image.
+
+    Example:
+        >>> checked_weights([0.5, 0.5]), checked_weights([1, 1]), checked_weights(None)
+        (array([0.5, 0.5]), None, None)
+    """
+    if weights is None:
+        return None
+    given: Floats = as_array(weights, "weights").astype(np.float64)
+    if given.ndim != 1 or not (np.isfinite(given).all() and (given > 0).all()):
+        raise FeaturesError(f"weights must be finite numbers above zero, one an image, got shape {given.shape}")
+    return None if (given == 1.0).all() else given
+
+
+def weighted_chunks(
+    images: Images, weights: Floats | None, dim: int | None = None
+) -> Iterator[tuple[Floats, Floats | None]]:
+    """Yield what `chunks` does, each block with the weights of its rows; None where there are none.
+
+    Args:
+        weights: (n,) over all chunks, as `checked_weights` returns them.
+
+    Raises:
+        FeaturesError: as `chunks`, or not one weight an image.
+    """
+    seen = 0
+    for chunk in chunks(images, dim):
+        own = None if weights is None else weights[seen : seen + len(chunk)]
+        seen += len(chunk)
+        if own is None or len(own) == len(chunk):
+            yield chunk, own
+    if weights is not None and seen != len(weights):
+        raise FeaturesError(f"{len(weights)} weights for {seen} images: one is needed for each")
 
 
 def checked_descriptions(descriptions: Descriptions, dim: int | None = None) -> list[Floats]:

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, unit_rows
-from kpl.proxies.sums import ClassSums
+from kpl.proxies.sums import ClassSums, ImageMoments
 
-__all__ = ["TextProxies", "best_k", "confirm", "description_spreads", "image_scores", "retrieve"]
+__all__ = ["TextProxies", "best_k", "confirm", "description_spreads", "image_scores", "misplaced", "retrieve"]
+
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,14 @@ def retrieve(mean_image: Floats, descriptions: list[Floats], k: int | None = Non
     """
     relevance = tuple(np.asarray(rows @ mean_image) for rows in descriptions)
     chosen = tuple(best_k(scores, k) for scores in relevance)
-    means = [rows[index].mean(axis=0) for rows, index in zip(descriptions, chosen, strict=True)]
+    means = [_mean_of(rows, index) for rows, index in zip(descriptions, chosen, strict=True)]
     return TextProxies(unit_rows(np.stack(means)), chosen, relevance)
+
+
+def _mean_of(rows: Floats, index: NDArray[np.intp]) -> Floats:
+    shares = np.zeros(len(rows))
+    shares[index] = 1 / len(index)
+    return np.asarray(shares @ rows)  # without a copy of the rows
 
 
 def description_spreads(descriptions: list[Floats], covariance: Floats) -> list[Floats]:
@@ -124,8 +132,49 @@ def confirm(
         support = descriptions[c][index] @ means[c]
         kept = index[support >= -spreads[c][index] / np.sqrt(sums.mass[c] + 1)]
         chosen.append(kept if len(kept) else index)
-    proxies = [rows[index].mean(axis=0) for rows, index in zip(descriptions, chosen, strict=True)]
+    proxies = [_mean_of(rows, index) for rows, index in zip(descriptions, chosen, strict=True)]
     return TextProxies(unit_rows(np.stack(proxies)), tuple(chosen), text.relevance)
+
+
+def misplaced(descriptions: list[Floats], sums: ClassSums, moments: ImageMoments, kappa: float) -> list[Floats]:
+    """Return per class (m_c,) how much more each description looks like one of another class than like one of its own.
+
+    Two margins, each brought to a standard deviation of one over all descriptions, are added: that of its support by
+    the images of the best other class, standardised within each class, over that by its own; and that of its cosine
+    with the mean description of the nearest other class over that with the rest of its own. Zero is the average.
+
+    Args:
+        descriptions: per class (m_c, d) unit rows.
+        sums, moments: of the images.
+        kappa: as in `confirm`.
+
+    Example:
+        >>> rows = [np.eye(3)[[0, 0, 1]], np.eye(3)[[1, 1]], np.eye(3)[[2, 2]]]
+        >>> images = np.eye(3).repeat(20, axis=0)
+        >>> sums = ClassSums(3, 3).update(images, images)
+        >>> found = misplaced(rows, sums, ImageMoments(60, np.full(3, 1 / 3), np.eye(3) / 3), 1.5)
+        >>> [int(own.argmax()) for own in found[:1]], bool(found[0][2] > 1)
+        ([2], True)
+    """
+    every = np.concatenate(descriptions)
+    counts = np.array([len(rows) for rows in descriptions])
+    owner, at = np.repeat(np.arange(len(counts)), counts), np.arange(len(every))
+    mass = sums.mass[:, None]
+    means = (sums.weighted - mass * moments.mean) / (mass + kappa)
+    spread = np.concatenate(description_spreads(descriptions, moments.covariance))
+    support = every @ means.T / np.maximum(spread, _TINY)[:, None]
+    support = (support - support.mean(axis=0)) / np.maximum(support.std(axis=0), _TINY)
+    typical = np.stack([rows.mean(axis=0) for rows in descriptions])
+    cosines = every @ typical.T
+    others = np.maximum(counts - 1, 1)[owner]
+    rest = np.where(counts[owner] > 1, (cosines[at, owner] * counts[owner] - 1) / others, cosines[at, owner])
+    found = np.zeros(len(every))
+    for table, own in ((support, support[at, owner]), (cosines, rest)):
+        away = table.copy()
+        away[at, owner] = -np.inf
+        margin = away.max(axis=1) - own
+        found += (margin - margin.mean()) / max(float(margin.std()), _TINY)
+    return np.split(found, np.cumsum(counts)[:-1])
 
 
 def image_scores(chunk: Floats, descriptions: list[Floats], k: int | None = None) -> Floats:

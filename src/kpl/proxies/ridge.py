@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kpl.errors import InputError
-from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax
+from kpl.proxies.arrays import Floats, Images, check_positive, softmax, weighted_chunks
 from kpl.proxies.sums import ClassSums, ImageMoments, sum_images
 
 __all__ = ["LinearScores", "closed_proxies", "loop_ridge", "ridge_discriminant", "text_class_means"]
@@ -35,8 +35,10 @@ class LinearScores:
         return np.asarray(chunk @ self.proxies.T + self.offsets)
 
 
-def text_class_means(images: Images, text_proxies: Floats, temperature: float) -> ClassSums:
-    """Return the soft class sums under P = softmax(X T / temperature), in one pass.
+def text_class_means(
+    images: Images, text_proxies: Floats, temperature: float, weights: Floats | None = None
+) -> ClassSums:
+    """Return the soft class sums under P = softmax(X T / temperature), in one pass; images may have weights (n,).
 
     The quotient weighted / mass is the full column normalisation of P; its scale cancels.
 
@@ -46,8 +48,8 @@ def text_class_means(images: Images, text_proxies: Floats, temperature: float) -
     """
     check_positive(text_temperature=temperature)
     sums = ClassSums(*text_proxies.shape)
-    for chunk in chunks(images, text_proxies.shape[1]):
-        sums.update(chunk, softmax(chunk @ text_proxies.T / temperature))
+    for chunk, own in weighted_chunks(images, weights, text_proxies.shape[1]):
+        sums.update(chunk, softmax(chunk @ text_proxies.T / temperature), own)
     return sums
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from kpl.errors import FeaturesError
-from kpl.proxies.arrays import Floats, Images, chunks
+from kpl.proxies.arrays import Floats, Images, weighted_chunks
 
-__all__ = ["ClassSums", "ImageMoments", "ImageSums", "sum_images"]
+__all__ = ["ClassSums", "ImageMoments", "ImageSums", "inverse", "sum_images"]
+
+_SMALL = 256  # up to here SciPy takes longer to load than it saves
 
 
 @dataclass
 class ImageSums:
-    """The count, the sum and the second moment of image features.
+    """The count, the sum and the second moment of image features; the count of weighted images is the sum of weights.
 
     Memory is O(d^2), whatever the number of images. `merge` of the sums of two halves equals the sums of the whole
     up to the rounding of float64.
@@ -27,7 +30,7 @@ class ImageSums:
     """
 
     dim: int
-    count: int = 0
+    count: float = 0
     total: Floats = field(init=False)
     moment: Floats = field(init=False)
 
@@ -35,12 +38,13 @@ class ImageSums:
         self.total = np.zeros(self.dim)
         self.moment = np.zeros((self.dim, self.dim))
 
-    def update(self, chunk: Floats) -> ImageSums:
-        """Add a (n_k, d) chunk of unit rows."""
+    def update(self, chunk: Floats, weights: Floats | None = None) -> ImageSums:
+        """Add a (n_k, d) chunk of unit rows, with (n_k,) weights above zero if they do not count alike."""
         chunk = _checked(chunk, self.dim)
-        self.count += len(chunk)
-        self.total += chunk.sum(axis=0)
-        self.moment += chunk.T @ chunk
+        self.count += len(chunk) if weights is None else float(weights.sum())
+        self.total += _weighted(chunk, weights).sum(axis=0)
+        rows = chunk if weights is None else _weighted(chunk, np.sqrt(weights))
+        self.moment += rows.T @ rows
         return self
 
     def merge(self, other: ImageSums) -> ImageSums:
@@ -64,9 +68,9 @@ class ImageSums:
 
 @dataclass(frozen=True)
 class ImageMoments:
-    """The moments of image features: count n, mean (d,), and gram X^T X / n (d, d)."""
+    """The moments of image features: count n (the sum of weights), mean (d,), and gram X^T X / n (d, d)."""
 
-    count: int
+    count: float
     mean: Floats
     gram: Floats
 
@@ -81,10 +85,39 @@ class ImageMoments:
         own, theirs = self.count / count, other.count / count
         return ImageMoments(count, own * self.mean + theirs * other.mean, own * self.gram + theirs * other.gram)
 
-    @property
+    @cached_property
     def covariance(self) -> Floats:
         """The covariance (d, d), with divisor n."""
         return np.asarray(self.gram - np.outer(self.mean, self.mean))
+
+    def ridged_inverse(self, ridge: float) -> Floats:
+        """Return (covariance + ridge I)^-1, computed once: the rounds, and every fit on these images, start from it."""
+        if ridge not in self._inverses:
+            self._inverses[ridge] = inverse(self.covariance + ridge * np.eye(len(self.mean)))
+        return self._inverses[ridge]
+
+    @cached_property
+    def _inverses(self) -> dict[float, Floats]:
+        return {}
+
+
+def inverse(matrix: Floats) -> Floats:
+    """Return the inverse of a symmetric positive definite (d, d) matrix, a large one by its Cholesky factor.
+
+    One that rounding has left indefinite is inverted all the same, by elimination.
+
+    Example:
+        >>> inverse(np.diag([2.0, 4.0])).tolist()
+        [[0.5, 0.0], [0.0, 0.25]]
+    """
+    if len(matrix) > _SMALL:
+        from scipy.linalg import lapack
+
+        factor, failed = lapack.dpotrf(matrix, lower=1)
+        if not failed:
+            lower = np.tril(lapack.dpotri(factor, lower=1)[0])
+            return np.asarray(lower + np.tril(lower, -1).T)
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
 
 
 @dataclass
@@ -105,9 +138,10 @@ class ClassSums:
         self.mass = np.zeros(self.n_classes)
         self.weighted = np.zeros((self.n_classes, self.dim))
 
-    def update(self, chunk: Floats, responsibilities: Floats) -> ClassSums:
-        """Add a (n_k, d) chunk with its (n_k, C) responsibilities."""
-        chunk, responsibilities = _checked(chunk, self.dim), _checked(responsibilities, self.n_classes)
+    def update(self, chunk: Floats, responsibilities: Floats, weights: Floats | None = None) -> ClassSums:
+        """Add a (n_k, d) chunk with its (n_k, C) responsibilities, and (n_k,) weights if they do not count alike."""
+        chunk = _checked(chunk, self.dim)
+        responsibilities = _weighted(_checked(responsibilities, self.n_classes), weights)
         self.mass += responsibilities.sum(axis=0)
         self.weighted += responsibilities.T @ chunk
         return self
@@ -125,6 +159,10 @@ class ClassSums:
         return np.asarray(self.weighted / np.maximum(self.mass, np.finfo(np.float64).tiny)[:, None])
 
 
+def _weighted(rows: Floats, weights: Floats | None) -> Floats:
+    return rows if weights is None else rows * weights[:, None]
+
+
 def _checked(rows: Floats, width: int) -> Floats:
     """Rows in float64, whatever they are stored in: sums over many images are not safe in less."""
     rows = np.asarray(rows, dtype=np.float64)
@@ -133,16 +171,17 @@ def _checked(rows: Floats, width: int) -> Floats:
     return rows
 
 
-def sum_images(images: Images) -> ImageMoments:
+def sum_images(images: Images, weights: Floats | None = None) -> ImageMoments:
     """Return the moments of all images in one pass.
 
     Args:
         images: (n, d) unit rows, or a re-iterable of such chunks.
+        weights: (n,) above zero; None counts every image once.
     """
     sums: ImageSums | None = None
-    for chunk in chunks(images):
+    for chunk, own in weighted_chunks(images, weights):
         sums = sums or ImageSums(chunk.shape[1])
-        sums.update(chunk)
+        sums.update(chunk, own)
     if sums is None:  # pragma: no cover - `chunks` has refused an empty source
         raise FeaturesError("there are no image features")
     return sums.finish()

@@ -2,7 +2,8 @@
 
 from kpl.report.explaining import Explained, SentenceSaid, Without, explain_picture
 from kpl.report.mapping import SmallMap, map_picture, map_rows
-from kpl.report.presence import ClassPresence, explain_presence
+from kpl.report.multi_label_explaining import ClassExplained, explain_classes
+from kpl.report.page import REPORT_FILE, write_report
 from kpl.report.similarity import draw_similarity, similarity_figure
 from kpl.report.where import (
     How,
@@ -15,11 +16,10 @@ from kpl.report.where import (
     window_map,
     window_views,
 )
-from kpl.report.writing import REPORT_FILE, write_report
 
 __all__ = [
     "REPORT_FILE",
-    "ClassPresence",
+    "ClassExplained",
     "Explained",
     "How",
     "SentenceSaid",
@@ -29,8 +29,8 @@ __all__ = [
     "class_margin",
     "draw_similarity",
     "draw_where",
+    "explain_classes",
     "explain_picture",
-    "explain_presence",
     "map_picture",
     "map_rows",
     "occlusion_map",

@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from kpl.evaluation import ReliabilityBin, draw_coverage, draw_reliability
 from kpl.proxies.arrays import Floats
 from kpl.quiet import drawing_at_home
 from kpl.report.inlining import LIGHT, inline_figure
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["coverage_curve", "curves", "histogram", "plane_map", "presence_histogram", "reliability_curve"]
+__all__ = ["coverage_curve", "curves", "histogram", "plane_map", "probability_histogram", "reliability_curve"]
 
 _POINTS_PER_INCH = 72  # of an SVG by matplotlib: sizes here are pixels of the page
 _DASHES = dict(zip("o^sD", ("-", "--", "-.", (0, (1, 1))), strict=True))
@@ -77,7 +78,7 @@ def histogram(values: Floats) -> Markup:
     return inline_figure(figure, "Confidence of the pictures", f"Median {np.median(values):.3f}; {parts}")
 
 
-def presence_histogram(values: Floats, threshold: float, name: str, called: int, bins: int = 40) -> Markup:
+def probability_histogram(values: Floats, threshold: float, name: str, called: int, bins: int = 40) -> Markup:
     """Draw how many pictures have which probability of a class, small, its threshold marked; `called` have it."""
     figure, axes = _canvas(340, 150)
     axes.hist(values, bins=bins, range=(0.0, 1.0), color=LIGHT["c0"], rwidth=0.9)
@@ -179,28 +180,17 @@ def curves(
     return inline_figure(figure, title, told)
 
 
-def reliability_curve(
-    bins: Sequence[tuple[float, float, int]], told: str, x_label: str = "confidence", y_label: str = "accuracy"
-) -> Markup:
-    """Draw (confidence, accuracy, pictures) of each bin with Wilson's 95 % interval; larger dots hold more pictures."""
+def reliability_curve(bins: Sequence[ReliabilityBin], n: int, told: str, **labels: str) -> Markup:
+    """Draw the bins of n images; `labels` of the axes where they are not confidence and accuracy."""
     figure, axes = _canvas()
-    _diagonal(axes)
-    confidence, accuracy, count = (np.array(side, dtype=np.float64) for side in zip(*bins, strict=True))
-    half = 1.96 * np.sqrt(accuracy * (1 - accuracy) / count + 1.96**2 / (4 * count**2)) / (1 + 1.96**2 / count)
-    middle = (accuracy + 1.96**2 / (2 * count)) / (1 + 1.96**2 / count)
-    axes.vlines(confidence, middle - half, middle + half, color=LIGHT["c0"], linewidth=1.5)
-    sizes = (5 + 13 * np.sqrt(count / count.sum())) ** 2
-    axes.scatter(confidence, accuracy, s=sizes, color=LIGHT["c0"], alpha=0.62, linewidths=0)
-    axes.set(xlabel=x_label, ylabel=y_label, xlim=(-0.04, 1.04), ylim=(-0.04, 1.04))
+    draw_reliability(axes, bins, n, LIGHT["c0"], LIGHT["soft"])
+    axes.set(**labels)
     return inline_figure(figure, "Reliability", told)
 
 
-def coverage_curve(
-    coverage: Sequence[float], risk: Sequence[float], told: str, x_label: str = "share of pictures answered"
-) -> Markup:
-    """Draw the error rate among the most confident share of the pictures."""
+def coverage_curve(coverage: Sequence[float], risk: Sequence[float], told: str, **labels: str) -> Markup:
+    """Draw the error rate among the most confident share of the pictures; `labels` of the axes if they are others."""
     figure, axes = _canvas()
-    axes.plot(coverage, risk, color=LIGHT["c0"], linewidth=2)
-    axes.set(xlabel=x_label, ylabel="error rate among them", xlim=(0, 1.01))
-    axes.set_ylim(0, max(0.1, float(np.ceil(max(risk) * 10) / 10)))
+    draw_coverage(axes, {"": (coverage, risk)}, color=LIGHT["c0"])
+    axes.set(**labels)
     return inline_figure(figure, "Coverage and risk", told)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from kpl.errors import InputError, UnknownNameError
+from kpl.errors import InputError
 from kpl.methods import Method, Sentence, without
+from kpl.progress import Progress
 from kpl.proxies.sums import sum_images
 from kpl.runs import Run, SingleLabelRun, open_single_label
+from kpl.runs.single_label import CORRECTED
+from kpl.runs.units import fit_on
 from kpl.visible import visible_html
 
-__all__ = ["Explained", "SentenceSaid", "Without", "explain_picture", "row_of"]
+__all__ = ["Explained", "SentenceSaid", "Without", "explain_picture"]
 
 _SHOWN = 3  # sentences for the label, and sentences against it, in a notebook
 
@@ -71,6 +73,7 @@ class Explained:
             what the method says without all of these at once.
         nearest: for the label and the runner-up the nearest other pictures of the run, with cosines.
         not_fitted: why nothing was learnt again; empty where it was.
+        unlabelled: why the run gives another label than that of the class, or none; empty where it gives it.
     """
 
     image: str
@@ -86,6 +89,7 @@ class Explained:
     together: tuple[tuple[str, int, Without], ...]
     nearest: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
     not_fitted: str = ""
+    unlabelled: str = ""
 
     def _repr_html_(self) -> str:
         fitted = any(each.without for each in self.sentences)
@@ -99,6 +103,7 @@ class Explained:
             for each in _loudest(self.sentences)
         )
         title = f"{self.image}: {self.label} {self.confidence:.1%}, then {self.runner_up} {self.runner_confidence:.1%}"
+        title += f"; {self.unlabelled}" if self.unlabelled else ""
         near = "".join(
             f"<p>Nearest called {visible_html(name)}: "
             + visible_html(", ".join(f"{image} ({cosine:.3f})" for image, cosine in found))
@@ -125,7 +130,7 @@ def explain_picture(
     image: str,
     *,
     top: int = 3,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Explained:
     """Explain what a run says of one picture.
 
@@ -143,7 +148,7 @@ def explain_picture(
     if top < 0:
         raise InputError(f"top, the number of sentences on each side, must be at least 0, got {top}")
     run = open_single_label(run)
-    row = row_of(run.ids, image)
+    row = run.row_of(image)
     winner, runner = int(run.predictions.winners[row]), int(run.predictions.runners[row])
     sides = [winner] if winner == runner else [winner, runner]
     found = run.sentences(row)
@@ -177,26 +182,8 @@ def explain_picture(
             for c in sides
         ),
         not_fitted=again.why_not,
+        unlabelled=run.predictions.unlabelled(row),
     )
-
-
-def row_of(ids: Sequence[str], image: str) -> int:
-    """Return the row of a picture by its id, or by the end of it where that names one picture only.
-
-    Raises:
-        UnknownNameError: there is no such picture.
-        InputError: the end fits several pictures.
-    """
-    if image in ids:
-        return ids.index(image)
-    ends = [row for row, name in enumerate(ids) if name.endswith(f"/{image}")]
-    if len(ends) > 1:
-        raise InputError(
-            f"{len(ends)} pictures of the run end in {image!r}: give the whole name, as predictions.csv does"
-        )
-    if not ends:
-        raise UnknownNameError("picture of the run", image, difflib.get_close_matches(image, ids, 5) or ids[:5])
-    return ends[0]
 
 
 _Descriptions = tuple[int, tuple[int, ...]]  # a class, and which of its descriptions
@@ -211,10 +198,12 @@ class _Again:
     why_not: str = ""
 
 
-def _learn_again(run: SingleLabelRun, row: int, top: int, progress: Callable[[str, int, int], None] | None) -> _Again:
+def _learn_again(run: SingleLabelRun, row: int, top: int, progress: Progress | None) -> _Again:
     """Fit the run's method again: whole, without each of the loudest sentences, without those of a class at once."""
     plan = run.plan
     found = run.sentences(row)
+    if run.method_name == CORRECTED:
+        return _Again(why_not="the run learnt from corrections too")
     if plan.get("model"):
         return _Again(why_not="the run used a model, which learnt from other pictures")
     if not found:
@@ -222,15 +211,16 @@ def _learn_again(run: SingleLabelRun, row: int, top: int, progress: Callable[[st
     if top == 0:
         return _Again(why_not="not asked for")
     winner, runner = int(run.predictions.winners[row]), int(run.predictions.runners[row])
-    method, images = run.fresh_method(), run.images
-    moments = sum_images(images)
-    method.fit_moments(images, moments, run.texts(method))
-    scores = method.scores(images)[row]
+    method, images, own = run.fresh_method(), run.features.load(), run.images[row : row + 1]
+    weights = fit_on(method, run.features)
+    moments = sum_images(images, weights)
+    method.fit_moments(images, moments, run.texts(method), weights=weights)
+    scores = method.scores(own)[0]
     margin = float(scores[winner] - scores[runner])
     told: dict[_Descriptions, Without] = {}
     asked = _left_out(method, found, top)
     for done, (c, indices) in enumerate(asked, start=1):
-        less = without(method, images, moments, c, indices).scores(images)[row]
+        less = without(method, images, moments, c, indices, weights).scores(own)[0]
         then = float(less[winner] - less[runner])
         told[c, indices] = Without(then, margin - then, run.class_names[int(np.argmax(less))])
         if progress:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from kpl.images import BURNED_IN
 from kpl.methods import METHODS
 from kpl.runs import Run
 
-__all__ = ["Near", "Sprite", "inline", "near_pictures", "set_aside", "what_was_run"]
+__all__ = ["Near", "Sprite", "inline", "set_aside", "what_was_run"]
 
 _LISTED = 200  # set aside, one line each
 
@@ -25,29 +25,25 @@ class Sprite:
         pictures: (id in the page, data URI) of those that were asked for.
     """
 
-    def __init__(self, thumbnails: Mapping[int, bytes]) -> None:
-        """Begin with none, of the thumbnails by row that a run kept."""
-        self.thumbnails = thumbnails
+    def __init__(self, run: Run) -> None:
+        """Begin with none, of the thumbnails that a run kept."""
+        self.thumbnails = {(row, ""): small for row, small in run.thumbnails.items()} | run.beside
         self.pictures: dict[str, str] = {}
 
-    def __call__(self, row: int) -> str | None:
-        """Return the id of a picture in the page; None if the run did not keep it."""
-        if row not in self.thumbnails:
+    def __call__(self, row: int, side: str | None = None) -> str | None:
+        """Return the id of a picture in the page, or of what lies beside it; None if the run did not keep it."""
+        kept = self.thumbnails.get((row, side or ""))
+        if kept is None:
             return None
-        name = f"p{row}"
+        name = f"p{row}{side or ''}"
         if name not in self.pictures:
-            self.pictures[name] = inline(self.thumbnails[row])
+            self.pictures[name] = inline(kept)
         return name
 
 
 def inline(webp: bytes) -> str:
     """Return a picture as a data URI."""
     return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")
-
-
-def near_pictures(ids: Sequence[str], sprite: Sprite, found: Sequence[tuple[int, float]]) -> list[Near]:
-    """Lay out neighbours, (row, cosine) each."""
-    return [(ids[row], cosine, sprite(row)) for row, cosine in found]
 
 
 def set_aside(run: Run) -> dict[str, Any]:
@@ -63,6 +59,10 @@ def what_was_run(run: Run) -> dict[str, Any]:
     method = METHODS.get(plan["method"])
     return {
         "pictures": run.features.n,
+        "units": run.n if run.key_rows is not None else None,
+        "n": run.n,
+        "things": "pictures" if run.key_rows is None else "units",
+        "burned_in": sum(BURNED_IN in unit.notes for unit in run.features.of_units.listed),
         "classes": len(run.knowledge.classes),
         "encoder": encoder,
         "knowledge": about,

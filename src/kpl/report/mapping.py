@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +15,8 @@ from PIL import Image
 from kpl.embeddings.encoding import encode_pictures
 from kpl.encoders import Encoder, PatchEncoder
 from kpl.errors import InputError, PictureError
-from kpl.images import decode, find_pictures, read_picture_bytes
+from kpl.images import Instance, load_instance
+from kpl.progress import Counted
 from kpl.report.explaining import Explained
 from kpl.report.where import (
     How,
@@ -62,14 +62,14 @@ def map_picture(
     window: int | None = None,
     encoder: str | Encoder | None = None,
     announce: Announce | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Counted | None = None,
 ) -> tuple[Image.Image, Where]:
     """Map where a picture shows the class it went to, by what the text says of the class.
 
     Args:
         run: the run.
         explained: the picture's evidence.
-        picture: the file of that picture.
+        picture: the file of that picture; of a unit of several where they are, and its key instance is mapped.
         how: by what; None takes windows if their size is given, else patches if the encoder has them, else hiding.
         window: side of the windows in pixels.
         encoder: the run's, or where it is; None loads it by its name.
@@ -84,7 +84,13 @@ def map_picture(
             missing, not asked for, or does not fit the picture.
         PictureError, EncoderError: the file cannot be read, the encoder is not at hand or another one.
     """
-    pixels = _pixels(Path(picture), explained.image, _hashes(run)[explained.image])
+    row = run.row_of(explained.image)
+    there = run.found_again(picture, [row])
+    if row not in there:
+        raise InputError(
+            f"{str(picture)!r} is not the file that was classified as {explained.image!r}: its bytes differ"
+        )
+    pixels = _pixels(there[row])
     coder = run.encoder(encoder)
     chosen = _chosen(coder, how, window)
     if announce:
@@ -102,14 +108,14 @@ def map_rows(
     window: int | None = None,
     encoder: str | Encoder | None = None,
     announce: Announce | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Counted | None = None,
 ) -> dict[int, SmallMap]:
     """Map the least sure of some pictures of a run, each for the class that it went to.
 
     Args:
         run: the run.
         rows: of the pictures to choose from.
-        pictures: the folder of the pictures; one counts only if its bytes are those that were classified.
+        pictures: where the pictures are, see `Run.found_again`.
         count: how many to map.
         window, encoder, announce: as in `map_picture`; told of all views together.
         progress: called with (maps drawn, maps in all).
@@ -123,18 +129,17 @@ def map_rows(
     """
     if count < 1:
         raise InputError(f"maps, the number of pictures to map, must be at least 1, got {count}")
-    files, hashes = {record.id: record.path for record in find_pictures(pictures).pictures}, _hashes(run)
+    there = run.found_again(pictures, rows)
     coder = run.encoder(encoder)
     chosen = _chosen(coder, None, window)
     found: list[int] = []
     views, first = 0, np.empty((0, 0, 3), np.uint8)
-    for row in sorted(rows, key=lambda row: (run.predictions.sureness[row], row)):
-        image = run.ids[row]
-        if image not in files or len(found) == count:
-            continue
+    for row in sorted(there, key=lambda row: (run.predictions.sureness[row], row)):
+        if len(found) == count:
+            break
         try:
-            pixels = _pixels(files[image], image, hashes[image])
-        except (PictureError, InputError):
+            pixels = _pixels(there[row])
+        except PictureError:
             continue
         first = pixels if not found else first
         found.append(row)
@@ -145,7 +150,7 @@ def map_rows(
         _announce(coder, first, views, announce)
     made = {}
     for row in found:
-        pixels = _pixels(files[run.ids[row]], run.ids[row], hashes[run.ids[row]])
+        pixels = _pixels(there[row])
         drawn = draw_where(pixels, _map(chosen, pixels, coder, run, int(run.predictions.winners[row]), window, None))
         made[row] = SmallMap(_small(drawn), chosen)
         if progress:
@@ -153,15 +158,11 @@ def map_rows(
     return made
 
 
-def _hashes(run: SingleLabelRun) -> dict[str, str | None]:
-    return {kept.id: kept.sha256 for kept in run.features.pictures()}
-
-
-def _pixels(path: Path, image: str, sha256: str | None) -> NDArray[np.uint8]:
-    data = read_picture_bytes(path)
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise InputError(f"{str(path)!r} is not the file that was classified as {image!r}: its bytes differ")
-    return decode(data)
+def _pixels(instance: Instance) -> NDArray[np.uint8]:
+    pixels = load_instance(instance)[1]
+    if isinstance(pixels, PictureError):
+        raise pixels
+    return pixels
 
 
 def _chosen(encoder: Encoder, how: How | None, window: int | None) -> How:
@@ -196,7 +197,7 @@ def _map(
     run: SingleLabelRun,
     class_index: int,
     window: int | None,
-    progress: Callable[[int, int], None] | None,
+    progress: Counted | None,
 ) -> Where:
     proxies = run.text_proxies
     if how == "patches" and isinstance(encoder, PatchEncoder):

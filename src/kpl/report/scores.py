@@ -2,120 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from kpl.encoders import Encoder
-from kpl.evaluation import METRICS, Reading, Scores
-from kpl.evaluation.metrics import REGISTRY
+from kpl.evaluation import CLASS_METRICS, MultiLabelTable, Reading, Scores
+from kpl.evaluation.details import Details
+from kpl.evaluation.metrics import REGISTRY, Metric
+from kpl.progress import Progress
 from kpl.proxies.arrays import Floats
 from kpl.report.charts import coverage_curve, curves, reliability_curve
 from kpl.runs import Evaluation, SingleLabelRun, evaluate
 
-__all__ = ["METRIC_NAMES", "Scored", "how_sure", "roc", "score"]
+__all__ = ["Figure", "Scored", "laid_out", "roc_curves", "score"]
 
-METRIC_NAMES = {metric.name: metric.title for metric in REGISTRY}
-_SMALLER_IS_BETTER = {metric.name for metric in REGISTRY if metric.less_is_better}
-_CLASS_METRICS = ("sensitivity", "specificity", "precision", "f1", "auroc", "average_precision")
+Figure = tuple[float | None, tuple[float, float] | None]
+"""A value and its interval."""
+
+_PARTS = (
+    ("How often each is right, on the same pictures: more is better", False),
+    ("Whether its probabilities can be believed: less is better", True),
+)
 _ROC_CLASSES = 10
 _MATRIX = 40
 _POINTS = 120
 
 
+@dataclass(frozen=True)
 class Scored:
     """Labels, and all that follows from them.
 
     Attributes:
-        truth: (n,) class indices, -1 where there is no label.
+        truth: (n,) class indices, -1 where there is no label; of a multi-label run (n, C): 1 there, 0 not there, -1
+            unknown.
         context: what the template shows.
     """
 
-    def __init__(self, run: SingleLabelRun, evaluation: Evaluation, truth: NDArray[np.int64], sure: str) -> None:
-        """Lay out an evaluation of the run; `sure` tells how its intervals were made."""
-        self.truth = truth
-        self.run = run
-        table = evaluation.table
-        focus = table.reference or next(iter(table.scores))
-        details = table.details[focus]
-        rows = [(name, scores, name == focus) for name, scores in table.scores.items()]
-        rows += [("majority", table.majority, False), ("chance", table.guessing, False)]
-        shown = [m for m in METRICS if any(getattr(scores, m) is not None for scores in table.scores.values())]
-        self.context: dict[str, Any] = {
-            "n": table.majority.n,
-            "focus": focus,
-            "notices": list(evaluation.notices),
-            "left_out": dict(evaluation.left_out),
-            "sure": sure,
-            "methods": [
-                (told, [METRIC_NAMES[m] for m in part], [(name, own, _figures(row, part)) for name, row, own in rows])
-                for told, part in (
-                    (
-                        "How often each is right, on the same pictures: more is better",
-                        [m for m in shown if m not in _SMALLER_IS_BETTER],
-                    ),
-                    (
-                        "Whether its probabilities can be believed: less is better",
-                        [m for m in shown if m in _SMALLER_IS_BETTER],
-                    ),
-                )
-                if part
-            ],
-            "headline": [(METRIC_NAMES[m], *_figure(table.scores[focus], m)) for m in shown[:4]],
-            "reference": table.reference,
-            "differences": [
-                (name, d.accuracy, d.interval, d.p_value, d.p_holm) for name, d in table.differences.items()
-            ],
-            "classes": [
-                (name, own, [(getattr(own, m), own.intervals.get(m)) for m in _CLASS_METRICS])
-                for name, own in zip(run.class_names, details.classes.values(), strict=True)
-            ],
-            "confusion": self._confusion(details.confusion),
-            "subgroups": [
-                (column, [(value, scores.n, _figures(scores, shown[:3])) for value, scores in values.items()])
-                for column, values in table.subgroups.get(focus, {}).items()
-            ],
-            "subgroup_metrics": [METRIC_NAMES[m] for m in shown[:3]],
-            "roc": self._roc(),
-            "reliability": None,
-            "coverage": None,
-        }
-        if details.reliability:
-            ece = table.scores[focus].ece
-            told = "Dots on the dotted line would be right as often as they are sure" + (
-                "" if ece is None else f"; calibration error {ece:.3f}"
-            )
-            bins = [(b.confidence, b.accuracy, round(b.share * table.majority.n)) for b in details.reliability]
-            self.context["reliability"] = reliability_curve(bins, told)
-        if details.coverage:
-            half = int(np.searchsorted(details.coverage, 0.5))  # pictures that are equally sure are answered together
-            every, share, surest = details.risk[-1], details.coverage[half], details.risk[half]
-            told = f"Answering all pictures {every:.1%} are wrong; answering the surest {share:.0%} {surest:.1%}"
-            self.context["coverage"] = coverage_curve(details.coverage, details.risk, told)
+    truth: NDArray[np.int64]
+    context: dict[str, Any]
 
-    def _confusion(self, counts: NDArray[np.int64] | None) -> list[tuple[str, list[tuple[int, int]]]] | None:
-        if counts is None or len(counts) > _MATRIX:
-            return None
-        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        return [
-            (name, list(zip(own.tolist(), (share * 100).round().astype(int).tolist(), strict=True)))
-            for name, own, share in zip(self.run.class_names, counts, shares, strict=True)
-        ]
 
-    def _roc(self) -> Any:  # noqa: ANN401 - Markup, or None
-        labelled = self.truth >= 0
-        said = self.run.predictions
-        truth, ranks = self.truth[labelled], (said.probabilities if said.ranking is None else said.ranking)[labelled]
-        counts = np.bincount(truth, minlength=len(self.run.keys))
-        common = [c for c in np.argsort(-counts, kind="stable").tolist() if 0 < counts[c] < len(truth)][:_ROC_CLASSES]
-        if not common:
-            return None
-        lines = [(c, self.run.class_names[c], *roc(truth == c, ranks[:, c])) for c in common]
-        told = f"One curve a class against the rest, the {len(lines)} most frequent; the dotted line is guessing"
-        return curves(lines, "ROC", told, "false alarms (1 - specificity)", "found (sensitivity)")
+def laid_out(
+    evaluation: Evaluation,
+    replicates: int,
+    headline: Sequence[tuple[str, Figure]],
+    heads: Sequence[str],
+    subgroups: Mapping[str, Mapping[str, tuple[int, Sequence[Figure]]]],
+    by: str,
+) -> dict[str, Any]:
+    """Lay out what both kinds of run have alike.
+
+    Args:
+        evaluation: of the run.
+        replicates: by which its intervals were made.
+        headline: titles of the first figures, and these.
+        heads, subgroups: of the figures of each value of each column, and for each the pictures and the figures.
+        by: what these are of.
+    """
+    table = evaluation.table
+    return {
+        "n": table.n if isinstance(table, MultiLabelTable) else table.majority.n,
+        "sure": _how_sure(table.unit, replicates),
+        "notices": list(evaluation.notices),
+        "left_out": dict(evaluation.left_out),
+        "headline": [(title, *figure) for title, figure in headline],
+        "focus": None,
+        "by": by,
+        "subgroup_metrics": list(heads),
+        "subgroups": [
+            (column, [(value, *told) for value, told in values.items()]) for column, values in subgroups.items()
+        ],
+    }
 
 
 def score(
@@ -129,7 +92,7 @@ def score(
     replicates: int = 2000,
     ignore_unknown: bool = False,
     reading: Reading | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Scored:
     """Score a run against labels; arguments as in `kpl.runs.evaluate`.
 
@@ -150,37 +113,117 @@ def score(
         reading=reading,
         progress=progress,
     )
-    truth = run.labels(labels, ignore_unknown=ignore_unknown, reading=reading)
-    return Scored(
-        run,
-        evaluation,
-        truth.labels,
-        how_sure(truth.group_column, truth.groups, np.flatnonzero(truth.labels >= 0), replicates),
+    truth = run.labels(labels, ignore_unknown=ignore_unknown, reading=reading).labels
+    return Scored(truth, _context(run, evaluation, truth, replicates))
+
+
+def _context(run: SingleLabelRun, evaluation: Evaluation, truth: NDArray[np.int64], replicates: int) -> dict[str, Any]:
+    table = evaluation.methods
+    focus = table.reference or next(iter(table.scores))
+    own, details = table.scores[focus], table.details[focus]
+    rows = [(name, scores, name == focus) for name, scores in table.scores.items()]
+    rows += [("majority", table.majority, False), ("chance", table.guessing, False)]
+    shown = [m for m in REGISTRY if any(scores.figures[m.name] is not None for scores in table.scores.values())]
+    parts = [(told, [m for m in shown if m.less_is_better == less]) for told, less in _PARTS]
+    subgroups = {
+        column: {value: (scores.n, _figures(scores, shown[:3])) for value, scores in values.items()}
+        for column, values in table.subgroups.get(focus, {}).items()
+    }
+    headline = [(m.title, _figure(own, m)) for m in shown if m.first]
+    return laid_out(evaluation, replicates, headline, [m.title for m in shown[:3]], subgroups, focus) | {
+        "focus": focus,
+        "methods": [
+            (told, [m.title for m in part], [(name, own, _figures(row, part)) for name, row, own in rows])
+            for told, part in parts
+            if part
+        ],
+        "class_metrics": [metric.short for metric in CLASS_METRICS],
+        "reference": table.reference,
+        "differences": [(name, d.accuracy, d.interval, d.p_value, d.p_holm) for name, d in table.differences.items()],
+        "classes": [
+            (name, each, [(each.figures[m.name], each.intervals.get(m.name)) for m in CLASS_METRICS])
+            for name, each in zip(run.class_names, details.classes.values(), strict=True)
+        ],
+        "confusion": _confusion(run.class_names, details.confusion),
+        "figures": [
+            (_roc(run, truth), "ROC, each class against the rest."),
+            (
+                _reliability(details, table.majority.n, own.ece),
+                "Reliability: of the pictures that are so sure, how many are right? Larger dots hold more pictures.",
+            ),
+            (
+                _coverage(details),
+                "Coverage and risk: how many errors remain if only the surest pictures are answered.",
+            ),
+        ],
+    }
+
+
+def _reliability(details: Details, n: int, ece: float | None) -> Markup | None:
+    if not details.reliability:
+        return None
+    told = "" if ece is None else f"; calibration error {ece:.3f}"
+    return reliability_curve(
+        details.reliability, n, f"Dots on the dotted line would be right as often as they are sure{told}"
     )
 
 
-def how_sure(
-    column: str | None, groups: Sequence[str | None] | None, labelled: NDArray[np.intp], replicates: int
-) -> str:
-    """Say how the intervals were made: of which units, (n,) `groups` in the `labelled` rows, and how many draws."""
+def _coverage(details: Details) -> Markup | None:
+    if not details.coverage:
+        return None
+    half = int(np.searchsorted(details.coverage, 0.5))  # pictures that are equally sure are answered together
+    every, share, surest = details.risk[-1], details.coverage[half], details.risk[half]
+    told = f"Answering all pictures {every:.1%} are wrong; answering the surest {share:.0%} {surest:.1%}"
+    return coverage_curve(details.coverage, details.risk, told)
+
+
+def _confusion(
+    names: Sequence[str], counts: NDArray[np.int64] | None
+) -> list[tuple[str, list[tuple[int, int]]]] | None:
+    if counts is None or len(counts) > _MATRIX:
+        return None
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return [
+        (name, list(zip(own.tolist(), (share * 100).round().astype(int).tolist(), strict=True)))
+        for name, own, share in zip(names, counts, shares, strict=True)
+    ]
+
+
+def _roc(run: SingleLabelRun, labels: NDArray[np.int64]) -> Markup | None:
+    labelled, said = labels >= 0, run.predictions
+    truth, ranks = labels[labelled], (said.probabilities if said.ranking is None else said.ranking)[labelled]
+    return roc_curves(
+        [(c, run.class_names[c], truth == c, ranks[:, c]) for c in range(len(run.keys))], "against the rest"
+    )
+
+
+def roc_curves(classes: Sequence[tuple[int, str, NDArray[np.bool_], Floats]], against: str) -> Markup | None:
+    """Draw the curves of the most frequent classes: number, name, where it is there, and its scores; None for none."""
+    mixed = [each for each in classes if 0 < each[2].sum() < len(each[2])]
+    common = sorted(mixed, key=lambda each: -int(each[2].sum()))[:_ROC_CLASSES]
+    if not common:
+        return None
+    told = f"One curve a class {against}, the {len(common)} most frequent; the dotted line is guessing"
+    lines = [(c, name, *_curve(there, scores)) for c, name, there, scores in common]
+    return curves(lines, "ROC", told, "false alarms (1 - specificity)", "found (sensitivity)")
+
+
+def _how_sure(unit: str, replicates: int) -> str:
+    """Say how the intervals were made: over which units, and how many draws."""
     if not replicates:
         return "No intervals were asked for."
-    drawn = "pictures"
-    if groups is not None:
-        units = {groups[row] or row for row in labelled.tolist()}
-        drawn = f"{len(units)} groups in the labels' {column}, each whole"
-    return f"In small print: 95 % percentile intervals by bootstrap, {replicates} resamples of the {drawn}."
+    return f"In small print: 95 % percentile intervals by bootstrap, {replicates} resamples over {unit}."
 
 
-def _figures(scores: Scores, metrics: Sequence[str]) -> list[tuple[float | None, tuple[float, float] | None]]:
+def _figures(scores: Scores, metrics: Sequence[Metric]) -> list[Figure]:
     return [_figure(scores, metric) for metric in metrics]
 
 
-def _figure(scores: Scores, metric: str) -> tuple[float | None, tuple[float, float] | None]:
-    return getattr(scores, metric), scores.intervals.get(metric)
+def _figure(scores: Scores, metric: Metric) -> Figure:
+    return scores.figures[metric.name], scores.intervals.get(metric.name)
 
 
-def roc(positive: NDArray[np.bool_], scores: Floats) -> tuple[list[float], list[float]]:
+def _curve(positive: NDArray[np.bool_], scores: Floats) -> tuple[list[float], list[float]]:
     """Return false alarm rates and sensitivities from the strictest threshold on, thinned."""
     order = np.argsort(-scores, kind="stable")
     falling = scores[order]

@@ -7,7 +7,6 @@ again and again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +18,7 @@ from kpl.embeddings.encoding import encode_patches, encode_pictures
 from kpl.encoders import Encoder, PatchEncoder
 from kpl.encoders.preprocess import read_box
 from kpl.errors import InputError
+from kpl.progress import Counted
 from kpl.proxies.arrays import Floats
 
 __all__ = [
@@ -127,7 +127,7 @@ def occlusion_map(
     class_index: int,
     *,
     grid: int = 8,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Counted | None = None,
 ) -> Where:
     """Hide one place after the other and see how much of the class's margin goes.
 
@@ -177,7 +177,7 @@ def window_map(
     *,
     window: int,
     overlap: int = 3,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Counted | None = None,
 ) -> Where:
     """Slide a window over a picture and see the class's margin in each crop.
 
@@ -218,7 +218,7 @@ def _margins(
     encoder: Encoder,
     text_proxies: Floats,
     class_index: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Counted | None,
 ) -> Floats:
     rows = []
     for start in range(0, len(views), _BATCH):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +10,17 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from kpl.bounded import read_bounded
 from kpl.errors import InputError, LabelsError
-from kpl.evaluation import Calibration, Reading, calibrate_by_labels
+from kpl.evaluation import Calibration, Reading, calibrate_by_labels, unit_told
 from kpl.files import write_file
-from kpl.proxies.arrays import Floats
+from kpl.progress import Progress
+from kpl.proxies.arrays import Floats, softmax
+from kpl.runs.conformal import ConformalSets, find_sets
 from kpl.runs.opening import open_run
 from kpl.runs.run import Run
 from kpl.runs.single_label import SingleLabelRun
+from kpl.runs.units import fit_on
 
 __all__ = ["CalibrationFile", "CalibrationResult", "calibrate", "load_calibration"]
 
@@ -25,7 +28,7 @@ __all__ = ["CalibrationFile", "CalibrationResult", "calibrate", "load_calibratio
 class CalibrationFile(BaseModel):
     """What `kpl calibrate` writes: a calibration, what it is for, and what it did to labels it was not fitted on."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     kpl_calibration: Literal[1] = 1
     encoder: str
@@ -39,12 +42,17 @@ class CalibrationFile(BaseModel):
     bias: dict[str, float]
     labelled: int
     folds: int
+    unit: str = ""
+    """What was held out, in words."""
     before: dict[str, float]
     after: dict[str, float]
+    sets: ConformalSets | None = None
+    """Sets of classes of a stated coverage, if they were asked for."""
 
     def content_hash(self) -> str:
         """Return the SHA-256 (hexadecimal) of the file's content."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        unsaid = {"sets"} if self.sets is None else set()
+        return hashlib.sha256(self.model_dump_json(exclude=unsaid).encode()).hexdigest()
 
     def for_run(
         self,
@@ -88,6 +96,8 @@ class CalibrationResult:
 
     file: CalibrationFile
     notices: tuple[str, ...]
+    unit: str
+    """What was held out, in words: "25 patients by 'patient_id', 240 images"."""
 
 
 def calibrate(
@@ -95,9 +105,10 @@ def calibrate(
     *,
     labels: str | Path,
     out: str | Path,
+    sets: float | None = None,
     ignore_unknown: bool = False,
     reading: Reading | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> CalibrationResult:
     """Calibrate a run's probabilities on a few labelled pictures and write the calibration.
 
@@ -108,6 +119,7 @@ def calibrate(
         target: a run folder of `kpl classify`.
         labels: as for `evaluate`; ten pictures or more.
         out: the file to write.
+        sets: also find sets of classes that hold the true one with this probability, such as 0.9.
         ignore_unknown: leave pictures out whose label is no class of the knowledge.
         reading: which columns of a table of labels are which, and what cells mean, where that is not plain.
         progress: told "method" before and after learning.
@@ -124,7 +136,9 @@ def calibrate(
     plan = run.plan
     if progress:
         progress("method", 0, 1)
-    report = calibrate_by_labels(truth.labels, _probabilities(run), groups=truth.groups)
+    said = _probabilities(run)
+    report = calibrate_by_labels(truth.labels, said, groups=truth.groups)
+    found = None if sets is None else find_sets(truth.labels, said, sets, truth.groups)
     if progress:
         progress("method", 1, 1)
     file = CalibrationFile(
@@ -138,18 +152,23 @@ def calibrate(
         bias=dict(zip(run.keys, report.calibration.bias.tolist(), strict=True)),
         labelled=report.n,
         folds=report.folds,
+        unit=unit_told(report.n, report.units),
         before=report.before,
         after=report.after,
+        sets=found,
     )
-    write_file(Path(out), (file.model_dump_json(indent=1) + "\n").encode())
-    return CalibrationResult(file, (*([truth.said] if truth.said else []), *truth.notices))
+    unsaid = {"sets"} if found is None else set()
+    write_file(Path(out), (file.model_dump_json(indent=1, exclude=unsaid) + "\n").encode())
+    unit = unit_told(report.n, report.units, truth.group_column)
+    return CalibrationResult(file, (*([truth.said] if truth.said else []), *truth.notices), unit)
 
 
 def _probabilities(run: SingleLabelRun) -> Floats:
     """What the run's method says of its pictures before any calibration, (n, C)."""
     if not run.plan.get("model"):
         method = run.fresh_method()
-        return method.fit(run.features, run.texts(method)).predict_proba(run.features)
+        method.fit(run.features, run.texts(method), weights=fit_on(method, run.features))
+        return softmax(run.pooled(method.logits(run.features)))
     if run.predictions.ranking is None:
         raise InputError(f"{str(run.path)!r} kept no scores, as runs of an earlier version: classify again")
     if run.plan.get("calibration"):
@@ -164,7 +183,7 @@ def load_calibration(path: str | Path) -> CalibrationFile:
         InputError: the file cannot be read, or is no calibration.
     """
     try:
-        return CalibrationFile.model_validate_json(Path(path).read_bytes())
+        return CalibrationFile.model_validate_json(read_bounded(Path(path)))
     except OSError as error:
         raise InputError(f"cannot read the calibration {str(path)!r}: {error.strerror}") from error
     except ValidationError as error:

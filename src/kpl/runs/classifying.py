@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +13,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings import (
-    FeatureFolder,
     TextCache,
     embed_texts,
     encoder_identity,
-    recorded_encoder,
 )
 from kpl.encoders import Encoder
-from kpl.errors import EncoderError, InputError
+from kpl.errors import InputError
 from kpl.evaluation import Calibration
-from kpl.images import Found, Pictures
-from kpl.knowledge import KnowledgeBase, check_tokens, fits_modality, write_knowledge
+from kpl.images import Asked, Pictures
+from kpl.knowledge import KnowledgeBase
 from kpl.methods import Method, as_method, explain
-from kpl.progress import Progress, silent
+from kpl.progress import Progress
 from kpl.proxies.arrays import Floats, chunks, log_odds, softmax
 from kpl.proxies.sums import sum_images
 from kpl.runs.calibrating import CalibrationFile, load_calibration
-from kpl.runs.deciding import Deciding
-from kpl.runs.evidence import write_evidence
-from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, run_folder, save_texts, write_log
+from kpl.runs.conformal import ConformalSets
+from kpl.runs.deciding import Deciding, looks_for_others, unlike_classes
+from kpl.runs.evidence_file import write_evidence
+from kpl.runs.folder import save_texts
+from kpl.runs.job import Desk, Job
+from kpl.runs.levels import write_levels
 from kpl.runs.models import Model, known_base, load_model
+from kpl.runs.narrowing import thresholds_of
 from kpl.runs.opening import open_single_label
 from kpl.runs.plan import Plan
-from kpl.runs.predictions import SCORES_FILE, write_predictions, write_scores
+from kpl.runs.predictions import write_predictions
+from kpl.runs.scores import SCORES_FILE, write_scores
 from kpl.runs.single_label import SingleLabelRun
-from kpl.runs.source import Source
+from kpl.runs.source import DEFAULT_ENCODER, Source, card_of
 from kpl.runs.texts import wanted_prompts
-from kpl.runs.thumbnails import keep_thumbnails, kept_rows
-from kpl.runs.warnings import result_warnings, text_warnings
+from kpl.runs.thumbnails import kept_rows
+from kpl.runs.units import Told, fit_on, odds_of, write_units
+from kpl.runs.warnings import further_keys, result_warnings
+from kpl.tables import Wanted
 
-__all__ = ["DEFAULT_ENCODER", "Source", "about", "checked_encoder", "classify"]
+__all__ = ["classify"]
 
-DEFAULT_ENCODER = "mini"
 _EVIDENCE = "evidence.csv"
 
 
 def classify(
-    inputs: Pictures,
+    inputs: Pictures = None,
     *,
+    table: str | Path | None = None,
+    reading: Wanted | None = None,
     knowledge: str | Path | Mapping[str, Any] | KnowledgeBase | None = None,
     model: str | Path | Model | None = None,
     out: str | Path | None = None,
@@ -62,8 +67,12 @@ def classify(
     calibration: str | Path | None = None,
     abstain_below: float | None = None,
     coverage: float | None = None,
+    thresholds: Mapping[str | None, float] | None = None,
+    other: bool = False,
+    pool: str | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
+    asked: Asked | None = None,
     overwrite: bool = False,
     finish: Callable[[Path], object] | None = None,
     progress: Progress | None = None,
@@ -72,7 +81,10 @@ def classify(
 
     Args:
         inputs: folders and files of pictures, or one feature folder of `kpl embed`; or pictures in memory, see
-            `kpl.images.find_given`.
+            `kpl.images.find_given`; or a table of their names, and then it may be left out.
+        table: take of the pictures those that this table names, and from it the patients that they are of; nothing else
+            of it is read, see `kpl.tables.open_cohort`.
+        reading: which columns of the table are which, where that is not plain.
         knowledge: a file, a pack's name, a dict of class to sentences, or a knowledge base; a model brings its own.
         model: what `fit` learnt, in the place of learning from these pictures; then `encoder` only says where the
             model's own encoder is.
@@ -87,7 +99,13 @@ def classify(
         calibration: a file of `kpl calibrate`, made for this encoder, knowledge and method.
         abstain_below: leave pictures of lower confidence without a label.
         coverage: label this share of the pictures, the most confident.
+        thresholds: leave pictures without a label whose class is less sure than its own threshold: class key, name or
+            alias to a confidence, None to that of all others.
+        other: label pictures that are of no listed class `NONE_OF_THESE`, and say how unlike all classes each is.
+        pool: how scores of a unit's instances are pooled: "mean", "max", "top-K"; None takes the default, see
+            `kpl.proxies.pooling`.
         batch_size, workers: as in `embed_pictures`; refused where the features are there already.
+        asked: of the readers of medical files: window, slices, frames, ids; refused where the features are there.
         overwrite: replace an earlier run in `out`.
         finish: called with the run folder before it gets its name, to write more into it.
         progress: called while pictures are embedded and evidence is gathered.
@@ -99,33 +117,26 @@ def classify(
     started = time.perf_counter()
     learnt = load_model(model) if isinstance(model, str | Path) else model
     base = known_base(knowledge, learnt)
-    source = Source.of(inputs, batch_size, workers)
+    card = learnt.card_by(encoder) if learnt else partial(card_of, encoder)
+    source = Source.of(inputs, batch_size, workers, asked, base.task, table, reading, card, progress)
     if isinstance(knowledge, Mapping) and base.task.modality is None and source.folder is None:
         encoder = encoder or DEFAULT_ENCODER  # a dict has no place for a modality: a warning says so
     coder, chosen = _prepared(source, base, learnt, encoder, method, dict(settings or {}))
     if with_evidence and chosen.reads not in ("descriptions", "pairs"):
         raise InputError(f"method {chosen.name!r} reads no descriptions: there is no evidence by sentence to explain")
     trusted = load_calibration(calibration) if calibration is not None else None
-    deciding = Deciding(_fitting(trusted, coder, base, chosen, learnt), abstain_below, coverage)
-    tell = progress or silent
+    applied = _fitting(trusted, coder, base, chosen, learnt)
+    deciding = Deciding(applied, abstain_below, coverage, thresholds_of(base, thresholds))
     plan = _plan(coder, base, chosen, trusted, deciding, learnt)
-
-    def is_same(run: Path, told: dict[str, Any]) -> bool:
-        explained = (run / _EVIDENCE).exists()
-        return explained == with_evidence and plan.is_of(told.get("plan"), lambda: source.pictures_hash(coder))
-
-    with run_folder(out, overwrite=overwrite, same=is_same, finish=finish) as (work, done):
-        began = time.perf_counter()
-        features = source.features(coder, work / FEATURES_FOLDER, lambda done, total: tell("pictures", done, total))
-        embedded = time.perf_counter()
-        job = _Job(work, base, coder, chosen, features, deciding, plan, learnt, source.found)
-        winners, warnings = job.run(tell, with_evidence=with_evidence)
-        counts = dict(zip(job.keys, np.bincount(winners, minlength=len(job.keys)).tolist(), strict=True))
-        job.write_summary(counts, warnings, source.other_files)
-        seconds = time.perf_counter() - started
-        write_log(work, {"embed": embedded - began, "all": seconds})
-    told = None if source.folder else embedded - began
-    return replace(open_single_label(done.path), seconds=seconds, embed_seconds=told, _kept=done)
+    plan = replace(plan, pool=source.pool(pool, base.task), other=looks_for_others(base, other))
+    further = further_keys("calibration", (trusted and trusted.model_extra) or ())
+    job = _Job(
+        knowledge=base, encoder=coder, plan=plan, method=chosen, deciding=deciding, model=learnt,
+        with_evidence=with_evidence, further=further, sets=trusted.sets if trusted else None,
+    )  # fmt: skip
+    return open_single_label(
+        job.carry_out(source, started, out=out, overwrite=overwrite, finish=finish, progress=progress)
+    )
 
 
 def _plan(
@@ -175,7 +186,7 @@ def _prepared(
 ) -> tuple[Encoder, Method]:
     """Return the encoder, checked, and the method, which is fitted already if it is a model's."""
     if model is None:
-        coder = checked_encoder(encoder, source, base)
+        coder = source.encoder(encoder, base)
         if isinstance(method, str | None):
             settings = {"temperature": 1.0 / coder.logit_scale, **settings}
         return coder, as_method("kpl" if method is None else method, **settings)
@@ -184,144 +195,126 @@ def _prepared(
     return model.encoder_for(source.folder, encoder), model.method
 
 
-def checked_encoder(name: str | Encoder | None, source: Source, base: KnowledgeBase) -> Encoder:
-    """Load the encoder of a run and refuse one that does not fit the features or the knowledge.
-
-    Raises:
-        EncoderError, KnowledgeError: it does not fit.
-    """
-    folder = source.folder
-    made_with = folder.index.encoder_name if folder else DEFAULT_ENCODER
-    encoder = recorded_encoder(made_with, folder.check_encoder if folder else lambda _identity: None, name)
-    card = encoder.card
-    if name is None and not fits_modality(base, card.modalities):
-        states = f"is about {base.task.modality!r}" if base.task.modality else "does not state its modality"
-        raise EncoderError(
-            f"knowledge {base.task.name!r} {states}, and the default encoder {card.name!r} reads only "
-            f"{', '.join(card.modalities[:2])}: choose an encoder made for it with --encoder, state task.modality in "
-            f"the knowledge file, or insist with --encoder {card.name}"
-        )
-    check_tokens(base, encoder.count_tokens, encoder.context_length)
-    return encoder
-
-
-@dataclass(frozen=True)
-class _Job:
-    work: Path
-    knowledge: KnowledgeBase
-    encoder: Encoder
+@dataclass(frozen=True, kw_only=True)
+class _Job(Job):
     method: Method
-    features: FeatureFolder
     deciding: Deciding
-    planned: Plan
     model: Model | None
-    found: Found | None
+    with_evidence: bool
+    further: list[str]
+    sets: ConformalSets | None
 
-    @property
-    def keys(self) -> list[str]:
-        return [entry.key for entry in self.knowledge.classes]
+    def is_whole(self, run: Path) -> bool:
+        return (run / _EVIDENCE).exists() == self.with_evidence
 
-    def run(self, tell: Progress, *, with_evidence: bool) -> tuple[NDArray[np.intp], list[str]]:
-        """Embed the texts, learn, write predictions and evidence; return the labels given and the warnings."""
-        cache = TextCache()
+    def answer(self, desk: Desk) -> dict[str, Any]:
+        cache, method = TextCache(), self.method
         descriptions = embed_texts(self.knowledge.prompts(), self.encoder, cache=cache)
         names = embed_texts([[prompt] for prompt in self.knowledge.name_prompts()], self.encoder, cache=cache)
+        weights = fit_on(method, desk.features)
         if self.model is None:
-            self.method.fit(self.features, self._texts(descriptions, names, cache))
-        ids = self.features.ids
-        sureness = self._write_scores()
-        answered = self.deciding.answered(sureness)
-        chances = map(softmax, self._logits())
-        winners = write_predictions(self.work / "predictions.csv", ids, self.keys, chances, answered)
-        text = self.method.text_logits(self.features).argmax(axis=1)
-        if self.found:
-            rows = kept_rows(winners, text, sureness, len(self.keys))
-            keep_thumbnails(self.work, self.found.pictures, ids, rows)
-        if with_evidence:
+            read = {"names": names, "descriptions": descriptions}.get(method.reads)
+            texts = read or embed_texts(wanted_prompts(method, self.knowledge), self.encoder, cache=cache)
+            method.fit(desk.features, texts, weights=weights)
+        sureness, first = self._write_scores(desk)
+        answered, unlike = self.deciding.answered(sureness, [self.keys[c] for c in first]), self._unlike(desk)
+        if unlike is not None:
+            answered = (unlike < 1) & (True if answered is None else answered)
+        told = self._tell_units(desk, first)
+        own = self._columns(desk, told, first) if told else None
+        table, ids = desk.folder / "predictions.csv", desk.features.of_units.ids
+        chances, sets = map(softmax, self._logits(desk)), self._sets(desk)
+        winners = write_predictions(table, ids, self.keys, chances, answered, own, unlike, sets)
+        write_levels(desk.folder, ids, self.knowledge, lambda: map(softmax, self._logits(desk)))
+        text = np.concatenate(
+            [each.argmax(axis=1) for each in desk.pooling.pooled(map(method.text_logits, chunks(desk.features)))]
+        )
+        desk.keep_thumbnails(told, lambda: kept_rows(winners, text, sureness, len(self.keys)))
+        if self.with_evidence:
             evidence = explain(
-                self.method,
-                self.features,
-                refit_on=None if self.model else self.features,
-                average=sum_images(self.features).mean if self.model else None,
-                progress=lambda done, total: tell("evidence", done, total),
+                method,
+                desk.features.load()[list(told.key_rows)] if told else desk.features,
+                refit_on=None if self.model else desk.features,
+                average=sum_images(desk.features, weights).mean if self.model else None,
+                weights=weights,
+                sides=self._first_two(desk) if told else None,
+                progress=partial(desk.tell, "evidence"),
             )
-            write_evidence(self.work / _EVIDENCE, ids, evidence, self.knowledge)
-        reads = self.method.reads == "descriptions"
-        save_texts(self.work, descriptions, np.concatenate(names), self.method.text_, of_descriptions=reads)
-        write_knowledge(self.knowledge, self.work / KNOWLEDGE_FILE, overwrite=True)
-        warnings = text_warnings(self.knowledge, self.encoder)
-        warnings += result_warnings(self.method, winners, text, self.keys)
-        return winners if answered is None else winners[answered], warnings
+            write_evidence(desk.folder / _EVIDENCE, ids, evidence, self.knowledge)
+        reads = method.reads == "descriptions"
+        save_texts(desk.folder, descriptions, np.concatenate(names), method.text_, of_descriptions=reads)
+        found = result_warnings(method, winners, text, self.keys, method.distances(desk.features))
+        found += [*(self.model.notes if self.model else []), *self.further]
+        return {**self._counts(winners, answered, unlike), "warnings": found}
 
-    def _texts(
-        self, descriptions: list[NDArray[np.float32]], names: list[NDArray[np.float32]], cache: TextCache
-    ) -> list[NDArray[np.float32]]:
-        read = {"names": names, "descriptions": descriptions}.get(self.method.reads)
-        return read or embed_texts(wanted_prompts(self.method, self.knowledge), self.encoder, cache=cache)
+    def _counts(
+        self, winners: NDArray[np.intp], answered: NDArray[np.bool_] | None, unlike: Floats | None
+    ) -> dict[str, Any]:
+        """Say how many units went to each class, and what the method itself believes of these."""
+        given = winners if answered is None else winners[answered]
+        counts, prior = np.bincount(given, minlength=len(self.keys)), self.method.estimated_prior
+        unlisted = None if unlike is None else int((unlike >= 1).sum())
+        told: dict[str, Any] = {"classes": dict(zip(self.keys, counts.tolist(), strict=True))}
+        if self.deciding.asked:
+            told["abstained"] = len(winners) - len(given) - (unlisted or 0)
+        if unlisted is not None:
+            told["none_of_these"] = unlisted
+        return told | {
+            "estimated_prior": None if prior is None else dict(zip(self.keys, prior.round(6).tolist(), strict=True)),
+            "retrieved": {k: len(c) for k, c in zip(self.keys, self.method.text_.chosen, strict=True)},
+        }
 
-    def _logits(self) -> Iterator[Floats]:
-        yield from self.deciding.calibrated(self.method.logits(chunk) for chunk in chunks(self.features))
+    def _unlike(self, desk: Desk) -> Floats | None:
+        """Say how unlike all classes each picture is, if that was asked for."""
+        if not self.plan.other:
+            return None
+        if not desk.pooling.plain:
+            raise InputError("--other judges single pictures, and here some units have several: leave it out")
+        return unlike_classes(self.method, desk.features, learnt_elsewhere=self.model is not None)
 
-    def _write_scores(self) -> Floats:
-        """Write the exact scores, the largest of each picture zero, and return the log odds of its class, (n,)."""
-        found = []
+    def _logits(self, desk: Desk, by: str | None = None) -> Iterator[Floats]:
+        yield from self.deciding.calibrated(self._raw(desk, by))
+
+    def _raw(self, desk: Desk, by: str | None = None) -> Iterator[Floats]:
+        return desk.pooling.pooled(map(self.method.logits, chunks(desk.features)), by=by)
+
+    def _sets(self, desk: Desk) -> Iterator[str] | None:
+        """The sets of classes of a stated coverage, by the probabilities before any calibration; None without."""
+        return None if self.sets is None else self.sets.joined(map(softmax, self._raw(desk)), self.keys)
+
+    def _first_two(self, desk: Desk) -> NDArray[np.intp]:
+        """Return of each unit the likeliest class and the next, (n, 2)."""
+        return np.concatenate([np.argsort(-each, axis=1, kind="stable")[:, :2] for each in self._logits(desk)])
+
+    def _tell_units(self, desk: Desk, winners: NDArray[np.intp]) -> Told | None:
+        """Write what belongs to units of several pictures, if there are any."""
+        write_units(desk.folder, desk.features)
+        if desk.pooling.plain:
+            return None
+        return desk.pooling.tell(desk.folder, self.keys, odds_of(self.method, chunks(desk.features)), winners)
+
+    def _columns(self, desk: Desk, told: Told, winners: NDArray[np.intp]) -> dict[str, Sequence[str]]:
+        """Return what predictions.csv tells of units, with the label by the other pool where that is another."""
+        pool = desk.pooling.other
+        other = np.concatenate([block.argmax(axis=1) for block in self._logits(desk, pool)])
+        differs = [self.keys[c] if c != own else "" for c, own in zip(other.tolist(), winners.tolist(), strict=True)]
+        return told.columns(**{f"by_{pool}": differs})
+
+    def _write_scores(self, desk: Desk) -> tuple[Floats, NDArray[np.intp]]:
+        """Write the exact scores, the largest of each unit zero; return log odds and number of its class, (n,) each."""
+        found, first = [], []
 
         def blocks() -> Iterator[NDArray[np.float32]]:
-            for block in self._logits():
+            for block in self._logits(desk):
+                first.append(block.argmax(axis=1))
                 kept = (block - block.max(axis=1, keepdims=True)).astype(np.float32)
                 found.append(log_odds(kept.astype(np.float64)).max(axis=1))  # as whoever reads them will rank
                 yield kept
 
-        write_scores(self.work / SCORES_FILE, blocks(), self.features.n, len(self.keys))
-        return np.concatenate(found)
-
-    def write_summary(self, counts: dict[str, int], warnings: list[str], other_files: int) -> None:
-        """Write `run.json`: no time, no path, no machine, so that the same inputs give the same bytes."""
-        base, index, prior = self.knowledge, self.features.index, self.method.estimated_prior
-        plan = replace(self.planned, pictures=index.pictures_sha256)
-        summary = {
-            "kpl_run": 1,
-            "plan": plan.to_json(),
-            "plan_hash": plan.content_hash(),
-            **about(base, self.encoder),
-            "pictures": index.rows,
-            "classes": counts,
-            **({"abstained": index.rows - sum(counts.values())} if self.deciding.asked else {}),
-            "estimated_prior": None if prior is None else dict(zip(self.keys, prior.round(6).tolist(), strict=True)),
-            "retrieved": {k: len(c) for k, c in zip(self.keys, self.method.text_.chosen, strict=True)},
-            "set_aside": [{"image": item.id, "reason": item.reason} for item in self.features.set_aside],
-            "other_files": other_files,
-            "warnings": warnings,
-        }
-        (self.work / RUN_FILE).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def about(base: KnowledgeBase, encoder: Encoder) -> dict[str, Any]:
-    """Say for `run.json` what encoder, knowledge and versions a run used."""
-    card = encoder.card
-    sentences = [d for entry in base.classes for d in entry.descriptions]
-    reviewed = sum(bool(d.provenance and d.provenance.reviewed_by) for d in sentences)
-    return {
-        "encoder": {
-            "name": card.name,
-            "intended_use": card.intended_use,
-            "licence": card.licence,
-            "logit_scale": encoder.logit_scale,
-            "sources": [{"hub_id": source.hub_id, "revision": source.revision} for source in card.sources],
-            "files": dict(card.files),
-        },
-        "knowledge": {
-            "name": base.task.name,
-            "version": base.task.version,
-            "modality": base.task.modality,
-            "descriptions": len(sentences),
-            "reviewed": reviewed,
-        },
-        "versions": {name: version(name) for name in ("knowledge-proxy-learning", "numpy", "scipy", "onnxruntime")},
-    }
+        write_scores(desk.folder / SCORES_FILE, blocks(), len(desk.pooling.sizes), len(self.keys))
+        return np.concatenate(found), np.concatenate(first)
 
 
 def _settings(method: Method) -> dict[str, Any]:
     """Return the settings as JSON has them: a prior set by hand is a list, here and in what is read back."""
-    own = {f.name: getattr(method, f.name) for f in fields(method) if f.init}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in method.get_params().items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,50 @@ from numpy.typing import NDArray
 
 from kpl.errors import InputError
 from kpl.evaluation import Calibration
-from kpl.proxies.arrays import Floats
+from kpl.knowledge import KnowledgeBase
+from kpl.methods import Method
+from kpl.proxies.arrays import Floats, Images
+from kpl.proxies.outside import unlike_texts
+from kpl.runs.predictions import NONE_OF_THESE
+from kpl.runs.warnings import UNLIKE
 
-__all__ = ["Deciding"]
+__all__ = ["Deciding", "looks_for_others", "unlike_classes"]
+
+
+def looks_for_others(base: KnowledgeBase, asked: bool) -> bool | None:
+    """Return for a plan whether pictures of no listed class are to be found; None if not.
+
+    Raises:
+        InputError: a class has the name that these get.
+    """
+    if not asked:
+        return None
+    if (taken := base.resolve(NONE_OF_THESE)) is not None:
+        raise InputError(
+            f"class {base.classes[taken].key!r} is read as {NONE_OF_THESE!r}: rename it, or leave --other out"
+        )
+    return True
+
+
+def unlike_classes(method: Method, images: Images, *, learnt_elsewhere: bool) -> Floats:
+    """Return how unlike all classes images are, (n,), to the six decimals that are written: from 1 on, none of these.
+
+    Args:
+        method: fitted.
+        images: (n, d) unit rows, or chunks.
+        learnt_elsewhere: the method learnt from other pictures, all of listed classes. Then the distance from its class
+            models says it; pictures that it learnt from draw a model to themselves, and the texts have to say it.
+
+    Raises:
+        InputError: too few classes, or a model without distances.
+    """
+    if not learnt_elsewhere:
+        return np.round(unlike_texts(images, method.text_.proxies), 6)
+    if (distances := method.distances(images)) is None:
+        raise InputError(
+            f"a model of {method.name!r} knows no distance from its classes: leave --other out, or fit kpl"
+        )
+    return np.round(distances / UNLIKE, 6)
 
 
 @dataclass(frozen=True)
@@ -23,19 +64,26 @@ class Deciding:
         calibration: applied to the method's log probabilities; None leaves them.
         abstain_below: no label for a picture whose confidence is lower, 0 to 1.
         coverage: no label but for this share of the pictures, the most confident; above 0 and at most 1.
+        thresholds: class key to the confidence from which its label is given, 0 to 1; the others' is always given.
 
     Raises:
-        InputError: both or a value out of range.
+        InputError: two of the last three, or a value out of range.
     """
 
     calibration: Calibration | None = None
     abstain_below: float | None = None
     coverage: float | None = None
+    thresholds: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if self.abstain_below is not None and self.coverage is not None:
-            raise InputError("abstain below a confidence, or answer a share of the pictures: give one of the two")
+        if sum(each is not None for each in (self.abstain_below, self.coverage, self.thresholds)) > 1:
+            raise InputError(
+                "abstain below a confidence, below thresholds of classes, or answer a share of the pictures: give one"
+            )
+        for key, share in (self.thresholds or {}).items():
+            if not 0 <= share <= 1:
+                raise InputError(f"a threshold is a confidence from 0 to 1, got {share} for {key!r}")
         if self.abstain_below is not None and not 0 <= self.abstain_below <= 1:
             raise InputError(f"a confidence to abstain below is a share from 0 to 1, got {self.abstain_below}")
         if self.coverage is not None and not 0 < self.coverage <= 1:
@@ -45,6 +93,7 @@ class Deciding:
     def asked(self) -> dict[str, float] | None:
         """What was asked of abstention, for the plan; None if nothing."""
         stated = {"below": self.abstain_below, "coverage": self.coverage}
+        stated |= {f"below {key}": share for key, share in (self.thresholds or {}).items()}
         return {name: value for name, value in stated.items() if value is not None} or None
 
     def calibrated(self, blocks: Iterable[Floats]) -> Iterator[Floats]:
@@ -52,8 +101,10 @@ class Deciding:
         for block in blocks:
             yield block if self.calibration is None else self.calibration.logits(block)
 
-    def answered(self, sureness: Floats) -> NDArray[np.bool_] | None:
+    def answered(self, sureness: Floats, keys: Sequence[str] = ()) -> NDArray[np.bool_] | None:
         """Say which pictures get a label, (n,), from the calibrated log odds (n,) of their classes; None if all do.
+
+        `keys` are those of their classes, (n,), which thresholds of classes need.
 
         Example:
             >>> Deciding(coverage=0.5).answered(np.array([90.0, 80.0])).tolist()
@@ -64,8 +115,9 @@ class Deciding:
         if self.coverage is not None:
             kept = max(1, int(self.coverage * len(sureness) + 1e-9))
             return np.asarray(sureness >= np.sort(sureness)[-kept])  # those that are equally sure are answered together
-        if self.abstain_below is not None:
-            from scipy.special import expit
+        if self.abstain_below is None and self.thresholds is None:
+            return None
+        from scipy.special import expit
 
-            return np.asarray(expit(sureness) >= self.abstain_below)
-        return None
+        least = [(self.thresholds or {}).get(key, 0.0) for key in keys] if self.thresholds else self.abstain_below
+        return np.asarray(expit(sureness) >= np.asarray(least))

@@ -14,77 +14,115 @@ from kpl.embeddings import FeatureRows, is_bundle, open_bundle
 from kpl.encoders import Encoder
 from kpl.errors import FeaturesError, InputError, KplError, LabelsError, UnknownNameError
 from kpl.evaluation import (
-    METRICS,
     Answered,
+    MultiLabelTable,
     OperatingRule,
     Predicted,
     Reading,
     Resampling,
-    Scores,
     Table,
     caveats,
     compare,
+    score_multi_label,
     table_figure,
 )
+from kpl.knowledge import Level, levels
 from kpl.methods import METHODS, Method, as_method
-from kpl.progress import silent
+from kpl.progress import Progress, silent
+from kpl.proxies.arrays import Floats
+from kpl.runs import scored
+from kpl.runs.corrections import LEARNT, learnt_from
 from kpl.runs.folder import is_run
+from kpl.runs.multi_label import MultiLabelRun
 from kpl.runs.opening import open_run
 from kpl.runs.predictions import ROUNDED
-from kpl.runs.run import Run
+from kpl.runs.run import Run, as_pandas
 from kpl.runs.single_label import SingleLabelRun
 from kpl.runs.texts import bundle_texts
-from kpl.visible import visible_html
+from kpl.runs.units import fit_on
 
 if TYPE_CHECKING:
+    import pandas
     from matplotlib.figure import Figure
 
 __all__ = ["EVALUATED", "Evaluation", "evaluate"]
 
 EVALUATED = ("names", "cupl", "text", "inmap", "kpl-official", "kpl")
+_NO_LABELS = "labels are needed to score a run: give --labels, a table or a folder of class folders"
+_BY_ITSELF = "a multi-label run is scored by itself, against a table of labels: leave out {}"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Methods side by side on the same images.
+    """Methods side by side on the same images; of a multi-label run, its classes.
 
     Attributes:
         table: scores with intervals, details of each method, and the majority and chance rows.
         notices: what was left out of the scoring, and what stands against the method, in plain words.
         left_out: methods that were not scored, with the reason.
+        levels: where the classes form a tree, the number of each level above them, 1 for the outermost, to its table.
     """
 
-    table: Table
+    table: Table | MultiLabelTable
     notices: tuple[str, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    levels: Mapping[int, Table] = field(default_factory=dict)
+
+    @property
+    def methods(self) -> Table:
+        """The table of a run of one label a picture, or of a bundle.
+
+        Raises:
+            InputError: it is of a multi-label run.
+        """
+        if isinstance(self.table, MultiLabelTable):
+            raise InputError("a multi-label run is scored by itself, class by class: it has no table of methods")
+        return self.table
+
+    @property
+    def multi_label(self) -> MultiLabelTable:
+        """The table of a multi-label run.
+
+        Raises:
+            InputError: it is of one label a picture.
+        """
+        if not isinstance(self.table, MultiLabelTable):
+            raise InputError("a run of one label a picture has a table of methods, none of classes by themselves")
+        return self.table
 
     def figure(self, *, focus: str | None = None) -> Figure:
         """Draw the table; return matplotlib's `Figure`, which a notebook shows.
 
         Args:
             focus: the method of the confusion matrix and the reliability; None takes the run's own, else the best.
+
+        Raises:
+            InputError: it is of a multi-label run, which has no such figure.
         """
-        return table_figure(self.table, focus=focus)
+        return table_figure(self.methods, focus=focus)
+
+    def rows(self) -> list[dict[str, str | float | None]]:
+        """Return a row a method, or a class of a multi-label run: its name, each metric, and the interval of each."""
+        return scored.rows(self.table)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return `rows` as a pandas DataFrame.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        return as_pandas(self.rows())
+
+    def to_markdown(self) -> str:
+        """Return the table in Markdown, each figure with its interval."""
+        return scored.markdown(self.table)
+
+    def to_latex(self) -> str:
+        """Return the table in LaTeX with the rules of `booktabs`, each figure with its interval."""
+        return scored.latex(self.table)
 
     def _repr_html_(self) -> str:
-        shown = [
-            metric for metric in METRICS if any(getattr(s, metric) is not None for s in self.table.scores.values())
-        ]
-        head = "".join(f'<th scope="col">{metric.replace("_", " ")}</th>' for metric in ("method", *shown))
-        rows = {**self.table.scores, "majority": self.table.majority, "chance": self.table.guessing}
-        body = "".join(
-            f'<tr><th scope="row">{visible_html(name)}</th>{"".join(_cell(scores, metric) for metric in shown)}</tr>'
-            for name, scores in rows.items()
-        )
-        title = f"{self.table.majority.n} labelled images (95 % interval)"
-        notes = "".join(f"<p>Note: {visible_html(notice)}</p>" for notice in self.notices)
-        return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
-
-
-def _cell(scores: Scores, metric: str) -> str:
-    value, pair = getattr(scores, metric), scores.intervals.get(metric)
-    told = "" if value is None else f"{value:.3f}" + (f"<br><small>{pair[0]:.3f}-{pair[1]:.3f}</small>" if pair else "")
-    return f"<td>{told}</td>"
+        return scored.html(self.table, self.notices)
 
 
 @dataclass(frozen=True)
@@ -96,11 +134,14 @@ class _Scored:
     classes: Sequence[str]
     truth: NDArray[np.int64]
     groups: tuple[str | None, ...] | None = None
+    group_column: str | None = None
     columns: Mapping[str, tuple[str | None, ...]] | None = None
     notices: tuple[str, ...] = ()
     temperature: float | None = None
     done: dict[str, Predicted] | None = None
     answered: NDArray[np.bool_] | None = None
+    pooled: Callable[[Floats], Floats] = lambda logits: logits
+    levels: tuple[Level, ...] = ()
 
 
 def evaluate(
@@ -112,16 +153,17 @@ def evaluate(
     replicates: int = 2000,
     ignore_unknown: bool = False,
     against: str | None = None,
-    by: Sequence[str] = (),
+    by: str | Sequence[str] = (),
     ordered: bool = False,
     rule: OperatingRule | None = None,
     reading: Reading | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Score methods on the images of a run or a feature bundle.
 
     Args:
-        target: a run folder of `kpl classify`, or a feature bundle.
+        target: a run folder of `kpl classify`, or a feature bundle. A multi-label run is scored by itself, class by
+            class; it takes no methods, encoder, `against`, `ordered` and `ignore_unknown`.
         labels: a CSV with image and label, or a folder whose sub-folders are the classes; a bundle brings its own.
         methods: registry names, or methods made by hand; "all", or None for those usually compared: of these, one that
             cannot be used here is left out, and the reason is told. The run's own method is scored by what it says.
@@ -139,9 +181,14 @@ def evaluate(
         LabelsError, FeaturesError, UnknownNameError: what cannot be used.
         EncoderError: a method that was asked for needs the run's encoder, which is not here or is another one.
     """
+    by = (by,) if isinstance(by, str) else by
+    target = open_run(target) if not isinstance(target, Run) and is_run(target) else target
+    if isinstance(target, MultiLabelRun):
+        unfit = {"--methods": methods, "--encoder": encoder, "--against": against, "--ordered": ordered}
+        unfit |= {"--ignore-unknown": ignore_unknown}
+        return _of_several(target, labels, unfit, by, Resampling(replicates), rule, reading)
     if isinstance(methods, str | Method) and methods != "all":
         methods = (methods,)
-    by = (by,) if isinstance(by, str) else by
     asked = methods != "all" and methods is not None
     # an unknown name is refused before anything is read
     fresh = [as_method(each) for each in (METHODS if methods == "all" else EVALUATED if methods is None else methods)]
@@ -158,12 +205,12 @@ def evaluate(
     results, left_out = _learn(fresh, scored, asked=asked, made=made, tell=progress or silent)
     if not asked:
         results |= scored.done or {}
-    notices = []
     table = compare(
         scored.truth,
         results,
         n_classes=len(scored.classes),
         groups=scored.groups,
+        group_column=scored.group_column,
         reference=_reference(against, scored, results),
         resampling=Resampling(replicates),
         ordered=ordered,
@@ -171,17 +218,47 @@ def evaluate(
         rule=rule,
         subgroups=scored.columns,
     )
-    if scored.answered is not None:
-        name = next(iter(scored.done or ()))
-        labelled = scored.truth >= 0
-        both = scored.answered & labelled
-        right = scored.truth == (scored.done or {})[name].predictions
-        share = Answered(float(both.sum() / labelled.sum()), float(right[both].mean()) if both.any() else None)
-        told = "" if share.accuracy is None else f"; its accuracy on the others is {share.accuracy:.3f}"
-        left = int(labelled.sum() - both.sum())
-        notices.append(f"the run left {left} of {labelled.sum()} labelled images without a label{told}")
-        table = replace(table, answered={name: share} if name in results else {})
-    return Evaluation(table, (*scored.notices, *notices, *caveats(table)), left_out)
+    answered, notices = _answered(scored)
+    table = replace(table, answered={name: share for name, share in answered.items() if name in results})
+    above = _at_levels(scored, results, table.reference, Resampling(replicates))
+    return Evaluation(table, (*scored.notices, *notices, *caveats(table)), left_out, above)
+
+
+def _at_levels(
+    scored: _Scored, results: Mapping[str, Predicted], reference: str | None, resampling: Resampling
+) -> dict[int, Table]:
+    """Score the same methods at each level above the classes: probabilities are summed, labels are those of groups."""
+    found = {}
+    for level in scored.levels:
+        summed = {
+            name: Predicted.of_logits(np.log(np.maximum(level.summed(each.probabilities), np.finfo(np.float64).tiny)))
+            for name, each in results.items()
+            if each.probabilities is not None
+        }
+        found[level.number] = compare(
+            np.where(scored.truth < 0, -1, np.array(level.of_classes)[scored.truth]),
+            summed,
+            n_classes=len(level.names),
+            groups=scored.groups,
+            reference=reference,
+            resampling=resampling,
+            classes=level.names,
+        )
+    return found
+
+
+def _answered(scored: _Scored) -> tuple[dict[str, Answered], list[str]]:
+    """Say what share of the labelled images the run gave a label, and how many of these are right."""
+    if scored.answered is None:
+        return {}, []
+    name, own = next(iter((scored.done or {}).items()))
+    labelled = scored.truth >= 0
+    both = scored.answered & labelled
+    right = scored.truth == own.predictions
+    share = Answered(float(both.sum() / labelled.sum()), float(right[both].mean()) if both.any() else None)
+    told = "" if share.accuracy is None else f"; its accuracy on the others is {share.accuracy:.3f}"
+    left = int(labelled.sum() - both.sum())
+    return {name: share}, [f"the run left {left} of {labelled.sum()} labelled images without a label of a class{told}"]
 
 
 def _learn(
@@ -190,7 +267,7 @@ def _learn(
     *,
     asked: bool,
     made: Collection[str],
-    tell: Callable[[str, int, int], None],
+    tell: Progress,
 ) -> tuple[dict[str, Predicted], dict[str, str]]:
     """Fit the methods; return what they say, and why others were left out, which none is that was asked for by name."""
     results: dict[str, Predicted] = {}
@@ -203,14 +280,14 @@ def _learn(
         if scored.temperature is not None and method.name not in made:
             method.temperature = scored.temperature
         try:
-            method.fit(scored.features, scored.texts(method))
+            method.fit(scored.features, scored.texts(method), weights=fit_on(method, scored.features))
         except KplError as error:
             if asked:
                 error.args = (f"method {method.name!r} cannot be scored here: {error}",)
                 raise
             left_out[method.name] = str(error)
             continue
-        results[method.name] = Predicted.of_logits(method.logits(scored.features))
+        results[method.name] = Predicted.of_logits(scored.pooled(method.logits(scored.features)))
     tell("methods", len(fresh), len(fresh))
     return results, left_out
 
@@ -254,26 +331,64 @@ def _of_run(
     encoder: str | Encoder | None,
     reading: Reading | None,
 ) -> _Scored:
-    if not isinstance(target, Run) and not is_run(target):
+    if not isinstance(target, SingleLabelRun):
         raise FeaturesError(
             f"{str(target)!r} is neither a run of `kpl classify` nor a feature bundle: give one of these"
         )
     if labels is None:
-        raise LabelsError("labels are needed to score a run: give --labels, a CSV or a folder of class folders")
-    run = target if isinstance(target, Run) else open_run(target)
-    if not isinstance(run, SingleLabelRun):
-        raise LabelsError(f"{str(run.path)!r} is a multi-label run: score it with evaluate_presence")
-    said = run.predictions
+        raise LabelsError(_NO_LABELS)
+    run, said = target, target.predictions
     truth = run.labels(labels, ignore_unknown=ignore_unknown, columns=by, reading=reading)
+    seen = learnt_from(run)
+    if seen:
+        own = np.array([image in seen for image in run.ids])
+        truth = replace(truth, labels=np.where(own, -1, truth.labels))
     return _Scored(
         features=run.features,
         texts=lambda method: run.texts(method, encoder=encoder),
         classes=run.keys,
         truth=truth.labels,
         groups=truth.groups,
+        group_column=truth.group_column,
         columns=truth.columns,
-        notices=(*([truth.said] if truth.said else []), *truth.notices, *([ROUNDED] if said.ranking is None else [])),
+        notices=(
+            *([truth.said] if truth.said else []),
+            *([LEARNT.format(len(seen))] if seen else []),
+            *truth.notices,
+            *([ROUNDED] if said.ranking is None else []),
+        ),
         temperature=float(run.plan["settings"]["temperature"]),
         done={run.method_name: Predicted(said.winners, said.probabilities, said.ranking)},
-        answered=said.answered if "abstain" in run.plan else None,
+        answered=said.answered if {"abstain", "other"} & set(run.plan) else None,
+        pooled=run.pooled,
+        levels=levels(run.knowledge),
     )
+
+
+def _of_several(
+    run: MultiLabelRun,
+    labels: str | Path | None,
+    unfit: Mapping[str, object],
+    by: Sequence[str],
+    resampling: Resampling,
+    rule: OperatingRule | None,
+    reading: Reading | None,
+) -> Evaluation:
+    """Score a run in which each class is present or not by itself."""
+    if given := [name for name, value in unfit.items() if value]:
+        raise LabelsError(_BY_ITSELF.format(", ".join(given)))
+    if labels is None:
+        raise LabelsError(_NO_LABELS)
+    truth = run.labels(labels, columns=by, reading=reading)
+    table = score_multi_label(
+        truth.present,
+        run.predictions.probabilities,
+        run.keys,
+        run.thresholds,
+        groups=truth.groups,
+        group_column=truth.group_column,
+        resampling=resampling,
+        rule=rule,
+        subgroups=truth.columns,
+    )
+    return Evaluation(table, (truth.said, *truth.notices, *([] if run.predictions.exact else [ROUNDED])))

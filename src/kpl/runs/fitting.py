@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from kpl.embeddings import FeatureFolder, TextCache, embed_texts, encoder_identi
 from kpl.encoders import Encoder
 from kpl.errors import AlreadyThereError, ModelError
 from kpl.files import working_folder
-from kpl.images import Pictures
+from kpl.images import Asked, Pictures
 from kpl.knowledge import KnowledgeBase, load_knowledge
-from kpl.methods import METHODS, Method, as_method, make_method
+from kpl.methods import KPL, METHODS, Method, as_method, make_method
 from kpl.progress import Progress, silent
-from kpl.runs.classifying import Source, checked_encoder
+from kpl.proxies.arrays import Floats, chunks, softmax
+from kpl.proxies.condensed import Condensed
 from kpl.runs.models import Learnt, Model, check_folder, check_target, load_model, save_model
+from kpl.runs.source import Source, card_of
 from kpl.runs.texts import wanted_prompts
+from kpl.runs.units import Pooling, fit_on
 
 __all__ = ["Drift", "Update", "fit", "update"]
 
@@ -37,6 +41,7 @@ def fit(
     settings: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
+    asked: Asked | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Model:
@@ -48,7 +53,7 @@ def fit(
         inputs: folders and files of pictures, or one feature folder of `kpl embed`.
         knowledge: a file, a pack's name, or a knowledge base.
         out: the file to write.
-        encoder, method, settings, batch_size, workers: as in `classify`.
+        encoder, method, settings, batch_size, workers, asked: as in `classify`.
         overwrite: replace an earlier model.
         progress: called while pictures are embedded.
 
@@ -61,8 +66,8 @@ def fit(
     refuse_batch_methods(method if isinstance(method, str) else method.name)
     check_folder(out)
     base = load_knowledge(knowledge)
-    source = Source.of(inputs, batch_size, workers)
-    coder = checked_encoder(encoder, source, base)
+    source = Source.of(inputs, batch_size, workers, asked, base.task, card=partial(card_of, encoder), progress=progress)
+    coder = source.encoder(encoder, base)
     heat = {"temperature": 1.0 / coder.logit_scale} if isinstance(method, str) else {}
     chosen = as_method(method, **{**heat, **(settings or {})})
     with working_folder(out, keep=(_FEATURES,)) as work:
@@ -71,8 +76,9 @@ def fit(
         check_target(out, overwrite=overwrite)
         own = work / _FEATURES
         features = source.folder or source.features(coder, own, lambda done, total: tell("pictures", done, total))
-        chosen.fit(features, embed_texts(wanted_prompts(chosen, base), coder, cache=TextCache()))
-        lot = Learnt(pictures=features.index.pictures_sha256, rows=features.n)
+        texts = embed_texts(wanted_prompts(chosen, base), coder, cache=TextCache())
+        chosen.fit(features, texts, weights=fit_on(chosen, features))
+        lot = Learnt(pictures=features.index.pictures_sha256, rows=len(features.of_units.ids))
         model = Model(chosen, base, encoder_identity(coder), coder.card.name, (lot,))
         save_model(model, out, overwrite=overwrite)
     return model
@@ -101,8 +107,7 @@ def _is_of(path: Path, source: Source, encoder: Encoder, method: Method, base: K
     same = (there.encoder, there.knowledge.content_hash()) == (encoder_identity(encoder), base.content_hash())
     if not same or type(there.method) is not type(method) or len(there.learnt_from) != 1:
         return False
-    own = [(f.name, getattr(method, f.name)) for f in fields(method) if f.init]
-    if own != [(name, getattr(there.method, name)) for name, _ in own]:
+    if there.method.get_params() != method.get_params():
         return False
     return there.learnt_from[0].pictures == source.pictures_hash(encoder)
 
@@ -112,7 +117,7 @@ class Drift:
     """How far an updated model is from one fitted on all its pictures at once.
 
     Attributes:
-        n: pictures compared, the earlier ones and the new.
+        n: pictures or units compared, the earlier ones and the new.
         changed: share of them whose class differs.
         mean: mean over pictures of the largest difference in any probability.
         largest: the largest such difference.
@@ -130,15 +135,18 @@ class Update:
 
     Attributes:
         model: updated.
-        added: new pictures.
+        added: new pictures, or units of several.
         exact: whether the model is that of a fit on all pictures at once, up to rounding.
         drift: measured if the earlier features were given.
+        moved: share of the earlier pictures that get another class now, by their groups; None where the method keeps
+            none.
     """
 
     model: Model
     added: int
     exact: bool
     drift: Drift | None = None
+    moved: float | None = None
 
 
 def update(
@@ -153,8 +161,9 @@ def update(
 ) -> Update:
     """Teach a saved model more pictures, without those that it learnt from.
 
-    The text proxies stay as they are. The result is exact when the method needs one round only and all pictures
-    together would retrieve the same descriptions; else it is approximate, and says so.
+    `kpl` runs its rounds again, on the new pictures and the groups that it kept of the earlier ones: close to a fit on
+    all, in whatever order pictures come. The result is exact for methods that need one pass, if all pictures together
+    would retrieve the same descriptions; else it is approximate, and says so.
 
     Args:
         model: the file; it is replaced, unless `out` names another.
@@ -173,7 +182,11 @@ def update(
     """
     old, target, tell = load_model(model), Path(out or model), progress or silent
     check_folder(target)
-    in_place, earlier, source = target == Path(model), _opened(against), Source.of(inputs)
+    in_place, earlier, source = (
+        target == Path(model),
+        _opened(against),
+        Source.of(inputs, task=old.knowledge.task, card=old.card_by(encoder), progress=progress),
+    )
     coder = old.encoder_for(source.folder, encoder)
     with working_folder(target, keep=(_FEATURES,)) as work:
         old = load_model(model)  # as it is now that nobody else writes it
@@ -183,17 +196,24 @@ def update(
             check_target(target, overwrite=overwrite)
         own = work / _FEATURES
         features = source.folder or source.features(coder, own, lambda done, total: tell("pictures", done, total))
-        lot = Learnt(pictures=features.index.pictures_sha256, rows=features.n)
+        lot = Learnt(pictures=features.index.pictures_sha256, rows=len(features.of_units.ids))
         if in_place and lot in old.learnt_from[1:][-1:]:  # the last update, asked for again
             raise AlreadyThereError(target)
         _check_earlier(old, earlier)
         if lot in old.learnt_from:
-            raise ModelError(f"the model learnt from these {features.n} pictures already: give it new ones")
-        exact = old.method.update(features)
+            raise ModelError(f"the model learnt from these {lot.rows} pictures already: give it new ones")
+        groups = old.method.groups_ if isinstance(old.method, KPL) else None
+        before = old.method.predict(groups.means) if groups else None
+        exact = old.method.update(features, weights=fit_on(old.method, features))
+        moved = _moved(old.method, groups, before) if groups and before is not None else None
         new = Model(old.method, old.knowledge, old.encoder, old.encoder_name, (*old.learnt_from, lot), exact)
         drift = _drift(new.method, [*earlier, features]) if earlier else None
         save_model(new, target, overwrite=True)
-    return Update(new, features.n, exact, drift)
+    return Update(new, lot.rows, exact, drift, moved)
+
+
+def _moved(method: Method, groups: Condensed, before: NDArray[np.intp]) -> float:
+    return float(groups.weights[method.predict(groups.means) != before].sum() / groups.weights.sum())
 
 
 def _is_update_of(path: Path, old: Model, pictures: str) -> bool:
@@ -236,11 +256,18 @@ class _Together:
             yield from folder
 
 
+def _said(method: Method, folder: FeatureFolder) -> Floats:
+    """Return what a method says of the units of a folder, (n, C)."""
+    return softmax(np.concatenate(list(Pooling(folder).pooled(map(method.logits, chunks(folder))))))
+
+
 def _drift(updated: Method, folders: Sequence[FeatureFolder]) -> Drift:
     """Fit the same method on everything and compare what the two say."""
     everything = _Together(folders)
-    whole = replace(updated).fit(everything, updated.texts())
-    found, wanted = updated.predict_proba(everything), whole.predict_proba(everything)
+    weights = [np.ones(f.n) if f.weights is None else f.weights for f in folders if not updated.unweighted]
+    alike = not weights or all((each == 1).all() for each in weights)
+    whole = replace(updated).fit(everything, updated.texts(), weights=None if alike else np.concatenate(weights))
+    found, wanted = (np.concatenate([_said(method, folder) for folder in folders]) for method in (updated, whole))
     gaps = np.abs(found - wanted).max(axis=1)
     changed = float(np.mean(found.argmax(axis=1) != wanted.argmax(axis=1)))
     return Drift(len(gaps), changed, float(gaps.mean()), float(gaps.max()))

@@ -4,6 +4,8 @@ predictions.csv      image, label, confidence, margin, runner_up, one probabilit
                      image, labels (joined by "|"), one probability column per class
 scores.npy           (n, C) float32, what predictions.csv rounds: log odds whose softmax is the probabilities; in a
                      multi-label run the log odds of each class being there
+instances.csv        where units have several pictures (slices, frames): what is said of each
+units.csv            pseudonyms of patient, study, series, instance and path of medical files
 evidence.csv         with --explain: the sentences for and against each prediction
 run.json             plan, versions, content hashes, counts, what was set aside, warnings; same inputs, same bytes
 log.json             command line, times, machine: what differs from run to run
@@ -12,6 +14,7 @@ texts.safetensors    features of the prompts, one array a class, of the class na
                      in a multi-label run the prompts of absence in their place
 thumbnails.safetensors  small pictures for the report, WebP, by row; absent when the run was given features
 report.html          what came out, to look at; `kpl report` writes it again
+corrections.jsonl    what people said of the pictures with `kpl correct`, a line each
 features/            the image features, as `kpl embed` writes them
 """
 
@@ -36,16 +39,19 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from kpl.bounded import read_bounded
 from kpl.errors import AlreadyThereError, OutputError
 from kpl.files import new_folder, write_file
 from kpl.proxies.retrieval import TextProxies
 
 __all__ = [
+    "CORRECTIONS_FILE",
     "FEATURES_FOLDER",
     "KNOWLEDGE_FILE",
     "RUN_FILE",
     "RUN_FILES",
     "TEXTS_FILE",
+    "TISSUE_FOLDER",
     "Place",
     "copy_run",
     "is_run",
@@ -58,10 +64,12 @@ __all__ = [
 RUN_FILE = "run.json"
 KNOWLEDGE_FILE = "knowledge.json"
 FEATURES_FOLDER = "features"
+TISSUE_FOLDER = "tissue"
 TEXTS_FILE = "texts.safetensors"
+CORRECTIONS_FILE = "corrections.jsonl"
 RUN_FILES = (
     RUN_FILE, KNOWLEDGE_FILE, TEXTS_FILE, "predictions.csv", "scores.npy", "evidence.csv", "thumbnails.safetensors",
-    "log.json", "report.html",
+    "instances.csv", "units.csv", "levels.csv", "log.json", "report.html", CORRECTIONS_FILE,
 )  # fmt: skip
 """What a run folder holds beside its features."""
 
@@ -69,7 +77,7 @@ RUN_FILES = (
 def is_run(path: str | Path) -> bool:
     """Say whether a folder holds a finished run: its `run.json` says so."""
     try:
-        summary = json.loads((Path(path) / RUN_FILE).read_text(encoding="utf-8"))
+        summary = json.loads(read_bounded(Path(path) / RUN_FILE))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(summary, dict) and "kpl_run" in summary
@@ -131,7 +139,9 @@ def copy_run(source: Path, out: Path, *, overwrite: bool) -> None:
         for name in RUN_FILES:
             if (source / name).exists():
                 shutil.copyfile(source / name, work / name)
-        shutil.copytree(source / FEATURES_FOLDER, work / FEATURES_FOLDER, dirs_exist_ok=True)
+        for name in (FEATURES_FOLDER, TISSUE_FOLDER):
+            if (source / name).exists():
+                shutil.copytree(source / name, work / name, dirs_exist_ok=True)
 
 
 @dataclass(frozen=True)
@@ -193,7 +203,8 @@ def new_run_folder(
             it, or it cannot be written.
     """
     with new_folder(out, keep=(FEATURES_FOLDER,)) as work:
-        if not overwrite and same and is_run(out) and same(out, json.loads((out / RUN_FILE).read_text("utf-8"))):
+        kept = not overwrite or (out / CORRECTIONS_FILE).exists()  # what people said is never replaced
+        if kept and same and is_run(out) and same(out, json.loads((out / RUN_FILE).read_text("utf-8"))):
             raise AlreadyThereError(out)
         _refuse_loss(out, overwrite=overwrite)
         yield work
@@ -204,6 +215,11 @@ def _refuse_loss(out: Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise OutputError(f"{str(out)!r} exists: give another --out, or replace that run with --overwrite")
+    if (out / CORRECTIONS_FILE).exists():
+        raise OutputError(
+            f"{str(out)!r} holds corrections that people made: it is not replaced. Give another --out, or move its "
+            f"{CORRECTIONS_FILE} away first"
+        )
     if not is_run(out) and not _is_empty_folder(out):
         raise OutputError(f"{str(out)!r} exists and is no run of KPL: it is not replaced; give another --out")
 

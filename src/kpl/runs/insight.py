@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from kpl.encoders import Encoder
 from kpl.errors import FeaturesError
 from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.methods import DescriptionInsight, Insight, Near, Verdict, judge_descriptions, make_method
-from kpl.runs.classifying import Source, checked_encoder
+from kpl.progress import Progress, silent
 from kpl.runs.folder import FEATURES_FOLDER, is_run
+from kpl.runs.source import Source
 
 __all__ = ["KnowledgeInsight", "inspect_knowledge", "verdict_words"]
 
@@ -91,7 +91,7 @@ def inspect_knowledge(
     features: str | Path,
     *,
     encoder: str | Encoder | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> KnowledgeInsight:
     """Say what each description of a knowledge base does over pictures, without labels.
 
@@ -108,15 +108,15 @@ def inspect_knowledge(
         EncoderError: the encoder is not at hand, is another one, or does not fit the knowledge.
         KnowledgeError: the knowledge cannot be used; a list of names has no description to judge.
     """
-    tell = progress or (lambda *_: None)
+    tell = progress or silent
     base = knowledge if isinstance(knowledge, KnowledgeBase) else load_knowledge(knowledge)
     prompts = base.prompts()
     images = _features(Path(features))
-    coder = checked_encoder(encoder, Source(folder=images), base)
+    coder = Source(folder=images).encoder(encoder, base)
     tell("descriptions", 0, 1)
     texts = embed_texts(prompts, coder, cache=TextCache())
     tell("descriptions", 1, 1)
-    method = make_method("kpl", temperature=1.0 / coder.logit_scale).fit(images, texts)
+    method = make_method("kpl", temperature=1.0 / coder.logit_scale).fit(images, texts, weights=images.weights)
     found = judge_descriptions(images, method.predict(images), texts, method.text_)
     return KnowledgeInsight(base, coder.card.name, method.name, images.n, found)
 

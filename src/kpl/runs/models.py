@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -23,13 +23,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from kpl.embeddings import FeatureFolder, embed_picture, recorded_encoder
-from kpl.encoders import Encoder
+from kpl.encoders import Encoder, EncoderCard
 from kpl.errors import InputError, KnowledgeError, ModelError, OutputError
 from kpl.files import write_file
 from kpl.images import Pictures
 from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.methods import METHODS, Method
 from kpl.runs.predictions import Prediction, Predictions
+from kpl.runs.warnings import further_keys
 
 __all__ = ["Learnt", "Model", "check_folder", "check_target", "is_model", "known_base", "load_model", "save_model"]
 
@@ -48,9 +49,9 @@ class Learnt(BaseModel):
 
 
 class _Head(BaseModel):
-    """What the JSON of the file says."""
+    """What the JSON of the file says; further keys, of a later version, are kept for the hash."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     kpl_model: Literal[1] = 1
     method: str
@@ -77,6 +78,7 @@ class Model:
         encoder_name: by which that encoder is loaded.
         learnt_from: the lots of pictures, in order.
         exact: False once an update made the model another than a fit on all pictures at once.
+        notes: what to know of the file that it was read from.
     """
 
     method: Method
@@ -85,6 +87,7 @@ class Model:
     encoder_name: str
     learnt_from: tuple[Learnt, ...]
     exact: bool = True
+    notes: list[str] = field(default_factory=list, repr=False, compare=False)
     _coder: Encoder | None = field(default=None, repr=False)
 
     @cached_property
@@ -109,6 +112,10 @@ class Model:
         if self._coder is None or name is not None:
             self._coder = recorded_encoder(self.encoder_name, self.check_encoder, name)
         return self._coder
+
+    def card_by(self, name: str | Encoder | None) -> Callable[[], EncoderCard]:
+        """Return what gives the card of the model's own encoder, which is loaded only then; see `loaded_encoder`."""
+        return lambda: self.loaded_encoder(name).card
 
     def check_encoder(self, identity: str) -> None:
         """Refuse features of another encoder.
@@ -227,7 +234,15 @@ def load_model(path: str | Path, *, encoder: str | Encoder | None = None) -> Mod
         fitted = method.from_state(arrays, **settings)
     except (ValidationError, KnowledgeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{str(path)!r} does not hold what method {said.method!r} needs here: {_AGAIN}") from error
-    model = Model(fitted, knowledge, said.encoder, said.encoder_name, said.learnt_from, said.exact)
+    model = Model(
+        fitted,
+        knowledge,
+        said.encoder,
+        said.encoder_name,
+        said.learnt_from,
+        said.exact,
+        further_keys("model", said.model_extra or ()),
+    )
     if encoder is not None:
         model.loaded_encoder(encoder)
     return model
@@ -299,7 +314,7 @@ def _head(model: Model, state: Mapping[str, NDArray[Any]]) -> _Head:
     method = model.method
     said = _Head(
         method=method.name,
-        settings={f.name: getattr(method, f.name) for f in fields(method) if f.init},
+        settings=method.get_params(),
         encoder=model.encoder,
         encoder_name=model.encoder_name,
         knowledge=model.knowledge.content_hash(),

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.evaluation import PresenceLabels, Reading, read_presence
+from kpl.evaluation import MultiLabelTruth, Reading, read_multi_label
 from kpl.knowledge.schema import negate
 from kpl.proxies.arrays import Floats
+from kpl.proxies.multi_label import multi_label_shares
 from kpl.proxies.neighbours import nearest_others
-from kpl.proxies.presence import presence_shares
-from kpl.runs.predictions import ROUNDED, PresencePredictions, read_presence_predictions
+from kpl.runs.predictions import ROUNDED, MultiLabelPredictions, read_multi_label_predictions
 from kpl.runs.run import Run
-from kpl.runs.thumbnails import kept_presence_rows
+from kpl.runs.thumbnails import kept_multi_label_rows
+from kpl.runs.units import identified
 
-__all__ = ["MultiLabelRun", "PresenceSaid"]
+__all__ = ["MultiLabelRun", "MultiLabelSentence"]
 
-_EVEN = 0.5  # what a class is held against whose threshold is 0, from which nothing has a distance
+_EVEN = 0.5  # what a class is held against whose threshold is 0 or 1, from which nothing has a distance
 
 
 @dataclass(frozen=True)
-class PresenceSaid:
+class MultiLabelSentence:
     """One description of a class, against what is seen when the class is not there.
 
     Attributes:
@@ -51,9 +52,9 @@ class MultiLabelRun(Run):
     absent: list[NDArray[np.float32]] = field(kw_only=True, repr=False)
 
     @cached_property
-    def predictions(self) -> PresencePredictions:
+    def predictions(self) -> MultiLabelPredictions:
         """What the run says of each picture: a sequence of `Findings`, and arrays."""
-        return read_presence_predictions(self.predictions_file, self.keys, self.ids)
+        return read_multi_label_predictions(self.predictions_file, self.keys, self.ids)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -63,17 +64,17 @@ class MultiLabelRun(Run):
     @property
     def empty(self) -> int:
         """Pictures without any class."""
-        return int(self.summary["without_any"])
+        return int((~self.predictions.present.any(axis=1)).sum())
 
     @property
     def title(self) -> str:
         """What was run, in a few words."""
-        return f"{self.n} pictures, several labels each, with {self.encoder_name}"
+        return f"{self.counted}, several labels each, with {self.encoder_name}"
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What is said below the table of a notebook."""
-        return (f"{self.empty} pictures have none of these classes", *super().notes)
+    def left_out(self) -> tuple[str, ...]:
+        """Of how many pictures no class is said, in words."""
+        return (f"{self.empty} pictures have none of these classes",)
 
     def ranking(self) -> list[list[int]]:
         """Return of each class the rows that have it, the surest first."""
@@ -89,7 +90,7 @@ class MultiLabelRun(Run):
     @property
     def shown(self) -> list[int]:
         """Rows of the pictures that a report may show."""
-        return kept_presence_rows(self.predictions.probabilities, self.predictions.present, self.thresholds)
+        return kept_multi_label_rows(self.predictions.probabilities, self.predictions.present, self.thresholds)
 
     @cached_property
     def contrasts(self) -> list[Floats]:
@@ -100,22 +101,36 @@ class MultiLabelRun(Run):
 
     def labels(
         self, labels: str | Path, *, columns: Sequence[str] = (), reading: Reading | None = None
-    ) -> PresenceLabels:
-        """Read which classes the run's pictures have; arguments and errors as in `kpl.evaluation.read_presence`."""
-        return read_presence(Path(labels), self.ids, self.knowledge, columns=columns, reading=reading)
+    ) -> MultiLabelTruth:
+        """Read which classes the run's pictures have; arguments and errors as in `kpl.evaluation.read_multi_label`."""
+        known = identified(self.path, self.ids)
+        found = read_multi_label(
+            Path(labels),
+            self.ids,
+            self.knowledge,
+            columns=columns,
+            reading=reading,
+            identifiers=known,
+            patients=self.patients,
+        )
+        return found if found.groups else replace(found, **self._patients)
 
     def against(self, class_index: int) -> list[str]:
         """Return what each description of a class is held against, in their order."""
         entry = self.knowledge.classes[class_index]
-        stated = list(entry.absent) or [negate(each.text) for each in entry.descriptions]
+        stated = list(entry.absent) or (
+            ["what the other classes say"]
+            if len(self.absent[class_index]) == 1
+            else [negate(each.text) for each in entry.descriptions]  # a run of an older release
+        )
         return stated if len(stated) == len(entry.descriptions) else stated * len(entry.descriptions)
 
-    def sentences(self, row: int, class_index: int) -> tuple[PresenceSaid, ...]:
+    def sentences(self, row: int, class_index: int) -> tuple[MultiLabelSentence, ...]:
         """Return what each description of a class says of a picture, those that speak for presence first."""
         image, least = self.images[row].astype(np.float64), float(self.thresholds[class_index])
-        chances, shares = presence_shares(image, self.contrasts[class_index], least or _EVEN)
+        chances, shares = multi_label_shares(image, self.contrasts[class_index], least if 0 < least < 1 else _EVEN)
         texts = [each.text for each in self.knowledge.classes[class_index].descriptions]
-        said = map(PresenceSaid, texts, self.against(class_index), chances.tolist(), shares.tolist())
+        said = map(MultiLabelSentence, texts, self.against(class_index), chances.tolist(), shares.tolist())
         return tuple(sorted(said, key=lambda each: -each.share))
 
     def nearest(self, row: int, class_index: int, *, present: bool, count: int = 3) -> list[tuple[int, float]]:

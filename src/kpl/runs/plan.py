@@ -25,6 +25,8 @@ class Plan:
         abstain: what was asked of abstention, if anything.
         thresholds: of each class in a multi-label run.
         model: hash of the saved model that was used; None if the run learnt from its own pictures.
+        other: True if pictures of no listed class were to be found.
+        pool: how the scores of a unit's instances were pooled; None where every picture stands for itself.
     """
 
     encoder: str
@@ -36,6 +38,8 @@ class Plan:
     abstain: dict[str, float] | None = None
     thresholds: dict[str, float] | None = None
     model: str | None = None
+    pool: str | None = None
+    other: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what is stated; what was not asked for is left out."""

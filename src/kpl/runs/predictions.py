@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
-import csv
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.embeddings.rows import read_npy
 from kpl.errors import FeaturesError
 from kpl.proxies.arrays import Floats, log_odds, softmax
-from kpl.runs.tables import read_columns, write_csv
+from kpl.runs.scores import check_exact, read_scores
+from kpl.runs.tables import named_column, read_columns, titles, write_csv
 
 __all__ = [
     "JOINT",
+    "NONE_OF_THESE",
     "ROUNDED",
-    "SCORES_FILE",
     "Findings",
+    "MultiLabelPredictions",
     "Prediction",
     "Predictions",
-    "PresencePredictions",
+    "read_multi_label_predictions",
     "read_predictions",
-    "read_presence_predictions",
-    "read_scores",
+    "write_multi_label_predictions",
     "write_predictions",
-    "write_presence_predictions",
-    "write_scores",
 ]
 
-SCORES_FILE = "scores.npy"
 ROUNDED = (
     "this run is of an earlier version, which kept its probabilities rounded to six decimals only: pictures that round "
     "to the same rank as equal; classify again to tell them apart"
 )
 JOINT = "|"
 """Between the labels of a picture that has several."""
-_FIXED = ("image", "label", "confidence", "margin", "runner_up")
-_ROUNDING = 1e-6
+NONE_OF_THESE = "none of these"
+"""The label of a picture that is of no listed class, where it was asked for; "No Finding" is a class like any other."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class Prediction:
 
     Attributes:
         id: of the picture.
-        label: key of its class; None where the run abstained.
+        label: key of its class; None where the run abstained; `NONE_OF_THESE` if asked for.
         confidence: probability of the likeliest class.
         margin: confidence less the probability of the runner-up.
         runner_up: key of the second likeliest class.
@@ -89,10 +85,12 @@ class Predictions(Sequence[Prediction]):
         ids: (n,) of the images.
         classes: C keys.
         winners, runners: (n,) class indices; the winner is the likeliest class also where the run abstained.
-        answered: (n,) whether the image has a label.
+        answered: (n,) whether the image has the label of a class.
         probabilities: (n, C).
         ranking: (n, C) log odds of each class against the others, which tell images apart whose probabilities round to
             one; None in a run of an earlier version, which kept six decimals only.
+        unlike: (n,) how unlike all classes, from 1 on none of these; None where this was not asked for.
+        sets: (n,) keys of the classes that are likely enough, joined; None where these were not asked for.
     """
 
     ids: tuple[str, ...]
@@ -102,21 +100,16 @@ class Predictions(Sequence[Prediction]):
     answered: NDArray[np.bool_]
     probabilities: Floats = field(repr=False)
     ranking: Floats | None = field(default=None, repr=False)
+    unlike: Floats | None = field(default=None, repr=False)
+    sets: tuple[str, ...] | None = field(default=None, repr=False)
 
     @classmethod
     def of_logits(cls, ids: Sequence[str], classes: Sequence[str], logits: Floats) -> Predictions:
         """Return what log probabilities (n, C) say, each row up to a constant; every image is answered."""
         probabilities = softmax(logits)
         winners, runners = _first_two(probabilities)
-        return cls(
-            tuple(ids),
-            tuple(classes),
-            winners,
-            runners,
-            np.ones(len(winners), dtype=np.bool_),
-            probabilities,
-            log_odds(logits),
-        )
+        answered = np.ones(len(winners), dtype=np.bool_)
+        return cls(tuple(ids), tuple(classes), winners, runners, answered, probabilities, log_odds(logits))
 
     @overload
     def __getitem__(self, row: int) -> Prediction: ...
@@ -130,7 +123,7 @@ class Predictions(Sequence[Prediction]):
         first, second = int(self.winners[row]), int(self.runners[row])
         return Prediction(
             id=self.ids[row],
-            label=self.classes[first] if self.answered[row] else None,
+            label=self._label(row),
             confidence=float(own[first]),
             margin=float(own[first] - own[second]),
             runner_up=self.classes[second],
@@ -140,6 +133,14 @@ class Predictions(Sequence[Prediction]):
     def __len__(self) -> int:
         """Pictures."""
         return len(self.ids)
+
+    def _label(self, row: int) -> str | None:
+        key = self.classes[self.winners[row]] if self.answered[row] else None
+        return _label(key, None if self.unlike is None else float(self.unlike[row]))
+
+    def unlabelled(self, row: int) -> str:
+        """Say why an image has not the label of its class, in words; empty where it has."""
+        return "" if self.answered[row] else self._label(row) or "no label given"
 
     @cached_property
     def confidence(self) -> Floats:
@@ -154,19 +155,15 @@ class Predictions(Sequence[Prediction]):
 
     def columns(self) -> dict[str, Any]:
         """Return the columns of predictions.csv by name, not rounded."""
-        runners = self.probabilities[np.arange(len(self)), self.runners]
-        return {
-            "image": list(self.ids),
-            "label": [self.classes[c] if said else None for c, said in zip(self.winners, self.answered, strict=True)],
-            "confidence": self.confidence,
-            "margin": self.confidence - runners,
-            "runner_up": [self.classes[c] for c in self.runners],
-            **{f"p_{key}": self.probabilities[:, c] for c, key in enumerate(self.classes)},
-        }
+        leading = not self.answered.all() or self.unlike is not None
+        labels = [self._label(row) for row in range(len(self))]
+        said = (self.winners, self.runners, labels)
+        told = _told(self.classes, self.probabilities, *said, leading=leading, unlike=self.unlike, sets=self.sets)
+        return {"image": list(self.ids), **told}
 
 
 @dataclass(frozen=True)
-class PresencePredictions(Sequence[Findings]):
+class MultiLabelPredictions(Sequence[Findings]):
     """What a multi-label run says: a sequence of `Findings`, and the same as arrays.
 
     Attributes:
@@ -222,6 +219,9 @@ def write_predictions(
     classes: Sequence[str],
     blocks: Iterable[Floats],
     answered: NDArray[np.bool_] | None = None,
+    units: Mapping[str, Sequence[str]] | None = None,
+    unlike: Floats | None = None,
+    sets: Iterable[str] | None = None,
 ) -> NDArray[np.intp]:
     """Write predictions and return the winning class of each image, (n,).
 
@@ -230,65 +230,76 @@ def write_predictions(
         ids: n image names.
         classes: C keys, the order of the columns.
         blocks: (n_k, C) probabilities, in the order of the ids.
-        answered: (n,) which images get a label; the others' cell stays empty. None gives one to all.
+        answered: (n,) which images get a label; the others' cell stays empty, and a column `leading` has the likeliest
+            class of all. None gives a label to all.
+        units: columns (n,) that tell of units; None where every image stands for itself.
+        unlike: (n,) as in `Predictions`; a column of its own.
+        sets: (n,) class keys that are likely enough, joined; a column of its own.
     """
     winners: list[NDArray[np.intp]] = []
+    given = np.ones(len(ids), dtype=np.bool_) if answered is None else answered
+    how: dict[str, Any] = {"leading": not given.all() or unlike is not None}
+    likely = None if sets is None else iter(sets)
 
     def rows() -> Iterator[list[str]]:
-        names = iter(ids)
-        labelled = iter([True] * len(ids) if answered is None else answered.tolist())
+        names, start = _names(ids, units), 0
         for block in blocks:
             firsts, seconds = _first_two(block)
             winners.append(firsts)
-            for chances, first, second in zip(block, firsts.tolist(), seconds.tolist(), strict=True):
-                lead = chances[first] - chances[second]
-                yield [
-                    next(names),
-                    classes[first] if next(labelled) else "",
-                    f"{chances[first]:.6f}",
-                    f"{lead:.6f}",
-                    classes[second],
-                    *(f"{p:.6f}" for p in chances),
-                ]
+            part = slice(start, start := start + len(block))
+            far = None if unlike is None else unlike[part]
+            keys = [classes[c] if labelled else None for c, labelled in zip(firsts, given[part], strict=True)]
+            labels = list(map(_label, keys, [None] * len(keys) if far is None else far))
+            own = None if likely is None else list(islice(likely, len(block)))
+            told = _told(classes, block, firsts, seconds, labels, unlike=far, sets=own, **how)
+            for row in zip(*told.values(), strict=True):
+                yield [*next(names), *map(_cell, row)]
 
-    write_csv(path, [*_FIXED, *(f"p_{key}" for key in classes)], rows())
+    none: tuple[Any, ...] = (np.empty((0, len(classes))), np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp), [])
+    heads = _told(classes, *none, unlike=unlike, sets=None if sets is None else (), **how)
+    write_csv(path, [*_heads(units), *heads], rows())
     return np.concatenate(winners)
 
 
-def write_scores(path: Path, blocks: Iterable[NDArray[np.floating]], n: int, n_classes: int) -> None:
-    """Write scores (n, C) as they come, in blocks (n_k, C), in float32; memory holds one.
+def _told(
+    classes: Sequence[str],
+    chances: Floats,
+    firsts: NDArray[np.intp],
+    seconds: NDArray[np.intp],
+    labels: Sequence[str | None],
+    *,
+    leading: bool,
+    unlike: Floats | None,
+    sets: Sequence[str] | None,
+) -> dict[str, Any]:
+    """Return what is said of images, a column each: for the table, for pandas and polars. Others are written here."""
+    rows = np.arange(len(chances))
+    confidence = chances[rows, firsts]
+    asked = {"leading": [classes[c] for c in firsts] if leading else None, "set": sets, "unlike": unlike}
+    return {
+        "label": labels,
+        "confidence": confidence,
+        "margin": confidence - chances[rows, seconds],
+        "runner_up": [classes[c] for c in seconds],
+        **{name: values for name, values in asked.items() if values is not None},
+        **{f"p_{key}": chances[:, c] for c, key in enumerate(classes)},
+    }
 
-    Raises:
-        OSError: the disk refuses; whoever owns the folder says so to the user.
-    """
-    with path.open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": (n, n_classes)}
-        np.lib.format.write_array_header_1_0(file, header)
-        for block in blocks:
-            file.write(np.ascontiguousarray(block, dtype="<f4").data)
+
+def _label(key: str | None, unlike: float | None) -> str | None:
+    return key if unlike is None or unlike < 1 else NONE_OF_THESE
 
 
-def read_scores(path: Path) -> Floats | None:
-    """Read the scores (n, C) of a run folder; None if it has none, as those of earlier versions.
+def _cell(value: str | float | None) -> str:
+    return value or "" if isinstance(value, str | None) else f"{value:.6f}"
 
-    They are log odds: the softmax of a row is the image's probabilities; in a multi-label run the logistic function of
-    each is the probability of its class.
 
-    Raises:
-        FeaturesError: the file is damaged.
-    """
-    if not os.path.lexists(path / SCORES_FILE):  # a link that leads nowhere is damage
-        return None
-    try:
-        scores = read_npy(path / SCORES_FILE)
-    except FeaturesError as error:
-        raise FeaturesError(f"{str(path / SCORES_FILE)!r} is damaged: classify again") from error
-    if scores.ndim != 2 or scores.dtype.kind != "f" or not np.isfinite(scores).all():
-        raise FeaturesError(
-            f"{str(path / SCORES_FILE)!r} holds {scores.dtype} of the shape {scores.shape}, or what is not finite; "
-            "(images, classes) finite numbers are read: classify again"
-        )
-    return np.asarray(scores, dtype=np.float64)
+def _heads(units: Mapping[str, Sequence[str]] | None) -> list[str]:
+    return ["image"] if units is None else ["unit", *units]
+
+
+def _names(ids: Sequence[str], units: Mapping[str, Sequence[str]] | None) -> Iterator[tuple[str, ...]]:
+    return zip(ids, *(units or {}).values(), strict=True)
 
 
 def _check_pictures(path: Path, names: Sequence[str], ids: Sequence[str] | None) -> None:
@@ -301,23 +312,16 @@ def _check_pictures(path: Path, names: Sequence[str], ids: Sequence[str] | None)
         raise FeaturesError(f"{str(path.parent)!r}: predictions and features are of different pictures: classify again")
 
 
-def _check_exact(path: Path, exact: Floats, rounded: Floats) -> None:
-    """Refuse scores that are not those of the table: one of the two was changed.
-
-    Raises:
-        FeaturesError: they differ by more than the rounding.
-    """
-    if exact.shape != rounded.shape or not (np.abs(exact - rounded) <= _ROUNDING).all():
-        raise FeaturesError(f"{str(path)!r} does not agree with {SCORES_FILE} beside it: classify again")
-
-
-def read_predictions(path: Path, classes: Sequence[str], ids: Sequence[str] | None = None) -> Predictions:
+def read_predictions(
+    path: Path, classes: Sequence[str], ids: Sequence[str] | None = None, *, unlike: bool = False
+) -> Predictions:
     """Read what `write_predictions` and, beside it, `write_scores` wrote.
 
     Args:
         path: of `predictions.csv`.
         classes: C keys.
         ids: the images that it must be of, in their order; None takes any.
+        unlike: whether it has a column of this name.
 
     Raises:
         FeaturesError: a file is missing or damaged, not of these classes, or of other images.
@@ -325,8 +329,12 @@ def read_predictions(path: Path, classes: Sequence[str], ids: Sequence[str] | No
     position = {key: c for c, key in enumerate(classes)}
     try:
         names, labels, runner_keys, *chances = read_columns(
-            path, ("image", "label", "runner_up", *(f"p_{key}" for key in classes))
+            path, (named_column(path), "label", "runner_up", *(f"p_{key}" for key in classes))
         )
+        strange = np.array(read_columns(path, ("unlike",))[0], dtype=np.float64) if unlike else None
+        sets = read_columns(path, ("set",))[0] if "set" in titles(path) else None
+        if strange is not None:  # the label is of no class
+            labels = tuple("" if far >= 1 else key for key, far in zip(labels, strange, strict=True))
         rounded = np.array(chances, dtype=np.float64).T.reshape(len(names), len(classes))
         runners = np.array([position[key] for key in runner_keys], dtype=np.intp)
         best = rounded.copy()
@@ -335,52 +343,57 @@ def read_predictions(path: Path, classes: Sequence[str], ids: Sequence[str] | No
             [position[key] if key else guess for key, guess in zip(labels, best.argmax(axis=1), strict=True)],
             dtype=np.intp,
         )
-    except (OSError, ValueError, KeyError, IndexError, csv.Error) as error:
+    except (OSError, ValueError, KeyError, IndexError) as error:
         raise FeaturesError(f"{str(path)!r} is not the predictions file of this run: classify again") from error
     _check_pictures(path, names, ids)
     answered = np.array([bool(key) for key in labels])
     scores, keys = read_scores(path.parent), tuple(classes)
     if scores is None:
-        return Predictions(names, keys, winners, runners, answered, rounded)
+        return Predictions(names, keys, winners, runners, answered, rounded, None, strange, sets)
     probabilities = softmax(scores)
-    _check_exact(path, probabilities, rounded)
-    return Predictions(names, keys, winners, runners, answered, probabilities, log_odds(scores))
+    check_exact(path, probabilities, rounded)
+    return Predictions(names, keys, winners, runners, answered, probabilities, log_odds(scores), strange, sets)
 
 
-def write_presence_predictions(
-    path: Path, ids: Sequence[str], classes: Sequence[str], chances: Floats, present: NDArray[np.bool_]
+def write_multi_label_predictions(
+    path: Path,
+    ids: Sequence[str],
+    classes: Sequence[str],
+    chances: Floats,
+    present: NDArray[np.bool_],
+    units: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Write the predictions of a multi-label run; arrays as in `PresencePredictions`."""
+    """Write the predictions of a multi-label run; arrays as in `MultiLabelPredictions`."""
 
     def rows() -> Iterator[list[str]]:
-        for name, own, there in zip(ids, chances, present, strict=True):
-            yield [name, JOINT.join(classes[c] for c in np.flatnonzero(there).tolist()), *(f"{p:.6f}" for p in own)]
+        for name, own, there in zip(_names(ids, units), chances, present, strict=True):
+            yield [*name, JOINT.join(classes[c] for c in np.flatnonzero(there).tolist()), *(f"{p:.6f}" for p in own)]
 
-    write_csv(path, ["image", "labels", *(f"p_{key}" for key in classes)], rows())
+    write_csv(path, [*_heads(units), "labels", *(f"p_{key}" for key in classes)], rows())
 
 
-def read_presence_predictions(
+def read_multi_label_predictions(
     path: Path, classes: Sequence[str], ids: Sequence[str] | None = None
-) -> PresencePredictions:
+) -> MultiLabelPredictions:
     """Read the predictions of a multi-label run, with the exact probabilities beside them.
 
     Arguments and errors as in `read_predictions`.
     """
     position = {key: c for c, key in enumerate(classes)}
     try:
-        names, labels, *chances = read_columns(path, ("image", "labels", *(f"p_{key}" for key in classes)))
+        names, labels, *chances = read_columns(path, (named_column(path), "labels", *(f"p_{key}" for key in classes)))
         probabilities = np.array(chances, dtype=np.float64).T.reshape(len(names), len(classes))
         present = np.zeros(probabilities.shape, dtype=np.bool_)
         for number, joined in enumerate(labels):
             present[number, [position[key] for key in joined.split(JOINT) if key]] = True
-    except (OSError, ValueError, KeyError, csv.Error) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise FeaturesError(f"{str(path)!r} is not the predictions file of this run: classify again") from error
     _check_pictures(path, names, ids)
     scores, keys = read_scores(path.parent), tuple(classes)
     if scores is None:
-        return PresencePredictions(names, keys, present, probabilities, exact=False)
+        return MultiLabelPredictions(names, keys, present, probabilities, exact=False)
     from scipy.special import expit
 
     exact = expit(scores)
-    _check_exact(path, exact, probabilities)
-    return PresencePredictions(names, keys, present, exact)
+    check_exact(path, exact, probabilities)
+    return MultiLabelPredictions(names, keys, present, exact)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,21 +15,25 @@ from numpy.typing import NDArray
 
 from kpl.embeddings import FeatureFolder, TextCache, embed_texts, open_features, recorded_encoder
 from kpl.encoders import Encoder
-from kpl.errors import EncoderError, InputError
-from kpl.images import SetAside
+from kpl.errors import EncoderError, FeaturesError, InputError, UnknownNameError
+from kpl.images import Instance, SetAside
 from kpl.knowledge import KnowledgeBase
 from kpl.methods import Method
+from kpl.proxies.arrays import Floats
+from kpl.proxies.pooling import DEFAULT_POOL
 from kpl.runs.folder import FEATURES_FOLDER, copy_run
 from kpl.runs.notebook import result_html
-from kpl.runs.predictions import Findings, Prediction, Predictions, PresencePredictions
+from kpl.runs.predictions import Findings, MultiLabelPredictions, Prediction, Predictions
+from kpl.runs.tables import read_key_instances
 from kpl.runs.texts import wanted_prompts
-from kpl.runs.thumbnails import find_thumbnails, read_thumbnails
+from kpl.runs.thumbnails import find_again, make_thumbnails, read_thumbnails
+from kpl.runs.units import Pooling
 
 if TYPE_CHECKING:
     import pandas
     import polars
 
-__all__ = ["Run"]
+__all__ = ["Run", "as_pandas"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +66,7 @@ class Run(ABC):
 
     @property
     @abstractmethod
-    def predictions(self) -> Predictions | PresencePredictions:
+    def predictions(self) -> Predictions | MultiLabelPredictions:
         """What the run says of each picture: a sequence, and arrays.
 
         Raises:
@@ -84,9 +89,14 @@ class Run(ABC):
         """What was run, in a few words."""
 
     @property
+    @abstractmethod
+    def left_out(self) -> tuple[str, ...]:
+        """Of how many pictures no class is said, in words; nothing where every picture has one."""
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What is said below the table of a notebook."""
-        return tuple(self.summary["warnings"])
+        return (*self.left_out, *self.summary["warnings"])
 
     @abstractmethod
     def ranking(self) -> list[list[int]]:
@@ -102,13 +112,71 @@ class Run(ABC):
 
     @property
     def n(self) -> int:
-        """Pictures that were read."""
-        return int(self.features.n)
+        """What was decided on: pictures, or units of several."""
+        return len(self.summary.get("units") or ()) or int(self.features.n)
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Names of the pictures, (n,)."""
-        return self.features.ids
+        """Names of the pictures, or units, (n,)."""
+        return self.features.of_units.ids
+
+    @property
+    def counted(self) -> str:
+        """How much was decided on, in words."""
+        several = self.summary.get("units")
+        return f"{self.n} units of {self.features.n} pictures" if several else f"{self.n} pictures"
+
+    @cached_property
+    def pooling(self) -> Pooling:
+        """How the scores of a unit's pictures were pooled."""
+        return Pooling(self.features, self.plan.get("pool") or DEFAULT_POOL)
+
+    @cached_property
+    def key_rows(self) -> list[int] | None:
+        """Rows of the features that stand for the units where one is shown, (n,); None where each has one row."""
+        keys = read_key_instances(self.predictions_file)
+        row = {name: number for number, name in enumerate(self.features.ids)}
+        try:
+            return None if keys is None else [row[name] for name in keys]
+        except KeyError as error:
+            raise FeaturesError(f"{str(self.path)!r}: predictions and features differ: classify again") from error
+
+    def pooled(self, logits: Floats) -> Floats:
+        """Return log probabilities of the units, of those (rows, C) of the rows of `features`."""
+        return np.concatenate(list(self.pooling.pooled([logits])))
+
+    def row_of(self, image: str) -> int:
+        """Return the row of a picture by its id, or by the end of it where that names one picture only.
+
+        Raises:
+            UnknownNameError: there is no such picture.
+            InputError: the end fits several pictures.
+        """
+        if image in self._rows:
+            return self._rows[image]
+        ends = [row for name, row in self._rows.items() if name.endswith(f"/{image}")]
+        if len(ends) > 1:
+            raise InputError(
+                f"{len(ends)} pictures of the run end in {image!r}: give the whole name, as predictions.csv does"
+            )
+        if not ends:
+            near = difflib.get_close_matches(image, self.ids, 5) or self.ids[:5]
+            raise UnknownNameError("picture of the run", image, near)
+        return ends[0]
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {image: row for row, image in enumerate(self.ids)}
+
+    @property
+    def patients(self) -> tuple[str | None, ...]:
+        """Patients (n,) as the run knows them."""
+        return tuple(unit.patient for unit in self.features.of_units.listed)
+
+    @property
+    def _patients(self) -> dict[str, Any]:
+        """The same for labels that name none."""
+        return {"groups": self.patients, "group_column": "the run"} if any(self.patients) else {}
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -153,21 +221,43 @@ class Run(ABC):
 
     @cached_property
     def images(self) -> NDArray[np.float32]:
-        """Features of the pictures, (n, d) unit rows in memory."""
-        return self.features.load()
+        """Features of the pictures, (n, d) unit rows in memory; of a unit those of its key instance."""
+        rows = self.features.load()
+        return rows if self.key_rows is None else rows[self.key_rows]
 
     @cached_property
     def thumbnails(self) -> dict[int, bytes]:
         """Row to a small picture, WebP, of those that the run kept."""
-        return read_thumbnails(self.path)
+        return {row: small for (row, side), small in read_thumbnails(self.path).items() if not side}
 
-    def with_pictures(self, folder: str | Path) -> Self:
-        """Make the thumbnails that the run did not keep from where the pictures are now; return the run.
+    @cached_property
+    def beside(self) -> dict[tuple[int, str], bytes]:
+        """Small pictures of what lies "before" and "after" a unit's key instance, by row and side."""
+        return {at: small for at, small in read_thumbnails(self.path).items() if at[1]}
 
-        A picture counts only if its bytes are those that were classified.
+    def found_again(self, place: str | Path, rows: Iterable[int]) -> dict[int, Instance]:
+        """Find the pictures of rows where they are now, read as they were then; of a unit its key instance.
+
+        Args:
+            place: where the pictures are: a folder, a file, or the table that named them.
+            rows: that are wanted.
+
+        Returns:
+            By row, those that are there and still what was classified.
         """
         known = [(picture.id, picture.sha256) for picture in self.features.pictures()]
-        self.thumbnails.update(find_thumbnails(Path(folder), known, self.shown, self.thumbnails))
+        known = known if self.key_rows is None else [known[row] for row in self.key_rows]
+        rows = list(rows)
+        there = find_again(Path(place), [known[row] for row in rows], self.features.asked)
+        return {row: there[known[row][0]] for row in rows if known[row][0] in there}
+
+    def with_pictures(self, place: str | Path) -> Self:
+        """Make the thumbnails that the run did not keep from where the pictures are now; return the run.
+
+        A picture counts only if it is still what was classified; see `found_again`.
+        """
+        found = self.found_again(place, [row for row in self.shown if row not in self.thumbnails])
+        self.thumbnails.update(make_thumbnails(list(found.items())))
         return self
 
     def encoder(self, given: str | Encoder | None = None) -> Encoder:
@@ -216,11 +306,7 @@ class Run(ABC):
         Raises:
             InputError: pandas is not installed.
         """
-        try:
-            from pandas import DataFrame
-        except ImportError as error:
-            raise InputError("to_pandas needs pandas, which is not installed: pip install pandas") from error
-        return DataFrame(self.predictions.columns())
+        return as_pandas(self.predictions.columns())
 
     def to_polars(self) -> polars.DataFrame:
         """Return the predictions as a polars DataFrame, with the columns of predictions.csv, not rounded.
@@ -236,3 +322,18 @@ class Run(ABC):
 
     def _repr_html_(self) -> str:
         return result_html(self)
+
+
+def as_pandas(
+    columns: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]],
+) -> pandas.DataFrame:
+    """Return columns, or rows, as a pandas DataFrame.
+
+    Raises:
+        InputError: pandas is not installed.
+    """
+    try:
+        from pandas import DataFrame
+    except ImportError as error:
+        raise InputError("to_pandas needs pandas, which is not installed: pip install pandas") from error
+    return DataFrame(columns)

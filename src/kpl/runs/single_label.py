@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,16 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.evaluation import Reading, Truth, read_labels
-from kpl.methods import Insight, Method, Sentence, judge_descriptions, make_method, text_shares
+from kpl.methods import METHODS, Insight, Method, Sentence, judge_descriptions, make_method, text_shares
 from kpl.proxies.arrays import Floats
 from kpl.proxies.neighbours import nearest_others
 from kpl.proxies.priors import given_prior, text_logits
 from kpl.proxies.retrieval import TextProxies, best_k
+from kpl.proxies.sums import sum_images
 from kpl.runs.predictions import ROUNDED, Predictions, read_predictions
 from kpl.runs.run import Run
 from kpl.runs.thumbnails import kept_rows
+from kpl.runs.units import identified
 
-__all__ = ["SingleLabelRun"]
+__all__ = ["CORRECTED", "SingleLabelRun"]
+
+CORRECTED = "kpl-corrected"
+"""What `kpl learn` names its way of learning; it is no method of the registry, which see no label."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +43,7 @@ class SingleLabelRun(Run):
     @cached_property
     def predictions(self) -> Predictions:
         """What the run says of each picture: a sequence of `Prediction`, and arrays."""
-        return read_predictions(self.predictions_file, self.keys, self.ids)
+        return read_predictions(self.predictions_file, self.keys, self.ids, unlike=bool(self.plan.get("other")))
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -48,12 +53,24 @@ class SingleLabelRun(Run):
     @property
     def abstained(self) -> int:
         """Pictures without a label, which `counts` leaves out."""
-        return self.n - sum(self.counts.values())
+        return self.n - sum(self.counts.values()) - (self.none_of_these or 0)
+
+    @property
+    def none_of_these(self) -> int | None:
+        """Pictures that are of no listed class, which `counts` leaves out; None where these were not looked for."""
+        found: int | None = self.summary.get("none_of_these")
+        return found
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Of how many pictures no class is said, in words."""
+        strange = [] if self.none_of_these is None else [f"{self.none_of_these} of {self.n} are none of these"]
+        return (*strange, *([f"{self.abstained} of {self.n} left without a label"] if self.abstained else []))
 
     @property
     def title(self) -> str:
         """What was run, in a few words."""
-        return f"{self.n} pictures by {self.method_name} with {self.encoder_name}"
+        return f"{self.counted} by {self.method_name} with {self.encoder_name}"
 
     def ranking(self) -> list[list[int]]:
         """Return of each class the rows that went to it, the surest first."""
@@ -69,9 +86,8 @@ class SingleLabelRun(Run):
     def text(self) -> Predictions:
         """What the text proxies alone say of each picture; a prior that was set by hand holds for them too."""
         heat = float(self.plan["settings"]["temperature"])
-        return Predictions.of_logits(
-            self.ids, self.keys, text_logits(self.features, self.text_proxies, heat, self.prior)
-        )
+        logits = text_logits(self.features, self.text_proxies, heat, self.prior)
+        return Predictions.of_logits(self.ids, self.keys, self.pooled(logits))
 
     @property
     def shown(self) -> list[int]:
@@ -81,8 +97,9 @@ class SingleLabelRun(Run):
 
     @cached_property
     def average(self) -> Floats:
-        """Mean feature of all pictures, (d,)."""
-        return np.asarray(self.images.mean(axis=0, dtype=np.float64))
+        """Mean feature of all pictures, (d,), each unit counted once where the method counts so."""
+        once = self.method_name not in METHODS or not METHODS[self.method_name].unweighted
+        return sum_images(self.features, self.features.weights if once else None).mean
 
     @cached_property
     def insight(self) -> Insight | None:
@@ -105,9 +122,17 @@ class SingleLabelRun(Run):
         reading: Reading | None = None,
     ) -> Truth:
         """Read labels of the run's pictures; arguments and errors as in `kpl.read_labels`."""
-        return read_labels(
-            labels, self.ids, self.knowledge, ignore_unknown=ignore_unknown, columns=columns, reading=reading
+        truth = read_labels(
+            labels,
+            self.ids,
+            self.knowledge,
+            ignore_unknown=ignore_unknown,
+            columns=columns,
+            reading=reading,
+            identifiers=identified(self.path, self.ids),
+            patients=self.patients,
         )
+        return truth if truth.groups else replace(truth, **self._patients)
 
     def sentences(self, row: int) -> tuple[Sentence, ...]:
         """Return the sentences of the winner and the runner-up of a picture; none where the method reads no such."""

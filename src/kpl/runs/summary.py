@@ -12,10 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from kpl.errors import FeaturesError
 from kpl.runs.folder import RUN_FILE
+from kpl.runs.warnings import further_keys
 
-__all__ = ["check_rows", "read_summary"]
+__all__ = ["FORMAT", "check_rows", "read_summary"]
 
+FORMAT = 1
+"""Of a run folder; raised when a reader of the former could not make sense of it."""
 _BYTES = 64 << 20
+_SHOWN = ("pictures", "abstained", "retrieved")  # for people; nothing reads them
 _Count = Annotated[int, Field(ge=0)]
 
 
@@ -35,6 +39,8 @@ class _Plan(_Said):
     pictures: str
     settings: _Settings
     thresholds: dict[str, FiniteFloat] | None = None
+    pool: Annotated[str, Field(pattern=r"^(mean|max|top-[1-9]\d{0,5})$")] | None = None
+    other: bool | None = None
 
 
 class _Encoder(_Said):
@@ -56,6 +62,13 @@ class _SetAside(_Said):
     reason: str
 
 
+class _Unit(_Said):
+    id: str
+    kind: str
+    instances: _Count
+    notes: list[str]
+
+
 class _Summary(_Said):
     kpl_run: int
     multi_label: bool = False
@@ -69,14 +82,17 @@ class _Summary(_Said):
     other_files: _Count
     versions: dict[str, str]
     without_any: _Count | None = None
+    none_of_these: _Count | None = None
     estimated_prior: dict[str, FiniteFloat] | None = None
+    units: list[_Unit] | None = None
+    asked: dict[str, Any] | None = None
 
 
 def read_summary(path: Path) -> dict[str, Any]:
     """Read what a run folder says of its run.
 
     Raises:
-        FeaturesError: there is no such file, or it does not say what a run says.
+        FeaturesError: there is no such file, it does not say what a run says, or it is of a later version.
     """
     try:
         with (path / RUN_FILE).open("rb") as file:
@@ -88,6 +104,12 @@ def read_summary(path: Path) -> dict[str, Any]:
         raise FeaturesError(
             f"{str(path)!r} is no finished run of `kpl classify`: its {RUN_FILE} cannot be read"
         ) from error
+    stated = summary.get("kpl_run") if isinstance(summary, dict) else None
+    if isinstance(stated, int) and stated > FORMAT:
+        raise FeaturesError(
+            f"{str(path)!r} is a run of format {stated}, of a later version of KPL, and this one reads up to {FORMAT}: "
+            "install the newest, or classify again"
+        )
     try:
         _Summary.model_validate_json(text)
     except ValidationError as error:
@@ -96,6 +118,8 @@ def read_summary(path: Path) -> dict[str, Any]:
         raise FeaturesError(
             f"{str(path)!r}: its {RUN_FILE} was changed or is damaged ({where}: {first['msg']}): classify again"
         ) from error
+    further = set(summary) - {*_Summary.model_fields, *_SHOWN}
+    summary["warnings"] += further_keys(RUN_FILE, further)
     return summary
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
-__all__ = ["read_columns", "read_csv", "write_csv"]
+from kpl.errors import FeaturesError, TableError
+from kpl.tables import read_records
+
+__all__ = ["csv_bytes", "named_column", "read_columns", "read_csv", "read_key_instances", "titles", "write_csv"]
 
 _FORMULA = re.compile(r"(?='*[=+\-@\t\r])")
 _MARKED = re.compile(r"'(?='*[=+\-@\t\r])")
@@ -23,26 +28,44 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) 
         OSError: the disk refuses; whoever owns the folder says so to the user.
     """
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows([_marked(cell) for cell in row] for row in rows)
+        _write(file, header, rows)
+
+
+def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    """Return what `write_csv` would write."""
+    file = io.StringIO(newline="")
+    _write(file, header, rows)
+    return file.getvalue().encode()
+
+
+def _write(file: TextIO, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    writer = csv.writer(file)
+    writer.writerow(header)
+    writer.writerows([_marked(cell) for cell in row] for row in rows)
 
 
 def read_csv(path: Path) -> list[list[str]]:
     """Read what `write_csv` wrote, its header first; every text is what it was.
 
     Raises:
-        OSError, ValueError, csv.Error: it cannot be read.
+        OSError, ValueError: it cannot be read.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        return [[cell[1:] if _MARKED.match(cell) else cell for cell in row] for row in csv.reader(file)]
+    return list(_rows(path))
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    try:
+        for row in read_records(path):
+            yield [cell[1:] if _MARKED.match(cell) else cell for cell in row.cells]
+    except TableError as error:
+        raise ValueError(str(error)) from error
 
 
 def read_columns(path: Path, names: Sequence[str]) -> list[tuple[str, ...]]:
     """Read columns of what `write_csv` wrote by their names, wherever they stand and whatever stands beside them.
 
     Raises:
-        OSError, ValueError, csv.Error: it cannot be read, is ragged, has no row, no such column, or two of one name.
+        OSError, ValueError: it cannot be read, is ragged, has no row, no such column, or two of one name.
     """
     header, *rows = read_csv(path)
     if missing := [name for name in names if header.count(name) != 1]:
@@ -53,6 +76,31 @@ def read_columns(path: Path, names: Sequence[str]) -> list[tuple[str, ...]]:
         raise ValueError("no row")
     places = [header.index(name) for name in names]
     return [tuple(row[place] for row in rows) for place in places]
+
+
+def titles(path: Path) -> list[str]:
+    """Return the titles of the columns of a table."""
+    return next(_rows(path), [])
+
+
+def named_column(path: Path) -> str:
+    """Return what the column of what was decided on is called, wherever it stands."""
+    return "image" if "image" in titles(path) else "unit"
+
+
+def read_key_instances(path: Path) -> tuple[str, ...] | None:
+    """Return of each unit the name of the instance that speaks loudest; None where every image stands for itself.
+
+    Raises:
+        FeaturesError: the table cannot be read.
+    """
+    try:
+        if named_column(path) == "image":
+            return None
+        (names,) = read_columns(path, ("key_instance",))
+        return names
+    except (OSError, ValueError) as error:
+        raise FeaturesError(f"{str(path)!r} is not the predictions file of this run: classify again") from error
 
 
 def _marked(cell: str) -> str:

@@ -123,7 +123,8 @@ def _of_others(rows: list[Rows], c: int) -> Rows:
 
 
 def _draw(method: Method) -> tuple[int, np.random.Generator]:
-    pairs, seed = int(getattr(method, "pairs", 15)), int(getattr(method, "seed", 0))
+    settings = {"pairs": 15, "seed": 0} | method.get_params()
+    pairs, seed = int(settings["pairs"]), int(settings["seed"])
     if pairs < 1 or seed < 0:
         raise InputError(f"pairs must be at least 1 and the seed zero or more, got {pairs} and {seed}")
     return 2 * pairs, np.random.default_rng(seed)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +16,21 @@ from safetensors.numpy import load_file, save
 
 from kpl.errors import FeaturesError, PictureError
 from kpl.files import write_file
-from kpl.images import PictureRecord, decode_many, find_pictures, read_picture_bytes
+from kpl.images import Asked, Instance, decode_many, find_inputs, fingerprint
 from kpl.proxies.arrays import Floats
 
 __all__ = [
+    "SLIDE",
+    "THUMBNAILS_FILE",
     "THUMBNAIL_SIDE",
     "empty_rows",
-    "find_thumbnails",
+    "find_again",
     "keep_thumbnails",
-    "kept_presence_rows",
+    "kept_multi_label_rows",
     "kept_rows",
     "make_thumbnails",
+    "multi_label_rows",
     "overruled_rows",
-    "presence_rows",
     "read_thumbnails",
     "shown_rows",
     "thumbnail",
@@ -35,7 +38,8 @@ __all__ = [
 
 THUMBNAIL_SIDE = 112
 """Pixels of the longer side."""
-_FILE = "thumbnails.safetensors"
+SLIDE = "slide"
+THUMBNAILS_FILE = "thumbnails.safetensors"
 _QUALITY = 62
 _ALL = 600  # a run of this many pictures keeps them all
 _A_SIDE = 12  # the surest and the least sure of a class
@@ -93,7 +97,7 @@ def overruled_rows(winners: NDArray[np.intp], text_winners: NDArray[np.intp], su
     return [row for _, row in sorted(keyed, key=lambda item: item[0])][: 2 * _A_SIDE]
 
 
-def presence_rows(
+def multi_label_rows(
     probabilities: Floats, present: NDArray[np.bool_], thresholds: Floats
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Choose what to show of each class of a multi-label run: the surest with it, and the nearest to its threshold.
@@ -108,7 +112,8 @@ def presence_rows(
 
     Example:
         >>> chances = np.array([[0.9], [0.4], [0.1]])
-        >>> [(sure.tolist(), near.tolist()) for sure, near in presence_rows(chances, chances >= 0.5, np.array([0.5]))]
+        >>> found = multi_label_rows(chances, chances >= 0.5, np.array([0.5]))
+        >>> [(sure.tolist(), near.tolist()) for sure, near in found]
         [([0], [1, 2])]
     """
     a_side = int(np.clip(_TOGETHER // (2 * len(thresholds)), 1, _A_SIDE))
@@ -123,72 +128,90 @@ def presence_rows(
 
 
 def empty_rows(probabilities: Floats, present: NDArray[np.bool_], thresholds: Floats) -> list[int]:
-    """Choose pictures without any class, those nearest to having one first; arrays as in `presence_rows`."""
+    """Choose pictures without any class, those nearest to having one first; arrays as in `multi_label_rows`."""
     rows = np.flatnonzero(~present.any(axis=1))
     short = (thresholds - probabilities[rows]).min(axis=1)
     return [int(row) for row in rows[np.argsort(short, kind="stable")][: 2 * _A_SIDE]]
 
 
-def kept_presence_rows(probabilities: Floats, present: NDArray[np.bool_], thresholds: Floats) -> list[int]:
-    """Choose as `kept_rows` does, for a multi-label run; arrays as in `presence_rows`."""
+def kept_multi_label_rows(probabilities: Floats, present: NDArray[np.bool_], thresholds: Floats) -> list[int]:
+    """Choose as `kept_rows` does, for a multi-label run; arrays as in `multi_label_rows`."""
     if len(present) <= _ALL:
         return list(range(len(present)))
-    pairs = presence_rows(probabilities, present, thresholds)
+    pairs = multi_label_rows(probabilities, present, thresholds)
     shown = {row for surest, near in pairs for row in (*surest.tolist(), *near.tolist())}
     return sorted(shown | set(empty_rows(probabilities, present, thresholds)))
 
 
-def thumbnail(picture: NDArray[np.uint8]) -> bytes:
-    """Shrink a picture (height, width, 3) to `THUMBNAIL_SIDE` and return it as WebP."""
+def thumbnail(picture: NDArray[np.uint8], side: int = THUMBNAIL_SIDE) -> bytes:
+    """Shrink a picture (height, width, 3) so that its longer side has so many pixels, and return it as WebP."""
     small = Image.fromarray(picture)
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, format="WEBP", quality=_QUALITY, method=4)
     return buffer.getvalue()
 
 
-def make_thumbnails(records: Sequence[tuple[int, PictureRecord]]) -> dict[int, bytes]:
+Place = TypeVar("Place")
+
+
+def make_thumbnails(records: Sequence[tuple[Place, Instance]], side: int = THUMBNAIL_SIDE) -> dict[Place, bytes]:
     """Read pictures and shrink them; those that cannot be read any more are left out.
 
     Args:
-        records: (row, where the picture is).
+        records: (row or other place, where the picture is).
+        side: pixels of the longer side.
     """
     decoded = decode_many((record for _, record in records), shrink_to=2 * THUMBNAIL_SIDE)
     found = {}
     for (row, _), (_, picture) in zip(records, decoded, strict=True):
         if not isinstance(picture, PictureError):
-            found[row] = thumbnail(picture)
+            found[row] = thumbnail(picture, side)
     return found
 
 
-def find_thumbnails(
-    folder: Path, known: Sequence[tuple[str, str | None]], rows: Iterable[int], kept: Container[int]
-) -> dict[int, bytes]:
-    """Make the thumbnails of some rows that are not kept yet, where a file in the folder is that picture.
+def find_again(place: Path, known: Iterable[tuple[str, str | None]], asked: Asked) -> dict[str, Instance]:
+    """Find pictures of a run where they are now; one counts only if it is still what was classified.
 
     Args:
-        folder: where the pictures are.
-        known: (n,) id and SHA-256 of each row.
-        rows: that are wanted.
-        kept: rows whose thumbnails are there.
+        place: where the pictures are: a folder, a file, or the table that named them.
+        known: id and SHA-256 of each that is wanted.
+        asked: what was asked of the readers then.
+
+    Returns:
+        Id to picture, of those that are there and the same. Medical files and a file given by itself may be called
+        otherwise now.
     """
-    place = {record.id: record for record in find_pictures(folder).pictures}
-    records = []
-    for row in rows:
-        image, sha256 = known[row]
-        record = place.get(image)
-        if record is None or row in kept:
-            continue
-        try:
-            same = hashlib.sha256(read_picture_bytes(record.path)).hexdigest() == sha256
-        except PictureError:
-            continue
-        if same:
-            records.append((row, record))
-    return make_thumbnails(records)
+    there = find_inputs(place, asked).pictures
+    called = {record.id: record for record in there}
+    found, others = {}, []
+    for image, sha256 in known:
+        if image in called and _hash_of(called[image]) == sha256:
+            found[image] = called[image]
+        elif sha256 is not None:
+            others.append((image, sha256))
+    if others:
+        renamed = (record for record in there if record.reading is not None or len(there) == 1)
+        by_content = {_hash_of(record): record for record in renamed}
+        found |= {image: by_content[sha256] for image, sha256 in others if sha256 in by_content}
+    return found
 
 
-def keep_thumbnails(folder: Path, pictures: Iterable[PictureRecord], ids: Sequence[str], rows: Sequence[int]) -> None:
+def _hash_of(record: Instance) -> str | None:
+    try:
+        return fingerprint(record)
+    except PictureError:
+        return None
+
+
+def keep_thumbnails(
+    folder: Path,
+    pictures: Iterable[Instance],
+    ids: Sequence[str],
+    rows: Sequence[int],
+    beside: Mapping[tuple[int, str], str] = MappingProxyType({}),
+    slides: Mapping[int, Instance] = MappingProxyType({}),
+) -> None:
     """Keep the thumbnails of some rows in a run folder.
 
     Args:
@@ -196,22 +219,33 @@ def keep_thumbnails(folder: Path, pictures: Iterable[PictureRecord], ids: Sequen
         pictures: where the pictures are, by id.
         ids: (n,) of the run.
         rows: which to keep.
+        beside: by row and side the id of what is shown beside it of a unit of several: see `Told.beside`.
+        slides: by row the whole slide, for a larger picture under the side `SLIDE`.
     """
     place = {record.id: record for record in pictures}
-    made = make_thumbnails([(row, place[ids[row]]) for row in rows])
-    arrays = {f"{row:08d}": np.frombuffer(data, dtype=np.uint8) for row, data in made.items()}
-    write_file(folder / _FILE, save(arrays))
+    kept = set(rows)
+    wanted = [((row, ""), place[ids[row]]) for row in rows]
+    wanted += [(at, place[name]) for at, name in beside.items() if at[0] in kept]
+    made = make_thumbnails(wanted)
+    overviews = [((row, SLIDE), slides[row]) for row in rows if row in slides]
+    made |= make_thumbnails(overviews, side=3 * THUMBNAIL_SIDE)
+    arrays = {
+        f"{row:08d}" + (f"-{side}" if side else ""): np.frombuffer(data, dtype=np.uint8)
+        for (row, side), data in made.items()
+    }
+    write_file(folder / THUMBNAILS_FILE, save(arrays))
 
 
-def read_thumbnails(folder: Path) -> dict[int, bytes]:
-    """Return row to WebP; empty when the run kept none.
+def read_thumbnails(folder: Path) -> dict[tuple[int, str], bytes]:
+    """Return (row, side) to WebP, the side "" but for what lies beside a key instance; empty when the run kept none.
 
     Raises:
         FeaturesError: the file is damaged.
     """
-    if not (folder / _FILE).exists():
+    if not (folder / THUMBNAILS_FILE).exists():
         return {}
     try:
-        return {int(name): values.astype(np.uint8).tobytes() for name, values in load_file(folder / _FILE).items()}
+        held = {name: values.astype(np.uint8).tobytes() for name, values in load_file(folder / THUMBNAILS_FILE).items()}
+        return {(int(name.partition("-")[0]), name.partition("-")[2]): small for name, small in held.items()}
     except (OSError, ValueError, SafetensorError) as error:
-        raise FeaturesError(f"{str(folder / _FILE)!r} is damaged: delete it, or classify again") from error
+        raise FeaturesError(f"{str(folder / THUMBNAILS_FILE)!r} is damaged: delete it, or classify again") from error

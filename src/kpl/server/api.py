@@ -15,16 +15,17 @@ from fastapi.responses import FileResponse, PlainTextResponse, Response, Streami
 
 from kpl.knowledge import KnowledgeBase
 from kpl.report import How
-from kpl.server import bodies, downloads, schemas, views
+from kpl.server import bodies, downloads, schemas, scoring, views
+from kpl.server.brought import load_pack
 from kpl.server.document import BEARER, EVENTS, file_of, problems
 from kpl.server.jobs import Job
 from kpl.server.maps import known_ways
 from kpl.server.refusals import Gone, Refused, TooLarge
 from kpl.server.requests import Route
-from kpl.server.service import Service, check_place, load_pack
+from kpl.server.service import Service
 from kpl.server.sessions import Session
 
-__all__ = ["router", "unguarded"]
+__all__ = ["Mine", "Served", "answer_with_file", "router", "unguarded"]
 
 _SECONDS_A_LOOK = 0.1
 _FOUND = problems(404, 422)
@@ -47,7 +48,10 @@ Served = Annotated[Service, Depends(_service)]
 Client = Annotated[str, Depends(_client)]
 _SessionId = Annotated[str, Path(description="Of the session, as it was told when the session began.")]
 JobId = Annotated[str, Path(description="Of the job, as it was told when the job was started.")]
-Place = Annotated[int, Path(description="Of the picture in the session, from 0.")]
+Place = Annotated[int, Path(description="Of the picture or unit in the session, from 0.")]
+Instance = Annotated[
+    int | None, Query(ge=0, le=10**6, description="Which of a unit's pictures, from 0; left out, its key instance.")
+]
 
 
 async def _session(session_id: _SessionId, service: Served) -> Session:
@@ -126,7 +130,9 @@ def classify(
 
 @router.post("/api/sessions", tags=["sessions"], status_code=201, responses=problems(404) | _SENT)
 def begin(service: Served, client: Client, body: bodies.Begin) -> schemas.SessionInfo:
-    """Begin a session with an encoder that is here."""
+    """Begin a session with an encoder that is here, or one that looks at a finished run."""
+    if body.run is not None:
+        return views.about_session(service.look_at(body.run, client))
     return views.about_session(service.begin(body.encoder, client))
 
 
@@ -147,13 +153,16 @@ def know(service: Served, session: Mine, body: bodies.Choice) -> schemas.Session
     """Choose a pack, or send classes with descriptions."""
     if (body.pack is None) == (body.knowledge is None):
         raise Refused("give the name of a pack, or a knowledge base: one of the two")
-    service.know(session, body.pack if body.pack is not None else body.knowledge or {})
+    service.know(session, body.pack if body.pack is not None else body.knowledge or {}, insist=body.insist)
     return views.about_session(session)
 
 
 @router.post("/api/sessions/{session_id}/pictures", tags=["sessions"], responses=problems(404) | _SENT)
 def upload(service: Served, session: Mine, files: Files) -> schemas.Uploaded:
-    """Add pictures, or zip archives of pictures; what cannot be read is named with its reason."""
+    """Add pictures, medical files, or zip archives of them; what cannot be read is named with its reason.
+
+    Medical files get no place before a job puts them together to units.
+    """
     _check_number(files, service)
     added, left = service.upload(session, [(_name(file), file.file) for file in files])
     return schemas.Uploaded(added=added, left_out=[schemas.LeftOut(name=i.id, reason=i.reason) for i in left])
@@ -166,8 +175,7 @@ def names(
     count: Annotated[int, Query(ge=1, le=100_000, description="How many at most.")] = 100_000,
 ) -> schemas.PictureNames:
     """Names of the pictures, as their user calls them."""
-    wanted = session.pictures[first : first + count]
-    return schemas.PictureNames(first=first, names=[picture.id for picture in wanted])
+    return schemas.PictureNames(first=first, names=session.names()[first : first + count])
 
 
 @router.get(
@@ -176,11 +184,11 @@ def names(
     response_class=FileResponse,
     responses=file_of("image/jpeg", "The picture, at most 160 pixels long.") | _FOUND,
 )
-def thumbnail(session: Mine, place: Place) -> Response:
-    """One picture, small."""
-    check_place(place, len(session.pictures))
+def thumbnail(session: Mine, place: Place, instance: Instance = None) -> Response:
+    """One picture, small; of a unit of several its key instance, or the one asked for; of a finished run in WebP."""
     with session.at_work():
-        return Response(session.thumbnail(place).read_bytes(), media_type="image/jpeg")
+        data, kind = session.small(place, instance)
+    return Response(data, media_type=kind)
 
 
 @router.get(
@@ -189,11 +197,11 @@ def thumbnail(session: Mine, place: Place) -> Response:
     response_class=FileResponse,
     responses=file_of("image/png", "The picture.") | _FOUND,
 )
-def picture(session: Mine, place: Place) -> Response:
-    """One picture as the encoder gets it: decoded, upright, and not larger than the encoder can use."""
-    check_place(place, len(session.pictures))
+def picture(session: Mine, place: Place, instance: Instance = None) -> Response:
+    """One picture as the encoder gets it: decoded, upright, no larger than it can use; of a run the small one."""
     with session.at_work():
-        return Response(session.pictures[place].path.read_bytes(), media_type="image/png")
+        data, kind = session.large(place, instance)
+    return Response(data, media_type=kind)
 
 
 @router.post("/api/sessions/{session_id}/jobs", tags=["jobs"], status_code=202, responses=problems(404, 409) | _SENT)
@@ -271,7 +279,7 @@ def map_cost(
 ) -> schemas.MapCost:
     """What a map of where a picture shows a class would take."""
     plan, seconds = service.cost_of_map(session, place, how, window)
-    choices = known_ways(session.finished().encoder)
+    choices = known_ways(session.learnt().encoder)
     return schemas.MapCost(how=plan.how, choices=choices, views=plan.views, seconds=round(seconds, 2))
 
 
@@ -300,6 +308,22 @@ def drawn(session: Mine, place: Place) -> Response:
     return Response(found.jpeg, media_type="image/jpeg")
 
 
+@router.post("/api/sessions/{session_id}/scores", tags=["predictions"], responses=problems(404) | _SENT)
+def scores(
+    service: Served,
+    session: Mine,
+    file: Annotated[UploadFile, File(description="A table of labels, of any kind that `kpl evaluate` reads.")],
+    how: Annotated[bodies.HowRead, Query()],
+) -> schemas.ScoresInfo:
+    """Score the result against a table of labels, which reaches nothing that is learnt and is not kept."""
+    with service.downloads.hold(session.client):
+        most = service.limits.file_bytes
+        found = scoring.score(
+            session, _name(file), file.file, how.reading(), ignore_unknown=how.ignore_unknown, most_bytes=most
+        )
+    return views.about_scores(found)
+
+
 @router.get(
     "/api/sessions/{session_id}/predictions.csv",
     tags=["downloads"],
@@ -308,7 +332,7 @@ def drawn(session: Mine, place: Place) -> Response:
 )
 def download_csv(session: Mine) -> Response:
     """The predictions as a table."""
-    return _made(session, downloads.write_csv, "predictions.csv", "text/csv; charset=utf-8")
+    return answer_with_file(session, downloads.write_csv, "predictions.csv", "text/csv; charset=utf-8")
 
 
 @router.get(
@@ -319,7 +343,7 @@ def download_csv(session: Mine) -> Response:
 )
 def download_knowledge(session: Mine) -> Response:
     """The knowledge of the session as a knowledge file, for `kpl classify --knowledge`."""
-    return _made(session, downloads.write_knowledge_file, "knowledge.yaml", "application/yaml")
+    return answer_with_file(session, downloads.write_knowledge_file, "knowledge.yaml", "application/yaml")
 
 
 @router.get(
@@ -331,7 +355,7 @@ def download_knowledge(session: Mine) -> Response:
 def download_report(service: Served, session: Mine) -> Response:
     """The report, one file to keep."""
     with service.downloads.hold(session.client):
-        return _made(session, downloads.write_report, "report.html", "text/html; charset=utf-8")
+        return answer_with_file(session, downloads.write_report, "report.html", "text/html; charset=utf-8")
 
 
 @router.get(
@@ -343,10 +367,11 @@ def download_report(service: Served, session: Mine) -> Response:
 def download_model(service: Served, session: Mine) -> Response:
     """What was learnt, for `kpl classify --model` and `kpl serve --model`."""
     with service.downloads.hold(session.client):
-        return _made(session, downloads.write_model, "model.kpl", "application/octet-stream")
+        return answer_with_file(session, downloads.write_model, "model.kpl", "application/octet-stream")
 
 
-def _made(session: Session, write: Callable[[Session, FilePath], None], name: str, kind: str) -> Response:
+def answer_with_file(session: Session, write: Callable[[Session, FilePath], None], name: str, kind: str) -> Response:
+    """Let a file of the session be written, and answer with it as a download."""
     path = session.folder / f"{secrets.token_hex(8)}.{name}"
     with session.at_work():
         try:

@@ -24,6 +24,7 @@ from kpl.server.clients import Networks
 from kpl.server.document import ABOUT, TAGS
 from kpl.server.guard import Guard, Metrics
 from kpl.server.refusals import Busy, Refused, said_to_strangers
+from kpl.server.reviewing import router as reviewing
 from kpl.server.service import Service
 
 __all__ = ["create_app"]
@@ -83,6 +84,7 @@ def create_app(
     app.state.service, app.state.metrics = service, metrics
     app.include_router(unguarded)
     app.include_router(router)
+    app.include_router(reviewing)
     app.add_exception_handler(KplError, _refuse)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_api_route("/", _page, include_in_schema=False)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from kpl.evaluation import Reading
 from kpl.knowledge import KnowledgeBase
 from kpl.report import How
 from kpl.server.schemas import Said, example
 
-__all__ = ["Begin", "Choice", "Draw", "Move", "Share", "Start"]
+__all__ = ["Begin", "Choice", "Draw", "HowRead", "Move", "Say", "Share", "Start"]
 
 Share = Annotated[float, Field(ge=0.1, le=1, description="Side of a window, as a share of the picture's shorter side.")]
 Retrieved = Annotated[int, Field(ge=1, le=100_000)]
@@ -40,6 +41,8 @@ class Begin(_Asked):
 
     encoder: Annotated[str, Field(max_length=200)] = "mini"
     """Name of an encoder that is here, see `GET /api/encoders`."""
+    run: Annotated[str, Field(max_length=200)] | None = None
+    """Name of a finished run to look at, see `GET /api/runs`; then the encoder is the run's own."""
 
 
 class Choice(_Asked):
@@ -67,6 +70,9 @@ class Choice(_Asked):
     """Name of a pack, see `GET /api/packs`."""
     knowledge: Annotated[dict[str, Any], _AsInAFile] | None = None
     """A knowledge base; every class needs a description."""
+    insist: bool = False
+    """Use it although the encoder was made for other pictures, or the knowledge does not state of which it is: what
+    comes out means nothing without labels to check it. Left out, such knowledge is refused."""
 
 
 class Start(_Asked):
@@ -89,6 +95,21 @@ class Move(_Asked):
     """A share for each class key; they are made to sum to one. Left out, the estimated prior."""
 
 
+class Say(_Asked):
+    """What a reader says of a picture."""
+
+    model_config = example(by="Dr. A. Example", place=0, label="lymphocyte")
+
+    by: Annotated[str, Field(min_length=1, max_length=200)]
+    """Who says it."""
+    place: Annotated[int, Field(ge=0, le=10**9)]
+    """Of the picture."""
+    label: Annotated[str, Field(min_length=1, max_length=1000)]
+    """Key, name or alias of a class, "none of these", or "unsure"."""
+    final: bool = False
+    """Whether it settles what readers disagree on."""
+
+
 class Draw(_Asked):
     """Map where a picture shows a class, by what the text says of the class."""
 
@@ -100,3 +121,31 @@ class Draw(_Asked):
     """By the encoder's patches; by hiding parts of the picture one by one; or by windows, each of which is looked at by
     itself, for pictures that show more than the encoder was made for. Left out, what suits the encoder."""
     window: Share = 0.5
+
+
+_Title = Annotated[str, Field(max_length=1000)]
+
+
+class HowRead(_Asked):
+    """How a table of labels is read, where that is not plain: as the options of `kpl evaluate`."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"label_column": "diagnosis"}]})
+
+    image_column: Annotated[_Title | None, Field(description="Title of the column of images.")] = None
+    image_pattern: Annotated[_Title | None, Field(description="How images are named by columns.")] = None
+    label_column: Annotated[_Title | None, Field(description="Title of the column of labels.")] = None
+    group_column: Annotated[_Title | None, Field(description="Title of what belongs together: patients.")] = None
+    sheet: Annotated[_Title | None, Field(description="Of an Excel workbook with several.")] = None
+    numbers: Annotated[
+        Literal["order"] | None, Field(description="order: labels 0, 1, 2 are the classes in their order.")
+    ] = None
+    none: Annotated[_Title | None, Field(description="The label that says that no class is there.")] = None
+    readers: Annotated[
+        Literal["majority", "any", "all"] | None, Field(description="What several lines of a picture say together.")
+    ] = None
+    reader_column: Annotated[_Title | None, Field(description="Title of the column of readers.")] = None
+    ignore_unknown: Annotated[bool, Field(description="Leave out pictures whose label is no class.")] = False
+
+    def reading(self) -> Reading:
+        """Return it as the library takes it."""
+        return Reading(**self.model_dump(exclude={"ignore_unknown"}))

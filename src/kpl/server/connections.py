@@ -23,7 +23,8 @@ _TOO_MANY = refusal("too many connections: close some, or try again in a moment"
 def connection_of(limits: Limits, proxies: Networks = (), metrics: Metrics | None = None) -> type[asyncio.Protocol]:
     """Return uvicorn's HTTP protocol within limits that uvicorn does not know.
 
-    Nobody waits any longer for a head that is not there in time, or for the rest of a request that is answered already.
+    Nobody waits any longer for a head that is not there in time, for the rest of a request that is answered already, or
+    for someone to read an answer who takes nothing of it.
     A connection above the limit, of all or of its client, is told so at once, and takes no place of those served.
     """
 
@@ -64,6 +65,8 @@ class _Connection(H11Protocol):
     _client: str | None = None  # whom it counts for; None where it is turned away
     _clock: asyncio.TimerHandle | None = None
     _phase = ""
+    _reader: asyncio.TimerHandle | None = None
+    _unread = False  # there was some at the last look, and none was taken since
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn says it
         client = self.doors.let_in((transport.get_extra_info("peername") or ("local",))[0])
@@ -73,18 +76,33 @@ class _Connection(H11Protocol):
         self._client = client
         super().connection_made(transport)
         self._mind()
+        self._look()
 
     def data_received(self, data: bytes) -> None:
         if self._client is not None:
             super().data_received(data)
             self._mind()
 
+    def send_400_response(self, msg: str) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:  # what is wrong is the body of what is served
+            self.cycle.disconnected = True  # nobody answers it a second time
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:  # an answer has begun, or is given
+            self.transport.close()
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._mind()
 
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._unread = False
+
     def connection_lost(self, exc: Exception | None) -> None:
         _stop(self._clock)
+        _stop(self._reader)
         self.doors.turned_away.discard(self)
         if self._client is not None:
             self.doors.let_out(self._client)
@@ -100,6 +118,15 @@ class _Connection(H11Protocol):
         self.doors.turned_away.add(self)
         transport.write_eof()
         self._clock = self.loop.call_later(self.doors.limits.refused_seconds, transport.close)
+
+    def _look(self) -> None:
+        """Let go of whoever reads nothing: a connection that is only closed would wait for that for ever."""
+        waits = self.transport.get_write_buffer_size() > 0
+        if waits and self._unread:
+            self.transport.abort()
+        else:
+            self._unread = waits
+            self._reader = self.loop.call_later(self.doors.limits.silent_seconds, self._look)
 
     def _mind(self) -> None:
         """Let the clock run while a head is awaited, and while the rest comes of what is answered already."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import os
 import queue
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +28,17 @@ from kpl.errors import PictureError
 from kpl.images import decode
 from kpl.server.limits import Limits
 from kpl.server.refusals import Busy
+from kpl.server.studies import Files, plan_units, read_instance
 
 __all__ = ["THUMBNAIL_SIDE", "Decoders", "Kept"]
 
 THUMBNAIL_SIDE = 160
 """Pixels of the longer side."""
 
-_PIXELS, _FILES, _REFUSED = b"P", b"F", b"E"
+_PIXELS, _FILES, _UNITS, _INSTANCE, _REFUSED = b"P", b"F", b"U", b"I", b"E"
 _HEAD = struct.Struct("<cII")  # what is asked, the side to shrink to, pixels allowed
 _SIZES = struct.Struct("<II")
+_PLANNED_AT_ONCE = 100  # files whose headers are read within the time for one picture
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,14 @@ class Kept:
 
     png: bytes
     thumbnail: bytes
+
+
+def _kept(answer: bytes) -> Kept:
+    first, second = _SIZES.unpack_from(answer, 1)
+    body = answer[1 + _SIZES.size :]
+    if len(body) != first + second:
+        raise PictureError("damaged: its data cannot be decoded")
+    return Kept(body[:first], body[first:])
 
 
 class Decoders:
@@ -71,12 +83,23 @@ class Decoders:
             PictureError: it cannot be read, or not within the limits.
             Busy: all processes are at work for too long.
         """
-        answer = self._ask(_FILES, data, shrink_to)
-        first, second = _SIZES.unpack_from(answer, 1)
-        body = answer[1 + _SIZES.size :]
-        if len(body) != first + second:
-            raise PictureError("damaged: its data cannot be decoded")
-        return Kept(body[:first], body[first:])
+        return _kept(self._ask(_FILES, data, shrink_to))
+
+    def plan(self, files: Files) -> dict[str, Any]:
+        """Put medical files together to units by their headers; see `kpl.server.studies.plan_units`.
+
+        Raises:
+            PictureError: it takes too long, or stops the process.
+            Busy: all processes are at work for too long.
+        """
+        seconds = self._limits.decode_seconds * (1 + len(files) / _PLANNED_AT_ONCE)
+        found: dict[str, Any] = json.loads(self._ask(_UNITS, json.dumps(list(files)).encode(), 0, seconds)[1:])
+        return found
+
+    def instance(self, files: Files, unit: int, place: int, shrink_to: int) -> Kept:
+        """Read one instance of a unit that these files make up, and write it anew; errors as in `keep`."""
+        seconds = self._limits.decode_seconds * (1 + len(files) / _PLANNED_AT_ONCE)
+        return _kept(self._ask(_INSTANCE, json.dumps([list(files), unit, place]).encode(), shrink_to, seconds))
 
     def pixels(self, data: bytes, shrink_to: int) -> NDArray[np.uint8]:
         """Decode a picture to (height, width, 3); arguments and errors as in `keep`."""
@@ -94,7 +117,7 @@ class Decoders:
             while True:
                 self._idle.get_nowait().end()
 
-    def _ask(self, what: bytes, data: bytes, shrink_to: int) -> bytes:
+    def _ask(self, what: bytes, data: bytes, shrink_to: int, seconds: float | None = None) -> bytes:
         if len(data) > self._limits.file_bytes:
             raise PictureError(f"file of {len(data) >> 20} MiB: at most {self._limits.file_bytes >> 20} MiB are read")
         if not data:
@@ -108,7 +131,7 @@ class Decoders:
         try:
             for _ in range(2):  # a process may be ended by what is not the picture's doing, so another is asked
                 worker = self._living(worker)
-                answer = worker.ask(message, self._limits.decode_seconds)
+                answer = worker.ask(message, seconds or self._limits.decode_seconds)
                 if answer is not None:
                     break
             began = worker.ready
@@ -203,7 +226,13 @@ def _limit_memory(memory: int) -> None:
 def _answer(message: bytes) -> bytes:
     what, shrink_to, allowed = _HEAD.unpack_from(message)
     try:
-        picture = decode(message[_HEAD.size :], shrink_to=shrink_to, max_pixels=allowed)
+        if what == _UNITS:
+            planned: bytes = plan_units(json.loads(message[_HEAD.size :]))
+            return _UNITS + planned
+        if what == _INSTANCE:
+            picture = read_instance(*json.loads(message[_HEAD.size :]), shrink_to=shrink_to, max_pixels=allowed)
+        else:
+            picture = decode(message[_HEAD.size :], shrink_to=shrink_to, max_pixels=allowed)
         if what == _PIXELS:
             return _PIXELS + _SIZES.pack(*picture.shape[:2]) + picture.tobytes()
         png, small = io.BytesIO(), io.BytesIO()
@@ -211,7 +240,7 @@ def _answer(message: bytes) -> bytes:
         image.save(png, "PNG", compress_level=1)
         image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
         image.save(small, "JPEG", quality=80)
-        return _FILES + _SIZES.pack(png.tell(), small.tell()) + png.getvalue() + small.getvalue()
+        return bytes(what) + _SIZES.pack(png.tell(), small.tell()) + png.getvalue() + small.getvalue()
     except PictureError as error:
         return _REFUSED + str(error).encode("utf-8", "replace")
     except (MemoryError, ValueError, OSError):  # one row of a million pixels has no thumbnail

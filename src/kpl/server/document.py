@@ -21,8 +21,11 @@ Classify pictures without labels. **Not a medical device.**
 4. `POST /api/sessions/{session_id}/jobs` starts to classify them; `GET /api/jobs/{job_id}/events`, or
    `GET /api/jobs/{job_id}` now and then, says when the job is done.
 5. `GET /api/sessions/{session_id}/predictions` gives the result; `POST` to the same address gives it under another
-   class prior or number of descriptions, at once.
-6. `DELETE /api/sessions/{session_id}` removes it all; an hour without use does the same.
+   class prior or number of descriptions, at once; `POST /api/sessions/{session_id}/scores` scores it against labels.
+6. `POST /api/sessions/{session_id}/corrections` keeps what a reader says of a picture, as `kpl correct` does.
+7. `DELETE /api/sessions/{session_id}` removes it all; an hour without use does the same.
+
+A session that is begun with the name of a run (`GET /api/runs`) looks at that run: 5 and 6 are for it, 2 to 4 are not.
 
 `POST /classify` needs none of this: it uses a fitted model that the server was started with.
 
@@ -36,6 +39,7 @@ TAGS = [
     {"name": "sessions", "description": "One user's pictures and knowledge."},
     {"name": "jobs", "description": "Work that takes longer than a request should. A session has one at a time."},
     {"name": "predictions", "description": "What came out, and why."},
+    {"name": "corrections", "description": "What readers say of the pictures, blind to each other."},
     {"name": "downloads", "description": "What came out, as files."},
 ]
 BEARER = HTTPBearer(

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kpl.files import put, working_folder
-from kpl.images import PictureRecord
+from kpl.images import Instance
 from kpl.knowledge import write_knowledge
+from kpl.report import REPORT_FILE
 from kpl.report import write_report as report
 from kpl.runs import classify
 from kpl.runs.folder import RUN_FILE
 from kpl.runs.opening import open_single_label
 from kpl.runs.thumbnails import keep_thumbnails
+from kpl.runs.units import Told
 from kpl.server.outcomes import Outcome
 from kpl.server.refusals import Gone
 from kpl.server.sessions import Session
@@ -40,10 +42,10 @@ def write_knowledge_file(session: Session, path: Path) -> None:
 
 def write_model(session: Session, path: Path) -> None:
     """Write what was learnt, for `kpl classify --model`."""
-    session.finished().model().save(path)
+    session.learnt().model().save(path)
 
 
-def write_run(outcome: Outcome, pictures: Sequence[PictureRecord], folder: Path, features: Path | None = None) -> None:
+def write_run(outcome: Outcome, pictures: Sequence[Instance], folder: Path, features: Path | None = None) -> None:
     """Write the run folder that `kpl classify` would: predictions with the class prior in use, thumbnails, the report.
 
     Args:
@@ -55,7 +57,9 @@ def write_run(outcome: Outcome, pictures: Sequence[PictureRecord], folder: Path,
 
     def finish(work: Path) -> None:
         run = open_single_label(work)
-        keep_thumbnails(work, pictures, run.ids, run.shown)
+        told = None if run.key_rows is None else Told(run.features, tuple(run.key_rows), ((),) * run.n)
+        names, beside = (told.key_ids, told.beside) if told else (run.ids, {})
+        keep_thumbnails(work, pictures, names, run.shown, beside)
         if outcome.prior is not None:
             _say_by_hand(work / RUN_FILE)
         report(work)
@@ -73,9 +77,13 @@ def _say_by_hand(summary: Path) -> None:
 
 def write_report(session: Session, path: Path) -> None:
     """Write the report of what is shown, one HTML file."""
+    if session.opened is not None:
+        own = session.opened.run.path / REPORT_FILE
+        shutil.copyfile(own if own.exists() else report(own.parent), path)
+        return
     with working_folder(path) as work:
         with session.lock:  # a job that ends replaces the outcome and removes its features
-            outcome = session.finished()
+            outcome = session.learnt()
             features = shutil.copytree(outcome.features.path, work / "features")
         write_run(outcome, session.pictures, work / "run", features)
-        put(work / "run" / "report.html", path)
+        put(work / "run" / REPORT_FILE, path)

@@ -48,6 +48,7 @@ _BESIDE = {
 }
 _TOO_SLOW = "the rest of the request did not come, or came too slowly: send less at once, or by a faster connection"
 _ADDRESSES = 10_000  # whose rate is remembered
+_DRAINED = 256 << 10  # bytes of a body that nobody reads
 _log = logging.getLogger("kpl.server")
 
 
@@ -145,9 +146,12 @@ class Guard:
         if method == "HEAD":  # answered as GET is; the server leaves the body out
             scope["method"] = "GET"
 
+        body = _Body(receive, self._limits)
+
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
+                await body.drain(scope)
                 status = message["status"]
                 given = {name.lower() for name, _ in message.get("headers", [])}
                 message["headers"] = [*message.get("headers", []), *(h for h in _HEADERS if h[0] not in given)]
@@ -164,7 +168,8 @@ class Guard:
                 await answer({"type": "http.response.start", "status": 308, "headers": [(b"location", self._home)]})
                 await answer({"type": "http.response.body", "body": b""})
             else:
-                await self._app(scope, self._bounded(receive, allowed), answer)
+                body.allowed = allowed
+                await self._app(scope, body.receive, answer)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             seconds = time.perf_counter() - started
@@ -210,33 +215,49 @@ class Guard:
         upload = kind.startswith(b"multipart/form-data") and path.endswith(self.UPLOADS)
         return self._limits.body_bytes if upload else min(self._limits.json_bytes, self._limits.body_bytes)
 
-    def _bounded(self, receive: Receive, allowed: int) -> Receive:
-        """Count the bytes of the body, whatever its header said, and the time that its sender took.
 
-        What is raised here is of the kind that frameworks pass on.
-        """
-        limits = self._limits
-        seen, waited, whole = 0, 0.0, False
+class _Body:
+    """The body of one request: its bytes counted, whatever its header said, and the time that its sender took.
 
-        async def counted() -> Message:
-            nonlocal seen, waited, whole
-            if whole:
-                return await receive()
-            message: Message | None = None
-            began = time.monotonic()
-            left = limits.silent_seconds + seen / limits.slowest - waited
-            with anyio.move_on_after(min(limits.silent_seconds, left)):
-                message = await receive()
-            waited += time.monotonic() - began
-            if message is None:
-                raise HTTPException(408, _TOO_SLOW, {"connection": "close"})
-            whole = not message.get("more_body", False)
-            seen += len(message.get("body", b""))
-            if seen > allowed:
-                raise HTTPException(413, _too_large(allowed))
-            return message
+    What is raised here is of the kind that frameworks pass on.
+    """
 
-        return counted
+    def __init__(self, receive: Receive, limits: Limits) -> None:
+        self._receive, self._limits = receive, limits
+        self.allowed = 0
+        self._seen, self._waited, self._whole = 0, 0.0, False
+
+    async def receive(self) -> Message:
+        """Return the next part, as the server gives it."""
+        if self._whole:
+            return await self._receive()
+        message: Message | None = None
+        began = time.monotonic()
+        left = self._limits.silent_seconds + self._seen / self._limits.slowest - self._waited
+        with anyio.move_on_after(min(self._limits.silent_seconds, left)):
+            message = await self._receive()
+        self._waited += time.monotonic() - began
+        if message is None:
+            self._whole = True  # nothing of it is waited for any more
+            raise HTTPException(408, _TOO_SLOW, {"connection": "close"})
+        self._whole = not message.get("more_body", False)
+        self._seen += len(message.get("body", b""))
+        if self._seen > self.allowed:
+            raise HTTPException(413, _too_large(self.allowed))
+        return message
+
+    async def drain(self, scope: Scope) -> None:
+        """Take in the rest of a small body before the answer goes, or a proxy that still sends may lose it."""
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", str(_DRAINED).encode() if b"transfer-encoding" in headers else b"0")
+        if self._whole or not length.isdigit() or not 0 < int(length[:20]) <= _DRAINED:
+            return
+        left = _DRAINED
+        with anyio.move_on_after(min(self._limits.refused_seconds, self._limits.silent_seconds)):
+            while not self._whole and left > 0:
+                message = await self._receive()
+                self._whole = not message.get("more_body", False)
+                left -= len(message.get("body", b""))
 
 
 def _too_large(allowed: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
+import re
 import secrets
 import threading
 from collections.abc import Callable
@@ -14,7 +15,10 @@ from typing import Literal
 from kpl.errors import KplError
 from kpl.server.refusals import Busy, Conflict, Gone, said_to_strangers
 
-__all__ = ["Cancelled", "Job", "Jobs", "State"]
+__all__ = ["JOB", "Cancelled", "Job", "Jobs", "State"]
+
+JOB = re.compile(r"[0-9a-f]{32}")
+"""The name of a job."""
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 _log = logging.getLogger("kpl.server")

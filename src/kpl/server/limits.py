@@ -19,8 +19,8 @@ class Limits:
         json_bytes: of any other request, which is parsed in memory.
         share: of whatever is counted at once, as much as one address may take, at least one; of connections too.
         connections: at once; the next ones are told to come again.
-        silent_seconds: for the whole head of a request, for each further part of its body, and for its whole body,
-            which has a second more for each `slowest` bytes of it that have come.
+        silent_seconds: for the whole head of a request, for each further part of its body, for its whole body, which
+            has a second more for each `slowest` bytes of it that have come, and for each further part of an answer.
         slowest: bytes a second that a body may come with.
         refused_seconds: for which a connection that is one too many is still heard, so that its answer arrives.
         file_bytes: of one picture.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,8 @@ from PIL import Image
 
 from kpl.embeddings.encoding import encode_pictures
 from kpl.encoders import Encoder, PatchEncoder
-from kpl.images import PictureRecord, decode
+from kpl.images import Instance, decode
+from kpl.progress import Counted
 from kpl.proxies.arrays import Floats
 from kpl.report import How, draw_where, occlusion_map, occlusion_views, patch_map, window_map, window_views
 from kpl.server.refusals import Refused, TooLarge
@@ -56,7 +56,7 @@ def known_ways(encoder: Encoder) -> list[How]:
     return ["patches", "hiding", "windows"] if isinstance(encoder, PatchEncoder) else ["hiding", "windows"]
 
 
-def plan_map(record: PictureRecord, encoder: Encoder, how: How | None, share: float, most: int) -> MapPlan:
+def plan_map(record: Instance, encoder: Encoder, how: How | None, share: float, most: int) -> MapPlan:
     """Say how the map of a picture is made.
 
     Args:
@@ -96,9 +96,7 @@ def seconds_a_view(plan: MapPlan, encoder: Encoder) -> float:
     return (time.perf_counter() - began) / _TIMED
 
 
-def draw_map(
-    plan: MapPlan, encoder: Encoder, text_proxies: Floats, class_index: int, progress: Callable[[int, int], None]
-) -> bytes:
+def draw_map(plan: MapPlan, encoder: Encoder, text_proxies: Floats, class_index: int, progress: Counted) -> bytes:
     """Make a map and draw it over its picture, a JPEG; for the arguments see `kpl.report.occlusion_map`."""
     if plan.how == "patches" and isinstance(encoder, PatchEncoder):
         where = patch_map(plan.picture, encoder, text_proxies, class_index)

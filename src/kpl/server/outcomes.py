@@ -10,17 +10,21 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from kpl.embeddings import FeatureFolder, encoder_identity
 from kpl.encoders import Encoder
 from kpl.knowledge import KnowledgeBase
 from kpl.methods import KPL
-from kpl.proxies.arrays import Floats
+from kpl.proxies.arrays import Floats, log_odds
 from kpl.proxies.neighbours import nearest_others
+from kpl.proxies.pooling import DEFAULT_POOL, key_rows
 from kpl.proxies.priors import checked_prior, prior_shift, text_logits
 from kpl.proxies.sums import ImageMoments, sum_images
 from kpl.runs import Learnt, Model, Predictions
 from kpl.runs.predictions import write_predictions
+from kpl.runs.source import Source
+from kpl.runs.units import Pooling, Told
 from kpl.runs.warnings import result_warnings, text_warnings
 from kpl.server.refusals import Refused
 
@@ -32,7 +36,7 @@ class _Fit:
     """A fitted method with the scores of all pictures."""
 
     method: KPL
-    scores: Floats  # (n, C), log odds with the estimated prior
+    scores: Floats  # (rows, C), log odds with the estimated prior
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Outcome:
     Attributes:
         knowledge, encoder: of which it came.
         features: of the pictures, on disk, with their ids and the hash of their contents.
-        images: the same in memory, (n, d) unit rows.
+        images: the same in memory, (rows, d) unit rows; of a unit of several pictures each has one.
         descriptions: per class (m_c, d).
         moments: of the images.
         asked: descriptions per class that the user asked for; None for KPL's own number.
@@ -67,8 +71,47 @@ class Outcome:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Of the pictures, in order."""
-        return self.features.ids
+        """Of the pictures, or units of several, in order: n of them are decided on."""
+        return self.features.of_units.ids
+
+    @property
+    def pooling(self) -> Pooling:
+        """How the scores of a unit's pictures are pooled: as `kpl classify` does."""
+        return Pooling(self.features, Source(folder=self.features).pool(None, self.knowledge.task) or DEFAULT_POOL)
+
+    @property
+    def weights(self) -> Floats | None:
+        """How much each picture counts in what is learnt, (rows,)."""
+        return self.features.weights
+
+    @cached_property
+    def key_rows(self) -> NDArray[np.intp]:
+        """Of each unit the row of the picture that speaks loudest for its class, (n,)."""
+        return key_rows(log_odds(self._moved_scores()), self.pooling.sizes, self.predictions.winners)
+
+    def key(self, place: int) -> int:
+        """Return which of its pictures speaks loudest for a unit's class, from 0."""
+        return int(self.key_rows[place]) - sum(self.pooling.sizes[:place])
+
+    def curve(self, place: int, class_index: int) -> Floats:
+        """Return what each picture of a unit says of a class by itself: probabilities (size,)."""
+        first = sum(self.pooling.sizes[:place])
+        own = self._moved_scores()[first : first + self.pooling.sizes[place]]
+        return np.asarray(expit(log_odds(own))[:, class_index])
+
+    @cached_property
+    def units(self) -> dict[str, Sequence[str]] | None:
+        """Columns of predictions.csv that tell of units; None where every picture stands for itself."""
+        if self.pooling.plain:
+            return None
+        told, other = Told(self.features, tuple(self.key_rows.tolist()), ((),) * len(self.ids)), self.pooling.other
+        by_other = self._pooled(self._moved_scores(), other).argmax(axis=1)
+        own = self.predictions.winners
+        differs = [self.keys[c] if c != w else "" for c, w in zip(by_other.tolist(), own.tolist(), strict=True)]
+        return told.columns(**{f"by_{other}": differs})
+
+    def _pooled(self, logits: Floats, by: str | None = None) -> Floats:
+        return np.concatenate(list(self.pooling.pooled([logits], by=by)))
 
     @property
     def k(self) -> int:
@@ -119,20 +162,28 @@ class Outcome:
     @cached_property
     def predictions(self) -> Predictions:
         """Of KPL: a shift of the scores by the log of the prior, nothing is learnt again."""
+        return Predictions.of_logits(self.ids, self.keys, self._pooled(self._moved_scores()))
+
+    def _moved_scores(self) -> Floats:
+        """Of every picture, (rows, C), with the prior in use."""
         fitted = self._fit()
-        shift = 0.0 if self.prior is None else prior_shift(self.prior, fitted.method.prior_)
-        return Predictions.of_logits(self.ids, self.keys, fitted.scores + shift)
+        return fitted.scores + (0.0 if self.prior is None else prior_shift(self.prior, fitted.method.prior_))
 
     @cached_property
     def text(self) -> Predictions:
         """Of the text proxies alone; a prior that was set by hand holds for them too."""
         method = self._fit().method
         logits = text_logits(self.images, method.text_.proxies, method.temperature, self.prior)
-        return Predictions.of_logits(self.ids, self.keys, logits)
+        return Predictions.of_logits(self.ids, self.keys, self._pooled(logits))
+
+    @cached_property
+    def standing(self) -> NDArray[np.float32]:
+        """Features of the picture that stands for each unit, (n, d)."""
+        return self.images[self.key_rows]
 
     def nearest(self, place: int, class_index: int, count: int = 4) -> list[tuple[int, float]]:
         """Return the other pictures of a class that are nearest to a picture, with their cosines, the nearest first."""
-        return nearest_others(self.images, place, self.predictions.winners == class_index, count)
+        return nearest_others(self.standing, place, self.predictions.winners == class_index, count)
 
     def warnings(self) -> list[str]:
         """What to know before believing it."""
@@ -140,16 +191,17 @@ class Outcome:
         if self.prior is not None:
             found.append("the class prior was set by hand")
         found += text_warnings(self.knowledge, self.encoder)
-        return found + result_warnings(self.method, self.predictions.winners, self.text.winners, self.keys)
+        found += result_warnings(self.method, self.predictions.winners, self.text.winners, self.keys)
+        return found + self.pooling.warnings()
 
     def model(self) -> Model:
         """Return what was learnt as a model that can be saved."""
-        lot = Learnt(pictures=self.features.index.pictures_sha256, rows=len(self.images))
+        lot = Learnt(pictures=self.features.index.pictures_sha256, rows=len(self.ids))
         return Model(self.method, self.knowledge, encoder_identity(self.encoder), self.encoder.card.name, (lot,))
 
     def write_csv(self, path: Path) -> None:
         """Write the predictions as `kpl classify` does."""
-        write_predictions(path, self.ids, self.keys, [self.predictions.probabilities])
+        write_predictions(path, self.ids, self.keys, [self.predictions.probabilities], units=self.units)
 
     def _fit(self) -> _Fit:
         """Learn for the k in use, once for all that share it."""
@@ -158,7 +210,7 @@ class Outcome:
             found = self._fits.get(k)
             if found is None:
                 method = KPL(k=k, temperature=1.0 / self.encoder.logit_scale)
-                method.fit_moments(self.images, self.moments, self.descriptions)
+                method.fit_moments(self.images, self.moments, self.descriptions, weights=self.weights)
                 found = _Fit(method, method.scores(self.images))
                 while len(self._fits) > 8:  # the slider was moved to and fro
                     self._fits.pop(next(iter(self._fits)))
@@ -192,7 +244,7 @@ def learn(
         features=features,
         images=images,
         descriptions=list(descriptions),
-        moments=before.moments if before and same else sum_images(images),
+        moments=before.moments if before and same else sum_images(images, features.weights),
         asked=k,
     )
     if before and before.keys == outcome.keys:

@@ -7,14 +7,17 @@ import logging
 import re
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kpl.errors import InputError, MissingExtraError, OutputError
+from kpl.files import locked, make_way, remove
 from kpl.server.clients import read_networks
+from kpl.server.jobs import JOB
 from kpl.server.limits import Limits
 
-__all__ = ["Options", "is_loopback", "serve", "where_to_look"]
+__all__ = ["Options", "is_loopback", "serve", "sweep", "where_to_look"]
 
 _SHORTEST_TOKEN = 16
 _ROOT = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
@@ -31,6 +34,7 @@ class Options:
         host_names: further names by which the server may be called, such as that of a proxy before it.
         models: files of `kpl fit` for `/classify`.
         results: a folder where every finished run is kept.
+        runs: finished runs that may be looked at and corrected.
         root_path: path under which a proxy serves the page, such as "/kpl".
         trusted_proxies: addresses and networks of proxies that may say for whom they ask.
         limits: of what comes in.
@@ -46,6 +50,7 @@ class Options:
     host_names: Sequence[str] = ()
     models: Sequence[Path] = ()
     results: Path | None = None
+    runs: Sequence[Path] = ()
     root_path: str = ""
     trusted_proxies: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
@@ -114,10 +119,11 @@ def serve(options: Options, *, told: Callable[[str], None]) -> None:
     from kpl.server.service import Service
 
     if options.results is not None:
-        options.results.mkdir(parents=True, exist_ok=True)
+        make_way(options.results)
+        sweep(options.results)
     listening = _listen(options.host, options.port)
     with listening:
-        service = Service(options.limits, options.models, options.results)
+        service = Service(options.limits, options.models, options.results, options.runs)
         proxies = read_networks(options.trusted_proxies)
         app = create_app(
             service, hosts=options.allowed_hosts, token=options.token, root=options.root_path, proxies=proxies
@@ -137,6 +143,15 @@ def serve(options: Options, *, told: Callable[[str], None]) -> None:
         host, port = listening.getsockname()[:2]
         told(where_to_look(host, port, options.host_names))
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def sweep(results: Path) -> None:
+    """Remove what a server that was killed left of jobs on their way: no later one gets their names."""
+    for path in list(results.glob(".*")):
+        job, _, what = path.name[1:].rpartition(".")
+        if JOB.fullmatch(job) and what in ("partial", "writing"):
+            with suppress(OutputError), locked(results / job):
+                remove(path)
 
 
 def where_to_look(host: str, port: int, names: Sequence[str]) -> str:

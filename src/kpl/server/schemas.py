@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict
+from typing import Literal
 
 from kpl.report import How
 from kpl.server.jobs import State
+from kpl.server.said import Said, UnitsInfo, example
 
 __all__ = [
     "Classified",
     "EncoderInfo",
     "EvidenceInfo",
+    "Figures",
     "Health",
     "JobInfo",
     "LeftOut",
@@ -25,25 +25,16 @@ __all__ = [
     "Predictions",
     "Problem",
     "Said",
+    "ScoresInfo",
     "SentenceInfo",
     "SessionInfo",
+    "UnitsInfo",
     "Uploaded",
     "example",
 ]
 
 
-def example(**values: Any) -> ConfigDict:  # noqa: ANN401 - JSON
-    """Return what adds an example to a model."""
-    return ConfigDict(json_schema_extra={"examples": [values]})
-
-
-class Said(BaseModel):
-    """What goes over the wire; the docstrings of its fields are their descriptions."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-_EACH = {"label": [0, 1], "confidence": [0.91, 0.64], "runner_up": [1, 0], "share": [0.5, 0.5]}
+_EACH = {"label": [0, 1], "confidence": [0.91, 0.64], "runner_up": [1, 0], "share": [0.5, 0.5], "order": [0, 1]}
 
 
 class Problem(Said):
@@ -161,8 +152,8 @@ class SessionInfo(Said):
     """A session."""
 
     model_config = example(
-        id="0123456789abcdef0123456789abcdef", encoder="mini", pictures=2, left_out=[], classes=["disc", "box"],
-        classified=0,
+        id="0123456789abcdef0123456789abcdef", encoder="mini", pictures=2, waiting=0, left_out=[],
+        classes=["disc", "box"], classified=0,
     )  # fmt: skip
 
     id: str
@@ -170,7 +161,9 @@ class SessionInfo(Said):
     encoder: str
     """Name of its encoder."""
     pictures: int
-    """Number of pictures."""
+    """Number of pictures, and of units of medical files that are put together."""
+    waiting: int
+    """Medical files that the next job puts together: slices of one series become one unit."""
     left_out: list[LeftOut]
     """The last 500 files that were not taken."""
     classes: list[str]
@@ -224,6 +217,8 @@ class Classified(Said):
     """Place of the second class."""
     share: list[float]
     """Of the pictures that went to each class, one entry a class."""
+    order: list[int]
+    """Places of the pictures, the surest first, by exact scores: confidences are rounded."""
 
 
 class Predictions(Said):
@@ -231,7 +226,7 @@ class Predictions(Said):
 
     model_config = example(
         classes=["disc", "box"], names=["disc", "box"], k=5, most=8, prior=[0.6, 0.4], estimated_prior=[0.6, 0.4],
-        by_hand=False, kpl=_EACH, text=_EACH, warnings=[],
+        by_hand=False, fixed=False, units=None, kpl=_EACH, text=_EACH, warnings=[],
     )  # fmt: skip
 
     classes: list[str]
@@ -248,6 +243,10 @@ class Predictions(Said):
     """The class prior that was estimated from the pictures."""
     by_hand: bool
     """Whether the prior in use was set by hand."""
+    fixed: bool
+    """Whether it is of a finished run, whose settings stay."""
+    units: UnitsInfo | None
+    """What is decided on; null where every picture stands for itself."""
     kpl: Classified
     """By Knowledge Proxy Learning: this is the result."""
     text: Classified
@@ -297,8 +296,8 @@ class EvidenceInfo(Said):
     """Why a picture went to its class."""
 
     model_config = example(
-        place=0, name="a.png", winner=0, runner_up=1, text_margin=0.02, proxy_margin=1.4, text_label=0, sentences=[],
-        nearest_winner=[], nearest_runner_up=[],
+        place=0, name="a.png", winner=0, runner_up=1, text_margin=0.02, proxy_margin=1.4, text_label=0, key=0,
+        curve=[0.91], sentences=[], nearest_winner=[], nearest_runner_up=[],
     )  # fmt: skip
 
     place: int
@@ -315,6 +314,10 @@ class EvidenceInfo(Said):
     """KPL's score of the winner minus the runner-up's."""
     text_label: int
     """Place of the class that the text proxies alone give it."""
+    key: int
+    """Which of its pictures speaks loudest, from 0; 0 where it is one picture."""
+    curve: list[float]
+    """What each of its pictures says of the winner by itself, a probability."""
     sentences: list[SentenceInfo]
     """All retrieved descriptions of both classes, those that speak for the winner first."""
     nearest_winner: list[NearPicture]
@@ -355,3 +358,38 @@ class OneShotAnswer(Said):
     """Of every class by its key; empty where the picture cannot be read."""
     error: str | None
     """Why the picture cannot be read, in one sentence; null where it can."""
+
+
+_FIGURES = {"figures": {"accuracy": 0.9, "auroc": None}, "intervals": {"accuracy": [0.8, 0.95], "auroc": None}}
+
+
+class Figures(Said):
+    """How good something is on the labelled pictures."""
+
+    model_config = example(**_FIGURES)
+
+    figures: dict[str, float | None]
+    """Of each metric by its name; null where it does not exist."""
+    intervals: dict[str, tuple[float, float] | None]
+    """Of 95 %, the lower end and the upper; null where there is none."""
+
+
+class ScoresInfo(Said):
+    """What a table of labels says of the result."""
+
+    model_config = example(
+        labelled=12, unit="12 images", methods={"kpl": _FIGURES}, majority=_FIGURES, chance=0.5, notices=[]
+    )
+
+    labelled: int
+    """Pictures with a label that was scored."""
+    unit: str
+    """What the intervals are over: the patients, or the pictures."""
+    methods: dict[str, Figures]
+    """By Knowledge Proxy Learning, and by the text proxies alone."""
+    majority: Figures
+    """Of always naming the commonest class."""
+    chance: float
+    """Accuracy of guessing evenly."""
+    notices: list[str]
+    """Which columns were taken, what was left out, and what stands against the result, in sentences."""

@@ -7,41 +7,42 @@ import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pydantic import ValidationError
+import numpy as np
 
 from kpl.embeddings import FeatureFolder, TextCache, embed_in_place, embed_texts
-from kpl.encoders import Encoder, encoder_names, load_encoder, parse_spec
+from kpl.encoders import Encoder, encoder_names, load_encoder
 from kpl.errors import EncoderError, InputError, KnowledgeError, PictureError, UnknownNameError
 from kpl.images import SetAside, ordered_map
-from kpl.knowledge import KnowledgeBase, check_tokens, load_knowledge, pack_names
+from kpl.knowledge import KnowledgeBase, check_tokens
 from kpl.methods import Evidence, explain
 from kpl.report import How
-from kpl.runs import load_model
+from kpl.runs import SingleLabelRun, load_model, open_single_label
+from kpl.runs.warnings import misfit
+from kpl.server.brought import encoder_is_here, load_pack, read_base
 from kpl.server.clients import Places
+from kpl.server.correcting import carry_corrections
 from kpl.server.decoding import Decoders, Kept
 from kpl.server.downloads import write_run
+from kpl.server.gathering import put_together
 from kpl.server.jobs import Job, Jobs
 from kpl.server.limits import Limits
 from kpl.server.maps import DrawnMap, MapPlan, draw_map, plan_map, seconds_a_view
 from kpl.server.oneshot import OneShot
-from kpl.server.outcomes import learn
+from kpl.server.opened import OpenedRun
+from kpl.server.outcomes import Outcome, learn
 from kpl.server.refusals import Busy, Gone, Refused, TooLarge
-from kpl.server.sessions import Session, Sessions
+from kpl.server.sessions import Session, Sessions, check_place
 from kpl.server.zips import is_zip, unpack
 
-__all__ = ["Service", "check_place", "encoder_is_here", "load_pack"]
+__all__ = ["Service"]
 
 _SHARD = 256
 _LOADED = 2  # encoders held in memory
 _ELSEWHERE = re.compile(r"[/\\:]|^[.~]")  # no name of an encoder, but of a place
-
-
-def encoder_is_here(name: str) -> bool:
-    """Say whether an encoder that is known by name can be loaded now."""
-    return parse_spec(name).folder is not None
 
 
 class Service:
@@ -51,13 +52,23 @@ class Service:
         limits: of what comes in.
         models: files of `kpl fit` for one-shot use; each is known by its file's stem.
         results: a folder where every finished run is kept as well; None keeps nothing.
+        runs: finished runs of one label a picture that may be looked at and corrected; each is known by its folder's
+            name.
     """
 
-    def __init__(self, limits: Limits, models: Sequence[Path] = (), results: Path | None = None) -> None:
+    def __init__(
+        self, limits: Limits, models: Sequence[Path] = (), results: Path | None = None, runs: Sequence[Path] = ()
+    ) -> None:
         names = [path.stem for path in models]
         if len(set(names)) < len(names):
             raise InputError(f"two models have the same name: {', '.join(sorted(names))}; rename one of the files")
         fitted = {path.stem: load_model(path) for path in models}
+        folders = [path.resolve().name for path in runs]
+        if len(set(folders)) < len(folders):
+            raise InputError(f"two runs have the same name: {', '.join(sorted(folders))}; rename one of the folders")
+        self.runs: dict[str, SingleLabelRun] = {
+            name: open_single_label(path) for name, path in zip(folders, runs, strict=True)
+        }
         self.limits = limits
         self.results = results
         self.sessions = Sessions(limits)
@@ -125,17 +136,37 @@ class Service:
         self.encoder(encoder)
         return self.sessions.create(encoder, client)
 
+    def look_at(self, name: str, client: str = "") -> Session:
+        """Begin a session of a client that looks at a finished run.
+
+        Raises:
+            UnknownNameError: the server was not started with it.
+            Busy: there are too many sessions.
+        """
+        if name not in self.runs:
+            raise UnknownNameError("run", name[:100], self.runs)
+        run = self.runs[name]
+        session = self.sessions.create(run.encoder_name, client)
+        session.opened, session.store, session.knowledge = OpenedRun(run), run.path, run.knowledge
+        return session
+
     def end(self, name: str) -> None:
         """End a session, its jobs first."""
         self.jobs.cancel_session(name)
         self.sessions.drop(name)
 
-    def know(self, session: Session, given: Mapping[str, Any] | str) -> KnowledgeBase:
+    def know(self, session: Session, given: Mapping[str, Any] | str, *, insist: bool = False) -> KnowledgeBase:
         """Give a session its knowledge: a pack's name, or a knowledge base as its file would say it.
 
+        Args:
+            session: gets it.
+            given: the knowledge.
+            insist: take it although the encoder was made for other pictures.
+
         Raises:
-            Refused, UnknownNameError, TooLarge: it is none.
+            Refused, UnknownNameError, TooLarge: it is none, or the encoder was not made for it.
         """
+        session.changeable()
         coder = self.encoder(session.encoder)
         base = load_pack(given) if isinstance(given, str) else read_base(given, self.limits)
         try:
@@ -143,6 +174,8 @@ class Service:
             check_tokens(base, coder.count_tokens, coder.context_length)
         except KnowledgeError as error:  # says what was sent, however much it looks like a path of this machine
             raise Refused(str(error)) from error
+        if not insist and (why := misfit(base, coder)):
+            raise Refused(f"{why}: choose an encoder made for it, say what kind of picture yours are, or insist")
         session.knowledge = base
         return base
 
@@ -161,13 +194,16 @@ class Service:
             Busy: too many upload at once; nothing was taken.
             Gone: the session was ended meanwhile.
         """
+        session.changeable()
         shrink_to = 3 * self.encoder(session.encoder).card.image_size
 
-        def attempt(item: tuple[str, bytes | str]) -> tuple[str, Kept | str]:
+        def attempt(item: tuple[str, bytes | str]) -> tuple[str, Kept | str | None]:
             name, data = item
             try:
+                if not isinstance(data, str) and session.hold(name, data, self.limits):
+                    return name, None
                 return name, data if isinstance(data, str) else self.decoders.keep(data, shrink_to)
-            except (PictureError, Busy) as error:
+            except (PictureError, Busy, TooLarge) as error:
                 return name, str(error)
 
         taken, left = [], []
@@ -176,6 +212,8 @@ class Service:
             with closing(work) as results:
                 for name, found in results:
                     try:
+                        if found is None:  # a medical file, which waits for the others of its study
+                            continue
                         if isinstance(found, str):
                             left.append(session.leave_out(name, found))
                         else:
@@ -203,7 +241,8 @@ class Service:
             Refused: there are no pictures, or no knowledge.
             Busy: the queue is full.
         """
-        if not session.pictures:
+        session.changeable()
+        if not session.units and not session.held:
             raise Refused("there are no pictures yet: add some first")
         if session.knowledge is None:
             raise Refused("there is no knowledge yet: choose a pack, or write classes and descriptions")
@@ -214,6 +253,9 @@ class Service:
         if base is None:
             raise Refused("there is no knowledge yet")
         with session.at_work():
+            put_together(job, session, self.decoders, self.limits, 3 * coder.card.image_size)
+            if not session.units:
+                raise Refused("none of the files can be read: see what is left out")
             job.tell("reading pictures", 0, len(session.pictures))
             features = self._features(job, session, coder)
             cache, rows = TextCache(), []
@@ -224,8 +266,11 @@ class Service:
             job.tell("learning", 0, 1)
             outcome = learn(base, coder, features, rows, k, session.outcome)
             job.tell("learning", 1, 1)  # the last place to stop: from here on it is kept and shown
+            store = session.folder
             if self.results is not None:
-                write_run(outcome, session.pictures, self.results / job.id)
+                store = self.results / _run_name(outcome, job.id)
+                write_run(outcome, session.pictures, store)
+            carry_corrections(session, outcome, store)
             session.replace(outcome)
 
     def _features(self, job: Job, session: Session, coder: Encoder) -> FeatureFolder:
@@ -241,6 +286,7 @@ class Service:
             pictures,
             coder,
             folder,
+            units=session.units,
             shard_size=_SHARD,
             workers=self.limits.workers,
             progress=lambda done, total: job.tell("reading pictures", done, total),
@@ -255,13 +301,18 @@ class Service:
             Gone: no such picture, or nothing classified.
             Busy: too many refits at once.
         """
-        outcome = session.finished()
-        check_place(place, len(outcome.images))
-        row = outcome.images[place : place + 1]
+        shown = session.finished()
+        check_place(place, len(shown.ids))
+        if isinstance(shown, OpenedRun):
+            with self.refits.hold(session.client):
+                return shown.evidence(place, refit=refit)
+        outcome = session.learnt()
+        row, said = outcome.standing[place : place + 1], outcome.predictions
+        sides = None if outcome.pooling.plain else np.array([[said.winners[place], said.runners[place]]])
         if not refit:
-            return explain(outcome.method, row)[0]
+            return explain(outcome.method, row, sides=sides)[0]
         with self.refits.hold(session.client):
-            return explain(outcome.method, row, refit_on=outcome.images)[0]
+            return explain(outcome.method, row, refit_on=outcome.images, weights=outcome.weights, sides=sides)[0]
 
     def cost_of_map(self, session: Session, place: int, how: How | None, share: float) -> tuple[MapPlan, float]:
         """Say how a map would be made, and about how many seconds the encoder needs for it.
@@ -283,7 +334,7 @@ class Service:
             Gone, Refused, TooLarge: there is no such picture or class, or no map of it.
             Busy: the queue is full.
         """
-        outcome = session.finished()
+        outcome = session.learnt()
         plan, encoder = self._plan_map(session, place, how, share)
         chosen = class_index if class_index is not None else int(outcome.predictions.winners[place])
         if chosen >= len(outcome.keys):
@@ -301,10 +352,12 @@ class Service:
         return self.jobs.add(session.id, work, session.client)
 
     def _plan_map(self, session: Session, place: int, how: How | None, share: float) -> tuple[MapPlan, Encoder]:
-        outcome = session.finished()
-        check_place(place, len(outcome.images))
+        if session.opened is not None:
+            raise Gone("a finished run keeps small pictures only: `kpl explain --map` draws where")
+        outcome = session.learnt()
+        check_place(place, len(outcome.ids))
         with session.at_work():
-            return plan_map(session.pictures[place], outcome.encoder, how, share, self.limits.views), outcome.encoder
+            return plan_map(session.shown(place), outcome.encoder, how, share, self.limits.views), outcome.encoder
 
     def one_shot(self, model: str, pictures: Sequence[tuple[str, BinaryIO]], client: str = "") -> list[Any]:
         """Classify pictures at once by a fitted model: probabilities (C,), or the reason why not, each.
@@ -332,34 +385,8 @@ class Service:
         return answers
 
 
-def check_place(place: int, count: int) -> None:
-    """Refuse the place of a picture that is not there."""
-    if not 0 <= place < count:
-        raise Gone(f"no such picture: there are {count}, counted from 0")
-
-
-def load_pack(name: str) -> KnowledgeBase:
-    """Load a pack by its name; a path is no pack."""
-    if name not in pack_names():
-        raise UnknownNameError("knowledge pack", name[:100], pack_names())
-    return load_knowledge(name)
-
-
-def read_base(given: Mapping[str, Any], limits: Limits) -> KnowledgeBase:
-    """Read knowledge that came over the network, within the limits."""
-    try:
-        base = KnowledgeBase.model_validate(given)
-    except ValidationError as error:
-        detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = " > ".join(str(part + 1) if isinstance(part, int) else part for part in detail["loc"])
-        raise Refused(f"{where}: {detail['msg']}" if where else detail["msg"]) from error
-    sentences = [d.text for entry in base.classes for d in entry.descriptions]
-    names = [name for entry in base.classes for name in (entry.key, entry.name, *entry.aliases)]
-    if len(base.classes) > limits.classes or len(sentences) > limits.descriptions:
-        raise TooLarge(
-            f"{len(base.classes)} classes with {len(sentences)} descriptions: at most {limits.classes} and "
-            f"{limits.descriptions} are taken here; use `kpl classify`"
-        )
-    if long := [text for text in (*sentences, *names, base.task.template) if len(text) > limits.sentence]:
-        raise TooLarge(f"a text of {len(long[0])} characters: at most {limits.sentence} are taken")
-    return base
+def _run_name(outcome: Outcome, job: str) -> str:
+    """Return a name for the folder of a finished run, by which a person finds it: the day, of what, how many."""
+    task = re.sub(r"[^\w]+", "-", outcome.knowledge.task.name).strip("-").lower()[:60] or "run"
+    today = datetime.now().astimezone().strftime("%Y-%m-%d")
+    return f"{today}-{task}-{len(outcome.ids)}-pictures-{job[:6]}"

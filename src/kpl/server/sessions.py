@@ -12,16 +12,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from kpl.images import PictureRecord, SetAside
+from kpl.images import Instance, SetAside, Unit
 from kpl.knowledge import KnowledgeBase
 from kpl.server.decoding import Kept
 from kpl.server.folders import PrivateFolder, clear_left_behind
 from kpl.server.limits import Limits
 from kpl.server.maps import DrawnMap
+from kpl.server.opened import OpenedRun
 from kpl.server.outcomes import Outcome
-from kpl.server.refusals import Busy, Gone, TooLarge
+from kpl.server.refusals import Busy, Conflict, Gone, TooLarge
+from kpl.server.studies import hold_medical
 
-__all__ = ["Session", "Sessions", "shown_name"]
+__all__ = ["Session", "Sessions", "check_place", "shown_name"]
 
 _NAME_LENGTH = 200
 
@@ -39,6 +41,12 @@ def shown_name(raw: str) -> str:
     return "/".join(parts)[-_NAME_LENGTH:] or "picture"
 
 
+def check_place(place: int, count: int) -> None:
+    """Refuse the place of a picture that is not there."""
+    if not 0 <= place < count:
+        raise Gone(f"no such picture: there are {count}, counted from 0")
+
+
 @dataclass
 class Session:
     """One user's work.
@@ -48,10 +56,13 @@ class Session:
         client: that began it.
         encoder: name.
         folder: private; every name in it is the server's.
-        pictures: in order; `id` is the user's name for it, `path` the server's.
+        units: what is decided on, in order: pictures by the user's names for them, and medical files put together.
+        held: medical files that are not put together yet: the user's name, and the server's path.
         set_aside: files that are no pictures, with reasons.
         knowledge: None until it is chosen.
         outcome: of the last job that classified.
+        opened: the finished run that is looked at in the place of pictures of one's own; such a session takes none.
+        store: where what people say of the pictures is kept; the folder of a run that stays, or the session's own.
         drawn: the last map of a picture.
         working: how many use its files now; an ended session keeps them until there is none.
         ended: nothing more is done for it.
@@ -62,17 +73,42 @@ class Session:
     encoder: str
     folder: Path
     client: str = ""
-    pictures: list[PictureRecord] = field(default_factory=list)
+    units: list[Unit] = field(default_factory=list)
+    held: list[tuple[str, str]] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
     knowledge: KnowledgeBase | None = None
     outcome: Outcome | None = None
+    opened: OpenedRun | None = None
+    store: Path | None = None
     drawn: DrawnMap | None = None
     used: float = field(default_factory=time.monotonic)
     working: int = 0
     ended: bool = False
     bytes_kept: int = 0
+    _written: int = 0
+    _lots: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _names: dict[str, int] = field(default_factory=dict, repr=False)
+    _stems: dict[str, int] = field(default_factory=dict, repr=False)
+
+    @property
+    def pictures(self) -> list[Instance]:
+        """All pictures, those of a unit one behind the other."""
+        return [instance for unit in self.units for instance in unit.instances]
+
+    def shown(self, place: int, instance: int | None = None) -> Instance:
+        """Return the picture that stands for a unit: its key instance once that is known, else the middle one.
+
+        Raises:
+            Gone: the unit has no such instance.
+        """
+        of_unit = self.units[place].instances
+        if instance is None:
+            known = self.outcome if self.outcome and place < len(self.outcome.ids) else None
+            instance = known.key(place) if known else len(of_unit) // 2
+        if instance >= len(of_unit):
+            raise Gone(f"no such instance: there are {len(of_unit)}, counted from 0")
+        return of_unit[instance]
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -114,18 +150,58 @@ class Session:
         """
         with self.lock:
             self._be_there()
-            size = len(kept.png) + len(kept.thumbnail)
-            if len(self.pictures) >= limits.pictures or self.bytes_kept + size > limits.session_bytes:
-                raise TooLarge(
-                    f"this session is full with {len(self.pictures)} pictures: use `kpl classify` for a larger folder"
-                )
-            place = len(self.pictures)
-            path = self.folder / f"{place:06d}.png"
-            path.write_bytes(kept.png)
-            self.thumbnail(place).write_bytes(kept.thumbnail)
-            self.pictures.append(PictureRecord(self._unique(shown_name(name)), path))
-            self.bytes_kept += size
-            return place
+            self.changeable()
+            self._have_room(len(kept.png) + len(kept.thumbnail), limits)
+            self.units.append(Unit.of(Instance(self._unique(shown_name(name)), self._write(kept))))
+            return len(self.units) - 1
+
+    def _have_room(self, size: int, limits: Limits) -> None:
+        count = self._written + len(self.held)
+        if count >= limits.pictures or self.bytes_kept + size > limits.session_bytes:
+            raise TooLarge(f"this session is full with {count} pictures: use `kpl classify` for a larger folder")
+
+    def _write(self, kept: Kept) -> Path:
+        path = self.folder / f"{self._written:06d}.png"
+        path.write_bytes(kept.png)
+        path.with_suffix(".jpg").write_bytes(kept.thumbnail)
+        self._written += 1
+        self.bytes_kept += len(kept.png) + len(kept.thumbnail)
+        return path
+
+    def hold(self, name: str, data: bytes, limits: Limits) -> bool:
+        """Keep a medical file until the next job puts it together with others; say whether it is one.
+
+        Raises:
+            Gone: the session is ended.
+            TooLarge: the session is full, or the file is too large.
+        """
+        with self.lock:
+            self._be_there()
+            if len(data) > limits.file_bytes:
+                return False
+            self._have_room(len(data), limits)
+            path = hold_medical(shown_name(name), data, f"{self.folder}/held-{self._lots}-", self._stems)
+            if path is not None:
+                self.held.append((shown_name(name), str(path)))
+                self.bytes_kept += len(data)
+            return path is not None
+
+    def keep_instance(self, kept: Kept, limits: Limits) -> Path:
+        """Keep a picture of a unit that is being put together; errors as of `add`."""
+        with self.lock:
+            self._be_there()
+            self._have_room(len(kept.png) + len(kept.thumbnail), limits)
+            return self._write(kept)
+
+    def put_together(self, files: int, units: list[Unit]) -> None:
+        """Take units in the place of the first so many of the held files."""
+        with self.lock:
+            for _, path in self.held[:files]:
+                Path(path).unlink(missing_ok=True)
+            del self.held[:files]
+            self.units += units
+            self._stems.clear()
+            self._lots += 1  # no path of a held file is used again
 
     def leave_out(self, name: str, reason: str) -> SetAside:
         """Remember a file that is no picture."""
@@ -135,9 +211,35 @@ class Session:
                 self.set_aside.append(left)
         return left
 
-    def thumbnail(self, place: int) -> Path:
-        """Where the small picture is."""
-        return self.folder / f"{place:06d}.jpg"
+    def names(self) -> list[str]:
+        """Return the names of the pictures, as their user calls them, and of the units that medical files became."""
+        return list(self.opened.ids) if self.opened else [unit.id for unit in self.units]
+
+    def small(self, place: int, instance: int | None = None) -> tuple[bytes, str]:
+        """Return a small picture and its kind; `instance` as in `shown`, of a run only those beside the key.
+
+        Raises:
+            Gone: there is no such picture, or the run did not keep it.
+        """
+        if self.opened is None:
+            check_place(place, len(self.units))
+            return self.shown(place, instance).path.with_suffix(".jpg").read_bytes(), "image/jpeg"
+        check_place(place, len(self.opened.ids))
+        kept = self.opened.small(place, instance)
+        if kept is None:
+            raise Gone("the run did not keep this picture small, as it has many")
+        return kept, "image/webp"
+
+    def large(self, place: int, instance: int | None = None) -> tuple[bytes, str]:
+        """Return a picture as the encoder gets it, of a finished run the small one, and of which kind it is.
+
+        Raises:
+            Gone: there is no such picture, or the run did not keep it.
+        """
+        if self.opened is not None:
+            return self.small(place, instance)
+        check_place(place, len(self.units))
+        return self.shown(place, instance).path.read_bytes(), "image/png"
 
     def fresh_features(self) -> Path:
         """Where pictures are embedded: never the folder that what came out was learnt from."""
@@ -156,21 +258,41 @@ class Session:
 
         Raises:
             Gone: nothing was classified yet.
+            Conflict: a finished run is looked at.
             Refused: it is no prior of these classes.
         """
         with self.lock:
-            self.outcome = self.finished().moved(k, prior)
+            self.outcome = self.learnt().moved(k, prior)
             return self.outcome
 
-    def finished(self) -> Outcome:
-        """Return what came out.
+    def learnt(self) -> Outcome:
+        """Return what came out of the session's own pictures.
+
+        Raises:
+            Gone: nothing was classified yet.
+            Conflict: a finished run is looked at.
+        """
+        self.changeable()
+        if self.outcome is None:
+            raise Gone("nothing is classified yet: add pictures, choose knowledge and start a job")
+        return self.outcome
+
+    def finished(self) -> Outcome | OpenedRun:
+        """Return what came out, or the run that is looked at.
 
         Raises:
             Gone: nothing was classified yet.
         """
-        if self.outcome is None:
-            raise Gone("nothing is classified yet: add pictures, choose knowledge and start a job")
-        return self.outcome
+        return self.opened or self.learnt()
+
+    def changeable(self) -> None:
+        """Refuse to change a finished run.
+
+        Raises:
+            Conflict: one is looked at.
+        """
+        if self.opened is not None:
+            raise Conflict("a finished run stays as it is: begin a session of your own to classify with other settings")
 
     def _unique(self, name: str) -> str:
         count = self._names.get(name, 0) + 1
@@ -233,7 +355,7 @@ class Sessions:
                 return
             most, count = counts.most_common(1)[0]
             whose = most if count > counts[client] + 1 else client
-        empty = [s for s in held if s.client == whose and not s.pictures and not s.working]
+        empty = [s for s in held if s.client == whose and not s.units and not s.held and not s.working]
         for oldest in sorted(empty, key=lambda session: session.used)[:1]:
             with suppress(Gone):  # somebody ended it in this moment
                 self.drop(oldest.id)

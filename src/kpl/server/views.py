@@ -6,17 +6,22 @@ import numpy as np
 
 from kpl.encoders import catalogue, encoder_names, load_card
 from kpl.errors import KplError
+from kpl.evaluation import Scores
 from kpl.knowledge import pack_names, read_pack_head
 from kpl.methods import Evidence
 from kpl.proxies.arrays import Floats
+from kpl.runs import Evaluation
 from kpl.runs import Predictions as Said
+from kpl.server.brought import encoder_is_here
 from kpl.server.jobs import Job
 from kpl.server.oneshot import OneShot
+from kpl.server.opened import OpenedRun
 from kpl.server.outcomes import Outcome
 from kpl.server.schemas import (
     Classified,
     EncoderInfo,
     EvidenceInfo,
+    Figures,
     JobInfo,
     LeftOut,
     ModelInfo,
@@ -24,10 +29,11 @@ from kpl.server.schemas import (
     OneShotAnswer,
     PackInfo,
     Predictions,
+    ScoresInfo,
     SentenceInfo,
     SessionInfo,
+    UnitsInfo,
 )
-from kpl.server.service import encoder_is_here
 from kpl.server.sessions import Session, shown_name
 
 __all__ = [
@@ -36,6 +42,7 @@ __all__ = [
     "about_model",
     "about_one",
     "about_outcome",
+    "about_scores",
     "about_session",
     "encoders",
     "packs",
@@ -103,10 +110,11 @@ def about_session(session: Session) -> SessionInfo:
     return SessionInfo(
         id=session.id,
         encoder=session.encoder,
-        pictures=len(session.pictures),
+        pictures=len(session.names()),
+        waiting=len(session.held),
         left_out=[LeftOut(name=item.id, reason=item.reason) for item in session.set_aside[-_LISTED:]],
         classes=[entry.key for entry in base.classes] if base else [],
-        classified=len(session.outcome.images) if session.outcome else 0,
+        classified=len(session.opened.ids) if session.opened else len(session.outcome.ids) if session.outcome else 0,
     )
 
 
@@ -115,20 +123,37 @@ def about_job(job: Job) -> JobInfo:
     return JobInfo(id=job.id, state=job.state, stage=job.stage, done=job.done, total=job.total, error=job.error)
 
 
-def about_outcome(outcome: Outcome, *, with_warnings: bool = True) -> Predictions:
+def about_outcome(outcome: Outcome | OpenedRun, *, with_warnings: bool = True) -> Predictions:
     """Say what KPL and the text proxies say, with the settings in use."""
     estimated = outcome.estimated
     return Predictions(
         classes=outcome.keys,
         names=[entry.name for entry in outcome.knowledge.classes],
+        fixed=isinstance(outcome, OpenedRun),
         k=outcome.k,
         most=outcome.most,
         prior=_short(estimated if outcome.prior is None else outcome.prior, 6),
         estimated_prior=_short(estimated, 6),
         by_hand=outcome.prior is not None,
+        units=_units(outcome),
         kpl=_columns(outcome.predictions),
         text=_columns(outcome.text),
         warnings=outcome.warnings() if with_warnings else [],
+    )
+
+
+def _units(outcome: Outcome | OpenedRun) -> UnitsInfo | None:
+    if (told := outcome.units) is None:
+        return None
+    held = outcome.pooling.features.of_units
+    return UnitsInfo(
+        kind=[unit.kind for unit in held.listed],
+        instances=list(held.sizes),
+        patient=[unit.patient for unit in held.listed],
+        key_instance=list(told["key_instance"]),
+        pool=outcome.pooling.pool,
+        other=outcome.pooling.other,
+        by_other=list(told[f"by_{outcome.pooling.other}"]),
     )
 
 
@@ -139,6 +164,7 @@ def _columns(said: Said) -> Classified:
         confidence=_short(said.confidence),
         runner_up=said.runners.tolist(),
         share=_short(shares),
+        order=np.argsort(-said.sureness, kind="stable").tolist(),
     )
 
 
@@ -146,7 +172,7 @@ def _short(values: Floats, digits: int = 4) -> list[float]:
     return [float(value) for value in np.round(values, digits).tolist()]
 
 
-def about_evidence(place: int, outcome: Outcome, evidence: Evidence) -> EvidenceInfo:
+def about_evidence(place: int, outcome: Outcome | OpenedRun, evidence: Evidence) -> EvidenceInfo:
     """Say why a picture went to its class."""
     classes = outcome.knowledge.classes
     return EvidenceInfo(
@@ -157,6 +183,8 @@ def about_evidence(place: int, outcome: Outcome, evidence: Evidence) -> Evidence
         text_margin=evidence.text_margin,
         proxy_margin=evidence.proxy_margin,
         text_label=int(outcome.text.winners[place]),
+        key=outcome.key(place),
+        curve=_short(outcome.curve(place, evidence.winner)),
         sentences=[
             SentenceInfo(
                 class_index=s.class_index,
@@ -174,9 +202,26 @@ def about_evidence(place: int, outcome: Outcome, evidence: Evidence) -> Evidence
     )
 
 
-def _near(outcome: Outcome, place: int, class_index: int) -> list[NearPicture]:
+def _near(outcome: Outcome | OpenedRun, place: int, class_index: int) -> list[NearPicture]:
     found = outcome.nearest(place, class_index)
     return [NearPicture(place=other, name=outcome.ids[other], cosine=round(cosine, 4)) for other, cosine in found]
+
+
+def about_scores(found: Evaluation) -> ScoresInfo:
+    """Say how good the result is by labels."""
+    table = found.methods
+
+    def figures(scores: Scores) -> Figures:
+        return Figures(figures=dict(scores.figures), intervals=dict(scores.intervals))
+
+    return ScoresInfo(
+        labelled=table.majority.n,
+        unit=table.unit,
+        methods={name: figures(scores) for name, scores in table.scores.items()},
+        majority=figures(table.majority),
+        chance=table.chance,
+        notices=list(found.notices),
+    )
 
 
 def about_one(name: str, keys: tuple[str, ...], answer: Floats | str) -> OneShotAnswer:

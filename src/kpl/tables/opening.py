@@ -75,9 +75,12 @@ def open_table(path: str | Path, *, sheet: str | None = None, header: bool = Tru
 
 
 def _open(path: Path, sheet: str | None, header: bool) -> Content:
-    match path.suffix.lower():
-        case ".xlsx" | ".xlsm" | ".xls":
+    suffix = path.suffix.lower().removesuffix("#")  # of a lock that LibreOffice keeps
+    match suffix:
+        case ".xlsx" | ".xlsm":
             return open_excel(path, sheet=sheet, header=header)
+        case ".xls" | ".xlsb" | ".ods":
+            raise TableError(f"{path.name!r} is a workbook of another kind: save it as .xlsx or CSV")
         case ".parquet" | ".pq":
             return open_parquet(path)
         case ".jsonl" | ".ndjson":

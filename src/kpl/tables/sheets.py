@@ -3,51 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kpl.errors import MissingExtraError, TableError
 from kpl.tables.records import Content, Row, as_text
+from kpl.tables.workbooks import check_workbook
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineSheet, CalamineWorkbook
 
 __all__ = ["open_excel", "open_parquet"]
 
-_OLD = b"\xd0\xcf\x11\xe0"  # the container of .xls, and of every workbook with a password
 _BATCH = 1 << 16
+_LONGEST = 1 << 17  # characters of a cell, as of CSV; Excel itself takes 32767
 
 
 def open_excel(path: Path, *, sheet: str | None = None, header: bool = True) -> Content:
     """Open one sheet of a workbook: the one named, or the only one that holds anything.
 
+    Cells that are merged down a column say the same of each row, which is said.
+
     Raises:
-        MissingExtraError: openpyxl is not installed.
-        TableError: a password, another file under this name, no such sheet, or several to choose from.
+        MissingExtraError: python-calamine is not installed.
+        TableError: a password, another file under this name, no such sheet, several to choose from, or cells that are
+            merged across columns.
     """
-    try:
-        from openpyxl import load_workbook
-        from openpyxl.utils.exceptions import InvalidFileException
-    except ImportError as error:
-        raise MissingExtraError(f"reading the Excel file {path.name!r}", "excel") from error
-    if path.name.startswith("~$"):
-        raise TableError(f"{path.name!r} is the lock that Excel keeps beside an open file: name the file itself")
-    with path.open("rb") as file:
-        if file.read(4) == _OLD:
-            raise TableError(
-                f"{path.name!r} has a password, or is of the old kind .xls: save it as .xlsx without a password"
-            )
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except (InvalidFileException, KeyError, ValueError, OSError) as error:
-        raise TableError(f"{path.name!r} is no Excel workbook ({error}): save it as .xlsx or CSV") from error
-    except Exception as error:
-        if type(error).__name__ != "BadZipFile":
-            raise
-        raise TableError(f"{path.name!r} is no Excel workbook ({error}): save it as .xlsx or CSV") from error
-    name = _sheet(path, {ws.title: any(map(_filled, islice(_values(ws), 100))) for ws in book.worksheets}, sheet)
+    if path.name.startswith(("~$", ".~lock.")):
+        raise TableError(f"{path.name!r} is the lock that is kept beside an open file: name the file itself")
+    book = _book(path)
+    chosen = book.get_sheet_by_name(_sheet(path, book, sheet))
+    merged = _merged(path, chosen)
 
     def found() -> Iterator[Row]:
-        for line, values in enumerate(_values(book[name]), start=1):
-            if _filled(values):
-                yield Row(line, [as_text(value) for value in values])
+        above: list[Any] = []
+        for line, values in enumerate(chosen.iter_rows()):
+            for at in merged.get(line, ()):
+                values[at] = above[at]
+            above = values
+            if any(value is not None and value != "" for value in values):
+                cells = [as_text(value) for value in values]
+                if max(map(len, cells)) > _LONGEST:
+                    raise TableError(f"{path.name!r}, row {line + 1}: a cell of more than {_LONGEST} characters")
+                yield Row(line + 1, cells)
 
     top = next(found(), Row(0, [])).cells
     while top and not top[-1].strip():
@@ -55,30 +53,67 @@ def open_excel(path: Path, *, sheet: str | None = None, header: bool = True) -> 
     titles = [cell.strip() for cell in top] if header else [str(number) for number in range(1, len(top) + 1)]
 
     def rows() -> Iterator[Row]:
-        for row in islice(found(), 1 if header else 0, None):
-            cells = row.cells[: len(titles)]
-            if beyond := [cell for cell in row.cells[len(titles) :] if cell]:
-                raise TableError(f"{path.name!r}, row {row.line}: {beyond[0]!r} stands under no title: give it one")
-            yield Row(row.line, cells + [""] * (len(titles) - len(cells)))
+        lines = found()
+        if header:
+            next(lines, None)
+        width = len(titles)
+        for line, cells in lines:
+            if beyond := [cell for cell in cells[width:] if cell]:
+                raise TableError(f"{path.name!r}, row {line}: {beyond[0]!r} stands under no title: give it one")
+            yield Row(line, cells[:width] + [""] * (width - len(cells)))
 
-    return Content(titles, rows, first=", ".join(top))
+    filled = sum(map(len, merged.values()))
+    merges = f"{filled} cells of {path.name!r} are merged with those above them, and were read as these"
+    if filled == 1:
+        merges = f"1 cell of {path.name!r} is merged with the one above it, and was read as that"
+    return Content(titles, rows, (merges,) if filled else (), ", ".join(top))
 
 
-def _values(sheet) -> Iterator[tuple[object, ...]]:  # type: ignore[no-untyped-def]  # noqa: ANN001 - openpyxl is untyped
-    return iter(sheet.iter_rows(values_only=True))
+def _book(path: Path) -> CalamineWorkbook:
+    try:
+        from python_calamine import CalamineError, CalamineWorkbook
+    except ImportError as error:
+        raise MissingExtraError(f"reading the Excel file {path.name!r}", "excel") from error
+    check_workbook(path)
+    try:
+        return CalamineWorkbook.from_path(path)
+    except CalamineError as error:
+        raise TableError(f"{path.name!r} is no Excel workbook ({error}): save it as .xlsx or CSV") from error
 
 
-def _filled(values: tuple[object, ...]) -> bool:
-    return any(value is not None and value != "" for value in values)
+def _merged(path: Path, sheet: CalamineSheet) -> dict[int, list[int]]:
+    """Return the columns, from the first that is filled on, of the cells of each row that are one with the one above.
+
+    Raises:
+        TableError: cells are merged across columns.
+    """
+    first = (sheet.start or (0, 0))[1]
+    found: dict[int, list[int]] = {}
+    for (top, left), (bottom, right) in sheet.merged_cell_ranges or ():
+        if left != right:
+            raise TableError(
+                f"{path.name!r}, row {top + 1}: cells are merged across columns {left + 1} to {right + 1}: "
+                "unmerge them, so that each has a title"
+            )
+        if not 0 <= left - first < sheet.width:
+            continue  # beside the table
+        for line in range(top + 1, min(bottom + 1, (sheet.start or (0, 0))[0] + sheet.height)):
+            if left - first in found.get(line, ()):
+                raise TableError(f"{path.name!r}, row {line + 1}: a cell is merged twice: save the workbook anew")
+            found.setdefault(line, []).append(left - first)
+    return found
 
 
-def _sheet(path: Path, sheets: dict[str, bool], wanted: str | None) -> str:
-    """Choose the sheet: by its name, or the only one with something on it."""
-    full = [name for name, filled in sheets.items() if filled]
+def _sheet(path: Path, book: CalamineWorkbook, wanted: str | None) -> str:
+    """Choose the sheet: by its name, or of those that are not hidden the only one with something on it."""
+    from python_calamine import SheetVisibleEnum
+
     if wanted is not None:
-        if wanted not in sheets:
-            raise TableError(f"{path.name!r} has no sheet {wanted!r}: it has {', '.join(map(repr, sheets))}")
+        if wanted not in book.sheet_names:
+            raise TableError(f"{path.name!r} has no sheet {wanted!r}: it has {', '.join(map(repr, book.sheet_names))}")
         return wanted
+    seen = [each.name for each in book.sheets_metadata if each.visible == SheetVisibleEnum.Visible]
+    full = [name for name in seen or book.sheet_names if book.get_sheet_by_name(name).height]
     if not full:
         raise TableError(f"{path.name!r} is an empty workbook: write a table with a header on a sheet")
     if len(full) > 1:
@@ -111,8 +146,14 @@ def open_parquet(path: Path) -> Content:
         line = 0
         with ParquetFile(path) as file:
             for batch in file.iter_batches(_BATCH):
-                for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    line += 1
-                    yield Row(line, [as_text(value) for value in values])
+                for at, cells in enumerate(zip(*map(_texts, batch.columns), strict=True), start=line + 1):
+                    yield Row(at, list(cells))
+                line += batch.num_rows
 
     return Content(titles, rows, first=", ".join(titles))
+
+
+def _texts(column: Any) -> list[str]:  # noqa: ANN401 - pyarrow is untyped
+    """Write a column's cells as text, those of text as they stand."""
+    cells = column.to_pylist()
+    return [cell if type(cell) is str else as_text(cell) for cell in cells]

@@ -12,7 +12,7 @@ from pathlib import Path
 from kpl.errors import TableError
 from kpl.tables.records import Content, Row
 
-__all__ = ["encoding_of", "open_text"]
+__all__ = ["encoding_of", "open_text", "read_records"]
 
 _DELIMITERS = ",;\t|"
 _MARKS = (  # the longer first: the mark of UTF-32 begins as that of UTF-16
@@ -64,7 +64,7 @@ def open_text(path: Path, *, header: bool = True) -> Content:
     """
     encoding = encoding_of(path)
     skipped, delimiter, first = _head(path, encoding)
-    records = _records(path, encoding, delimiter, skipped)
+    records = read_records(path, encoding, delimiter, skipped)
     titles = [cell.strip() for cell in next(records, Row(0, [])).cells]
     records.close()
     if not header:
@@ -72,11 +72,11 @@ def open_text(path: Path, *, header: bool = True) -> Content:
     notes = (_WESTERN,) if encoding == "cp1252" else ()
 
     def rows() -> Iterator[Row]:
-        found = _records(path, encoding, delimiter, skipped)
+        found, name, width = read_records(path, encoding, delimiter, skipped), path.name, len(titles)
         if header:
             next(found, None)
         for row in found:
-            yield _fitted(row, len(titles), delimiter, path.name)
+            yield row if len(row.cells) == width else _fitted(row, width, delimiter, name)
 
     return Content(titles, rows, notes, first)
 
@@ -97,7 +97,7 @@ def _head(path: Path, encoding: str) -> tuple[int, str, str]:
     else:
         return len(lines), ",", ""
     first = lines[skipped]
-    return skipped, said or _delimiter(lines[skipped:]), first.strip()
+    return skipped, said or _delimiter([line.rstrip("\r\n") for line in lines[skipped:]]), first.strip()
 
 
 def _is_comment(line: str, below: list[str]) -> bool:
@@ -111,16 +111,23 @@ def _is_comment(line: str, below: list[str]) -> bool:
 
 
 def _delimiter(lines: list[str]) -> str:
-    """Return the delimiter that makes the most columns of the first line."""
+    """Return the delimiter that makes the most columns of the first line; a space if each line has as many of them."""
     widths = {}
     for mark in _DELIMITERS:
         with suppress(csv.Error):
             widths[mark] = len(next(csv.reader(lines, delimiter=mark, strict=True), []))
-    return max(widths, key=lambda mark: widths[mark], default=",")
+    best = max(widths, key=lambda mark: widths[mark], default=",")
+    parts = {len(line.split(" ")) for line in lines if line.strip()}
+    return " " if widths.get(best, 1) < 2 and len(parts) == 1 and parts != {1} else best
 
 
-def _records(path: Path, encoding: str, delimiter: str, skipped: int) -> Generator[Row]:
-    """Yield every record that is not empty."""
+def read_records(path: Path, encoding: str = "utf-8", delimiter: str = ",", skipped: int = 0) -> Generator[Row]:
+    """Yield every record that is not empty, below so many lines that are skipped.
+
+    Raises:
+        TableError: quotes that do not close, or a cell that is too long, by its line.
+        OSError, UnicodeDecodeError: it cannot be read.
+    """
     with path.open(encoding=encoding, newline="") as file:
         for _ in islice(file, skipped):
             pass

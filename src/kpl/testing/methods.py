@@ -97,7 +97,10 @@ def _defined(model: Method, images: Floats, n_classes: int) -> Floats:
 
 def _takes_no_labels(make: Make) -> None:
     parameters = list(inspect.signature(make().fit).parameters)
-    _require(parameters == ["images", "descriptions"], f"fit takes {parameters}: only images and descriptions come in")
+    _require(
+        parameters == ["images", "descriptions", "weights"],
+        f"fit takes {parameters}: only images, descriptions and weights come in",
+    )
 
 
 def _keeps_settings(make: Make) -> None:
@@ -123,7 +126,7 @@ def _speaks_as_others(make: Make) -> None:
     _require(bool((predicted == model.predict(world.images)).all()), "fit_predict is not fit, then predict")
     _require(model.classes_.tolist() == list(range(len(world.texts))), f"classes_ are {model.classes_.tolist()}")
     parameters = list(inspect.signature(model.fit_predict).parameters)
-    _require(parameters == ["images", "descriptions"], f"fit_predict takes {parameters}: only images and descriptions")
+    _require(parameters == ["images", "descriptions", "weights"], f"fit_predict takes {parameters}: as fit")
 
 
 def _scores_without_learning(make: Make) -> None:
@@ -188,6 +191,33 @@ def _chunked_sources(make: Make) -> None:
     source = Chunked(world.images, (1, 20, 20))
     expected = make().fit(world.images, world.texts).predict_proba(world.images)
     _close(make().fit(source, world.texts).predict_proba(source), expected, "chunks in the place of an array")
+
+
+def _weights_of_one(make: Make) -> None:
+    world = _world(make)
+    source, ones = Chunked(world.images, (1, 20, 20)), np.ones(len(world.images))
+    expected = make().fit(source, world.texts).predict_proba(source)
+    found = make().fit(source, world.texts, weights=ones).predict_proba(source)
+    _require(bool((found == expected).all()), "weights of one are not the same as none")
+    for what, spoilt in (("zero", 0 * ones), ("NaN", np.nan * ones), ("too few", ones[1:] / 2)):
+        _refused(
+            lambda spoilt=spoilt: make().fit(source, world.texts, weights=spoilt),  # type: ignore[misc]
+            f"weights: {what}",
+            InputError,
+        )
+
+
+def _weighted_images(make: Make) -> None:
+    world = _world(make)
+    times = 1 + np.arange(len(world.images)) % 3
+    again, weights = np.repeat(world.images, times, axis=0), np.repeat(1.0 / times, times)
+    if make().unweighted:
+        _refused(lambda: make().fit(again, world.texts, weights=weights), "weights", InputError)
+        return
+    alone = make().fit(world.images, world.texts)
+    model = make().fit(again, world.texts, weights=weights)
+    apart = float(np.abs(model.predict_proba(world.images) - alone.predict_proba(world.images)).max())
+    _require(apart <= 1e-10, f"k equal images of weight 1/k are not one image: probabilities differ by {apart:.2g}")
 
 
 def _image_by_image(make: Make) -> None:
@@ -309,6 +339,8 @@ def _named() -> Iterator[tuple[str, Callable[[Make], None]]]:
     yield "permuted images permute the predictions", _permuted_images
     yield "permuted classes permute the columns", _permuted_classes
     yield "chunks give what an array gives", _chunked_sources
+    yield "weights of one are no weights, and spoilt ones are refused", _weights_of_one
+    yield "k equal images of weight 1/k are one image, or weights are refused", _weighted_images
     yield "an image scores the same alone and among others", _image_by_image
     yield "images from outside the batch have a result", _new_images
     yield "a one-shot iterator is refused", _one_shot_sources

@@ -56,8 +56,10 @@ try {
       const sizes = [...document.querySelectorAll(".picture use")].map((one) => [one.getBBox(), one.getBoundingClientRect()]);
       return [sizes.length, sizes.filter(([drawn, seen]) => drawn.width > 0 && seen.width > 20 && seen.height > 20).length];
     });
+    told.signs = (told.signs || 0) + await page.evaluate(() => [...document.querySelectorAll(".scroll")].filter((one) => one.scrollWidth > one.clientWidth
+      && !/gradient/.test(getComputedStyle(one).backgroundImage) && getComputedStyle(one).borderInlineStyle === "none").length);
     told.background[name] = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-    told.injected = await page.evaluate(() => document.querySelectorAll("script, iframe, [onerror], [onload], img[src=x]").length);
+    told.injected = await page.evaluate(() => document.querySelectorAll("script:not(#all-data, #all-data + script), iframe, [onerror], [onload], img[src=x]").length);
     await page.evaluate(axe);
     const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
     told.axe.push(...found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
@@ -71,6 +73,17 @@ try {
   // By keyboard: the first picture of a wall opens its evidence.
   await page.focus(".wall summary");
   await page.keyboard.press("Enter");
+  // Every picture: searched, filtered, and each kept table says that it goes on.
+  told.all = [await page.locator("#all-wall > li").count(), await page.textContent("#all-said")];
+  await page.fill("#all-find", "cell-0");
+  told.found = await page.$$eval("#all-wall > li", (all) => all.map((one) => one.lastChild.textContent));
+  await page.selectOption("#all-sure", "0 0.5");
+  told.unsure = await page.$$eval("#all-wall .sure", (all) => all.map((one) => parseFloat(one.textContent)));
+  await page.fill("#all-find", "no picture is called so");
+  told.none = await page.textContent("#all-said");
+  const plain = await (await browser.newContext({ ...screens.narrow, javaScriptEnabled: false })).newPage();
+  await plain.goto(`file://${file}`);
+  told.plain = [await plain.locator("#all-wall > li").count(), await plain.isVisible("#all-tools")];
   told.opened = await page.isVisible(".wall details[open] .evidence");
 } catch (error) {
   told.failed = error.stack;

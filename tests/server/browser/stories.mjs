@@ -98,6 +98,7 @@ const stories = {
     await noticeInSight(page, "scrolled");
 
     // The commonest class is said not to occur: no picture may stay in it.
+    await page.click("#adjust > summary");
     const shares = () => page.evaluate(() => [...document.querySelectorAll("#shares tr")].map((row) => parseFloat(row.cells[1].textContent)));
     told.before = await shares();
     const commonest = told.before.indexOf(Math.max(...told.before));
@@ -175,12 +176,15 @@ const stories = {
     await page.waitForFunction(() => document.activeElement.id === "classify");
     await press("Enter");
     await page.waitForFunction(() => document.activeElement.id === "results-title");
+    await until("#adjust > summary");
+    await press("Enter");
     await until("#k");
     await press("Home");
     await page.waitForFunction(() => document.getElementById("k-value").textContent.startsWith("1 of"));
     await until("#shares input");
     await press("End");
     await page.waitForFunction(() => !document.getElementById("estimated").disabled);
+    await page.focus("#find");
     await until(".card");
     await press("Enter");
     await page.waitForSelector(".sentences li");
@@ -211,7 +215,7 @@ const stories = {
     await noSidewaysScroll(page, "empty");
     await classify(page);
     await page.waitForTimeout(300);
-    for (const one of ["#editor > summary", "#classes .class:first-child > summary"]) await page.click(one);
+    for (const one of ["#adjust > summary", "#settle > summary", "#editor > summary", "#classes .class:first-child > summary"]) await page.click(one);
     await noSidewaysScroll(page, "results");
     const clipped = await page.evaluate(() => { const box = document.querySelector(".scroll"); return box.scrollWidth - box.clientWidth; });
     if (clipped > 0) told.errors.push(`the table is ${clipped} pixels too wide`);
@@ -257,13 +261,14 @@ const stories = {
       const { state } = await import("/static/state.js");
       const { drawEditor } = await import("/static/knowledge.js");
       const names = ["細胞の一種", "خلية مستديرة", "клетка крови", name, ...Array.from({ length: 36 }, (_, n) => `class ${n}`)];
-      state.base = { kpl_knowledge: 2, task: { name: "crowded" }, classes: names.map((key, n) => ({ key, descriptions: [{ text: `${"a round cell with a dark nucleus ".repeat(n === 3 ? 3 : 1)}${n}` }, { text: `${name.slice(0, 60)} ${n}` }] })) };
+      state.base = { kpl_knowledge: 2, task: { name: "crowded", modality: "blood smear" }, classes: names.map((key, n) => ({ key, descriptions: [{ text: `${"a round cell with a dark nucleus ".repeat(n === 3 ? 3 : 1)}${n}` }, { text: `${name.slice(0, 60)} ${n}` }] })) };
       drawEditor();
     }, long.slice(0, 90));
     const data = await Promise.all(files.filter((file) => file.includes("cell-")).map((file) => readFile(file)));
     const named = ["写真.png", "صورة.png", `${long}.png`, ...Array.from({ length: 60 }, (_, n) => `${n}.png`)];
     await classify(page, named.map((name, n) => ({ name, mimeType: "image/png", buffer: data[n % data.length] })));
     told.summary = await page.textContent("#summary");
+    await page.click("#adjust > summary");
     told.rows = await page.locator("#shares tr").count();
     told.tableHeight = await page.evaluate(() => document.querySelector(".scroll").clientHeight);
     await noSidewaysScroll(page, "crowded");
@@ -341,10 +346,10 @@ const stories = {
     told.tooLarge = await page.textContent("#alert-text");
     await page.click("#alert-close");
     await page.setInputFiles("#files", { name: "scan.dcm", mimeType: "application/dicom", buffer: Buffer.concat([Buffer.alloc(128), Buffer.from("DICM"), Buffer.alloc(300)]) });
-    await page.waitForFunction(() => /scan.dcm/.test(document.getElementById("left-out-list").textContent));
-    told.leftOut = await page.textContent("#left-out-list");
+    await page.waitForFunction(() => document.getElementById("count").textContent.includes("1 medical file ready"));
     await page.click("#classify");
     await page.waitForSelector("#wall .card");
+    told.leftOut = await page.textContent("#left-out-list");
     told.names = (await page.$$eval("#wall .file", (all) => all.map((one) => one.textContent))).sort();
   },
 
@@ -392,6 +397,9 @@ const stories = {
     const slow = new Promise((done) => { release = done; });
     await page.route("**/knowledge", async (route) => { await slow; await route.continue(); }, { times: 1 });
     await page.selectOption("#pack", "brain-mri");
+    await says("press Classify"); // it is refused until it is insisted on
+    await page.check("#insist");
+    await page.click("#classify");
     await says("Classifying again ...");
     release();
     await page.waitForFunction(() => document.getElementById("former").hidden);
@@ -444,6 +452,8 @@ const stories = {
     const text = '<img src=x onerror=alert(1)>"><script>alert(2)</script>';
     await page.selectOption("#pack", "");
     await page.waitForFunction(() => document.querySelectorAll("#classes .class").length === 2);
+    await page.fill("#modality", "blood smear");
+    await page.press("#modality", "Tab");
     for (const [place, more] of [[0, "round"], [1, "square"]]) {
       await page.fill(`#name-${place}`, `${text}${place}`);
       await page.fill(`#sentences-${place}`, `${text} ${more}\n${more} javascript:alert(3)`);
@@ -460,7 +470,7 @@ const stories = {
     const report = await page.context().newPage();
     report.on("dialog", (dialog) => { told.dialogs += 1; dialog.dismiss(); });
     await report.goto(`file://${folder}/report.html`);
-    told.reportInjected = await report.evaluate(() => document.querySelectorAll("script, img[onerror], svg[onload]").length);
+    told.reportInjected = await report.evaluate(() => document.querySelectorAll("script:not(#all-data, #all-data + script), img[onerror], svg[onload]").length);
     told.report = (await report.textContent("body")).includes("onerror=alert(1)");
   },
 
@@ -488,7 +498,7 @@ const stories = {
     await page.click("#classify");
     await page.waitForFunction(() => document.getElementById("former").hidden);
     await page.selectOption("#pack", "");
-    await page.waitForFunction(() => !document.getElementById("alert").hidden);
+    await former();
     told.formerKnowledge = await page.textContent("#former");
     told.left = await leaves(page, () => page.reload(), { authorization: `Bearer ${process.env.STORY_TOKEN}` });
   },
@@ -506,6 +516,7 @@ const stories = {
   async priors() {
     const page = await open();
     await classify(page);
+    await page.click("#adjust > summary");
     const table = () => page.$$eval("#shares tr", (rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent).concat(row.querySelector("input").value)));
     const outputs = () => page.$$eval("#shares output", (all) => all.map((one) => parseFloat(one.textContent)));
     const slide = async (row, value) => {
@@ -560,6 +571,14 @@ const stories = {
     told.other = await said();
     told.kindOfPack = await page.isVisible("#kind");
     await axe(page, "misfit");
+    await page.setInputFiles("#files", files);
+    await page.waitForFunction(() => !document.getElementById("classify").disabled);
+    await page.click("#classify");
+    await page.waitForFunction(() => !document.getElementById("alert").hidden);
+    told.refused = [await page.textContent("#alert-text"), await page.isHidden("#results"), await page.evaluate(() => document.activeElement.id)];
+    await page.click("#alert-close");
+    await page.click("#clear");
+    await page.waitForFunction(() => document.getElementById("count").textContent === "No pictures yet.");
     await page.selectOption("#pack", "");
     await shows("say what kind");
     told.unsaid = await said();
@@ -573,6 +592,94 @@ const stories = {
     await axe(page, "own classes");
     await classify(page);
     told.notes = await page.textContent("#warnings");
+  },
+
+  // A finished run is looked at, corrected by keyboard, read by a second reader, and settled; narrow and dark too.
+  async reading() {
+    const page = await open();
+    await axe(page, "runs");
+    await page.click("#open-run");
+    await page.waitForFunction(() => document.activeElement.id === "results-title");
+    told.count = await page.textContent("#count");
+    told.counts = await page.textContent("#counts");
+    await page.waitForFunction(() => document.querySelector("#wall img").naturalWidth > 0);
+    await page.fill("#find", "cell-3");
+    told.found = await page.$$eval("#wall .file", (all) => all.map((one) => one.textContent));
+    await page.fill("#find", "");
+    await page.click("#adjust > summary");
+    told.adjustable = await page.isEnabled("#k");
+    await axe(page, "run");
+    await page.focus("#correct-start");
+    const key = (name) => page.keyboard.press(name);
+    const title = () => page.textContent("#evidence-title");
+    const moves = async (name) => {
+      const before = await title();
+      await key(name);
+      await page.waitForFunction((was) => document.getElementById("evidence-title").textContent !== was, before);
+      return before;
+    };
+    await key("Enter");
+    await page.waitForFunction(() => document.activeElement.id === "reader");
+    await page.keyboard.type("Dr. Ann");
+    await key("Tab");
+    await page.waitForFunction(() => document.activeElement.id === "correct-right");
+    told.right = await moves("a");
+    told.second = await moves("2");
+    told.none = await moves("n");
+    told.unsure = await moves("u");
+    await moves("z");
+    told.back = await title();
+    told.said = await page.textContent("#correct-said");
+    await page.uncheck("#letters"); // by hand: then no letter answers
+    await key("n");
+    told.quiet = await page.textContent("#correct-undo");
+    await page.check("#letters");
+    await page.click("#enlarge");
+    await axe(page, "correcting");
+    await page.screenshot({ path: `${folder}/correcting.png` });
+    await key("Escape");
+    await page.waitForFunction(() => !document.getElementById("evidence").open);
+    await page.selectOption("#only", "read");
+    told.mine = await page.$$eval("#wall .own", (all) => all.map((one) => one.textContent));
+    await download(page, "#get-corrections", "corrections.csv");
+    await page.selectOption("#only", "all");
+
+    // Another reader, who sees nothing of the first; then both settle.
+    await page.fill("#find", told.right);
+    await page.click("#wall .card");
+    await page.fill("#reader", "Bob");
+    await page.press("#reader", "Tab");
+    await page.waitForFunction(() => document.getElementById("correct-undo").disabled);
+    told.blind = await page.textContent("#correct-said");
+    await page.click("#correct-none");
+    await page.waitForFunction(() => !document.getElementById("correct-undo").disabled);
+    await page.click("#evidence-close");
+    await page.fill("#find", "");
+    await page.click("#settle > summary");
+    await page.waitForSelector("#settle-list button");
+    told.settle = [await page.textContent("#settle-said"), await page.textContent("#settle-list")];
+    await axe(page, "settle");
+    await page.click("#settle-list button");
+    await page.waitForFunction(() => document.getElementById("correct-title").textContent.startsWith("Settle"));
+    await key("a");
+    await page.waitForFunction(() => /last one/.test(document.getElementById("correct-said").textContent));
+    await key("Escape");
+    await page.click("#clear");
+    await page.waitForFunction(() => document.getElementById("results").hidden);
+
+    for (const [where, options] of [["narrow", { viewport: { width: 400, height: 800 } }], ["dark", { colorScheme: "dark" }]]) {
+      const other = await open(options);
+      await noSidewaysScroll(other, `${where} runs`);
+      await other.click("#open-run");
+      await other.waitForSelector("#wall .card");
+      await noSidewaysScroll(other, `${where} run`);
+      await other.click("#wall .card");
+      await other.waitForSelector("#correct-classes button");
+      const wide = await other.evaluate(() => { const box = document.getElementById("evidence"); return box.scrollWidth - box.clientWidth; });
+      if (wide > 0) told.errors.push(`${where}: correcting is ${wide} pixels too wide`);
+      await axe(other, `${where} correcting`);
+      await other.screenshot({ path: `${folder}/correcting-${where}.png` });
+    }
   },
 
   async figures() {

@@ -22,11 +22,11 @@ from kpl.authoring import (
     read_passages,
     write_descriptions,
 )
+from kpl.authoring.drafting import Written
 from kpl.authoring.server import TIMEOUT
-from kpl.authoring.writing import Written
-from kpl.cli.knowledge.saying import SHOWN, Knowledge
+from kpl.cli.options import SHOWN, Knowledge
 from kpl.cli.progress import stages
-from kpl.cli.shown import say
+from kpl.cli.terminal import say
 from kpl.errors import InputError
 from kpl.knowledge import DEFAULT_TEMPLATE, own_pack, pack_names
 
@@ -135,7 +135,7 @@ def write(
     machine = None if replay else _machine(llm, timeout, retries)
     asker = Asker(kept, machine, max_calls=max_calls, max_tokens=max_tokens)
     try:
-        with stages(note=lambda: _status(asker, machine)) as tell:
+        with asker.alone(), stages(note=lambda: _status(asker, machine)) as tell:
             written = write_descriptions(path, plan, asker, passages=passages, at_once=concurrency, tell=tell)
     finally:
         if machine:

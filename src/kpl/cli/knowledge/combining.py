@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from kpl.cli.knowledge.saying import Knowledge
-from kpl.cli.shown import complain, say
+from kpl.cli.options import Knowledge
+from kpl.cli.terminal import complain, say
 from kpl.errors import KplError
 from kpl.knowledge import load_knowledge
 from kpl.knowledge.combining import diff_knowledge, merge_knowledge

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from kpl.cli.named import tell_own_pack
-from kpl.cli.shown import say
+from kpl.cli.options import tell_own_pack
+from kpl.cli.terminal import say
 from kpl.knowledge import write_knowledge
+from kpl.knowledge.editing import copy_knowledge
 from kpl.knowledge.importing import import_knowledge, remark_on_prompts
-from kpl.knowledge.rewriting import copy_knowledge
 
 __all__ = ["import_"]
 

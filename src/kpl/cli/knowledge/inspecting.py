@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from kpl.cli.progress import stages
-from kpl.cli.shown import Console, plain, say
+from kpl.cli.terminal import Console, plain, say
 
 if TYPE_CHECKING:
     from kpl.encoders import Encoder

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from kpl.cli.knowledge.saying import Knowledge
-from kpl.cli.shown import Console, complain, plain, say, say_json
+from kpl.cli.options import Knowledge
+from kpl.cli.terminal import Console, complain, plain, say, say_json
 from kpl.errors import KplError
 from kpl.knowledge import RULES, Finding, LintReport, fix_knowledge, lint_knowledge
 

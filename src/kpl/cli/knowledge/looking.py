@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from kpl.cli.chosen import AllowPickle, TrustRemoteCode, chosen_encoder
 from kpl.cli.knowledge.inspecting import inspect
-from kpl.cli.knowledge.saying import SHOWN, Knowledge
+from kpl.cli.options import SHOWN, AllowPickle, Knowledge, TrustRemoteCode, chosen_encoder
 from kpl.cli.outputs import spare_inputs
-from kpl.cli.shown import Console, plain, say
+from kpl.cli.terminal import Console, plain, say
 from kpl.errors import InputError, UnknownNameError
 from kpl.knowledge import load_knowledge, own_packs_folder, pack_names, read_pack_head
-from kpl.knowledge.editors import published_schema, write_schema
+from kpl.knowledge.schema_file import published_schema, write_schema
 
 __all__ = ["packs", "schema", "show"]
 

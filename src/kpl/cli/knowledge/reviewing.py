@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import getpass
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +11,8 @@ import click
 import typer
 from rich.text import Text
 
-from kpl.cli.shown import Console, plain, say
+from kpl.cli.options import own_name
+from kpl.cli.terminal import Console, plain, say
 from kpl.errors import InputError, KnowledgeError
 from kpl.knowledge.reviewing import Review, Turn
 from kpl.visible import visible
@@ -45,7 +43,7 @@ def review(
 
       kpl knowledge review my-classes.yaml --reviewer "Dr. A. Example"
     """
-    session = Review(knowledge, reviewer or _own_name(), datetime.datetime.now().astimezone().date().isoformat())
+    session = Review(knowledge, reviewer or own_name(), datetime.datetime.now().astimezone().date().isoformat())
     if session.total and not sys.stdin.isatty():
         raise InputError("a review needs a terminal: run 'kpl knowledge review' in one")
     if session.total:
@@ -115,12 +113,3 @@ def _edited(text: str) -> str | None:
         if readline is not None:
             readline.set_startup_hook(None)
     return new if new not in ("", text) else None
-
-
-def _own_name() -> str:
-    """The name that git knows, or that of the user's account."""
-    if git := shutil.which("git"):
-        told = subprocess.run([git, "config", "user.name"], capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command
-        if name := told.stdout.strip():
-            return name
-    return getpass.getuser()

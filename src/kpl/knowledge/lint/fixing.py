@@ -39,7 +39,7 @@ def fix_knowledge(path: str | Path) -> dict[str, int]:
 
 
 def _fix(path: Path) -> dict[str, int]:
-    from kpl.knowledge.rewriting import KnowledgeFile  # only here: to look needs no YAML editor
+    from kpl.knowledge.editing import KnowledgeFile  # only here: to look needs no YAML editor
 
     report = lint_knowledge(path)
     file = KnowledgeFile(path, faulty=True)

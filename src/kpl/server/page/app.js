@@ -4,7 +4,7 @@ import { ask, followJob, hasToken, leave, Problem, save, setToken } from "./api.
 import { $, handOver, make } from "./dom.js";
 import { drawEditor, emptyBase, misfit, nameWithout } from "./knowledge.js";
 import { stopMap } from "./map.js";
-import { collect, leftOut, uploadAll } from "./pictures.js";
+import { collect, counted, leftOut, uploadAll } from "./pictures.js";
 import { refreshEvidence } from "./evidence.js";
 import { forget, openResults } from "./results.js";
 import { attempt, forgetSession, knowledge, page, path, quiet, say, state, sync, view } from "./state.js";
@@ -26,7 +26,10 @@ $("token-form").addEventListener("submit", (event) => {
 });
 
 async function begin() {
-  [state.encoders, state.packs] = await Promise.all([ask("GET", "api/encoders"), ask("GET", "api/packs")]);
+  let runs;
+  [state.encoders, state.packs, runs] = await Promise.all([ask("GET", "api/encoders"), ask("GET", "api/packs"), ask("GET", "api/runs")]);
+  $("runs").hidden = runs.length === 0;
+  $("run").replaceChildren(...runs.map((one) => make("option", { value: one.name, textContent: `${one.name}: ${one.title}, ${one.knowledge}` })));
   $("encoder").replaceChildren(...state.encoders.map((one) => make("option", {
     value: one.name, disabled: !one.here, textContent: one.here ? one.name : `${one.name} (not here: kpl encoders pull ${one.name})`,
   })));
@@ -48,15 +51,19 @@ function aboutEncoder() {
   aboutFit();
 }
 
+const unfit = () => misfit(state.encoders.find((known) => known.name === $("encoder").value), $("pack").value);
+
 function aboutFit() {
-  const said = misfit(state.encoders.find((known) => known.name === $("encoder").value), $("pack").value);
+  const said = unfit();
+  if (!said) state.insist = $("insist").checked = false;
   $("misfit").hidden = !said;
-  $("misfit").shownText = said;
+  $("misfit-text").shownText = said;
 }
 
 async function choosePack() {
   const name = $("pack").value;
   const head = state.packs.find((one) => one.name === name);
+  state.insist = $("insist").checked = false;
   state.base = name ? await ask("GET", `api/packs/${encodeURIComponent(name)}`) : emptyBase();
   $("pack-about").shownText = head
     ? `${head.title}. ${head.classes} classes, ${head.descriptions} descriptions${head.modality ? `, for ${head.modality}` : ""}.`
@@ -71,26 +78,28 @@ async function choosePack() {
 async function knowledgeChanged() {
   aboutFit();
   update();
-  if (!$("results").hidden && state.held.pictures) await classify();
+  if (!$("results").hidden && state.held.pictures && !refused() && !state.run) await classify();
 }
 
 // The result stands until there is another: say of what it is.
 function aboutResult() {
   const former = [];
-  if (view.out && state.held.pictures !== view.out.kpl.label.length) former.push("pictures");
-  if (view.out && view.of !== knowledge()) former.push("knowledge");
+  if (view.out && (state.held.waiting || state.held.pictures !== view.out.kpl.label.length)) former.push("pictures");
+  if (view.out && view.of !== knowledge() && !state.run) former.push("knowledge");
   $("former").hidden = former.length === 0;
   $("former").shownText = former.length ? `The result below is of the former ${former.join(" and ")}${state.busy ? ". Classifying again ..." : ": press Classify."}` : "";
 }
 
 function update() {
   aboutResult();
-  const { busy, held: { pictures } } = state, left = leftOut();
-  $("classify").disabled = busy || pictures === 0;
-  $("encoder").disabled = pictures > 0 || busy;
-  $("clear").hidden = pictures === 0 && left.length === 0;
+  const { busy, held: { pictures, waiting } } = state, left = leftOut(), all = pictures + waiting;
+  $("classify").disabled = busy || all === 0 || Boolean(state.run);
+  $("choose-files").disabled = $("choose-folder").disabled = $("pack").disabled = Boolean(state.run);
+  $("clear").shownText = state.run ? "Close the run" : "Remove my pictures";
+  $("encoder").disabled = all > 0 || busy;
+  $("clear").hidden = all === 0 && left.length === 0;
   $("clear").disabled = busy;
-  $("count").shownText = pictures === 0 ? "No pictures yet." : `${pictures} ${pictures === 1 ? "picture" : "pictures"} ready.`;
+  $("count").shownText = state.run ? `The run ${state.run} is open, ${pictures} ${view.out?.units ? "units" : "pictures"}.` : counted();
   $("left-out").hidden = left.length === 0;
   $("left-out-title").shownText = left.length < LISTED ? `${left.length} left out` : `${LISTED} or more left out; the last ${LISTED}`;
   $("left-out-list").replaceChildren(...left.slice(-LISTED).map((item) => make("li", {}, `${item.name}: ${item.reason}`)));
@@ -104,14 +113,30 @@ async function ensureSession() {
   state.session = made.id; state.encoder = made.encoder;
 }
 
+const refused = () => (state.insist ? "" : unfit());
+
 async function sendKnowledge() {
   const bare = nameWithout();
   if (bare) { $("editor").open = true; throw new Problem(`The class ${bare} has no description: write at least one for each class, under Classes and descriptions.`, 0); }
+  if (refused()) { $("insist").focus(); throw new Problem(`${refused()} Choose what fits, or tick the box to classify all the same.`, 0); }
   await ensureSession();
   const now = knowledge();
   if (state.sent === now) return;
-  await ask("PUT", path("/knowledge"), { json: { knowledge: JSON.parse(now) } });
+  await ask("PUT", path("/knowledge"), { json: JSON.parse(now) });
   state.sent = now;
+}
+
+// A finished run in the place of pictures of one's own: to look at, and to correct.
+async function openRun() {
+  if (state.session) await ask("DELETE", path()).catch(() => {});
+  reset();
+  const made = await ask("POST", "api/sessions", { json: { run: $("run").value } });
+  state.session = made.id; state.run = $("run").value;
+  await sync();
+  await openResults();
+  update();
+  say(`The run ${state.run} is open.`);
+  $("results-title").focus();
 }
 
 function reset() {
@@ -145,6 +170,7 @@ async function classify() {
   if (last.state === "failed") throw new Problem(last.error, 0);
   if (last.state === "cancelled") { say("Cancelled."); return; }
   const first = $("results").hidden;
+  await sync(); // medical files have become units
   await openResults();
   view.of = state.sent;
   update();
@@ -173,15 +199,18 @@ async function stopJob() { if (state.job) await ask("DELETE", `api/jobs/${state.
 
 $("encoder").addEventListener("change", attempt(async () => { aboutEncoder(); forgetSession(); state.encoder = $("encoder").value; update(); }));
 $("pack").addEventListener("change", attempt(choosePack));
+$("insist").addEventListener("change", () => { state.insist = $("insist").checked; update(); });
 $("modality").addEventListener("change", attempt(async () => {
   state.base.task.modality = $("modality").value.trim() || null;
   await knowledgeChanged();
 }));
 $("classify").addEventListener("click", attempt(classify));
+$("open-run").addEventListener("click", attempt(openRun));
 $("job-stop").addEventListener("click", attempt(async () => { stopped = true; await stopJob(); }));
 $("clear").addEventListener("click", attempt(async () => {
   if (state.session) await ask("DELETE", path());
-  reset(); say("Your pictures are removed from the server."); $("choose-files").focus();
+  const run = state.run;
+  reset(); say(run ? "The run is closed." : "Your pictures are removed from the server."); (run ? $("run") : $("choose-files")).focus();
 }));
 
 for (const [button, input] of [["choose-files", "files"], ["choose-folder", "folder"]]) {
@@ -209,7 +238,7 @@ $("openapi").addEventListener("click", (event) => {
 });
 
 // Pictures would go with the page: the browser asks first.
-window.addEventListener("beforeunload", (event) => { if (state.held.pictures) event.preventDefault(); });
+window.addEventListener("beforeunload", (event) => { if (state.held.pictures + state.held.waiting && !state.run) event.preventDefault(); });
 // The page is gone for good: nobody could use or remove its session any more.
 window.addEventListener("pagehide", (event) => { if (state.session && !event.persisted) leave(path()); });
 

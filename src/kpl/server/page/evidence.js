@@ -2,6 +2,7 @@
 
 import { ask, show } from "./api.js";
 import { $, bar, make, sure, visible } from "./dom.js";
+import { byKey, offer } from "./correct.js";
 import { changeSentence } from "./knowledge.js";
 import { askForMap, stopMap } from "./map.js";
 import { attempt, path, say, view } from "./state.js";
@@ -42,12 +43,14 @@ async function drawEvidence(refit) {
   $("evidence-note").shownText = refit ? "Learning again without each of the loudest sentences ..." : "";
   const found = await ask("GET", path(`/pictures/${place}/evidence?refit=${refit}`)).finally(() => { $("refit").disabled = false; });
   if (place !== looking || unsaved()) return;
-  const { out, order } = view;
+  const { out } = view, order = view.walk ?? view.order;
+  offer(place);
   const winner = out.names[found.winner], second = out.names[found.runner_up], text = out.names[found.text_label];
   $("evidence-title").shownText = found.name; $("evidence-title").title = $("evidence-title").textContent;
   $("evidence-said").replaceChildren(make("strong", {}, winner), ` ${sure(out.kpl.confidence[place])}, then ${second}`);
-  $("evidence-text").shownText = text === winner ? "The text proxy says the same." : `The text proxy says ${text}.`;
+  $("evidence-text").shownText = text === winner ? "The text alone says the same." : `The text alone says ${text}.`;
   $("evidence-text").className = text === winner ? "small" : "differs";
+  drawSlices(place, found, winner);
   $("evidence-margins").shownText = `Each sentence has an exact share of the text's margin between the two, ${found.text_margin.toFixed(4)}; nearly all of it is common to every picture, so the sentences stand by what their share has beyond the average picture's. KPL's own margin, ${found.proxy_margin.toFixed(2)} in log odds, is no such sum: the two often disagree.`;
   if (found.sentences.some((one) => one.proxy_effect !== null)) $("evidence-note").shownText = "Change of KPL's margin when it learns without the sentence: where it falls, the sentence holds the prediction up.";
   const most = Math.max(...found.sentences.map((one) => Math.abs(one.text_excess)), 1e-9);
@@ -61,8 +64,32 @@ async function drawEvidence(refit) {
     list.length > LOUDEST && !all ? more() : null)));
   $("previous").disabled = order.indexOf(place) <= 0;
   $("next").disabled = order.indexOf(place) >= order.length - 1;
-  await askForMap(place, [found.winner, found.runner_up]);
+  $("where").hidden = out.fixed; // a finished run keeps small pictures only
+  if (!out.fixed) await askForMap(place, [found.winner, found.runner_up]);
 }
+
+// A unit of several pictures: its class over them, and the one that speaks loudest between its neighbours.
+function drawSlices(place, { key, curve }, winner) {
+  const units = view.out.units, several = curve.length > 1;
+  $("evidence-slices").hidden = !several;
+  if (!several) return;
+  const at = (slice) => [(300 * slice) / (curve.length - 1), 60 * (1 - curve[slice])];
+  $("evidence-curve").querySelector("polyline").setAttribute("points", curve.map((_, slice) => at(slice).join(",")).join(" "));
+  const [x, y] = at(key), dot = $("evidence-curve").querySelector("circle");
+  dot.setAttribute("cx", x); dot.setAttribute("cy", y);
+  const span = `${sure(Math.min(...curve))} to ${sure(Math.max(...curve))}`;
+  $("evidence-curve").setAttribute("aria-label", `${visible(winner)} over ${curve.length} pictures, ${span}; the key one is number ${key + 1}`);
+  const other = units?.by_other[place];
+  $("evidence-slices-said").shownText = `A ${units?.kind[place] ?? "unit"} of ${curve.length}, decided on by ${units?.pool}. The curve is what each says of ${winner} by itself, ${span}; the dot is the key one, number ${key + 1}, shown with its neighbours.${other ? ` By ${units.other} it is ${view.out.names[view.out.classes.indexOf(other)]}.` : ""}`;
+  $("evidence-beside").replaceChildren(...[key - 1, key, key + 1].filter((slice) => slice >= 0 && slice < curve.length).map((slice) => {
+    const image = make("img", { alt: `Number ${slice + 1}`, width: 96, height: 96, className: slice === key ? "key" : "" });
+    show(image, path(`/pictures/${place}/thumbnail?instance=${slice}`)).catch(() => {});
+    return image;
+  }));
+}
+
+// What was pressed is gone: give the focus a place, unless it was moved to one meanwhile.
+function refocus() { if (document.activeElement === document.body || document.activeElement === $("evidence")) $("evidence-close").focus(); }
 
 // The nearest pictures of a side, each of which opens its own evidence.
 function neighbours(name, near, other) {
@@ -74,7 +101,7 @@ function neighbours(name, near, other) {
       const button = make("button", { type: "button", className: "card", title: one.name }, image, make("span", { className: "file" }, one.name),
         make("span", { className: "cosine" }, make("span", { className: "visually-hidden" }, "cosine "), one.cosine.toFixed(3)));
       button.dataset.near = one.place;
-      button.addEventListener("click", attempt(async () => { if (unsaved()) return; await openEvidence(one.place); $("evidence-close").focus(); }));
+      button.addEventListener("click", attempt(async () => { if (unsaved()) return; await openEvidence(one.place); refocus(); }));
       return make("li", {}, button);
     })));
 }
@@ -83,7 +110,7 @@ const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(4
 
 function more() {
   const button = make("button", { type: "button", textContent: "Show all sentences" });
-  button.addEventListener("click", attempt(async () => { if (unsaved()) return; all = true; await drawEvidence(false); $("evidence-close").focus(); }));
+  button.addEventListener("click", attempt(async () => { if (unsaved()) return; all = true; await drawEvidence(false); refocus(); }));
   return button;
 }
 
@@ -92,7 +119,7 @@ function sentence(one, most, other) {
   const effect = one.proxy_effect === null ? "" : `; KPL's margin ${one.proxy_effect >= 0 ? "falls" : "rises"} by ${Math.abs(one.proxy_effect).toFixed(2)} without it, and the picture is then called ${names[one.winner_without]}`;
   const text = make("span", {}, one.text);
   const edit = make("button", { type: "button", textContent: "Edit", "aria-label": `Edit: ${one.text}` });
-  const line = make("div", { className: "text" }, text, edit);
+  const line = make("div", { className: "text" }, text, view.out.fixed ? null : edit);
   edit.addEventListener("click", () => {
     if (unsaved()) return;
     const field = make("input", { type: "text", value: one.text, maxLength: 1000, "aria-label": "Sentence: Enter saves it, Escape cancels" });
@@ -118,20 +145,28 @@ function sentence(one, most, other) {
   return make("li", {}, line, bar(Math.abs(one.text_excess) / most, other), make("span", { className: "small" }, `of ${names[one.class_index]}: ${signed(one.text_excess)} beyond average, share ${signed(one.text_share)}${effect}`));
 }
 
-const step = (by) => attempt(async () => { const next = view.order[view.order.indexOf(looking) + by]; if (next !== undefined) await openEvidence(next); });
+const place = (by) => { const order = view.walk ?? view.order; return order[order.indexOf(looking) + by]; };
+const step = (by) => attempt(async () => { if (place(by) !== undefined) await openEvidence(place(by)); });
+// After something was said: the next picture; after the last, back to the wall.
+export async function goOn() { if (place(1) === undefined) { $("correct-said").shownText = "That was the last one here."; $("evidence-close").focus(); } else await openEvidence(place(1)); }
 $("previous").addEventListener("click", step(-1));
 $("next").addEventListener("click", step(1));
+$("enlarge").addEventListener("click", () => { $("enlarge").setAttribute("aria-pressed", String($("evidence-picture").classList.toggle("large"))); });
 $("refit").addEventListener("click", attempt(async () => { try { await drawEvidence(true); } catch (error) { $("evidence-note").shownText = error.message; } }));
 $("evidence-close").addEventListener("click", () => { if (!unsaved()) closeEvidence(); });
 $("evidence").addEventListener("cancel", (event) => { if (unsaved()) event.preventDefault(); });
 $("evidence").addEventListener("keydown", (event) => {
-  if (["INPUT", "SELECT"].includes(event.target.tagName)) return;
+  if (["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName) && event.target.type !== "checkbox") return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const said = byKey(event.key);
+  if (said) { event.preventDefault(); attempt(said)(); return; }
   if (event.key === "ArrowLeft") step(-1)();
   if (event.key === "ArrowRight") step(1)();
 });
 $("evidence").addEventListener("close", () => {
   const place = looking;
-  looking = -1; editing = null; stopMap();
+  looking = -1; editing = null; view.walk = null; view.settling = false; stopMap();
+  $("evidence-picture").classList.remove("large"); $("enlarge").setAttribute("aria-pressed", "false");
   if (!$("alert").hidden) $("main").append($("alert"));
   ($("wall").querySelector(`[data-place="${place}"]`) || $("results-title")).focus();
 });

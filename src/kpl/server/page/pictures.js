@@ -70,13 +70,13 @@ async function work() {
       done += lot.length;
       await sync();
     }
-    say(counted());
-    if (state.held.pictures && (document.activeElement === document.body || $("drop").contains(document.activeElement))) $("classify").focus();
+    say(counts());
+    if (state.held.pictures + state.held.waiting && (document.activeElement === document.body || $("drop").contains(document.activeElement))) $("classify").focus();
   } catch (error) {
     notTaken(queue.splice(0), error.name === "AbortError" ? "stopped before it was sent" : error.message);
     if (error.name !== "AbortError") throw error;
     await settle();
-    say(`Stopped. ${counted()}`);
+    say(`Stopped. ${counts()}`);
   } finally {
     $("upload").hidden = true;
     page.update();
@@ -84,12 +84,18 @@ async function work() {
 }
 
 export const leftOut = () => [...state.held.left_out, ...state.unsent];
-const counted = () => `${state.held.pictures} pictures ready, ${leftOut().length} left out.`;
+// What is ready, in words: slices of a study wait until it is put together.
+export function counted() {
+  const { pictures, waiting } = state.held, some = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
+  if (waiting) return `${pictures ? `${some(pictures, "picture")} and ` : ""}${some(waiting, "medical file")} ready: Classify puts these together.`;
+  return pictures ? `${some(pictures, "picture")} ready.` : "No pictures yet.";
+}
+const counts = () => `${counted()} ${leftOut().length} left out.`;
 
 // A request that is given up may be in the server's hands: wait until its numbers stand.
 async function settle() {
-  for (let before = ""; before !== counted();) {
-    before = counted();
+  for (let before = ""; before !== counts();) {
+    before = counts();
     await new Promise((done) => setTimeout(done, 500));
     await sync();
   }

@@ -2,20 +2,23 @@
 
 import { ask, show } from "./api.js";
 import { $, bar, make, percent, sure } from "./dom.js";
-import { closeEvidence, openEvidence, refreshEvidence } from "./evidence.js";
+import { forgetCorrections, loadCorrections, nameOf, onCorrection, onOpen } from "./correct.js";
+import { closeEvidence, goOn, openEvidence, refreshEvidence } from "./evidence.js";
+import { forgetScores } from "./scores.js";
 import { attempt, fail, path, view } from "./state.js";
 
 const A_LOOK = 48;
 const MANY = 15; // classes, above which their table scrolls by itself
 let shown = A_LOOK;
 
-export function forget() { round += 1; own = spread = wanted = null; Object.assign(view, { out: null, names: [], order: [], of: "" }); $("map-how").replaceChildren(); closeEvidence(); }
+export function forget() { round += 1; own = spread = wanted = null; Object.assign(view, { out: null, names: [], order: [], of: "" }); forgetCorrections(); $("map-how").replaceChildren(); closeEvidence(); }
 
 export async function openResults() {
   round += 1;
   const [now, list] = await Promise.all([ask("GET", path("/predictions")), ask("GET", path("/pictures"))]);
   view.names = list.names;
   own = spread = wanted = null;
+  await loadCorrections();
   $("empty").hidden = true; $("results").hidden = false;
   draw(now, true);
 }
@@ -61,13 +64,17 @@ function share(place, wanted) {
 }
 
 function draw(now, whole) {
+  forgetScores(); // they were of what was shown before
   const rebuild = whole || !view.out || view.out.classes.join("\n") !== now.classes.join("\n");
   view.out = now;
   $("warnings").replaceChildren(...view.out.warnings.map((text) => make("li", {}, `Note: ${text}.`)));
   const n = view.out.kpl.label.length;
   const differ = view.out.kpl.label.filter((label, place) => label !== view.out.text.label[place]).length;
-  $("summary").shownText = `${n} ${n === 1 ? "picture" : "pictures"}. KPL and the text proxy disagree on ${differ} (${percent(n ? differ / n : 0)}).`;
-  $("k").max = view.out.most; $("k").disabled = view.out.most < 2;
+  $("summary").shownText = `${n} ${view.out.units ? "unit" : "picture"}${n === 1 ? "" : "s"}. KPL and the text alone disagree on ${differ} (${percent(n ? differ / n : 0)}).`;
+  const found = view.out.kpl.share.map((share, place) => [Math.round(share * n), view.out.names[place]]).filter(([count]) => count).sort((a, b) => b[0] - a[0]);
+  $("counts").shownText = `${found.slice(0, 6).map(([count, name]) => `${count} ${name}`).join(", ")}${found.length > 6 ? `, and ${found.length - 6} more classes` : ""}.`;
+  $("fixed").hidden = !now.fixed; $("get-model").hidden = now.fixed;
+  $("k").max = view.out.most; $("k").disabled = view.out.most < 2 || now.fixed;
   $("k").value = wanted?.k ?? view.out.k; // a newer one that is still to be asked for stays
   $("k-value").shownText = `${$("k").value} of at most ${view.out.most}`;
   if (rebuild) { drawTable(); drawFilters(); }
@@ -75,10 +82,13 @@ function draw(now, whole) {
   drawWall();
 }
 
+onOpen(openEvidence);
+onCorrection(goOn, () => drawWall());
+
 function drawTable() {
   $("shares").closest(".scroll").classList.toggle("many", view.out.classes.length > MANY);
   $("shares").replaceChildren(...view.out.classes.map((key, place) => {
-    const slider = make("input", { type: "range", min: 0, max: 100, step: 0.1, "aria-label": `Class prior of ${view.out.names[place]}, percent` });
+    const slider = make("input", { type: "range", min: 0, max: 100, step: 0.1, disabled: view.out.fixed, "aria-label": `Class prior of ${view.out.names[place]}, percent` });
     slider.addEventListener("input", () => move({ prior: priors(share(place, slider.value / 100)) }));
     return make("tr", {}, make("th", { scope: "row", textContent: view.out.names[place] }), make("td"), make("td"),
       make("td", {}, make("span", { className: "prior" }, slider, make("output"))));
@@ -102,23 +112,27 @@ function fillPriors() {
     row.cells[3].querySelector("output").shownText = percent(now[place]);
     slider.setAttribute("aria-valuetext", percent(now[place]));
   }
-  $("estimated").disabled = !view.out.by_hand;
+  $("estimated").disabled = !view.out.by_hand || view.out.fixed;
 }
 
 function drawFilters() {
   const before = $("only").value;
   $("only").replaceChildren(make("option", { value: "all", textContent: "All pictures" }),
     make("option", { value: "differ", textContent: "Where KPL and text disagree" }),
+    make("option", { value: "unread", textContent: "Not corrected by me" }), make("option", { value: "read", textContent: "Corrected by me" }),
     ...view.out.names.map((name, place) => make("option", { value: String(place), textContent: name })));
   $("only").value = [...$("only").options].some((one) => one.value === before) ? before : "all";
 }
 
 function drawWall() {
   const by = view.out[$("by").value], only = $("only").value;
-  view.order = by.label.map((_, place) => place).filter((place) => (only === "all" ? true
-    : only === "differ" ? view.out.kpl.label[place] !== view.out.text.label[place] : by.label[place] === Number(only)));
-  const sign = { sure: -1, unsure: 1, added: 0 }[$("order").value];
-  if (sign) view.order.sort((a, b) => sign * (by.confidence[a] - by.confidence[b]) || a - b);
+  const wanted = { all: () => true, differ: (place) => view.out.kpl.label[place] !== view.out.text.label[place],
+    read: (place) => view.own.has(place), unread: (place) => !view.own.has(place) }[only] || ((place) => by.label[place] === Number(only));
+  const words = $("find").value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+  const told = (place) => `${view.names[place]} ${view.out.names[by.label[place]]}`.toLowerCase();
+  // the surest first by exact scores, as the server has them: confidences are rounded
+  const all = $("order").value === "added" ? by.label.map((_, place) => place) : $("order").value === "sure" ? [...by.order] : [...by.order].reverse();
+  view.order = all.filter((place) => wanted(place) && words.every((word) => told(place).includes(word)));
   const here = view.order.slice(0, shown);
   const focused = document.activeElement?.dataset?.place;
   const old = new Map([...$("wall").children].map((item) => [Number(item.firstChild.dataset.place), item]));
@@ -132,7 +146,7 @@ function card(place, old) {
   const which = $("by").value, other = which === "kpl" ? "text" : "kpl";
   const label = view.out.names[view.out[which].label[place]], rival = view.out.names[view.out[other].label[place]];
   const item = old || make("li", {}, make("button", { type: "button", className: "card" }, make("img", { alt: "", loading: "lazy", width: 136, height: 136 }),
-    make("span", { className: "label" }), make("span", { className: "differs" }), make("span", { className: "file" })));
+    make("span", { className: "label" }), make("span", { className: "differs" }), make("span", { className: "file" }), make("span", { className: "own" })));
   const button = item.firstChild;
   if (!old) {
     button.dataset.place = place;
@@ -140,11 +154,14 @@ function card(place, old) {
     show(button.children[0], path(`/pictures/${place}/thumbnail`)).catch(() => {});
   }
   button.children[1].shownText = `${label} ${sure(view.out[which].confidence[place], 0)}`;
-  button.children[2].shownText = label === rival ? "" : `${other === "text" ? "Text proxy" : "KPL"}: ${rival}`;
-  button.children[3].shownText = view.names[place]; button.children[3].title = button.children[3].textContent;
+  button.children[2].shownText = label === rival ? "" : `${other === "text" ? "The text alone" : "KPL"}: ${rival}`;
+  button.children[4].shownText = view.own.has(place) ? `You: ${nameOf(view.own.get(place))}` : "";
+  const size = view.out.units?.instances[place] ?? 1;
+  button.children[3].shownText = view.names[place] + (size > 1 ? ` (${size})` : ""); button.children[3].title = button.children[3].textContent;
   return item;
 }
 
+$("find").addEventListener("input", () => { shown = A_LOOK; drawWall(); });
 for (const id of ["by", "only", "order"]) $(id).addEventListener("change", () => { shown = A_LOOK; drawWall(); });
 $("more").addEventListener("click", () => { const first = shown; shown += A_LOOK; drawWall(); $("wall").children[first]?.firstChild.focus(); });
 $("k").addEventListener("input", () => { $("k-value").shownText = `${$("k").value} of at most ${view.out.most}`; move({ k: Number($("k").value) }); });

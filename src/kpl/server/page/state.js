@@ -3,16 +3,19 @@
 import { ask, Problem } from "./api.js";
 import { $ } from "./dom.js";
 
-const NOTHING = { pictures: 0, left_out: [] };
+const NOTHING = { pictures: 0, waiting: 0, left_out: [] };
 // base is the knowledge on the page, sent what the server was last told of it; held is what the server says the session
 // holds, and unsent are files that never got there.
-export const state = { session: null, encoder: "mini", base: null, sent: "", held: NOTHING, unsent: [], busy: false, job: null, encoders: [], packs: [] };
+export const state = { session: null, encoder: "mini", base: null, insist: false, run: "", sent: "", held: NOTHING, unsent: [], busy: false, job: null, encoders: [], packs: [] };
 
 // What came out: the predictions, the names of the pictures, the places of those on the wall in their order, and the
 // knowledge of which it is.
-export const view = { out: null, names: [], order: [], of: "" };
+// own is what the reader said of them by place, walk the places gone through when correcting (null for the wall's
+// order), settling whether what is said settles what readers disagree on.
+export const view = { out: null, names: [], order: [], of: "", own: new Map(), walk: null, settling: false };
 
-export const knowledge = () => JSON.stringify(state.base);
+// As the server is told of it; `insist` where the encoder was made for other pictures, and the user wants it all the same.
+export const knowledge = () => JSON.stringify({ knowledge: state.base, insist: state.insist });
 
 // Set by the page itself: parts call it without knowing it.
 export const page = { reset() {}, askForToken() {}, async knowledgeChanged() {}, update() {} };
@@ -20,7 +23,7 @@ export const page = { reset() {}, askForToken() {}, async knowledgeChanged() {},
 export const path = (rest = "") => `api/sessions/${state.session}${rest}`;
 // The one way in which the page learns what the server holds.
 export async function sync() { state.held = state.session ? await ask("GET", path()) : NOTHING; page.update(); }
-export function forgetSession() { Object.assign(state, { session: null, sent: "", held: NOTHING, unsent: [], job: null }); }
+export function forgetSession() { Object.assign(state, { session: null, run: "", sent: "", held: NOTHING, unsent: [], job: null }); }
 
 export const say = (text) => { $("status").shownText = text; };
 export const quiet = () => { $("alert").hidden = true; };

@@ -1,0 +1,55 @@
+"""`kpl export`: a run in the form that other tools read."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kpl.cli.outputs import spare_inputs
+from kpl.cli.terminal import complain, say
+
+__all__ = ["export"]
+
+
+class Format(StrEnum):
+    """What can be written."""
+
+    csv = "csv"
+    parquet = "parquet"
+    label_studio = "label-studio"
+    folders = "folders"
+    imagefolder = "imagefolder"
+    fiftyone = "fiftyone"
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run of `kpl classify`.")],
+    to: Annotated[Format, typer.Option(help="For what.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file or folder to make; no other is replaced.")],
+    pictures: Annotated[
+        Path | None, typer.Option(help="Where the pictures are, for the formats that copy them.")
+    ] = None,
+) -> None:
+    """Export a run; labels that people corrected stand in the place of predictions.
+
+    csv and parquet: a table. label-studio: tasks with predictions and corrections. folders: a folder a class.
+    imagefolder: for datasets.load_dataset. fiftyone: FiftyOneImageClassificationDataset. The last three copy pictures.
+
+    Examples:
+
+      kpl export run/ --to csv --out labels.csv
+
+      kpl export run/ --to imagefolder --pictures SCANS/ --out curated/
+    """
+    from kpl.curation import export as write
+    from kpl.runs import open_run
+
+    spare_inputs([out], [run, pictures])
+    done = write(open_run(run), to.value, out, pictures=pictures)
+    say(f"{done.pictures} pictures exported to {done.path}")
+    if done.missing:
+        some = ", ".join(done.missing[:3]) + (", ..." if len(done.missing) > 3 else "")
+        complain(f"{len(done.missing)} pictures of the run are not there, or are others now: {some}")

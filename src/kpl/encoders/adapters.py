@@ -1,0 +1,212 @@
+"""Encoders of models that no loader reads: two functions of somebody's own make one, and a file names it.
+
+`--encoder ./my_adapter.py:build` calls `build()` of that file, which gives back an encoder, mostly by `adapt`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from kpl.encoders.files import file_hash
+from kpl.encoders.protocol import Encoder, EncoderCard, FromCard, check_lengths, check_sentences
+from kpl.errors import EncoderError
+
+__all__ = ["AdaptedEncoder", "adapt", "load_adapter", "split_adapter"]
+
+_BATCH: Final = 16
+_FORM: Final = re.compile(r"(.+\.py):([A-Za-z_]\w*)")
+
+Rows = NDArray[np.float32]
+
+
+class AdaptedEncoder(FromCard):
+    """An encoder made of two functions, see `adapt` and `kpl.Encoder`.
+
+    Attributes:
+        card: what it is
+    """
+
+    def __init__(
+        self,
+        card: EncoderCard,
+        images: Callable[[list[Image.Image]], Any],
+        texts: Callable[[list[str]], Any],
+        count: Callable[[str], int],
+    ) -> None:
+        self.card = card
+        self._images, self._texts, self._count = images, texts, count
+
+    def encode_images(self, pictures: Sequence[NDArray[np.uint8]]) -> Rows:
+        """Encode (height, width, 3) pictures of 0..255 into (n, d) unit rows."""
+        return self._rows([Image.fromarray(picture) for picture in pictures], self._images)
+
+    def encode_texts(self, sentences: Sequence[str]) -> Rows:
+        """Encode sentences into (m, d) unit rows.
+
+        Raises:
+            InputError: a sentence has more tokens than `context_length`; nothing is cut.
+        """
+        check_sentences(sentences)
+        check_lengths(sentences, [self._count(sentence) for sentence in sentences], self.card)
+        return self._rows(list(sentences), self._texts)
+
+    def count_tokens(self, sentence: str) -> int:
+        """Count the tokens of a sentence, special tokens included."""
+        return self._count(sentence)
+
+    def unknown_words(self, sentence: str) -> list[str]:
+        """None: an adapter's tokenizer is not asked."""
+        del sentence
+        return []
+
+    def _rows(self, items: list[Any], function: Callable[[list[Any]], Any]) -> Rows:
+        with _inference():
+            parts = [_array(function(items[start : start + _BATCH])) for start in range(0, len(items), _BATCH)]
+        rows = np.concatenate([np.empty((0, self.card.dim), dtype=np.float32), *parts])
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+
+
+def adapt(
+    name: str,
+    *,
+    images: Callable[[list[Image.Image]], Any],
+    texts: Callable[[list[str]], Any],
+    count: Callable[[str], int],
+    context_length: int,
+    image_size: int,
+    files: Iterable[str | Path],
+    logit_scale: float = 100.0,
+    logit_bias: float | None = None,
+    **told: Any,  # noqa: ANN401 - fields of a card
+) -> AdaptedEncoder:
+    """Make an encoder of a model's own two functions; pictures are prepared by the model's own code.
+
+    Args:
+        name: of the encoder, as runs and features name it.
+        images: pictures of Pillow in RGB, at most 16, to (n, d) rows of any length, an array or a tensor.
+        texts: sentences, at most 16, to (m, d) rows of any length.
+        count: the tokens of a sentence, special tokens included.
+        context_length: tokens that the model reads; a longer sentence is refused, never cut.
+        image_size: pixels, both sides, that the model reads.
+        files: the model's weights; their hashes are part of what features are known by.
+        logit_scale: factor from cosines to logits in its training.
+        logit_bias: added to the logits, for a model that was trained with a sigmoid.
+        told: further fields of `EncoderCard`, such as `licence`, `intended_use` and `modalities`.
+
+    Raises:
+        EncoderError: a file is not there.
+
+    Example:
+        >>> import numpy as np
+        >>> made = adapt("tiny", images=lambda pictures: np.array([[p.width, p.height] for p in pictures]),
+        ...     texts=lambda sentences: np.array([[1, len(s)] for s in sentences]), count=len, context_length=77,
+        ...     image_size=32, files=[])
+        >>> made.encode_texts(["a cell"]).round(2)
+        array([[0.16, 0.99]], dtype=float32)
+    """
+    unknown = "unknown to KPL: an adapter brought it"
+    paths = sorted(Path(path) for path in files)
+    fields: dict[str, Any] = {
+        "name": name,
+        "title": f"{name}, by an adapter",
+        "intended_use": unknown,
+        "licence": unknown,
+        "loader": "adapter",
+        "head": "softmax" if logit_bias is None else "sigmoid",
+        "files": {path.name: file_hash(path) for path in paths},
+        "dim": _array(images([Image.new("RGB", (image_size, image_size))])).shape[1],
+        "context_length": context_length,
+        "image_size": image_size,
+        "resize": "own",
+        "interpolation": "bicubic",
+        "mean": (0.0, 0.0, 0.0),
+        "std": (1.0, 1.0, 1.0),
+        "logit_scale": logit_scale,
+        "logit_bias": logit_bias or 0.0,
+    }
+    told_by = dict.fromkeys(("context_length", "image_size", "logit_scale", "logit_bias"), "the adapter")
+    card = EncoderCard.model_validate(fields | {"read_from": told_by} | told)
+    return AdaptedEncoder(card, images, texts, count)
+
+
+def _inference() -> contextlib.AbstractContextManager[object]:
+    """No gradients where an adapter uses torch."""
+    torch = sys.modules.get("torch")
+    return torch.inference_mode() if torch else contextlib.nullcontext()
+
+
+def _array(rows: Any) -> Rows:  # noqa: ANN401 - whatever a model gives
+    """Rows as an array, of a torch tensor too."""
+    if hasattr(rows, "detach"):
+        rows = rows.detach().float().cpu().numpy()
+    found = np.asarray(rows, dtype=np.float32)
+    if found.ndim != 2:
+        raise EncoderError(f"an adapter's function gave an array of shape {found.shape}, not (n, d)")
+    return found
+
+
+def split_adapter(spec: str) -> tuple[Path, str] | None:
+    """The file and the function that `FILE.py:FUNCTION` names; None where a spec has another form.
+
+    Example:
+        >>> split_adapter("./my_adapter.py:build")
+        (PosixPath('my_adapter.py'), 'build')
+        >>> split_adapter("hf:someone/some-clip")
+    """
+    found = _FORM.fullmatch(spec)
+    return (Path(found[1]).expanduser(), found[2]) if found else None
+
+
+def load_adapter(path: Path, function: str, *, trusted: bool) -> Encoder:
+    """Run an adapter's file and call its function, which makes an encoder.
+
+    Args:
+        path: of the file.
+        function: without arguments.
+        trusted: whether running the file was asked for.
+
+    Raises:
+        EncoderError: it was not asked for, the file is not there, cannot run, or makes no encoder.
+    """
+    if not path.is_file():
+        raise EncoderError(
+            f"no file {str(path)!r}: an adapter is named by its file and function, ./my_adapter.py:build"
+        )
+    if not trusted:
+        raise EncoderError(
+            f"encoder {str(path)!r} is Python code, which runs with all your rights: read it, then ask for it with "
+            "--trust-remote-code"
+        )
+    spec = importlib.util.spec_from_file_location(f"kpl_adapter_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise EncoderError(f"{str(path)!r} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.resolve().parent))  # what lies beside it, as of a script
+    try:
+        spec.loader.exec_module(module)
+        if not callable(made := getattr(module, function, None)):
+            raise EncoderError(f"{str(path)!r} has no function {function!r}")
+        with _inference():
+            encoder = made()
+    except EncoderError:
+        raise
+    except Exception as error:  # somebody else's code: whatever it raises is why there is no encoder
+        raise EncoderError(f"adapter {str(path)!r} cannot be used: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(path.resolve().parent))
+    if not isinstance(encoder, Encoder):
+        raise EncoderError(f"{function}() of {str(path)!r} gives a {type(encoder).__name__}, no kpl.Encoder: see adapt")
+    if isinstance(encoder, AdaptedEncoder):  # another adapter may make other features of the same weights
+        files = dict(encoder.card.files) | {path.name: file_hash(path)}
+        encoder.card = encoder.card.model_copy(update={"files": files})
+    return encoder

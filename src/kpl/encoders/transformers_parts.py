@@ -1,0 +1,211 @@
+"""The parts of a model of transformers as its own library reads them: configuration, image processor, tokenizer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from kpl.encoders.cleaning import clean
+from kpl.encoders.files import read_json
+from kpl.encoders.protocol import EncoderCard
+from kpl.encoders.tokenizer_limits import check_words
+from kpl.errors import EncoderError, MissingExtraError
+
+__all__ = [
+    "Tokens",
+    "check_tokenizer",
+    "config_of",
+    "library",
+    "one_line",
+    "part_of",
+    "processor_of",
+    "quiet",
+    "text_defaults",
+    "tokenizer_of",
+    "unknown_words",
+]
+
+_PADDED_VOCABULARY: Final = 512
+_WORD: Final = re.compile(r"[^\W\d_]+")
+
+
+def library() -> ModuleType:
+    """The package transformers.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingExtraError("loading a model of Hugging Face", "transformers") from error
+    module: ModuleType = transformers
+    return module
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars and no advice while a model is loaded; what matters is checked and raised."""
+    messages = library().utils.logging
+    level, bars = messages.get_verbosity(), messages.is_progress_bar_enabled()
+    messages.set_verbosity(messages.CRITICAL)
+    messages.disable_progress_bar()
+    try:
+        yield
+    finally:
+        messages.set_verbosity(level)
+        if bars:
+            messages.enable_progress_bar()
+
+
+def config_of(weights: Path, name: str, *, trusted: bool) -> Any:  # noqa: ANN401 - no types
+    """The model's configuration.
+
+    Raises:
+        EncoderError: it cannot be read, or would run code that was not asked for.
+    """
+    check_words(weights)
+    raw = read_json(weights / "config.json")
+    if "auto_map" in raw and not trusted:
+        raise EncoderError(
+            f"encoder {name!r} brings Python code of its own, which would run with all your rights: read it in "
+            f"{weights}, then ask for it with --trust-remote-code"
+        )
+    with quiet():
+        try:
+            return library().AutoConfig.from_pretrained(weights, local_files_only=True, trust_remote_code=trusted)
+        except Exception as error:
+            raise EncoderError(f"{weights / 'config.json'}: {one_line(error)}") from error
+
+
+def processor_of(weights: Path, *, trusted: bool = False) -> Any:  # noqa: ANN401 - no types
+    """The model's image processor, the one that uses Pillow.
+
+    Raises:
+        EncoderError: it cannot be read.
+    """
+    with quiet():
+        try:
+            return library().AutoImageProcessor.from_pretrained(
+                weights, backend="pil", local_files_only=True, trust_remote_code=trusted
+            )
+        except Exception as error:
+            raise EncoderError(
+                f"{weights}: how pictures are prepared cannot be read ({one_line(error)}): put a "
+                "preprocessor_config.json there that says what the model's own page says of size, crop, mean and std"
+            ) from error
+
+
+def tokenizer_of(weights: Path, *, trusted: bool = False) -> Any:  # noqa: ANN401 - no types
+    """The model's tokenizer.
+
+    Raises:
+        EncoderError: it cannot be read.
+        MissingExtraError: it needs sentencepiece, which is not installed.
+    """
+    with quiet():
+        try:
+            return library().AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=trusted)
+        except ImportError as error:
+            raise MissingExtraError("the tokenizer of this model", "transformers") from error
+        except Exception as error:
+            raise EncoderError(f"{weights}: the tokenizer cannot be read ({one_line(error)})") from error
+
+
+def one_line(error: Exception) -> str:
+    """What a library says, in one line of at most 200 letters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]} ..."
+
+
+def part_of(config: Any, name: str) -> Any:  # noqa: ANN401 - no types
+    """A tower's own configuration, or the model's where it has none of that name."""
+    return getattr(config, name, config)
+
+
+def text_defaults(weights: Path, *, trusted: bool = False) -> dict[str, Any]:
+    """What the library's own processor of this kind of model tells its tokenizer when it is not told otherwise."""
+    with quiet():
+        try:
+            own = library().AutoProcessor.from_pretrained(weights, local_files_only=True, trust_remote_code=trusted)
+        except Exception:
+            return {}
+    named = getattr(type(own), "text_kwargs", None)  # where it stands since transformers 5.24
+    before = getattr(getattr(type(own), "valid_processor_kwargs", None), "_defaults", {}).get("text_kwargs", {})
+    return dict(named) if isinstance(named, dict) else dict(before)
+
+
+def check_tokenizer(tokenizer: Any, model: Any, card: EncoderCard) -> None:  # noqa: ANN401 - torch
+    """Refuse the tokenizer of another model, and one that lost its special tokens.
+
+    Raises:
+        EncoderError: it is one.
+    """
+    text = part_of(model.config, "text_config")
+    rows = int(getattr(text, "vocab_size", len(tokenizer)))
+    if not 0 <= rows - len(tokenizer) < _PADDED_VOCABULARY:
+        raise EncoderError(
+            f"encoder {card.name!r}: its tokenizer has {len(tokenizer)} tokens, its text tower {rows}: it is the "
+            "tokenizer of another model"
+        )
+    if tokenizer.pad_token_id is None:
+        raise EncoderError(f"encoder {card.name!r}: its tokenizer has no padding token")
+    ids = tokenizer("a").input_ids
+    end = getattr(text, "eos_token_id", None)
+    marks = (getattr(tokenizer, f"{name}_token_id", None) for name in ("bos", "eos", "cls", "sep"))
+    if any(mark is not None for mark in marks) and not set(ids) & set(tokenizer.all_special_ids):
+        raise EncoderError(f"encoder {card.name!r}: its tokenizer adds no special tokens to a sentence")
+    if model.config.model_type == "clip" and end not in (None, 2) and end not in ids:
+        raise EncoderError(
+            f"encoder {card.name!r}: its text tower reads a sentence at the token {end}, which its tokenizer does not "
+            "put at the end"
+        )
+
+
+class Tokens:
+    """A tokenizer of transformers, see `kpl.encoders.torch_encoder.SentenceTokenizer`."""
+
+    def __init__(self, tokenizer: Any, card: EncoderCard) -> None:  # noqa: ANN401 - no types
+        self.original = tokenizer
+        self._cleaning = card.text_cleaning
+        self._padding = {"padding": card.padding, "max_length": card.context_length, "truncation": False}
+
+    def counts(self, sentences: Sequence[str]) -> list[int]:
+        """Count the tokens of each sentence, special tokens included, in one call."""
+        cleaned = [self._clean(sentence) for sentence in sentences]
+        return [len(ids) for ids in self.original(cleaned, truncation=False, verbose=False).input_ids]
+
+    def arrays(self, sentences: Sequence[str], width: int | None = None) -> dict[str, NDArray[Any]]:
+        """Arrays with a row a sentence, by name: of this width, or padded as the card says."""
+        cleaned = [self._clean(sentence) for sentence in sentences]
+        padding = self._padding | ({"padding": "max_length", "max_length": width} if width else {})
+        return dict(self.original(cleaned, return_tensors="np", **padding))
+
+    def unknown(self, sentence: str) -> list[str]:
+        """List the words that become the unknown token."""
+        return unknown_words(self.original, sentence, self._clean)
+
+    def _clean(self, text: str) -> str:
+        return clean(text, self._cleaning)
+
+
+def unknown_words(
+    tokenizer: Any,  # noqa: ANN401 - no types
+    sentence: str,
+    cleaned: Callable[[str], str] = str,
+) -> list[str]:
+    """The words of a sentence that a tokenizer of transformers turns into its unknown token.
+
+    One that falls back to letters or bytes has none; neither has CLIP, whose unknown token is its end token.
+    """
+    unknown = tokenizer.unk_token_id
+    if unknown is None or unknown == tokenizer.eos_token_id:
+        return []
+    words = _WORD.findall(sentence)
+    return [word for word in words if unknown in tokenizer(cleaned(word), add_special_tokens=False).input_ids]

@@ -1,0 +1,148 @@
+"""How far the rounds are to be believed, without a label: do two halves of the knowledge come to the same?
+
+The descriptions of each class are split in two. The class models are learnt from either half alone, over the same
+images. Where the images settle what a picture is, both come to the same answer, whatever each half said at first; where
+the answer hangs on the choice of sentences, they do not.
+
+    agreement        share of images on which the class models of both halves agree
+    text agreement   share of images on which the text proxies of both halves agree: with all descriptions of each, or
+                     with those alone that the images did not contradict, whichever is less
+
+The agreement is how sure the answers may be on the whole: the scores are divided by the temperature at which the mean
+largest probability is no more than that. And where learning drives the halves apart that by themselves agree, the
+rounds amplify what is particular to a sentence: the averaged descriptions then get a share of the score,
+
+    text share = (text agreement - agreement) / .2, from 0 to 1.
+
+A class with a single description gives it to both halves: of such knowledge nothing can be learnt this way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kpl.proxies.anchored import AnchoredRounds, AnchoredSettings, anchored_sums, solve_anchored
+from kpl.proxies.arrays import CHUNK_ROWS, Floats, Images, softmax, weighted_chunks
+from kpl.proxies.condensed import Condensed
+from kpl.proxies.retrieval import retrieve
+from kpl.proxies.ridge import LinearScores
+from kpl.proxies.sums import ClassSums, ImageMoments
+
+__all__ = ["Doubt", "believed", "doubt", "sampled"]
+
+APART = 0.2  # by which learning has driven the halves apart where the text alone is left
+_STEPS = 16  # of halving the interval of the log temperature
+_HIGHEST = 6.0
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What two halves of the knowledge came to.
+
+    Attributes:
+        agreement, text_agreement: shares of images, learnt and by the text alone.
+        temperature: what the scores of the class models are divided by, at least one.
+    """
+
+    agreement: float
+    text_agreement: float
+    temperature: float
+
+    @property
+    def text_share(self) -> float:
+        """The share of the averaged descriptions in the score."""
+        return float(np.clip((self.text_agreement - self.agreement) / APART, 0.0, 1.0))
+
+
+def doubt(
+    images: Images,
+    weights: Floats | None,
+    descriptions: list[Floats],
+    model: LinearScores,
+    moments: ImageMoments,
+    settings: AnchoredSettings,
+    *,
+    k: int | None = None,
+    known: ClassSums | None = None,
+    groups: Condensed | None = None,
+) -> Doubt:
+    """Learn from both halves of the descriptions, on at most 4096 of the images, and compare.
+
+    Args:
+        images, weights, moments, known, groups: what `model` was learnt from.
+        descriptions: per class (m_c, d) unit rows.
+        model: the scores that all descriptions come to.
+        k: descriptions that are retrieved of a class.
+    """
+    images, weights = sampled(images, weights)
+    rows, own = images, weights
+    if groups is not None:
+        rows, own = np.concatenate([groups.means, rows]), np.concatenate([groups.weights, own])
+    learnt, told, kept = [], [], []
+    for half in (0, 1):
+        texts = [each[half::2] if len(each) > 1 else each for each in descriptions]
+        rounds = AnchoredRounds(texts, retrieve(moments.mean, texts, k), moments, settings)
+        told.append((rows @ rounds.start().text.proxies.T).argmax(axis=1))
+        sums, text = anchored_sums(images, rounds, weights, known, groups)
+        kept.append((rows @ text.proxies.T).argmax(axis=1))
+        learnt.append(solve_anchored(sums, text.proxies, moments, settings)[0](rows).argmax(axis=1))
+    shares = own / own.sum()
+    agreement, before, after = (float(shares[one == other].sum()) for one, other in (learnt, told, kept))
+    return Doubt(agreement, min(before, after), _temperature(model(rows), shares, agreement))
+
+
+def believed(model: LinearScores, averaged: Floats, found: Doubt, temperature: float) -> LinearScores:
+    """Return the scores as far as they are to be believed.
+
+    Args:
+        model: of the class models.
+        averaged: (C, d) text proxies of all descriptions.
+        found: the doubt.
+        temperature: of the text.
+    """
+    own = (1 - found.text_share) / found.temperature
+    return LinearScores(own * model.proxies + found.text_share / temperature * averaged, own * model.offsets)
+
+
+def sampled(images: Images, weights: Floats | None, most: int = CHUNK_ROWS) -> tuple[Floats, Floats]:
+    """Return at most `most` rows, evenly spaced, and weights that add up to those of all; in one pass.
+
+    Example:
+        >>> rows, weights = sampled(np.eye(3)[[0, 0, 1, 1, 2, 2]], None, most=3)
+        >>> rows.argmax(axis=1).tolist(), weights.tolist()
+        ([0, 1, 2], [2.0, 2.0, 2.0])
+    """
+    rows: list[Floats] = []
+    kept: list[Floats] = []
+    seen, held, every, total = 0, 0, 1, 0.0
+    for chunk, given in weighted_chunks(images, weights):
+        own = np.ones(len(chunk)) if given is None else given
+        total += float(own.sum())
+        first = -seen % every
+        seen += len(chunk)
+        rows.append(chunk[first::every].copy())
+        kept.append(own[first::every])
+        held += len(rows[-1])
+        while held > most:
+            rows, kept = [np.concatenate(rows)[::2]], [np.concatenate(kept)[::2]]
+            held, every = len(rows[0]), 2 * every
+    chosen = np.concatenate(kept)
+    return np.concatenate(rows), chosen * (total / chosen.sum())
+
+
+def _temperature(scores: Floats, shares: Floats, sure: float) -> float:
+    """The least temperature from one on at which the mean largest probability is no more than `sure`."""
+    scores = scores - scores.max(axis=1, keepdims=True)
+
+    def too_sure(log: float) -> bool:
+        return float(softmax(scores / np.exp(log)).max(axis=1) @ shares) > sure
+
+    if not too_sure(0.0):
+        return 1.0
+    low, high = 0.0, _HIGHEST
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if too_sure(middle) else (low, middle)
+    return float(np.exp(high))

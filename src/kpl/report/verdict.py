@@ -1,0 +1,76 @@
+"""What a reader wants first: what was found, how far to believe it and why, and what to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kpl.runs import Run, SingleLabelRun
+from kpl.runs.predictions import NONE_OF_THESE
+
+__all__ = ["verdict"]
+
+_NAMED = 5
+
+
+def verdict(run: Run, headline: Sequence[tuple[str, float | None, Any]] | None) -> dict[str, Any]:
+    """Sum a run up in plain sentences.
+
+    Args:
+        run: of either kind.
+        headline: (title, value, interval) of the first figures, where there are labels.
+
+    Returns:
+        `found`, (class name, pictures) of the commonest, "none of these" among them; `more`, further ones that were
+        found; `level`, one sentence; `reasons`, why; `look`, (what, anchor) to look at first.
+    """
+    names = dict(zip(run.keys, run.class_names, strict=True))
+    counts = [(names[key], count) for key, count in run.counts.items()]
+    if isinstance(run, SingleLabelRun) and run.none_of_these:
+        counts.append((NONE_OF_THESE, run.none_of_these))
+    found = sorted((each for each in counts if each[1]), key=lambda each: -each[1])
+    return {
+        "found": found[:_NAMED],
+        "more": len(found) - _NAMED if len(found) > _NAMED else 0,
+        "level": _level(run, headline),
+        "reasons": _reasons(run),
+        "look": _look(run),
+    }
+
+
+def _level(run: Run, headline: Sequence[tuple[str, float | None, Any]] | None) -> str:
+    if headline and headline[0][1] is not None:
+        title, value, interval = headline[0]
+        told = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+        return f"Measured against labels: {title.lower()} {value:.3f}{told}."
+    if run.warnings:
+        many = "one thing" if len(run.warnings) == 1 else f"{len(run.warnings)} things"
+        return f"Look before you believe it: {many} speak{'s' if len(run.warnings) == 1 else ''} against this result."
+    return "Nothing that can be seen without labels speaks against it; that is no proof. Check some pictures yourself."
+
+
+def _reasons(run: Run) -> list[str]:
+    reasons = []
+    if isinstance(run, SingleLabelRun):
+        same = float((run.predictions.winners == run.text.winners).mean())
+        reasons.append(f"The descriptions alone say the same of {same:.0%} of the pictures.")
+    knowledge: Mapping[str, Any] = run.summary["knowledge"]
+    if not knowledge["reviewed"]:
+        reasons.append("Nobody has signed the descriptions.")
+    if not run.plan.get("calibration"):
+        reasons.append("Confidences are not calibrated: they order pictures, and are no rate of being right.")
+    return reasons
+
+
+def _look(run: Run) -> list[tuple[str, str]]:
+    look = [("the least sure pictures of each class", "pictures")]
+    if isinstance(run, SingleLabelRun):
+        moved = int((run.predictions.winners != run.text.winners).sum())
+        if moved:
+            look.append((f"the {moved} on which pictures and descriptions disagree", "overruled"))
+        against = 0 if run.insight is None else sum(
+            item.contradicted for items in run.insight.descriptions for item in items
+        )  # fmt: skip
+        if against:
+            look.append((f"the {against} descriptions that the pictures contradict", "knowledge"))
+    return look

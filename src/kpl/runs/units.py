@@ -1,0 +1,279 @@
+"""Units in a run: their instances' scores pooled, the instance that speaks loudest, and the tables that tell of them.
+
+instances.csv   what is said of every instance, where units have several
+tissue/         of slides where their tissue was found or outlined, GeoJSON in pixels of the finest level
+units.csv       pseudonyms of patient, study, series, instances and paths of medical files (`kpl.images.pseudonyms`)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.embeddings import FeatureFolder
+from kpl.files import write_file
+from kpl.images import Unit
+from kpl.images.pseudonyms import found_by_pseudonym, read_key
+from kpl.images.tissue import as_geojson
+from kpl.methods import Method
+from kpl.proxies.arrays import Floats, log_odds
+from kpl.proxies.pooling import DEFAULT_POOL, Pool, centred, key_rows, whole_units
+from kpl.runs.folder import TISSUE_FOLDER
+from kpl.runs.tables import read_columns, write_csv
+from kpl.tables import Identifiers
+
+__all__ = [
+    "INSTANCES_FILE",
+    "UNITS_FILE",
+    "Pooling",
+    "Told",
+    "fit_on",
+    "identified",
+    "odds_of",
+    "write_tissue",
+    "write_units",
+]
+
+INSTANCES_FILE = "instances.csv"
+UNITS_FILE = "units.csv"
+_BESIDE = ("study", "series", "instance", "path")
+_PLACE = ("x", "y", "level")  # of tiles, in pixels of the finest level
+_SHOWN = 5  # tiles of a slide
+_NOTES = 8  # kinds of notes that are warned of
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """How what is said of the rows of features becomes what is said of units.
+
+    Attributes:
+        features: n rows of U units.
+        pool: "mean", "max" or "top-K".
+    """
+
+    features: FeatureFolder
+    pool: str = DEFAULT_POOL
+
+    @property
+    def plain(self) -> bool:
+        """Whether every picture stands for itself."""
+        return self.features.of_units.plain
+
+    @property
+    def other(self) -> str:
+        """The pool whose answers are shown beside, where they differ."""
+        return DEFAULT_POOL if self.pool == "mean" else "mean"
+
+    @property
+    def deciding(self) -> int:
+        """How many instances are shown of those that decided: the K of top-K, at most five; five of a mean."""
+        return {"max": 1, "mean": _SHOWN}.get(self.pool) or min(int(self.pool.removeprefix("top-")), _SHOWN)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Rows of each unit, (U,)."""
+        return self.features.of_units.sizes
+
+    def pooled(self, blocks: Iterable[Floats], *, apart: bool = False, by: str | None = None) -> Iterator[Floats]:
+        """Pool log probabilities (n_k, C) of rows to such of units; those of single pictures stay as they are.
+
+        Args:
+            blocks: each row up to a constant.
+            apart: they are log odds of classes that do not exclude each other, and have no such constant.
+            by: another pool than the own.
+        """
+        if self.plain:
+            yield from blocks
+            return
+        pool = Pool(by or self.pool)
+        for rows, sizes in whole_units(blocks, self.sizes):
+            yield pool(rows if apart else centred(rows), sizes)
+
+    def tell(self, path: Path, classes: Sequence[str], blocks: Iterable[Floats], winners: NDArray[np.intp]) -> Told:
+        """Write `instances.csv` from log odds (n_k, C) of rows, and say which speak loudest for the winners."""
+        from scipy.special import expit
+
+        keys: list[int] = []
+        loudest: list[tuple[int, ...]] = []
+        kinds, most = [unit.kind for unit in self.features.of_units.listed], self.deciding
+        placed = "slide" in kinds
+
+        def rows() -> Iterator[list[str]]:
+            first = unit = 0
+            pictures = self.features.pictures()
+            for block, sizes in whole_units(blocks, self.sizes):
+                own = key_rows(block, sizes, winners[unit : unit + len(sizes)])
+                keys.extend((own + first).tolist())
+                ends = np.cumsum([0, *sizes])
+                for at, (start, stop) in enumerate(pairwise(ends.tolist()), start=unit):
+                    order = np.argsort(-block[start:stop, winners[at]], kind="stable")[: most * (kinds[at] == "slide")]
+                    loudest.append(tuple((order + first + start).tolist()))
+                for odds in block:
+                    picture = next(pictures)
+                    frame = "" if picture.frame is None else str(picture.frame)
+                    place = [str(number) for number in picture.place or ("", "", "")] if placed else []
+                    yield [picture.id, picture.unit or picture.id, frame, *place, *(f"{p:.6f}" for p in expit(odds))]
+                first, unit = first + len(block), unit + len(sizes)
+
+        write_csv(
+            path / INSTANCES_FILE,
+            ["instance", "unit", "frame", *(_PLACE if placed else ()), *(f"p_{key}" for key in classes)],
+            rows(),
+        )
+        return Told(self.features, tuple(keys), tuple(loudest))
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `run.json` says of the units, where there are any, and of what was asked of the readers."""
+        asked = {"asked": self.features.index.asked} if self.features.index.asked else {}
+        if self.plain:
+            return asked
+        units = self.features.of_units
+        told = [
+            {"id": unit.id, "kind": unit.kind, "instances": size, "reading": unit.reading, "notes": list(unit.notes)}
+            for unit, size in zip(units.listed, units.sizes, strict=True)
+        ]
+        return {"units": told, **asked}
+
+    def warnings(self) -> list[str]:
+        """Say which units are there twice, and what is to be known of how units were read."""
+        units, found = self.features.of_units, []
+        what = "pictures" if units.plain else "units"
+        if units.copies:
+            more, listed = _listed(units.ids, units.copies, " = ")
+            found.append(
+                f"{more} of {len(units.ids)} {what} are byte for byte the same as another ({listed}): each counts once "
+                "in what is learnt"
+            )
+        if units.near_copies:
+            more, listed = _listed(units.ids, units.near_copies, " ~ ")
+            found.append(
+                f"{more} of {len(units.ids)} {what} look all but the same as another ({listed}): each counts, so leave "
+                "out what is there twice"
+            )
+        found += [f"{count} of {self.features.n} pictures: {note}" for note, count in units.notes]
+        notes = Counter(note for unit in units.listed for note in unit.notes)
+        found += [f"{count} of {len(units.ids)} units: {note}" for note, count in notes.most_common(_NOTES)]
+        return found
+
+
+def _listed(ids: Sequence[str], groups: Sequence[Sequence[int]], sign: str) -> tuple[int, str]:
+    """Count what is there more than once, and name the first of it."""
+    listed = "; ".join(sign.join(ids[place] for place in places[:3]) for places in groups[:3])
+    return sum(len(places) - 1 for places in groups), listed + ("; ..." if len(groups) > 3 else "")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a table of predictions says of units beside the answers.
+
+    Attributes:
+        features: of the instances.
+        key_rows: of each unit the row of the instance that speaks loudest for its answer.
+        loudest: of each slide those of its tiles that speak loudest, the key one first; of other units none.
+    """
+
+    features: FeatureFolder
+    key_rows: tuple[int, ...]
+    loudest: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def key_ids(self) -> tuple[str, ...]:
+        """Names of these instances, (U,)."""
+        return tuple(self.features.ids[row] for row in self.key_rows)
+
+    @property
+    def beside(self) -> dict[tuple[int, str], str]:
+        """Names of what is shown beside the key instance of a unit, by the unit's place and a side.
+
+        The sides are "before" and "after"; of a slide "1", "2" and so on, the loudest tiles after the key one.
+        """
+        ids, first = self.features.ids, 0
+        found: dict[tuple[int, str], str] = {}
+        for unit, rows in enumerate(self.loudest):
+            found |= {(unit, str(place)): ids[row] for place, row in enumerate(rows) if place}
+        for unit, (key, size) in enumerate(zip(self.key_rows, self.features.of_units.sizes, strict=True)):
+            for side, row in (("before", key - 1), ("after", key + 1)):
+                if self.loudest[unit]:
+                    break
+                if first <= row < first + size:
+                    found[unit, side] = ids[row]
+            first += size
+        return found
+
+    def columns(self, **more: Sequence[str]) -> dict[str, Sequence[str]]:
+        """Return the columns that stand behind a unit's name."""
+        units = self.features.of_units
+        return {
+            "kind": [unit.kind for unit in units.listed],
+            "patient": [unit.patient or "" for unit in units.listed],
+            "instances": [str(size) for size in units.sizes],
+            "key_instance": self.key_ids,
+            **more,
+        }
+
+
+def fit_on(method: Method, features: Any) -> NDArray[np.float64] | None:  # noqa: ANN401 - rows of features of any kind
+    """Return the weights (n,) that a method learns from these features with; None for one that cannot weigh."""
+    return None if method.unweighted else features.weights
+
+
+def odds_of(method: Method, blocks: Iterable[Floats]) -> Iterator[Floats]:
+    """Yield the log odds (n_k, C) of each class against the others."""
+    for block in blocks:
+        yield log_odds(method.logits(block))
+
+
+def write_units(folder: Path, features: FeatureFolder) -> None:
+    """Write `units.csv`, if any unit is of medical files."""
+    units = features.of_units
+    if all(unit.study is None and unit.series is None for unit in units.listed) and not any(
+        picture.source for picture in features.pictures()
+    ):
+        return
+    place = {unit.id: unit for unit in units.listed}
+
+    def rows() -> Iterator[list[str]]:
+        for picture in features.pictures():
+            unit = place[picture.unit or picture.id]
+            path, instance = picture.source or (None, None)
+            said = (picture.id, unit.id, unit.patient, unit.study, unit.series, instance, path)
+            yield [each or "" for each in said]
+
+    write_csv(folder / UNITS_FILE, ["instance_id", "unit", "patient", *_BESIDE], rows())
+
+
+def write_tissue(folder: Path, units: Iterable[Unit]) -> None:
+    """Write the tissue of slides as GeoJSON, one file each, called by the unit's stem, as `--tissue` reads it."""
+    names: Counter[str] = Counter()
+    for unit in units:
+        if unit.tissue:
+            (folder / TISSUE_FOLDER).mkdir(exist_ok=True)
+            names[name := PurePosixPath(unit.id).stem] += 1
+            number = f"-{names[name]}" if names[name] > 1 else ""
+            write_file(folder / TISSUE_FOLDER / f"{name}{number}.geojson", as_geojson(unit.tissue))
+
+
+def identified(folder: Path, ids: Sequence[str]) -> Identifiers | None:
+    """Return what finds units by a patient's number, a UID, a relative path or a pseudonym of these, from `units.csv`.
+
+    Of a number that patients of several issuers have nothing is found. None in a run without medical files.
+    """
+    if not (folder / UNITS_FILE).exists():
+        return None
+    if (key := read_key()) is None:
+        hint = f"{UNITS_FILE} cannot be joined by patient numbers, UIDs or paths: its key is not in KPL_HOME"
+        return Identifiers(None, hint)
+    place = {unit: number for number, unit in enumerate(ids)}
+    rows = zip(*read_columns(folder / UNITS_FILE, ("unit", "patient", *_BESIDE)), strict=True)
+    look = found_by_pseudonym(((place[unit], patient, said) for unit, patient, *said in rows if unit in place), key)
+    return Identifiers(
+        look, f"if these are patient numbers, UIDs or paths, the key in KPL_HOME is not that of {UNITS_FILE}"
+    )

@@ -1,0 +1,69 @@
+"""`kpl encoders` beside pulling: the list, what cannot be an encoder, adapters."""
+
+from __future__ import annotations
+
+import json
+
+from tests.encoders.test_adapters import PLAIN
+
+
+def test_the_list_is_searched_by_picture_and_part_of_the_body(quick):
+    dermoscopy = quick("encoders", "list", "--for", "dermoscopy").plain
+    assert dermoscopy.index("monet") < dermoscopy.index("biomedclip")
+    assert "openai-clip" not in dermoscopy
+    assert "echo-clip" in quick("encoders", "list", "--for", "heart").plain
+    assert "no encoder in the list was made for 'sonnets'" in quick("encoders", "list", "--for", "sonnets").error
+
+
+def test_the_list_says_what_was_verified_and_what_cannot_be_used(quick):
+    whole = quick("encoders", "list").plain
+    assert whole.count("verified") >= 28
+    assert "no published weights were tried" in whole
+    for name in ("CONCH 1.5", "TITAN", "PRISM", "CT-CLIP", "Merlin"):
+        assert f"{name} cannot be used as an encoder. It" in whole
+    assert "reads whole slides" in quick("encoders", "pull", "hf:mahmoodlab/titan").error
+    for name in ("conch-1.5", "conchv1_5", "titan", "PRISM", "ct-clip", "merlin"):
+        assert "cannot be used as an encoder. It" in quick("encoders", "pull", name).error
+
+
+def test_the_commands_take_an_adapter(quick, tmp_path, cells, knowledge):
+    (tmp_path / "mine.py").write_text(PLAIN, encoding="utf-8")
+    classify = ("classify", cells, "--knowledge", knowledge, "--encoder", "mine.py:build", "-o", "run")
+    assert "--trust-remote-code" in quick(*classify).error
+    assert quick(*classify, "--trust-remote-code").code == 0
+    assert "plain" in (tmp_path / "run" / "run.json").read_text(encoding="utf-8")
+    assert "nothing to pull" in quick("encoders", "pull", "mine.py:build").error
+    assert "kpl encoders check mine.py:build" in quick("encoders", "show", "mine.py:build").error
+
+
+def test_encoders_are_compared_without_labels(quick, tmp_path, cells, knowledge):
+    (tmp_path / "mine.py").write_text(PLAIN, encoding="utf-8")
+    advise = ("encoders", "advise", cells, "-k", knowledge)
+    both = quick(
+        *advise, "--encoder", "mini", "--encoder", "mine.py:build", "--trust-remote-code", "--json", "a.json"
+    ).plain
+    assert "none of these is accuracy" in both
+    told = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    mini, made = told["tried"]
+    assert told["pictures"] == 12
+    assert mini["fits"]
+    assert mini["spread"] > 0
+    assert mini["alike"] == made["alike"]
+    assert all(-1 <= one[name] <= 1 for one in (mini, made) for name in ("steady", "alike"))
+    alone = quick(*advise, "--encoder", "mini", "--encoder", "biomedclip").plain
+    assert "biomedclip was not tried" in alone
+    assert "mini" in quick(*advise).plain
+
+
+def test_an_encoder_that_gives_one_label_to_all_is_not_called_steady(quick, tmp_path, cells, knowledge):
+    source = "import numpy as np\nfrom kpl.encoders import adapt\ndef build():\n"
+    source += "    rows = lambda items: np.ones((len(items), 4))\n"
+    source += "    card = {'context_length': 999, 'image_size': 32, 'files': []}\n"
+    source += "    return adapt('flat', images=rows, texts=rows, count=len, **card)\n"
+    (tmp_path / "flat.py").write_text(source, encoding="utf-8")
+    advise = ("encoders", "advise", cells, "-k", knowledge, "--encoder", "flat.py:build", "--trust-remote-code")
+    quick(*advise, "--json", "a.json")
+    (flat,) = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["tried"]
+    assert abs(flat["spread"]) < 1e-6
+    assert flat["steady"] == 0.0
+    assert "at least 8" in quick(*advise[:2], next(cells.rglob("*.png")), *advise[3:]).error

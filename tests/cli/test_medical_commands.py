@@ -1,0 +1,122 @@
+"""From studies, a volume, a table and features to a score, as a user types it, on real DICOM."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kpl.images.pseudonyms import pseudonym
+
+from .conftest import Run
+
+TITLES = "image,unit,patient,frame,window\n"
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def studies(tmp_path: Path, shared: Path) -> Path:
+    pytest.importorskip("pydicom")
+    folder = tmp_path / "STUDIES"
+    (folder / "p1" / "ct").mkdir(parents=True)
+    source = shared / "medical" / "dicom"
+    shutil.copy(source / "ct-syntaxes" / "LittleEndianExplicit.dcm", folder / "p1" / "ct" / "a.dcm")
+    shutil.copy(source / "mr-cine-16-frames.dcm", folder / "cine")
+    shutil.copy(source / "chest-xray.dcm", folder / "chest.dcm")
+    return folder
+
+
+@pytest.mark.long
+def test_studies_and_their_features_say_the_same_of_the_same_units(quick: Run, studies: Path, knowledge: Path) -> None:
+    top = studies.parent
+    flags = ["--encoder", "mini"]
+    told = quick("plan", studies, "--json", "plan.json")
+    assert told.code == 0, told.err
+    units = [(unit["unit"], unit["kind"]) for unit in json.loads((top / "plan.json").read_text())["units"]]
+    assert sorted(kind for _, kind in units) == ["clip", "image", "image"]
+    told = quick("classify", studies, "--knowledge", knowledge, *flags, "--out", "run")
+    assert told.code == 0, told.err
+    rows = rows_of(top / "run/predictions.csv")
+    assert [(row["unit"], row["kind"]) for row in rows] == units
+    assert sum(int(row["instances"]) for row in rows) == len(rows_of(top / "run/instances.csv")) == 18
+    assert quick("embed", studies, "--encoder", "mini", "--out", "features").code == 0
+    assert quick("classify", "features", "--knowledge", knowledge, *flags, "--out", "again").code == 0
+    assert (top / "again/predictions.csv").read_bytes() == (top / "run/predictions.csv").read_bytes()
+    labels = "".join(f"{row['unit']},{row['label']},{row['patient']}\n" for row in rows)
+    (top / "labels.csv").write_text("image,label\n" + "".join(f"{row['unit']},{row['label']}\n" for row in rows))
+    (top / "patients.csv").write_text("image,label,group\n" + labels)
+    for table in ("labels.csv", "patients.csv"):
+        told = quick("evaluate", "run", "--labels", table)
+        assert told.code == 0, told.err
+
+
+def test_a_table_decides_units_frames_and_windows(quick: Run, studies: Path, knowledge: Path) -> None:
+    top = studies.parent
+    text = "cine,,P1,3,\ncine,,P1,9,\np1/ct/a.dcm,,P2,,lung\nchest.dcm,,P3,,\ngone.dcm,,,,\n"
+    (studies / "manifest.csv").write_text(TITLES + text)
+    told = quick("classify", studies / "manifest.csv", "--knowledge", knowledge, "--encoder", "mini", "--out", "run")
+    assert told.code == 0, told.err
+    rows = rows_of(top / "run/predictions.csv")
+    assert [(row["kind"], row["patient"], row["instances"]) for row in rows] == [
+        ("clip", pseudonym("patient", "P1"), "2"),
+        ("image", pseudonym("patient", "P2"), "1"),
+        ("image", pseudonym("patient", "P3"), "1"),
+    ]
+    for made in (top / "run").rglob("*.csv"):
+        assert not {"P1", "P2", "P3"} & {cell for row in rows_of(made) for cell in row.values()}, made.name
+    assert [row["frame"] for row in rows_of(top / "run/instances.csv")][:2] == ["3", "9"]
+    assert [
+        (item["image"], item["reason"]) for item in json.loads((top / "run/run.json").read_text())["set_aside"]
+    ] == [("file-0001", "no such file (line 6)")]
+
+
+def test_a_volume_by_its_window_slices_and_pool(quick: Run, tmp_path: Path, knowledge: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    values = np.random.default_rng(0).normal(-400, 400, (24, 20, 90)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "ct.nii.gz")
+    words = ["--encoder", "mini", "--window", "lung", "--slices", "64", "--pool", "top-5", "--out", "run"]
+    told = quick("classify", "ct.nii.gz", "--knowledge", knowledge, *words)
+    assert told.code == 0, told.err
+    (row,) = rows_of(tmp_path / "run/predictions.csv")
+    assert (row["unit"], row["kind"], row["instances"]) == ("unit-0001", "volume", "64")
+    assert "lung -600/1500 (asked)" in (tmp_path / "run/run.json").read_text()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("page", "module", "least"), [("radiology", "pydicom", 20), ("volumes", "nibabel", 5)])
+def test_the_pages_go_from_nothing_to_a_report(quick: Run, tmp_path: Path, page: str, module: str, least: int) -> None:
+    pytest.importorskip(module)
+    text = (Path(__file__).parents[2] / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    typed = 0
+    for kind, body in re.findall(r"^```(python|yaml|console)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL):
+        if kind != "console":
+            (tmp_path / body.splitlines()[0].removeprefix("# ")).write_text(body, encoding="utf-8")
+            continue
+        for line in re.findall(r"^\$ (.*)$", body, flags=re.MULTILINE):
+            program, *words = shlex.split(line)
+            if program == "python":
+                subprocess.run([sys.executable, *words], cwd=tmp_path, check=True)
+            elif program == "kpl":
+                told = quick(*words)
+                assert told.code == 0, (line, told.err)
+                typed += 1
+    assert typed >= 4
+    rows = rows_of(tmp_path / "run/predictions.csv")
+    assert len(rows) >= least
+    assert any(int(row["instances"]) > 1 for row in rows)
+    report = (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    assert 'class="slices"' in report
+    assert "Against the labels" in report
+    assert "Where the text of" in report
