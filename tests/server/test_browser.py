@@ -243,6 +243,22 @@ def test_a_run_is_read_corrected_and_settled(
     assert [row["image"] for row in table] == [told["right"], told["second"], told["none"]]
 
 
+def test_labels_mark_every_picture_right_or_wrong(
+    tell: Callable[..., dict[str, Any]], pictures: list[str], tmp_path: Path
+) -> None:
+    table, own = tmp_path / "labels.csv", [name for name in pictures if "cell" in name]
+    said = {each.id: each.label for each in classify(own, knowledge="blood-cells").predictions}
+    labels = {"cell-0.png": said["cell-0.png"], "cell-1.png": "basophil", "cell-2.png": "basophil"}
+    table.write_text("image,label\n" + "".join(f"{name},{label}\n" for name, label in labels.items()), encoding="utf-8")
+    told = tell("scoring", str(table), *own)
+    marks = {
+        name: "\u2713 right" if said[name] == label else "\u2717 label: basophil" for name, label in labels.items()
+    }
+    assert told["wide"] == told["narrow"] == told["dark"] == {name: marks.get(name, "") for name in said}
+    assert sorted(told["wrong"]) == [name for name, mark in marks.items() if "right" not in mark] != []
+    assert told["said"] == "\u2717 The label says basophil."
+
+
 def test_a_session_ends_with_its_page(tell: Callable[..., dict[str, Any]]) -> None:
     told = tell("leaving")
     assert (told["reloaded"], told["closed"]) == ([200, 404], [200, 404])

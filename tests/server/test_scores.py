@@ -32,6 +32,7 @@ def test_a_table_scores_the_result_and_says_how_it_was_read(client: TestClient, 
     predictions = client.get(f"{classified}/predictions").json()
     right = [predictions["classes"][label] == ROWS[at][2] for at, label in enumerate(predictions["kpl"]["label"])]
     assert told["labelled"] == 12
+    assert told["truth"] == [predictions["classes"].index(label) for _, _, label in ROWS]
     assert told["unit"] == "6 patients by 'patient_id', 12 images"
     assert told["methods"]["kpl"]["figures"]["accuracy"] == sum(right) / 12
     low, high = told["methods"]["kpl"]["intervals"]["accuracy"]

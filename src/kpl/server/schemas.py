@@ -378,8 +378,9 @@ class ScoresInfo(Said):
     """What a table of labels says of the result."""
 
     model_config = example(
-        labelled=12, unit="12 images", methods={"kpl": _FIGURES}, majority=_FIGURES, chance=0.5, notices=[]
-    )
+        labelled=12, unit="12 images", methods={"kpl": _FIGURES}, majority=_FIGURES, chance=0.5, notices=[],
+        truth=[0, None],
+    )  # fmt: skip
 
     labelled: int
     """Pictures with a label that was scored."""
@@ -393,3 +394,5 @@ class ScoresInfo(Said):
     """Accuracy of guessing evenly."""
     notices: list[str]
     """Which columns were taken, what was left out, and what stands against the result, in sentences."""
+    truth: list[int | None]
+    """Of each picture or unit the class that its label names, by its place; null for those without a label."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
@@ -12,14 +13,27 @@ from kpl.runs import Evaluation, SingleLabelRun, classify, evaluate, open_single
 from kpl.server.refusals import TooLarge
 from kpl.server.sessions import Session, shown_name
 
-__all__ = ["score"]
+__all__ = ["Scored", "score"]
 
 _BESIDE = "text"  # what the page shows beside the result
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What a table of labels says.
+
+    Attributes:
+        evaluation: how good the result is.
+        truth: (n,) the class that the label of each picture or unit names, its place; -1 for none.
+    """
+
+    evaluation: Evaluation
+    truth: tuple[int, ...]
+
+
 def score(
     session: Session, name: str, table: BinaryIO, reading: Reading, *, ignore_unknown: bool, most_bytes: int
-) -> Evaluation:
+) -> Scored:
     """Score what a session shows, with the class prior in use, as `kpl evaluate` scores a run.
 
     Args:
@@ -44,7 +58,9 @@ def score(
         path.write_bytes(data)
         run = session.opened.run if session.opened else _written(session, Path(work) / "of-run")
         methods = list(dict.fromkeys([run.method_name, _BESIDE]))
-        return evaluate(run, labels=path, methods=methods, reading=reading, ignore_unknown=ignore_unknown)
+        found = evaluate(run, labels=path, methods=methods, reading=reading, ignore_unknown=ignore_unknown)
+        truth = run.labels(path, reading=reading, ignore_unknown=ignore_unknown).labels
+        return Scored(found, tuple(truth.tolist()))
 
 
 def _file_name(name: str) -> str:

@@ -10,7 +10,6 @@ from kpl.evaluation import Scores
 from kpl.knowledge import pack_names, read_pack_head
 from kpl.methods import Evidence
 from kpl.proxies.arrays import Floats
-from kpl.runs import Evaluation
 from kpl.runs import Predictions as Said
 from kpl.server.brought import encoder_is_here
 from kpl.server.jobs import Job
@@ -34,6 +33,7 @@ from kpl.server.schemas import (
     SessionInfo,
     UnitsInfo,
 )
+from kpl.server.scoring import Scored
 from kpl.server.sessions import Session, shown_name
 
 __all__ = [
@@ -207,9 +207,9 @@ def _near(outcome: Outcome | OpenedRun, place: int, class_index: int) -> list[Ne
     return [NearPicture(place=other, name=outcome.ids[other], cosine=round(cosine, 4)) for other, cosine in found]
 
 
-def about_scores(found: Evaluation) -> ScoresInfo:
+def about_scores(found: Scored) -> ScoresInfo:
     """Say how good the result is by labels."""
-    table = found.methods
+    table = found.evaluation.methods
 
     def figures(scores: Scores) -> Figures:
         return Figures(figures=dict(scores.figures), intervals=dict(scores.intervals))
@@ -220,7 +220,8 @@ def about_scores(found: Evaluation) -> ScoresInfo:
         methods={name: figures(scores) for name, scores in table.scores.items()},
         majority=figures(table.majority),
         chance=table.chance,
-        notices=list(found.notices),
+        notices=list(found.evaluation.notices),
+        truth=[None if label < 0 else label for label in found.truth],
     )
 
 

@@ -682,6 +682,30 @@ const stories = {
     }
   },
 
+  // A table of labels marks every picture right or wrong, by keyboard; on a narrow and a dark screen too.
+  async scoring() {
+    const [table, ...pictures] = files;
+    for (const [where, options] of [["wide", {}], ["narrow", { viewport: { width: 400, height: 800 } }], ["dark", { colorScheme: "dark" }]]) {
+      const page = await open(options);
+      await classify(page, pictures);
+      await page.click("#scoring > summary");
+      await page.setInputFiles("#label-file", table);
+      await page.focus("#score");
+      await page.keyboard.press("Enter");
+      await page.waitForSelector("#scores-rows tr");
+      told[where] = await page.$$eval("#wall .card", (all) => Object.fromEntries(all.map((one) => [one.querySelector(".file").textContent, one.querySelector(".truth").textContent])));
+      await noSidewaysScroll(page, `${where} scores`);
+      await axe(page, `${where} scores`);
+      await page.selectOption("#only", "wrong");
+      told.wrong = await page.$$eval("#wall .file", (all) => all.map((one) => one.textContent));
+      await page.screenshot({ path: `${folder}/scores-${where}.png`, fullPage: true });
+      await page.click("#wall .card");
+      await page.waitForSelector(".sentences li");
+      told.said = await page.textContent("#evidence-truth");
+      await axe(page, `${where} scored evidence`);
+    }
+  },
+
   async figures() {
     const times = [];
     for (let n = 0; n < 5; n += 1) {

@@ -5,6 +5,7 @@ import { $, bar, make, sure, visible } from "./dom.js";
 import { byKey, offer } from "./correct.js";
 import { changeSentence } from "./knowledge.js";
 import { askForMap, stopMap } from "./map.js";
+import { isRight } from "./scores.js";
 import { attempt, path, say, view } from "./state.js";
 
 const LOUDEST = 5;
@@ -49,6 +50,9 @@ async function drawEvidence(refit) {
   $("evidence-title").shownText = found.name; $("evidence-title").title = $("evidence-title").textContent;
   $("evidence-said").replaceChildren(make("strong", {}, winner), ` ${sure(out.kpl.confidence[place])}, then ${second}`);
   $("evidence-text").shownText = text === winner ? "The text alone says the same." : `The text alone says ${text}.`;
+  const right = isRight(place);
+  $("evidence-truth").shownText = right === null ? "" : right ? "\u2713 The label says the same." : `\u2717 The label says ${out.names[view.truth[place]]}.`;
+  $("evidence-truth").className = right ? "right" : "wrong";
   $("evidence-text").className = text === winner ? "small" : "differs";
   drawSlices(place, found, winner);
   $("evidence-margins").shownText = `Each sentence has an exact share of the text's margin between the two, ${found.text_margin.toFixed(4)}; nearly all of it is common to every picture, so the sentences stand by what their share has beyond the average picture's. KPL's own margin, ${found.proxy_margin.toFixed(2)} in log odds, is no such sum: the two often disagree.`;

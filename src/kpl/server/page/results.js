@@ -4,7 +4,7 @@ import { ask, show } from "./api.js";
 import { $, bar, make, percent, sure } from "./dom.js";
 import { forgetCorrections, loadCorrections, nameOf, onCorrection, onOpen } from "./correct.js";
 import { closeEvidence, goOn, openEvidence, refreshEvidence } from "./evidence.js";
-import { forgetScores } from "./scores.js";
+import { forgetScores, isRight, onScores } from "./scores.js";
 import { attempt, fail, path, view } from "./state.js";
 
 const A_LOOK = 48;
@@ -84,6 +84,7 @@ function draw(now, whole) {
 
 onOpen(openEvidence);
 onCorrection(goOn, () => drawWall());
+onScores(() => { drawFilters(); drawWall(); });
 
 function drawTable() {
   $("shares").closest(".scroll").classList.toggle("many", view.out.classes.length > MANY);
@@ -119,6 +120,7 @@ function drawFilters() {
   const before = $("only").value;
   $("only").replaceChildren(make("option", { value: "all", textContent: "All pictures" }),
     make("option", { value: "differ", textContent: "Where KPL and text disagree" }),
+    ...(view.truth.length ? [make("option", { value: "wrong", textContent: "Wrong by the labels" }), make("option", { value: "right", textContent: "Right by the labels" })] : []),
     make("option", { value: "unread", textContent: "Not corrected by me" }), make("option", { value: "read", textContent: "Corrected by me" }),
     ...view.out.names.map((name, place) => make("option", { value: String(place), textContent: name })));
   $("only").value = [...$("only").options].some((one) => one.value === before) ? before : "all";
@@ -127,6 +129,7 @@ function drawFilters() {
 function drawWall() {
   const by = view.out[$("by").value], only = $("only").value;
   const wanted = { all: () => true, differ: (place) => view.out.kpl.label[place] !== view.out.text.label[place],
+    wrong: (place) => isRight(place) === false, right: (place) => isRight(place) === true,
     read: (place) => view.own.has(place), unread: (place) => !view.own.has(place) }[only] || ((place) => by.label[place] === Number(only));
   const words = $("find").value.trim().toLowerCase().split(/\s+/).filter(Boolean);
   const told = (place) => `${view.names[place]} ${view.out.names[by.label[place]]}`.toLowerCase();
@@ -146,7 +149,7 @@ function card(place, old) {
   const which = $("by").value, other = which === "kpl" ? "text" : "kpl";
   const label = view.out.names[view.out[which].label[place]], rival = view.out.names[view.out[other].label[place]];
   const item = old || make("li", {}, make("button", { type: "button", className: "card" }, make("img", { alt: "", loading: "lazy", width: 136, height: 136 }),
-    make("span", { className: "label" }), make("span", { className: "differs" }), make("span", { className: "file" }), make("span", { className: "own" })));
+    make("span", { className: "label" }), make("span", { className: "truth" }), make("span", { className: "differs" }), make("span", { className: "file" }), make("span", { className: "own" })));
   const button = item.firstChild;
   if (!old) {
     button.dataset.place = place;
@@ -154,10 +157,13 @@ function card(place, old) {
     show(button.children[0], path(`/pictures/${place}/thumbnail`)).catch(() => {});
   }
   button.children[1].shownText = `${label} ${sure(view.out[which].confidence[place], 0)}`;
-  button.children[2].shownText = label === rival ? "" : `${other === "text" ? "The text alone" : "KPL"}: ${rival}`;
-  button.children[4].shownText = view.own.has(place) ? `You: ${nameOf(view.own.get(place))}` : "";
+  const right = isRight(place);
+  button.children[2].shownText = right === null ? "" : right ? "\u2713 right" : `\u2717 label: ${view.out.names[view.truth[place]]}`;
+  button.children[2].className = `truth ${right ? "right" : "wrong"}`;
+  button.children[3].shownText = label === rival ? "" : `${other === "text" ? "The text alone" : "KPL"}: ${rival}`;
+  button.children[5].shownText = view.own.has(place) ? `You: ${nameOf(view.own.get(place))}` : "";
   const size = view.out.units?.instances[place] ?? 1;
-  button.children[3].shownText = view.names[place] + (size > 1 ? ` (${size})` : ""); button.children[3].title = button.children[3].textContent;
+  button.children[4].shownText = view.names[place] + (size > 1 ? ` (${size})` : ""); button.children[4].title = button.children[4].textContent;
   return item;
 }
 

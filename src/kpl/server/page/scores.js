@@ -2,13 +2,19 @@
 
 import { ask, Problem } from "./api.js";
 import { $, make } from "./dom.js";
-import { attempt, path, say } from "./state.js";
+import { attempt, path, say, view } from "./state.js";
 
 const SHOWN = ["accuracy", "balanced_accuracy", "auroc", "kappa"];
 const NAMES = { kpl: "KPL: text and pictures", text: "the text alone" };
 const ASKED = { image_column: "image-column", label_column: "label-column", group_column: "group-column", numbers: "label-numbers", ignore_unknown: "unknown-labels" };
 
-export function forgetScores() { $("scores").hidden = true; }
+let redraw = () => {};
+export function onScores(drawn) { redraw = drawn; }
+
+export function forgetScores() { $("scores").hidden = true; view.truth = []; }
+
+// Whether a picture is right by its label; null where it has none.
+export const isRight = (place) => { const truth = view.truth[place] ?? null; return truth === null ? null : truth === view.out.kpl.label[place]; };
 
 function told(scores, metric) {
   const value = scores.figures[metric], interval = scores.intervals[metric];
@@ -33,6 +39,8 @@ $("score").addEventListener("click", attempt(async () => {
     $("scores-rows").replaceChildren(...Object.entries(found.methods).map(([name, scores]) => row(NAMES[name] ?? name, scores)), row("Majority", found.majority));
     $("scores-notes").replaceChildren(...found.notices.map((text) => make("li", {}, text)));
     $("scores").hidden = false;
+    view.truth = found.truth;
+    redraw();
     say("Scored.");
   } finally { $("score").disabled = false; }
 }));
