@@ -138,7 +138,52 @@ def test_what_does_not_go_with_several_labels_is_refused(quick, several, feature
     assert "from 0 to 1" in quick(*again, "--multi-label", "--threshold", "2").error
     assert not (tmp_path / "new").exists()
     (tmp_path / "l.csv").write_text("image,label\na,platelet\n")
-    assert "multi-label run has no single label" in quick("calibrate", several, "--labels", "l.csv").error
+    calibrate = ("calibrate", several, "--labels", "l.csv")
+    assert "--sets is for runs of one label a picture" in quick(*calibrate, "--sets", "0.9").error
+    assert "--ignore-unknown is for runs of one label" in quick(*calibrate, "--ignore-unknown").error
+    assert "none of the 1 labels" in quick(*calibrate).error
+    assert "'half' is no operating point" in quick(*calibrate, "--at", "half").error
+
+
+def test_thresholds_are_chosen_by_few_labels_and_the_file_applied(quick, several, features, knowledge, tmp_path):
+    names = [row["image"] for row in rows(several)]
+    (tmp_path / "l.csv").write_text("\n".join(["image,label", *(f"{name},{name.split('/')[0]}" for name in names)]))
+    told = quick("calibrate", several, "--labels", "l.csv", "--at", "sensitivity=1", "-o", "t.json").plain
+    for said in ("12 labelled pictures, one of 5 parts held out", "4 of 12", "mean", "for sensitivity of 1, held out",
+                 "columns: image from 'image', label from 'label'", "--multi-label --calibration t.json"):  # fmt: skip
+        assert said in told
+    found = json.loads((tmp_path / "t.json").read_text())
+    again = ("classify", features, "-k", knowledge, "--calibration", "t.json", "--multi-label")
+    told = quick(*again, "-o", "again").plain
+    assert "its thresholds were chosen by the labels of 12 pictures" in told
+    summary = json.loads((tmp_path / "again" / "run.json").read_text())
+    assert summary["plan"]["thresholds"] == found["thresholds"]
+    quick("evaluate", "again", "--labels", "l.csv", "--json", "s.json", "--replicates", "0")
+    scores = json.loads((tmp_path / "s.json").read_text())["multi-label"]
+    assert scores["sensitivity"] == 1, "what was asked for holds on the labels that chose"
+    assert "leave --threshold out" in quick(*again, "--threshold", "0.6", "-o", "new").error
+    assert "no calibration of `kpl calibrate` for one label a picture" in quick(*again[:-1], "-o", "new").error
+    quick("calibrate", several, "--labels", "l.csv", "-o", "y.json").plain  # noqa: B018
+    assert json.loads((tmp_path / "y.json").read_text())["rule"] == "sensitivity + specificity"
+    (tmp_path / "other.yaml").write_text(knowledge.read_text().replace("lobes", "parts"))
+    again = ("classify", features, "-k", "other.yaml", "--calibration", "t.json", "--multi-label", "-o", "new")
+    assert "the thresholds are for knowledge" in quick(*again).error
+    (tmp_path / "t.json").write_text("{}")
+    assert "holds no thresholds" in quick(*again).error
+    (tmp_path / "t.json").unlink()
+    assert "cannot read the thresholds" in quick(*again).error
+
+
+def test_each_kind_of_run_is_calibrated_in_its_own_way(quick, several, features, knowledge, tmp_path):
+    from kpl import calibrate, calibrate_multi_label, classify
+    from kpl.errors import LabelsError
+
+    classify(features, knowledge=knowledge, out=tmp_path / "one")
+    assert "--at is for multi-label runs" in quick("calibrate", "one", "--labels", "l", "--at", "sensitivity=1").error
+    with pytest.raises(LabelsError, match=r"use kpl\.calibrate$"):
+        calibrate_multi_label(tmp_path / "one", labels="l.csv", out="c.json")
+    with pytest.raises(LabelsError, match="a threshold a class to choose"):
+        calibrate(several, labels="l.csv", out="c.json")
 
 
 def test_a_picture_is_explained_class_by_class(kpl, quick, several, tmp_path):

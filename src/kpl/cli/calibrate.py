@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from kpl.cli.label_options import reads_table
+from kpl.cli.label_options import read_rule, reads_table
+from kpl.cli.multi_label import print_thresholds
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.progress import stages
 from kpl.cli.terminal import Console, plain, print_notes
+from kpl.errors import InputError
 
 if TYPE_CHECKING:
     from kpl.evaluation import Reading
@@ -21,12 +23,12 @@ __all__ = ["calibrate"]
 _TITLES = {"nll": "NLL", "ece": "ECE", "brier": "Brier", "accuracy": "accuracy"}
 
 
-@reads_table("blank", "uncertain")
+@reads_table()
 def calibrate(
     target: Annotated[Path, typer.Argument(metavar="RUN", help="A run of `kpl classify`.")],
     *,
     labels: Annotated[
-        Path, typer.Option(help="CSV with image,label[,group] of a few pictures of the run, ten or more.")
+        Path, typer.Option(help="A table with image,label[,group], or a column a class, of ten pictures or more.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("calibration.json"),
     sets: Annotated[
@@ -36,24 +38,45 @@ def calibrate(
     ignore_unknown: Annotated[
         bool, typer.Option("--ignore-unknown", help="Leave out pictures whose label is no class of the knowledge.")
     ] = False,
+    at: Annotated[
+        str | None,
+        typer.Option(help="Of a multi-label run: what each class is to reach, sensitivity=0.95, or specificity=0.9."),
+    ] = None,
     reading: Reading,
 ) -> None:
     """Fit a temperature and a shift of the class prior to a few labels. No label reaches what a method learns.
 
-    Example:
+    Of a multi-label run the threshold of each class is chosen: by sensitivity + specificity, or as --at says.
+
+    Examples:
 
       kpl calibrate run/ --labels few.csv --out calibration.json
 
       kpl calibrate run/ --labels few.csv --sets 0.9
 
       kpl classify SCANS/ --knowledge my-classes.yaml --calibration calibration.json --out calibrated/
+
+      kpl calibrate findings/ --labels train.csv --blank absent --at sensitivity=0.9
+
+      kpl classify SCANS/ --knowledge findings.yaml --multi-label --calibration calibration.json --out again/
     """
+    from kpl.runs import MultiLabelRun, calibrate_multi_label, open_run
     from kpl.runs import calibrate as run_calibrate
 
     spare_inputs([out], [target, labels])
+    run, rule = open_run(target), None if at is None else read_rule(at)
+    if isinstance(run, MultiLabelRun):
+        if sets is not None or ignore_unknown:
+            name = "--ignore-unknown" if sets is None else "--sets"
+            raise InputError(f"{name} is for runs of one label a picture, and this one has several: leave it out")
+        print_thresholds(calibrate_multi_label(run, labels=labels, out=out, rule=rule, reading=reading))
+        _print_next(out, "--multi-label ")
+        return
+    if rule is not None:
+        raise InputError("--at is for multi-label runs, which have a threshold a class: leave it out")
     with stages() as progress:
         result = run_calibrate(
-            target,
+            run,
             labels=labels,
             out=out,
             sets=sets,
@@ -82,4 +105,9 @@ def calibrate(
             highlight=False,
         )
     print_notes(console, result.notices)
-    console.print(plain(f"Written to {out}; apply it with: kpl classify ... --calibration {out}"), soft_wrap=True)
+    _print_next(out)
+
+
+def _print_next(out: Path, further: str = "") -> None:
+    told = f"Written to {out}; apply it with: kpl classify ... {further}--calibration {out}"
+    Console().print(plain(told), soft_wrap=True)

@@ -137,7 +137,7 @@ def classify(
     given = pictures | {"out": out, "table": table, "reading": reading, "pool": pool, "overwrite": overwrite}
     learnt = {"method": method, "model": model, "k": k, "set": settings, "prior": prior, "explain": explain}
     learnt["other"] = other
-    decided: dict[str, Any] = {"calibration": calibration, "abstain_below": abstain_below, "coverage": coverage}
+    decided: dict[str, Any] = {"abstain_below": abstain_below, "coverage": coverage}
     base, shares = _of_classes(knowledge, only, prior)
     if multi_label:
         if refused := [name for name, value in {**learnt, **decided}.items() if value not in (None, False)]:
@@ -162,7 +162,9 @@ def classify(
         }
         run = partial(run_classify, **how, **decided)
     with stages() as progress:
-        result = run(inputs or [], knowledge=base, **given, finish=write_report, progress=progress)
+        result = run(
+            inputs or [], knowledge=base, calibration=calibration, **given, finish=write_report, progress=progress
+        )
     print_result(result)
 
 

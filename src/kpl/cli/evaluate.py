@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from kpl.cli.label_options import chosen_scoring
+from kpl.cli.label_options import chosen_scoring, read_rule
 from kpl.cli.multi_label import print_classes
 from kpl.cli.options import gathers
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.progress import stages
 from kpl.cli.terminal import Console, plain, print_notes, say
-from kpl.errors import LabelsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kpl.evaluation import OperatingRule, Scores
+    from kpl.evaluation import Scores
     from kpl.evaluation import Table as ScoreTable
     from kpl.evaluation.metrics import Metric
     from kpl.runs import Evaluation
@@ -69,7 +68,7 @@ def evaluate(
     if figure is not None:
         check_figure(figure)
     spare_inputs([json_out, figure], [target, scoring["labels"]])
-    rule = None if at is None else _rule(at)
+    rule = None if at is None else read_rule(at)
     with stages() as progress:
         result = run_evaluate(
             target,
@@ -194,23 +193,6 @@ def _print_subgroups(console: Console, table: ScoreTable) -> None:
             n = f"{scores.n}" if scores.units is None else f"{scores.n} ({scores.units} units)"
             shown.add_row(plain(value), n, *(_cell(scores, metric.name) for metric in FIRST))
         console.print(shown)
-
-
-def _rule(text: str) -> OperatingRule:
-    from kpl.evaluation import OperatingRule
-
-    reach, _, value = text.partition("=")
-    try:
-        share = float(value)
-    except ValueError:
-        share = float("nan")
-    if reach == "sensitivity" and 0 < share <= 1:
-        return OperatingRule("sensitivity", share)
-    if reach == "specificity" and 0 < share <= 1:
-        return OperatingRule("specificity", share)
-    raise LabelsError(
-        f"--at {text!r} is no operating point: write sensitivity=0.95 or specificity=0.9, a share up to 1"
-    )
 
 
 def _cell(scores: Scores, metric: str) -> str:

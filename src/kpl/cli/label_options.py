@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from kpl.cli.options import gathers
+from kpl.errors import LabelsError
 
 if TYPE_CHECKING:
-    from kpl.evaluation import Reading
+    from kpl.evaluation import OperatingRule, Reading
 
-__all__ = ["Labels", "chosen_scoring", "listed", "reads_table"]
+__all__ = ["Labels", "chosen_scoring", "listed", "read_rule", "reads_table"]
 
 LabelOrder = Literal["order"]
 BlankCell = Literal["absent", "unknown"]
@@ -114,3 +115,25 @@ def chosen_scoring(
         "ignore_unknown": ignore_unknown,
         "reading": reading,
     }
+
+
+def read_rule(text: str) -> OperatingRule:
+    """Read an operating point as it is typed.
+
+    Raises:
+        LabelsError: it is none.
+    """
+    from kpl.evaluation import OperatingRule
+
+    reach, _, value = text.partition("=")
+    try:
+        share = float(value)
+    except ValueError:
+        share = float("nan")
+    if reach == "sensitivity" and 0 < share <= 1:
+        return OperatingRule("sensitivity", share)
+    if reach == "specificity" and 0 < share <= 1:
+        return OperatingRule("specificity", share)
+    raise LabelsError(
+        f"--at {text!r} is no operating point: write sensitivity=0.95 or specificity=0.9, a share up to 1"
+    )

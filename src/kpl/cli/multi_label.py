@@ -15,9 +15,9 @@ from kpl.errors import InputError
 if TYPE_CHECKING:
     from kpl.evaluation import OperatingRule
     from kpl.report import ClassExplained
-    from kpl.runs import Evaluation, Run
+    from kpl.runs import ChosenThresholds, Evaluation, Run
 
-__all__ = ["explain_multi_label", "print_classes", "read_thresholds"]
+__all__ = ["explain_multi_label", "print_classes", "print_thresholds", "read_thresholds"]
 
 _SHOWN = 3  # sentences for presence, and for absence
 
@@ -98,10 +98,34 @@ def print_classes(scored: Evaluation, rule: OperatingRule | None) -> None:
         console.print(f"Thresholds reach a {rule.reach} of {rule.value:g} on these very labels.", highlight=False)
 
 
+def print_thresholds(found: ChosenThresholds) -> None:
+    """Print the thresholds that few labels chose, and how good they are on labels that had no part in choosing."""
+    file, console = found.file, Console()
+    title = f"{file.labelled} labelled pictures, one of {file.folds} parts held out in turn ({found.unit})"
+    table = Table("class", title=plain(title), title_justify="left")
+    for column in ("present", "threshold", "sensitivity", "specificity", "F1"):
+        table.add_column(column, justify="right")
+    for (key, was), each in zip(found.before.items(), found.report.classes, strict=True):
+        moved = [f"{was:g}", f"{each.threshold:.4g}"] if each.threshold != was else [f"{was:g}"]
+        both = (_both(each.before[metric], each.after[metric]) for metric in ("sensitivity", "specificity", "f1"))
+        table.add_row(plain(key), f"{each.positives} of {each.n}", " > ".join(moved), *both)
+    table.add_section()
+    means = (_both(file.before.get(m), file.after.get(m)) for m in ("sensitivity", "specificity", "f1"))
+    table.add_row("mean", "", "", *means)
+    console.print(table)
+    console.print(plain(f"As it was > with the thresholds chosen for {file.rule}, held out"), soft_wrap=True)
+    print_notes(console, found.notices)
+
+
+def _both(before: float | None, after: float | None) -> str:
+    said = ["-" if value is None else f"{value:.3f}" for value in (before, after)]
+    return said[0] if before == after else " > ".join(said)
+
+
 def read_thresholds(given: Sequence[str]) -> dict[str, Any]:
     """Read 0.6 for all classes, and CLASS=0.7 for one, as `kpl.classify_multi_label` takes them."""
     found = named_numbers("--threshold", given, plain=True)
-    return {"threshold": found.pop(None, 0.5), "thresholds": found}
+    return {"threshold": found.pop(None, None), "thresholds": found}
 
 
 def _usable(threshold: float, rule: OperatingRule) -> str:

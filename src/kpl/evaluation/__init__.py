@@ -55,6 +55,7 @@ from kpl.evaluation.multi_label import (
     score_multi_label,
 )
 from kpl.evaluation.reading import Reading
+from kpl.evaluation.thresholds import ClassThreshold, ThresholdReport, choose_thresholds
 from kpl.evaluation.trust import ReliabilityBin, coverage_risk, reliability
 from kpl.evaluation.units import count_units, unit_told
 
@@ -68,6 +69,7 @@ __all__ = [
     "Calibration",
     "CalibrationReport",
     "ClassScores",
+    "ClassThreshold",
     "Details",
     "Difference",
     "MultiLabelTable",
@@ -80,6 +82,7 @@ __all__ = [
     "Resampling",
     "Scores",
     "Table",
+    "ThresholdReport",
     "Truth",
     "accuracy",
     "auroc",
@@ -92,6 +95,7 @@ __all__ = [
     "caveats",
     "chance_rate",
     "check_figure",
+    "choose_thresholds",
     "cohen_kappa",
     "compare",
     "confusion_matrix",

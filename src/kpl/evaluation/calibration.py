@@ -21,7 +21,7 @@ from kpl.evaluation.units import count_units
 from kpl.evaluation.weighted import FloatArray, IntArray
 from kpl.proxies.arrays import Floats, softmax
 
-__all__ = ["Calibration", "CalibrationReport", "Kind", "calibrate_by_labels", "fit_calibration"]
+__all__ = ["Calibration", "CalibrationReport", "Kind", "calibrate_by_labels", "fit_calibration", "folds_of"]
 
 Kind = Literal["none", "temperature", "temperature+prior"]
 _SMALLEST = np.finfo(np.float64).tiny  # keeps a probability of zero from being certain whatever the temperature
@@ -120,7 +120,7 @@ def calibrate_by_labels(
     truth, probabilities = np.asarray(truth)[rows], check_probabilities(np.asarray(truth)[rows], probabilities[rows])
     if not is_distribution(probabilities):
         raise LabelsError("the probabilities of an image must sum to 1 to be calibrated: this method's do not")
-    folds = _folds(units_of(len(rows), groups and [groups[row] for row in rows.tolist()]), seed)
+    folds = folds_of(units_of(len(rows), groups and [groups[row] for row in rows.tolist()]), seed)
     kinds: tuple[Kind, ...] = ("none", "temperature", "temperature+prior")
     after = {}
     for kind in kinds[: 3 if len(np.unique(truth)) > 1 else 2]:
@@ -148,8 +148,12 @@ def _fit(kind: Kind, truth: IntArray, probabilities: FloatArray) -> Calibration:
     return fit_calibration(truth, probabilities, prior=kind == "temperature+prior")
 
 
-def _folds(units: NDArray[Any], seed: int) -> NDArray[np.int64]:
-    """Give each image the fold of its unit."""
+def folds_of(units: NDArray[Any], seed: int) -> NDArray[np.int64]:
+    """Give each image the fold of its unit, (n,) of the numbers of `units_of`.
+
+    Raises:
+        LabelsError: there is a single unit.
+    """
     n_units = int(units.max()) + 1
     if n_units < 2:
         raise LabelsError("all labelled images are of one group: calibration needs at least two to hold one out")

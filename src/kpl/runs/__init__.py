@@ -1,6 +1,7 @@
 """The main job as library calls: classify pictures into a run folder, and score a run."""
 
 from kpl.runs.calibrating import CalibrationFile, CalibrationResult, calibrate, load_calibration
+from kpl.runs.choosing import ChosenThresholds, ThresholdsFile, calibrate_multi_label, load_thresholds
 from kpl.runs.classifying import classify
 from kpl.runs.evaluating import EVALUATED, Evaluation, evaluate
 from kpl.runs.fitting import Drift, Update, fit, update
@@ -21,6 +22,7 @@ __all__ = [
     "EVALUATED",
     "CalibrationFile",
     "CalibrationResult",
+    "ChosenThresholds",
     "Drift",
     "Evaluation",
     "Findings",
@@ -34,9 +36,11 @@ __all__ = [
     "Predictions",
     "Run",
     "SingleLabelRun",
+    "ThresholdsFile",
     "Update",
     "bundle_texts",
     "calibrate",
+    "calibrate_multi_label",
     "classify",
     "classify_multi_label",
     "evaluate",
@@ -46,6 +50,7 @@ __all__ = [
     "is_run",
     "load_calibration",
     "load_model",
+    "load_thresholds",
     "open_run",
     "open_single_label",
     "save_model",

@@ -131,7 +131,7 @@ def calibrate(
     """
     run = target if isinstance(target, Run) else open_run(target)
     if not isinstance(run, SingleLabelRun):
-        raise LabelsError("a multi-label run has no single label to calibrate on: choose its thresholds instead")
+        raise LabelsError("a multi-label run has a threshold a class to choose: use kpl.calibrate_multi_label")
     truth = run.labels(labels, ignore_unknown=ignore_unknown, reading=reading)
     plan = run.plan
     if progress:
@@ -187,4 +187,6 @@ def load_calibration(path: str | Path) -> CalibrationFile:
     except OSError as error:
         raise InputError(f"cannot read the calibration {str(path)!r}: {error.strerror}") from error
     except ValidationError as error:
-        raise InputError(f"{str(path)!r} is no calibration of `kpl calibrate`: make it again") from error
+        raise InputError(
+            f"{str(path)!r} is no calibration of `kpl calibrate` for one label a picture: make it again"
+        ) from error

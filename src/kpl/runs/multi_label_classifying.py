@@ -20,6 +20,7 @@ from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.progress import Progress
 from kpl.proxies.arrays import Floats
 from kpl.proxies.multi_label import multi_label_probabilities, other_texts
+from kpl.runs.choosing import load_thresholds
 from kpl.runs.folder import save_texts
 from kpl.runs.job import Desk, Job
 from kpl.runs.multi_label import MultiLabelRun
@@ -45,8 +46,9 @@ def classify_multi_label(
     reading: Wanted | None = None,
     out: str | Path | None = None,
     encoder: str | Encoder | None = None,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     thresholds: Mapping[str, float] | None = None,
+    calibration: str | Path | None = None,
     pool: str | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -64,29 +66,38 @@ def classify_multi_label(
     Args:
         inputs, table, reading, knowledge, out, encoder, pool, batch_size, workers, asked, overwrite, finish, progress:
             as for `classify`.
-        threshold: a class is present from this probability on.
+        threshold: a class is present from this probability on; None takes 0.5.
         thresholds: class key, name or alias to a threshold of its own.
+        calibration: a file of `calibrate_multi_label`, in the place of these two.
 
     Raises:
         KplError: one of the tree in `kpl.errors`; nothing is half-written.
     """
     began = time.perf_counter()
     base = load_knowledge(knowledge)
-    keys, least = _keys(base), _thresholds(base, threshold, thresholds or {})
+    keys = _keys(base)
+    if calibration is not None and (threshold is not None or thresholds):
+        raise InputError("a calibration of a multi-label run has its thresholds already: leave --threshold out")
+    chosen = None if calibration is None else load_thresholds(calibration)
+    least = _thresholds(base, 0.5 if threshold is None else threshold, thresholds or {})
     source = Source.of(
         inputs, batch_size, workers, asked, base.task, table, reading, partial(card_of, encoder), progress
     )
     coder = source.encoder(encoder, base)
+    identity, content, pool = encoder_identity(coder), base.content_hash(), source.pool(pool, base.task)
+    if chosen is not None:
+        least = _thresholds(base, 0.5, chosen.for_run(encoder=identity, knowledge=content, pool=pool))
     plan = Plan(
-        encoder=encoder_identity(coder),
-        knowledge=base.content_hash(),
+        encoder=identity,
+        knowledge=content,
         pictures="",
         method=_METHOD,
         settings={"temperature": 1.0 / coder.logit_scale},
         thresholds=dict(zip(keys, least.tolist(), strict=True)),
-        pool=source.pool(pool, base.task),
+        pool=pool,
     )
-    job = _Job(knowledge=base, encoder=coder, plan=plan, least=least)
+    told = () if chosen is None else (f"its thresholds were chosen by the labels of {chosen.labelled} pictures",)
+    job = _Job(knowledge=base, encoder=coder, plan=plan, least=least, told=told)
     run = job.carry_out(source, began, out=out, overwrite=overwrite, finish=finish, progress=progress)
     if not isinstance(run, MultiLabelRun):
         raise FeaturesError(f"{str(run.path)!r} was changed while it was written: classify again")
@@ -98,6 +109,8 @@ class _Job(Job):
     stated: ClassVar[dict[str, Any]] = {"multi_label": True}
     least: Floats
     """Threshold of each class, (C,)."""
+    told: tuple[str, ...]
+    """Where these come from, if labels chose them."""
 
     def answer(self, desk: Desk) -> dict[str, Any]:
         present, absent, names = _texts(self.knowledge, self.encoder)
@@ -112,7 +125,7 @@ class _Job(Job):
         return {
             "classes": dict(zip(self.keys, there.sum(axis=0).tolist(), strict=True)),
             "without_any": int((~there.any(axis=1)).sum()),
-            "warnings": absence_warnings(self.knowledge),
+            "warnings": [*absence_warnings(self.knowledge), *self.told],
         }
 
 
