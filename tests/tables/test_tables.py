@@ -4,6 +4,7 @@ import json
 import struct
 import sys
 
+import numpy as np
 import pytest
 
 from kpl.errors import MissingExtraError, TableError
@@ -151,6 +152,49 @@ def test_parquet(tmp_path):
     pq.write_table(pa.table({"image": ["a.png", "b.png"], "grade": [1, None]}), tmp_path / "t.parquet")
     assert open_table(tmp_path / "t.parquet").titles == ("image", "grade")
     assert cells(tmp_path / "t.parquet") == [["a.png", "1"], ["b.png", ""]]
+
+
+def test_words_of_parquet_are_kept_once_and_nested_cells_are_text(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        "text": pa.array(["a", None]),
+        "large": pa.array(["a", ""], pa.large_string()),
+        "binary": pa.array([b"a", None]),
+        "coded": pa.DictionaryArray.from_arrays(pa.array([1, None], pa.int8()), pa.array([3, 4])),
+        "list": pa.array([["a", "b"], []]),
+        "map": pa.array([[("a", "b")], []], pa.map_(pa.string(), pa.string())),
+        "record": pa.array([{"a": "u", "b": [1]}, None]),
+        "none": pa.nulls(2),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    assert cells(tmp_path / "t.parquet") == [
+        ["a", "a", "a", "4", "a|b", '[["a", "b"]]', '{"a": "u", "b": [1]}', ""],
+        ["", "", "", "", "", "", "", ""],
+    ]
+
+
+@pytest.mark.parametrize("kind", ["coded", "lists", "packed"])
+def test_a_small_parquet_cannot_fill_the_memory(kind, tmp_path, monkeypatch):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    monkeypatch.setattr("kpl.tables.sheets._UNPACKED", 1 << 20)  # less work than the real bound
+    rows = 1 << 16
+    column, message = {
+        "coded": lambda: (
+            pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["x" * (1 << 18)])),
+            "column 'label': a cell of more than",
+        ),
+        "lists": lambda: (pa.array([["y" * 1000] * 9] * 400), "column 'label': its lists are too long"),
+        "packed": lambda: (pa.array(["z" * (1 << 16)] * 30), "unpacks to"),
+    }[kind]()
+    table = pa.table({"image": [f"{at}.png" for at in range(len(column))], "label": column})
+    pq.write_table(table, tmp_path / "t.parquet", compression="zstd", use_dictionary=kind != "packed")
+    assert (tmp_path / "t.parquet").stat().st_size < 1 << 19
+    with pytest.raises(TableError, match=message):
+        cells(tmp_path / "t.parquet")
 
 
 @pytest.mark.parametrize(

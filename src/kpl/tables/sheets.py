@@ -17,6 +17,8 @@ __all__ = ["open_excel", "open_parquet"]
 
 _BATCH = 1 << 16
 _LONGEST = 1 << 17  # characters of a cell, as of CSV; Excel itself takes 32767
+_UNPACKED = 1 << 28  # bytes to which a part of a Parquet file may unpack,
+_UNPACKED_TIMES = 200  # and more only where it is large itself
 
 
 def open_excel(path: Path, *, sheet: str | None = None, header: bool = True) -> Content:
@@ -139,21 +141,61 @@ def open_parquet(path: Path) -> Content:
     try:
         with ParquetFile(path) as file:
             titles = list(file.schema_arrow.names)
+            words = _measured(path.name, file.metadata)
     except ArrowException as error:
         raise TableError(f"{path.name!r} is no Parquet file that can be read: {error}") from error
 
     def rows() -> Iterator[Row]:
         line = 0
-        with ParquetFile(path) as file:
+        with ParquetFile(path, read_dictionary=words) as file:
             for batch in file.iter_batches(_BATCH):
-                for at, cells in enumerate(zip(*map(_texts, batch.columns), strict=True), start=line + 1):
+                columns = [_texts(path.name, *each) for each in zip(titles, batch.columns, strict=True)]
+                for at, cells in enumerate(zip(*columns, strict=True), start=line + 1):
                     yield Row(at, list(cells))
                 line += batch.num_rows
 
     return Content(titles, rows, first=", ".join(titles))
 
 
-def _texts(column: Any) -> list[str]:  # noqa: ANN401 - pyarrow is untyped
-    """Write a column's cells as text, those of text as they stand."""
-    cells = column.to_pylist()
-    return [cell if type(cell) is str else as_text(cell) for cell in cells]
+def _measured(name: str, metadata: Any) -> list[str]:  # noqa: ANN401 - pyarrow is untyped
+    """Name the columns of text, after a look at how far every part of the file says that it unpacks."""
+    words = set()
+    for group in range(metadata.num_row_groups):
+        for number in range(metadata.num_columns):
+            part = metadata.row_group(group).column(number)
+            if part.total_uncompressed_size > max(_UNPACKED, _UNPACKED_TIMES * part.total_compressed_size):
+                raise TableError(
+                    f"{name!r} is no table that can be read: a part of {part.total_compressed_size} bytes "
+                    f"unpacks to {part.total_uncompressed_size}"
+                )
+            if part.physical_type == "BYTE_ARRAY":
+                words.add(part.path_in_schema)
+    return sorted(words)
+
+
+def _texts(name: str, title: str, column: Any) -> list[str]:  # noqa: ANN401 - pyarrow is untyped
+    """Write a column's cells as text, those of text as they stand; a word that stands in many rows is kept once."""
+    from pyarrow.types import is_dictionary, is_nested
+
+    if is_dictionary(column.type):
+        words = _texts(name, title, column.dictionary)
+        return ["" if at is None else words[at] for at in column.indices.to_pylist()]
+    if is_nested(column.type) and _spelt_out(column) > _UNPACKED:
+        raise TableError(f"{name!r}, column {title!r}: its lists are too long to be cells of a table")
+    cells = [cell if type(cell) is str else as_text(cell) for cell in column.to_pylist()]
+    if any(len(cell) > _LONGEST for cell in cells):
+        raise TableError(f"{name!r}, column {title!r}: a cell of more than {_LONGEST} characters")
+    return cells
+
+
+def _spelt_out(column: Any) -> int:  # noqa: ANN401 - pyarrow is untyped
+    """Count the bytes that a column takes at most once every word stands where it is named."""
+    from pyarrow.types import is_dictionary, is_map, is_nested, is_struct
+
+    if is_map(column.type):
+        return _spelt_out(column.keys) + _spelt_out(column.items)
+    if is_nested(column.type):
+        return sum(map(_spelt_out, column.flatten() if is_struct(column.type) else [column.flatten()]))
+    if is_dictionary(column.type):
+        return len(column) * max((len(str(word)) for word in column.dictionary.to_pylist()), default=0)
+    return int(column.nbytes)
