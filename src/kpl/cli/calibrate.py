@@ -17,6 +17,7 @@ from kpl.errors import InputError
 
 if TYPE_CHECKING:
     from kpl.evaluation import Reading
+    from kpl.runs import CalibrationResult
 
 __all__ = ["calibrate"]
 
@@ -84,6 +85,16 @@ def calibrate(
             reading=reading,
             progress=progress,
         )
+    _print_calibration(result)
+    _print_next(out)
+
+
+def _print_next(out: Path, further: str = "") -> None:
+    told = f"Written to {out}; apply it with: kpl classify ... {further}--calibration {out}"
+    Console().print(plain(told), soft_wrap=True)
+
+
+def _print_calibration(result: CalibrationResult) -> None:
     file, console = result.file, Console()
     title = f"{file.labelled} labelled pictures, one of {file.folds} parts held out in turn ({result.unit})"
     table = Table("", title=plain(title), title_justify="left")
@@ -105,9 +116,3 @@ def calibrate(
             highlight=False,
         )
     print_notes(console, result.notices)
-    _print_next(out)
-
-
-def _print_next(out: Path, further: str = "") -> None:
-    told = f"Written to {out}; apply it with: kpl classify ... {further}--calibration {out}"
-    Console().print(plain(told), soft_wrap=True)
