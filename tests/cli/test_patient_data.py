@@ -132,6 +132,8 @@ def test_no_mark_of_a_patient_leaves_the_files(
         ["explain", "run", "unit-0001"],
         ["queue", "run"],
         ["compare", "run", "again"],
+        *(["export", "run", "--to", to, "--out", f"exported.{to}"] for to in ("csv", "parquet", "label-studio")),
+        ["export", "run", "--to", "dicom-sr", "--source", given, "--out", str(tmp_path / "sr")],
     ):
         monkeypatch.setattr(sys, "argv", ["kpl", *command])
         code = _code()
@@ -152,6 +154,7 @@ def test_no_mark_of_a_patient_leaves_the_files(
     told = capfd.readouterr().err
     assert "its key is not in KPL_HOME" in told
     assert not PERSONAL.findall(told.replace(str(studies.parent), "").encode())
+    assert all(PERSONAL.search(path.read_bytes()) for path in (tmp_path / "sr").iterdir()), "these alone say whose"
     files = [path for path in (*out.rglob("*"), *(tmp_path / "home").rglob("*")) if path.is_file()]
     assert any(path.name == "units.csv" for path in files)
     for path in files:

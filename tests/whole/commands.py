@@ -131,6 +131,10 @@ def _cases() -> dict[str, Case]:
             ("audit olddozen --table sites.csv --json told.json",),
         ),
         "export": Case("export run --to folders --pictures scans -o out"),
+        "export reports": Case(
+            "export studyrun --to dicom-sr --source study -o out",
+            before=("classify study -k small.json --encoder mini -o studyrun",),
+        ),
         "export table": Case("export run --to csv -o out.csv", ("out.csv",), short=True),
         "demo": Case("demo -o out"),
         "knowledge new": Case("knowledge new made.yaml --classes a,b", ("made.yaml",)),
@@ -263,9 +267,12 @@ def start_state(place: Path, run: Callable[[str], None]) -> None:
     sites = "".join(f"{row.partition(',')[0]},{'AB'[at % 2]}\n" for at, row in enumerate(rows))
     (place / "sites.csv").write_text(f"image,site\n{sites}")
     (place / "study").mkdir()
+    whose = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.1"}
     for number in range(2):
         picture = np.random.default_rng(number).integers(0, 4096, (48, 48)).astype("u2")
-        (place / "study" / f"{number}.dcm").write_bytes(packed(dataset(picture, PatientID="4711")))
+        (place / "study" / f"{number}.dcm").write_bytes(
+            packed(dataset(picture, PatientID="4711", SOPInstanceUID=f"1.2.3.1.{number}", **whose))
+        )
     shutil.copytree(MINI, place / "changed", ignore=shutil.ignore_patterns("__*"))
     for command in (
         "embed scans -o features",

@@ -23,6 +23,7 @@ class Format(StrEnum):
     folders = "folders"
     imagefolder = "imagefolder"
     fiftyone = "fiftyone"
+    dicom_sr = "dicom-sr"
 
 
 def export(
@@ -32,23 +33,29 @@ def export(
     pictures: Annotated[
         Path | None, typer.Option(help="Where the pictures are, for the formats that copy them.")
     ] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="Where the DICOM studies are, for dicom-sr: they say whose the results are.")
+    ] = None,
 ) -> None:
     """Export a run; labels that people corrected stand in the place of predictions.
 
     csv and parquet: a table. label-studio: tasks with predictions and corrections. folders: a folder a class.
-    imagefolder: for datasets.load_dataset. fiftyone: FiftyOneImageClassificationDataset. The last three copy pictures.
+    imagefolder: for datasets.load_dataset. fiftyone: FiftyOneImageClassificationDataset. These three copy pictures.
+    dicom-sr: a structured report a study; these alone hold names and UIDs, of the studies in --source.
 
     Examples:
 
       kpl export run/ --to csv --out labels.csv
 
       kpl export run/ --to imagefolder --pictures SCANS/ --out curated/
+
+      kpl export run/ --to dicom-sr --source STUDIES/ --out sr/
     """
     from kpl.curation import export as write
     from kpl.runs import open_run
 
-    spare_inputs([out], [run, pictures])
-    done = write(open_run(run), to.value, out, pictures=pictures)
+    spare_inputs([out], [run, pictures, source])
+    done = write(open_run(run), to.value, out, pictures=pictures, source=source)
     say(f"{done.pictures} pictures exported to {done.path}")
     if done.missing:
         some = ", ".join(done.missing[:3]) + (", ..." if len(done.missing) > 3 else "")

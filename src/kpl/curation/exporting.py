@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from kpl.curation.structured import Said, as_reports
 from kpl.errors import AlreadyThereError, InputError, MissingExtraError, OutputError, UnknownNameError
 from kpl.files import put, working_folder
 from kpl.runs import MultiLabelRun, Run, SingleLabelRun
@@ -56,7 +57,9 @@ class Exported:
     missing: tuple[str, ...]
 
 
-def export(run: Run, to: str, out: str | Path, *, pictures: str | Path | None = None) -> Exported:
+def export(
+    run: Run, to: str, out: str | Path, *, pictures: str | Path | None = None, source: str | Path | None = None
+) -> Exported:
     """Write a run for another tool; labels that people corrected stand in the place of predictions.
 
     Args:
@@ -64,20 +67,27 @@ def export(run: Run, to: str, out: str | Path, *, pictures: str | Path | None = 
         to: of `FORMATS`.
         out: the file or folder to make; nothing that exists is replaced.
         pictures: where the pictures are; formats that copy them need it. Only the very pictures of the run are copied.
+        source: where the DICOM studies are, for reports that belong to them.
 
     Raises:
         UnknownNameError: no such format.
         InputError: the format needs what is missing, or cannot hold this run.
         AlreadyThereError: `out` is this very export.
         OutputError: `out` is something else, or cannot be written.
-        MissingExtraError: Parquet needs an extra.
+        MissingExtraError: Parquet, or DICOM, needs an extra.
     """
-    if to not in FORMATS:
-        raise UnknownNameError("format", to, FORMATS)
+    if to not in (known := (*FORMATS, REPORTS)):
+        raise UnknownNameError("format", to, known)
     out = Path(out)
     taken = OutputError(f"{str(out)!r} exists: export to another name, or move it away")
-    if os.path.lexists(out) and (not out.exists() or out.is_dir() != (to in COPYING)):
+    if os.path.lexists(out) and (not out.exists() or out.is_dir() != (to in (*COPYING, REPORTS))):
         raise taken
+    if (to == REPORTS) != (source is not None):
+        raise InputError(
+            f"the format {to!r} tells of studies that the run does not know: say where they are with --source"
+            if source is None
+            else f"the format {to!r} reads no studies: leave --source out"
+        )
     if (to in COPYING) != (pictures is not None):
         needs = "copies the pictures: say where they are with --pictures" if pictures is None else (
             "copies no pictures: leave --pictures out"
@@ -91,7 +101,10 @@ def export(run: Run, to: str, out: str | Path, *, pictures: str | Path | None = 
         raise InputError(f"the format {to!r} takes one label a picture, and this run gives several: try csv")
     rows = list(_labelled(run))
     missing: tuple[str, ...] = ()
-    if pictures is None:
+    plan: Made
+    if source is not None:
+        plan, count, missing = as_reports(run, list(_said(run)), Path(source))
+    elif pictures is None:
         plan, count = FORMATS[to](run, rows, {}), len(rows)
     else:
         if out.is_dir() and not _files(out) <= set(FORMATS[to](run, rows, {row.image: out for row in rows})):
@@ -143,6 +156,13 @@ def _labelled(run: Run) -> Iterator[Labelled]:
         predicted = () if said.label in (None, NONE_OF_THESE) else (said.label,)
         labels = predicted if word == UNSURE else () if word == NONE_OF_THESE else (word,)
         yield Labelled(said.id, labels, predicted, said.confidence, corrected=word != UNSURE)
+
+
+def _said(run: Run) -> Iterator[Said]:
+    """Give what a report says of each unit; the answer of the run stays beside what people settled on."""
+    for row, each in zip(_labelled(run), run, strict=True):
+        told = {key: each.probabilities[key] for key in row.predicted}
+        yield Said(row.image, told, row.labels if row.corrected else None)
 
 
 def _located(run: Run, folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
@@ -290,5 +310,7 @@ FORMATS: dict[str, Writer] = {
     "fiftyone": _fiftyone,
 }
 """Name to what writes it."""
+REPORTS = "dicom-sr"
+"""The format that is written by `kpl.curation.structured`."""
 COPYING = frozenset({"folders", "imagefolder", "fiftyone"})
 ONE_LABEL = frozenset({"folders", "fiftyone"})

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-__all__ = ["Ignored", "Label", "Part", "Provenance", "Rejected", "Sentence", "problem"]
+__all__ = ["Code", "Ignored", "Label", "Part", "Provenance", "Rejected", "Sentence", "problem"]
 
 
 def problem(kind: str, message: str, *at: int | str) -> PydanticCustomError:
@@ -49,6 +49,16 @@ class Provenance(Part):
     source: str | None = Field(default=None, description="What was read for it, with its address.")
     reviewed_by: str | None = Field(default=None, description="Who checked it; null when nobody has.")
     reviewed_on: str | None = Field(default=None, description="When it was checked, for example 2026-11-22.")
+
+
+class Code(Part):
+    """What a class is called in a coding scheme, such as SNOMED CT: the answer is handed on as that code."""
+
+    scheme: str = Field(
+        description="The scheme as DICOM names it: SCT, RADLEX, DCM, LN, NCIt, ICD10.", pattern="^[A-Za-z0-9_]{1,16}$"
+    )
+    value: str = Field(description="The code in that scheme, for example 56717001.", pattern=r"^[A-Za-z0-9._:-]{1,64}$")
+    meaning: Label = Field(description="What the code says in words.", max_length=64)
 
 
 class Ignored(Part):

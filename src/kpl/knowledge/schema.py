@@ -19,7 +19,7 @@ from pydantic import (
 
 from kpl.errors import KnowledgeError
 from kpl.knowledge.folding import fold_name, fold_sentence
-from kpl.knowledge.records import Ignored, Label, Part, Provenance, Rejected, Sentence, problem
+from kpl.knowledge.records import Code, Ignored, Label, Part, Provenance, Rejected, Sentence, problem
 from kpl.knowledge.template import DEFAULT_TEMPLATE, check_template
 
 __all__ = ["DEFAULT_TEMPLATE", "Description", "KnowledgeBase", "KnowledgeClass", "Provenance", "Task", "negate"]
@@ -74,6 +74,9 @@ class KnowledgeClass(Part):
         default=(),
         description="The group that the class belongs to, where classes form a tree; of groups within groups a list, "
         "the outermost first. Probabilities are summed upward.",
+    )
+    code: Code | None = Field(
+        default=None, description="The class in a coding scheme; 'kpl export --to dicom-sr' hands it on, nothing else."
     )
     absent: tuple[Sentence, ...] = Field(
         default=(),
@@ -183,7 +186,7 @@ class KnowledgeBase(Part):
     model_config = ConfigDict(json_schema_extra=_describe_schema)
 
     kpl_knowledge: Literal[1, 2] = Field(
-        description="The version of this format: 2 knows 'against', 'ignore', 'rejected' and 'reviewed_on'; "
+        description="The version of this format: 2 knows 'against', 'code', 'ignore', 'parent', 'rejected' and 'reviewed_on'; "
         "every file of version 1 is one of version 2."
     )
     task: Task
@@ -295,7 +298,7 @@ class KnowledgeBase(Part):
         content = self.model_dump(mode="json", include={"task": {"modality", "template"}, "classes": True})
         for entry in content["classes"]:
             del entry["rejected"], entry["ignore"]
-            for unsaid in ("absent", "parent"):  # what is not said does not count
+            for unsaid in ("absent", "parent", "code"):  # what is not said does not count
                 if not entry[unsaid]:
                     del entry[unsaid]
             for description in entry["descriptions"]:

@@ -83,6 +83,7 @@ def to_class_entry(entry: KnowledgeClass, default: Provenance | None) -> dict[st
         "name": entry.name,
         **({"aliases": list(entry.aliases)} if entry.aliases else {}),
         **({"parent": entry.parent[0] if len(entry.parent) == 1 else list(entry.parent)} if entry.parent else {}),
+        **({"code": entry.code.model_dump()} if entry.code else {}),
         **({"descriptions": descriptions} if descriptions else {}),
         **({"absent": list(entry.absent)} if entry.absent else {}),
         **_listed("rejected", entry.rejected),
