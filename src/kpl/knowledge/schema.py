@@ -186,8 +186,8 @@ class KnowledgeBase(Part):
     model_config = ConfigDict(json_schema_extra=_describe_schema)
 
     kpl_knowledge: Literal[1, 2] = Field(
-        description="The version of this format: 2 knows 'against', 'code', 'ignore', 'parent', 'rejected' and 'reviewed_on'; "
-        "every file of version 1 is one of version 2."
+        description="The version of this format: 2 knows 'against', 'code', 'ignore', 'parent', 'rejected' and "
+        "'reviewed_on'; every file of version 1 is one of version 2."
     )
     task: Task
     provenance: Provenance | None = Field(
