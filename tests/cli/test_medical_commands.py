@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import re
@@ -10,11 +11,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from kpl.images.pseudonyms import pseudonym
+from kpl.runs import open_run
+from kpl.runs.thumbnails import read_thumbnails
 
 from .conftest import Run
 
@@ -39,7 +43,9 @@ def studies(tmp_path: Path, shared: Path) -> Path:
 
 
 @pytest.mark.long
-def test_studies_and_their_features_say_the_same_of_the_same_units(quick: Run, studies: Path, knowledge: Path) -> None:
+def test_studies_and_their_features_say_the_same_of_the_same_units(
+    quick: Run, studies: Path, knowledge: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     top = studies.parent
     flags = ["--encoder", "mini"]
     told = quick("plan", studies, "--json", "plan.json")
@@ -57,19 +63,55 @@ def test_studies_and_their_features_say_the_same_of_the_same_units(quick: Run, s
     labels = "".join(f"{row['unit']},{row['label']},{row['patient']}\n" for row in rows)
     (top / "labels.csv").write_text("image,label\n" + "".join(f"{row['unit']},{row['label']}\n" for row in rows))
     (top / "patients.csv").write_text("image,label,group\n" + labels)
+    told = quick("report", "again", "--pictures", studies)  # features keep no pictures
+    assert told.code == 0, told.err
+    shown = read_thumbnails(top / "run")
+    assert {side for _, side in shown} > {""}
+    page = (top / "again/report.html").read_text(encoding="utf-8")
+    assert all(base64.b64encode(small).decode() in page for small in shown.values())
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=dict))
+    frame = open_run(top / "again").to_pandas()
+    assert list(frame) == list(rows[0])
+    assert list(frame["key_instance"]) == [row["key_instance"] for row in rows]
+    assert list(map(str, frame["instances"])) == [row["instances"] for row in rows]
     for table in ("labels.csv", "patients.csv"):
         told = quick("evaluate", "run", "--labels", table)
         assert told.code == 0, told.err
 
 
-def test_a_table_decides_units_frames_and_windows(quick: Run, studies: Path, knowledge: Path) -> None:
+def manifest(folder: Path, kind: str, rows: list[list[object]]) -> Path:
+    path = folder / f"manifest.{kind}"
+    titles = TITLES.strip().split(",")
+    if kind == "csv":
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([titles, *rows])
+    elif kind == "parquet":
+        pyarrow, parquet = (pytest.importorskip(name) for name in ("pyarrow", "pyarrow.parquet"))
+        columns = zip(*rows, strict=True)
+        parquet.write_table(pyarrow.table(dict(zip(titles, map(list, columns), strict=True))), path)
+    else:
+        book = pytest.importorskip("openpyxl").Workbook()
+        for row in (titles, *rows):
+            book.active.append(row)
+        book.save(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "xlsx"])
+def test_a_table_decides_units_frames_and_windows(quick: Run, studies: Path, knowledge: Path, kind: str) -> None:
     top = studies.parent
-    text = "cine,,P1,3,\ncine,,P1,9,\np1/ct/a.dcm,,P2,,lung\nchest.dcm,,P3,,\ngone.dcm,,,,\n"
-    (studies / "manifest.csv").write_text(TITLES + text)
-    told = quick("classify", studies / "manifest.csv", "--knowledge", knowledge, "--encoder", "mini", "--out", "run")
+    rows: list[list[object]] = [
+        ["cine", None, "P1", 3, None],
+        ["cine", None, "P1", 9, None],
+        ["p1/ct/a.dcm", None, "P2", None, "lung"],
+        ["chest.dcm", None, "P3", None, None],
+        ["gone.dcm", None, None, None, None],
+    ]
+    listed = manifest(studies, kind, rows)
+    told = quick("classify", listed, "--knowledge", knowledge, "--encoder", "mini", "--out", "run")
     assert told.code == 0, told.err
-    rows = rows_of(top / "run/predictions.csv")
-    assert [(row["kind"], row["patient"], row["instances"]) for row in rows] == [
+    said = rows_of(top / "run/predictions.csv")
+    assert [(row["kind"], row["patient"], row["instances"]) for row in said] == [
         ("clip", pseudonym("patient", "P1"), "2"),
         ("image", pseudonym("patient", "P2"), "1"),
         ("image", pseudonym("patient", "P3"), "1"),
@@ -79,7 +121,7 @@ def test_a_table_decides_units_frames_and_windows(quick: Run, studies: Path, kno
     assert [row["frame"] for row in rows_of(top / "run/instances.csv")][:2] == ["3", "9"]
     assert [
         (item["image"], item["reason"]) for item in json.loads((top / "run/run.json").read_text())["set_aside"]
-    ] == [("file-0001", "no such file (line 6)")]
+    ] == [("file-0001", f"no such file (line {5 if kind == 'parquet' else 6})")]
 
 
 def test_a_volume_by_its_window_slices_and_pool(quick: Run, tmp_path: Path, knowledge: Path) -> None:

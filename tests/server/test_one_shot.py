@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 from tests.server.conftest import all_places, cell, parts
+from tests.server.test_studies import slice_of
 
 from kpl.errors import InputError, ModelError
-from kpl.runs import fit, load_model
+from kpl.runs import classify, fit, load_model
 from kpl.server.limits import Limits
 from kpl.server.service import Service
 
@@ -64,7 +67,49 @@ def test_models_are_listed_and_others_are_not_known(shot: TestClient, client: Te
 
 def test_an_archive_is_told_that_pictures_only_are_taken(shot: TestClient) -> None:
     (said,) = shot.post("/classify", files=parts({"a.zip": b"PK\x03\x04"})).json()
-    assert "pictures only" in said["error"]
+    assert "send the files in it" in said["error"]
+
+
+def test_slices_become_one_answer_by_unit_as_the_command_gives_it(
+    serving: Callable[..., TestClient], model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KPL_HOME", str(tmp_path / "home"))
+    shot = serving(models=[model_file])
+    files = {f"SNTL {place}": slice_of(2, place) for place in (2, 0, 1)}
+    files |= {"cell.png": cell(3), "SNTL.dcm": slice_of(1, 0), "SNTL-cut.dcm": slice_of(0, 0)[:-9]}
+    answer = shot.post("/classify", files=parts(files))
+    assert "SNTL" not in answer.text
+    assert "8.8.8" not in answer.text
+    series, plain, single, cut = answer.json()
+    assert [each["name"] for each in (series, plain, single, cut)] == [
+        "unit-0001",
+        "cell.png",
+        "unit-0002",
+        "file-0001",
+    ]
+    assert [each["files"] for each in (series, plain, single, cut)] == [[1, 2, 0], [3], [4], [5]]
+    assert [each["kind"] for each in (series, plain, single)] == ["series", "image", "image"]
+    assert [each["instances"] for each in (series, plain, single)] == [3, 1, 1]
+    assert cut["error"] == "DICOM whose pixels are cut short"
+    for name, data in files.items():
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(data)
+    run = classify(tmp_path / "in", model=model_file, out=tmp_path / "out")
+    told = {row["unit"]: row for row in csv.DictReader((run.path / "predictions.csv").read_text().splitlines())}
+    for said, row in ((series, "unit-0001"), (single, "unit-0002")):
+        assert said["patient"] == told[row]["patient"]
+        assert said["label"] == told[row]["label"]
+        assert said["probabilities"] == pytest.approx({key: float(told[row][f"p_{key}"]) for key in run.keys}, abs=2e-3)
+    assert told["unit-0001"]["key_instance"] == f"unit-0001#{series['key_instance']:03d}"
+
+
+def test_a_volume_in_two_files_is_one_answer(shot: TestClient, tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    values = np.random.default_rng(0).normal(100, 30, (24, 20, 9)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Pair(values, np.eye(4)), tmp_path / "a.img")
+    sent = {name: (tmp_path / name).read_bytes() for name in ("a.img", "a.hdr")}
+    (said,) = shot.post("/classify", files=parts(sent)).json()
+    assert (said["name"], said["kind"], said["instances"], said["files"]) == ("unit-0001", "volume", 9, [1])
 
 
 def test_too_many_at_once_are_told_to_wait(shot: TestClient) -> None:

@@ -17,10 +17,12 @@ from kpl.images.hushed import ignore_warnings_of
 from kpl.images.records import Asked, Planned
 from kpl.images.voxels import Grid, VoxelReader
 
-__all__ = ["NiftiReader"]
+__all__ = ["SECOND_SUFFIXES", "NiftiReader"]
 
 _PARTS = {".img": ".hdr", ".rec": ".par", ".brik": ".head"}
 """The second file of a pair, and the first, which names it."""
+SECOND_SUFFIXES = frozenset(_PARTS)
+"""Of files that are a part of another one."""
 _BY_NAME = frozenset({".mgh", ".mgz", ".mnc", ".par", ".head"})
 _TITLES = {
     ".mgh": "MGH",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from kpl.proxies.pooling import DEFAULT_POOL
 from kpl.runs.folder import FEATURES_FOLDER, copy_run
 from kpl.runs.notebook import result_html
 from kpl.runs.predictions import Findings, MultiLabelPredictions, Prediction, Predictions
-from kpl.runs.tables import read_key_instances
+from kpl.runs.tables import read_key_instances, read_unit_columns
 from kpl.runs.texts import wanted_prompts
 from kpl.runs.thumbnails import find_again, make_thumbnails, read_thumbnails
 from kpl.runs.units import Pooling
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import polars
 
 __all__ = ["Run", "as_pandas"]
+
+At = TypeVar("At")
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,20 +247,36 @@ class Run(ABC):
         Returns:
             By row, those that are there and still what was classified.
         """
+        keys = self.key_rows
+        return self._there(place, {row: row if keys is None else keys[row] for row in rows})
+
+    def _there(self, place: str | Path, wanted: Mapping[At, int]) -> dict[At, Instance]:
+        """Find pictures again by their rows of the features, under whatever they are wanted as."""
         known = [(picture.id, picture.sha256) for picture in self.features.pictures()]
-        known = known if self.key_rows is None else [known[row] for row in self.key_rows]
-        rows = list(rows)
-        there = find_again(Path(place), [known[row] for row in rows], self.features.asked)
-        return {row: there[known[row][0]] for row in rows if known[row][0] in there}
+        there = find_again(Path(place), {known[row] for row in wanted.values()}, self.features.asked)
+        return {at: there[known[row][0]] for at, row in wanted.items() if known[row][0] in there}
 
     def with_pictures(self, place: str | Path) -> Self:
         """Make the thumbnails that the run did not keep from where the pictures are now; return the run.
 
-        A picture counts only if it is still what was classified; see `found_again`.
+        A picture counts only if it is still what was classified; see `found_again`. Of a series, a volume or a clip
+        those before and after its key instance come too.
         """
-        found = self.found_again(place, [row for row in self.shown if row not in self.thumbnails])
-        self.thumbnails.update(make_thumbnails(list(found.items())))
+        keys = self.key_rows or range(self.n)
+        wanted = {(row, ""): keys[row] for row in self.shown if row not in self.thumbnails}
+        wanted |= {(row, side): key for (row, side), key in self._beside_keys() if (row, "") in wanted}
+        made = make_thumbnails(list(self._there(place, wanted).items()))
+        self.thumbnails.update({row: small for (row, side), small in made.items() if not side})
+        self.beside.update({at: small for at, small in made.items() if at[1]})
         return self
+
+    def _beside_keys(self) -> Iterator[tuple[tuple[int, str], int]]:
+        """Yield the rows of the features before and after the key instances of units, slides left out."""
+        units, first = self.features.of_units, 0
+        for row, (key, unit, size) in enumerate(zip(self.key_rows or (), units.listed, units.sizes, strict=False)):
+            near = (("before", key - 1), ("after", key + 1)) if unit.kind != "slide" else ()
+            yield from (((row, side), at) for side, at in near if first <= at < first + size)
+            first += size
 
     def encoder(self, given: str | Encoder | None = None) -> Encoder:
         """Return the encoder of the run.
@@ -306,7 +324,7 @@ class Run(ABC):
         Raises:
             InputError: pandas is not installed.
         """
-        return as_pandas(self.predictions.columns())
+        return as_pandas(self._columns())
 
     def to_polars(self) -> polars.DataFrame:
         """Return the predictions as a polars DataFrame, with the columns of predictions.csv, not rounded.
@@ -318,7 +336,12 @@ class Run(ABC):
             from polars import DataFrame
         except ImportError as error:
             raise InputError("to_polars needs polars, which is not installed: pip install polars") from error
-        return DataFrame(self.predictions.columns())
+        return DataFrame(self._columns())
+
+    def _columns(self) -> dict[str, Any]:
+        told = dict(self.predictions.columns())
+        units = read_unit_columns(self.predictions_file)
+        return told if units is None else {"unit": told.pop("image"), **units, **told}
 
     def _repr_html_(self) -> str:
         return result_html(self)

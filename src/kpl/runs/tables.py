@@ -7,13 +7,23 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from kpl.errors import FeaturesError, TableError
 from kpl.tables import read_records
 
-__all__ = ["csv_bytes", "named_column", "read_columns", "read_csv", "read_key_instances", "titles", "write_csv"]
+__all__ = [
+    "csv_bytes",
+    "named_column",
+    "read_columns",
+    "read_csv",
+    "read_key_instances",
+    "read_unit_columns",
+    "titles",
+    "write_csv",
+]
 
+_OF_UNITS = ("kind", "patient", "instances", "key_instance")
 _FORMULA = re.compile(r"(?='*[=+\-@\t\r])")
 _MARKED = re.compile(r"'(?='*[=+\-@\t\r])")
 
@@ -100,6 +110,24 @@ def read_key_instances(path: Path) -> tuple[str, ...] | None:
         (names,) = read_columns(path, ("key_instance",))
         return names
     except (OSError, ValueError) as error:
+        raise FeaturesError(f"{str(path)!r} is not the predictions file of this run: classify again") from error
+
+
+def read_unit_columns(path: Path) -> dict[str, Sequence[Any]] | None:
+    """Return the columns of a table of predictions that tell of units; None where every image stands for itself.
+
+    Raises:
+        FeaturesError: the table cannot be read.
+    """
+    try:
+        if named_column(path) == "image":
+            return None
+        names = [name for name in titles(path) if name in _OF_UNITS or name.startswith("by_")]
+        told: dict[str, Sequence[Any]] = dict(zip(names, read_columns(path, names), strict=True))
+        told["patient"] = [patient or None for patient in told["patient"]]
+        told["instances"] = [int(size) for size in told["instances"]]
+        return told
+    except (OSError, ValueError, KeyError) as error:
         raise FeaturesError(f"{str(path)!r} is not the predictions file of this run: classify again") from error
 
 

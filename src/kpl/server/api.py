@@ -24,6 +24,7 @@ from kpl.server.refusals import Gone, Refused, TooLarge
 from kpl.server.requests import Route
 from kpl.server.service import Service
 from kpl.server.sessions import Session
+from kpl.server.shot_schemas import OneShotAnswer
 
 __all__ = ["Mine", "Served", "answer_with_file", "router", "unguarded"]
 
@@ -117,15 +118,15 @@ def classify(
     model: Annotated[
         str | None, Query(max_length=200, description="Name of the model, where there are several.")
     ] = None,
-) -> list[schemas.OneShotAnswer]:
-    """Classify pictures at once by a fitted model."""
+) -> list[OneShotAnswer]:
+    """Classify pictures at once by a fitted model; medical files are put together, one answer a unit."""
     if not service.models:
         raise Gone("this server has no fitted model: make one with `kpl fit`, then `kpl serve --model FILE`")
     name = model if model is not None else next(iter(service.models))
     _check_number(files, service)
     answers = service.one_shot(name, [(_name(file), file.file) for file in files], client)
     keys = service.models[name].model.keys
-    return [views.about_one(_name(f), keys, a) for f, a in zip(files, answers, strict=True)]
+    return [views.about_one(keys, answer) for answer in answers]
 
 
 @router.post("/api/sessions", tags=["sessions"], status_code=201, responses=problems(404) | _SENT)

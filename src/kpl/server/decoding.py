@@ -85,7 +85,7 @@ class Decoders:
         """
         return _kept(self._ask(_FILES, data, shrink_to))
 
-    def plan(self, files: Files) -> dict[str, Any]:
+    def plan(self, files: Files, window: str | None) -> dict[str, Any]:
         """Put medical files together to units by their headers; see `kpl.server.studies.plan_units`.
 
         Raises:
@@ -93,13 +93,16 @@ class Decoders:
             Busy: all processes are at work for too long.
         """
         seconds = self._limits.decode_seconds * (1 + len(files) / _PLANNED_AT_ONCE)
-        found: dict[str, Any] = json.loads(self._ask(_UNITS, json.dumps(list(files)).encode(), 0, seconds)[1:])
+        found: dict[str, Any] = json.loads(
+            self._ask(_UNITS, json.dumps([list(files), window]).encode(), 0, seconds)[1:]
+        )
         return found
 
-    def instance(self, files: Files, unit: int, place: int, shrink_to: int) -> Kept:
+    def instance(self, files: Files, window: str | None, unit: int, place: int, shrink_to: int) -> Kept:
         """Read one instance of a unit that these files make up, and write it anew; errors as in `keep`."""
         seconds = self._limits.decode_seconds * (1 + len(files) / _PLANNED_AT_ONCE)
-        return _kept(self._ask(_INSTANCE, json.dumps([list(files), unit, place]).encode(), shrink_to, seconds))
+        asked = json.dumps([list(files), window, unit, place]).encode()
+        return _kept(self._ask(_INSTANCE, asked, shrink_to, seconds))
 
     def pixels(self, data: bytes, shrink_to: int) -> NDArray[np.uint8]:
         """Decode a picture to (height, width, 3); arguments and errors as in `keep`."""
@@ -227,7 +230,7 @@ def _answer(message: bytes) -> bytes:
     what, shrink_to, allowed = _HEAD.unpack_from(message)
     try:
         if what == _UNITS:
-            planned: bytes = plan_units(json.loads(message[_HEAD.size :]))
+            planned: bytes = plan_units(*json.loads(message[_HEAD.size :]))
             return _UNITS + planned
         if what == _INSTANCE:
             picture = read_instance(*json.loads(message[_HEAD.size :]), shrink_to=shrink_to, max_pixels=allowed)

@@ -16,7 +16,9 @@ __all__ = ["put_together"]
 _IN_TWO_LOTS = "its series came in two lots: remove the pictures, and add all of its files before you classify"
 
 
-def put_together(job: Job, session: Session, decoders: Decoders, limits: Limits, shrink_to: int) -> None:
+def put_together(
+    job: Job, session: Session, decoders: Decoders, limits: Limits, shrink_to: int, window: str | None
+) -> None:
     """Make units of the medical files that came since the last job, and read their pictures.
 
     Args:
@@ -25,6 +27,7 @@ def put_together(job: Job, session: Session, decoders: Decoders, limits: Limits,
         decoders: read what the files say, and their pixels.
         limits: of the session.
         shrink_to: see `kpl.images.decode`.
+        window: that the knowledge states for CT.
 
     Raises:
         PictureError: the files stop the processes that read them.
@@ -34,19 +37,21 @@ def put_together(job: Job, session: Session, decoders: Decoders, limits: Limits,
         return
     files = sorted(held)
     job.tell("putting studies together", 0, len(files))
-    told = decoders.plan(files)
+    told = decoders.plan(files, window)
     total, done = sum(len(unit["frames"]) for unit in told["units"]), 0
     number = sum(bool(unit.sources) for unit in session.units)
     known = {unit.series for unit in session.units if unit.series}
     units: list[Unit] = []
-    left: list[tuple[str, str]] = [(item["id"], item["reason"]) for item in told["set_aside"]]
+    left: list[tuple[str, str]] = [
+        (f"file-{n:04d}", item["reason"]) for n, item in enumerate(told["set_aside"], start=1)
+    ]
     for at, unit in enumerate(told["units"]):
         kept = []
         for place in range(len(unit["frames"])):
             job.tell("reading slices and frames", done, total)
             done += 1
             try:
-                made = decoders.instance(files, at, place, shrink_to)
+                made = decoders.instance(files, window, at, place, shrink_to)
                 kept.append((place, session.keep_instance(made, limits)))
             except (PictureError, TooLarge) as error:
                 left.append((f"unit-{number + 1:04d}#{place:03d}", str(error)))

@@ -19,7 +19,6 @@ __all__ = [
     "MapCost",
     "ModelInfo",
     "NearPicture",
-    "OneShotAnswer",
     "PackInfo",
     "PictureNames",
     "Predictions",
@@ -339,25 +338,6 @@ class MapCost(Said):
     """Pictures that the encoder reads for it."""
     seconds: float
     """About how long that takes."""
-
-
-class OneShotAnswer(Said):
-    """What a fitted model says of one picture; `error` says why there is nothing."""
-
-    model_config = example(
-        name="a.png", label="disc", confidence=0.91, probabilities={"disc": 0.91, "box": 0.09}, error=None
-    )
-
-    name: str
-    """As it was sent."""
-    label: str | None
-    """Key of the class; null where the picture cannot be read."""
-    confidence: float | None
-    """Probability of that class; null where the picture cannot be read."""
-    probabilities: dict[str, float]
-    """Of every class by its key; empty where the picture cannot be read."""
-    error: str | None
-    """Why the picture cannot be read, in one sentence; null where it can."""
 
 
 _FIGURES = {"figures": {"accuracy": 0.9, "auroc": None}, "intervals": {"accuracy": [0.8, 0.95], "auroc": None}}

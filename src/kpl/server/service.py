@@ -31,7 +31,7 @@ from kpl.server.gathering import put_together
 from kpl.server.jobs import Job, Jobs
 from kpl.server.limits import Limits
 from kpl.server.maps import DrawnMap, MapPlan, draw_map, plan_map, seconds_a_view
-from kpl.server.oneshot import OneShot
+from kpl.server.oneshot import Answer, OneShot
 from kpl.server.opened import OpenedRun
 from kpl.server.outcomes import Outcome, learn
 from kpl.server.refusals import Busy, Gone, Refused, TooLarge
@@ -76,7 +76,7 @@ class Service:
         self.jobs = Jobs(limits.queue, limits.each(limits.queue))
         self.pictures = 0
         try:
-            self.models = {name: OneShot(model, self.decoders) for name, model in fitted.items()}
+            self.models = {name: OneShot(model, self.decoders, self.limits) for name, model in fitted.items()}
         except BaseException:
             self.models = {}
             self.close()
@@ -253,7 +253,7 @@ class Service:
         if base is None:
             raise Refused("there is no knowledge yet")
         with session.at_work():
-            put_together(job, session, self.decoders, self.limits, 3 * coder.card.image_size)
+            put_together(job, session, self.decoders, self.limits, 3 * coder.card.image_size, base.task.window)
             if not session.units:
                 raise Refused("none of the files can be read: see what is left out")
             job.tell("reading pictures", 0, len(session.pictures))
@@ -359,8 +359,8 @@ class Service:
         with session.at_work():
             return plan_map(session.shown(place), outcome.encoder, how, share, self.limits.views), outcome.encoder
 
-    def one_shot(self, model: str, pictures: Sequence[tuple[str, BinaryIO]], client: str = "") -> list[Any]:
-        """Classify pictures at once by a fitted model: probabilities (C,), or the reason why not, each.
+    def one_shot(self, model: str, files: Sequence[tuple[str, BinaryIO]], client: str = "") -> list[Answer]:
+        """Classify pictures, and units of medical files, at once by a fitted model; see `OneShot.classify`.
 
         Raises:
             UnknownNameError: no such model.
@@ -368,20 +368,9 @@ class Service:
         """
         if model not in self.models:
             raise UnknownNameError("model", model[:100], self.models)
-        chosen = self.models[model]
-
-        def attempt(item: tuple[str, BinaryIO]) -> Any:  # noqa: ANN401 - probabilities or a reason
-            try:
-                return chosen.classify(item[1].read(self.limits.file_bytes + 1))
-            except PictureError as error:
-                return str(error)
-
         with self.pending.hold(client):
-            if len(pictures) == 1:
-                answers = [attempt(pictures[0])]
-            else:
-                answers = list(ordered_map(attempt, pictures, workers=self.limits.workers, look_ahead=8))
-        self.pictures += len(pictures)
+            answers = self.models[model].classify(files, self.sessions.folder)
+        self.pictures += sum(answer.instances for answer in answers)
         return answers
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from kpl.errors import PictureError
 from kpl.images import Asked, Instance, SetAside, Unit, load_instance, reader_of
 from kpl.images.finding import Search
+from kpl.images.nifti import SECOND_SUFFIXES
+from kpl.images.pseudonyms import pseudonym
 
 __all__ = ["Files", "hold_medical", "plan_units", "read_instance", "units_of"]
 
@@ -44,7 +46,7 @@ def hold_medical(name: str, data: bytes, place: str, stems: dict[str, int]) -> P
         path = Path(f"{place}{stems.setdefault(stem, len(stems)):06d}{suffix}")
     path.write_bytes(data)
     try:
-        medical = reader_of(path) not in (None, "picture")
+        medical = suffix.removesuffix(".gz") in SECOND_SUFFIXES or reader_of(path) not in (None, "picture")
     except OSError:
         medical = False
     if not medical:
@@ -53,34 +55,48 @@ def hold_medical(name: str, data: bytes, place: str, stems: dict[str, int]) -> P
 
 
 @lru_cache(maxsize=1)
-def _planned(files: tuple[tuple[str, str], ...]) -> tuple[list[Unit], list[SetAside]]:
-    search = Search(Asked())
-    for name, path in files:
-        search.take_file(Path(path), name, given=True)
+def _planned(paths: tuple[str, ...], window: str | None) -> tuple[list[Unit], list[SetAside]]:
+    search = Search(Asked(ids="files", ct_window=window))
+    for place, path in enumerate(paths):
+        search.take_file(Path(path), f"{place:06d}", given=True)
     return search.plan(), search.set_aside
 
 
-def plan_units(files: Files) -> bytes:
-    """Say as JSON what units files make up, and which are set aside."""
-    units, aside = _planned(tuple((name, path) for name, path in files))
-    told = [
-        {
-            **{each: getattr(unit, each) for each in ("kind", "patient", "study", "series", "sources", "notes")},
-            "reading": unit.reading,
-            "frames": [instance.frame for instance in unit.instances],
-        }
-        for unit in units
-    ]
-    return json.dumps({"units": told, "set_aside": [asdict(item) for item in aside]}).encode()
+def plan_units(files: Files, window: str | None) -> bytes:
+    """Say as JSON what units files make up and of which of them, by their places, and which are set aside.
+
+    Args:
+        files: to put together.
+        window: that the knowledge states for CT.
+    """
+    paths = tuple(path for _, path in files)
+    units, aside = _planned(paths, window)
+    place = {path: number for number, path in enumerate(paths)}
+    told = []
+    for unit in units:
+        own = [place[str(instance.path)] for instance in unit.instances]
+        uids = [uid for _, uid in unit.sources] or [None] * len(own)
+        told.append(
+            {
+                **{each: getattr(unit, each) for each in ("kind", "patient", "study", "series", "notes", "reading")},
+                "sources": [(pseudonym("path", files[at][0]), uid) for at, uid in zip(own, uids, strict=True)],
+                "frames": [instance.frame for instance in unit.instances],
+                "files": own,
+            }
+        )
+    left = [{"file": int(item.id[:6]), "reason": item.reason} for item in aside]
+    return json.dumps({"units": told, "set_aside": left}).encode()
 
 
-def read_instance(files: Files, unit: int, place: int, *, shrink_to: int, max_pixels: int) -> NDArray[np.uint8]:
+def read_instance(
+    files: Files, window: str | None, unit: int, place: int, *, shrink_to: int, max_pixels: int
+) -> NDArray[np.uint8]:
     """Return the (height, width, 3) pixels of one instance of a unit that these files make up.
 
     Raises:
         PictureError: it cannot be read.
     """
-    units, _ = _planned(tuple((name, path) for name, path in files))
+    units, _ = _planned(tuple(path for _, path in files), window)
     pixels = load_instance(units[unit].instances[place], shrink_to=shrink_to, max_pixels=max_pixels)[1]
     if isinstance(pixels, PictureError):
         raise pixels

@@ -13,7 +13,7 @@ from kpl.proxies.arrays import Floats
 from kpl.runs import Predictions as Said
 from kpl.server.brought import encoder_is_here
 from kpl.server.jobs import Job
-from kpl.server.oneshot import OneShot
+from kpl.server.oneshot import Answer, OneShot
 from kpl.server.opened import OpenedRun
 from kpl.server.outcomes import Outcome
 from kpl.server.schemas import (
@@ -25,7 +25,6 @@ from kpl.server.schemas import (
     LeftOut,
     ModelInfo,
     NearPicture,
-    OneShotAnswer,
     PackInfo,
     Predictions,
     ScoresInfo,
@@ -35,6 +34,7 @@ from kpl.server.schemas import (
 )
 from kpl.server.scoring import Scored
 from kpl.server.sessions import Session, shown_name
+from kpl.server.shot_schemas import OneShotAnswer
 
 __all__ = [
     "about_evidence",
@@ -225,15 +225,21 @@ def about_scores(found: Scored) -> ScoresInfo:
     )
 
 
-def about_one(name: str, keys: tuple[str, ...], answer: Floats | str) -> OneShotAnswer:
-    """Say what a fitted model says of one picture."""
-    if isinstance(answer, str):
-        return OneShotAnswer(name=shown_name(name), label=None, confidence=None, probabilities={}, error=answer)
-    best = int(answer.argmax())
+def about_one(keys: tuple[str, ...], answer: Answer) -> OneShotAnswer:
+    """Say what a fitted model says of one picture or unit."""
+    said = answer.said
+    several = answer.instances > 1
+    best = None if isinstance(said, str) else int(said.argmax())
     return OneShotAnswer(
-        name=shown_name(name),
-        label=keys[best],
-        confidence=round(float(answer[best]), 6),
-        probabilities={key: round(float(p), 6) for key, p in zip(keys, answer, strict=True)},
-        error=None,
+        name=shown_name(answer.name),
+        files=list(answer.files),
+        kind=answer.kind,
+        instances=answer.instances,
+        key_instance=answer.key if several else None,
+        patient=answer.patient,
+        notes=list(answer.notes),
+        label=None if best is None else keys[best],
+        confidence=None if best is None else round(float(said[best]), 6),
+        probabilities={} if isinstance(said, str) else {k: round(float(p), 6) for k, p in zip(keys, said, strict=True)},
+        error=said if isinstance(said, str) else None,
     )
