@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import shutil
 from collections import Counter
@@ -351,7 +353,24 @@ def test_what_is_shown_is_bounded_however_large_the_run(n_classes):
         assert (winners[rows] == c).all()
         assert (np.diff(confidence[rows]) <= 0).all()
     kept = kept_rows(winners, text, confidence, n_classes)
-    assert set(np.concatenate(chosen).tolist()) <= set(kept)
+    assert {kept[row] for row in np.concatenate(chosen).tolist()} == {320}, "large where they are enlarged"
+    assert sorted(kept) == list(range(5000)), "every picture is kept, the others small"
+    assert {side for row, side in kept.items() if row not in {*np.concatenate(chosen).tolist()}} <= {64, 320}
+    many = kept_rows(*np.zeros((2, 20_000), np.intp), np.arange(20_000.0)[::-1], 1)
+    assert min(row for row, side in many.items() if side == 64) == 10_000, "of a very large run the least sure"
+
+
+def test_pictures_beyond_those_of_the_walls_lie_once_with_the_data(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(thumbnails, "_A_SIDE", 1)
+    monkeypatch.setattr("kpl.report.gallery._PAGE", 2)
+    shutil.copytree(run, tmp_path / "run")
+    page = write_report(tmp_path / "run").read_text(encoding="utf-8")
+    told = json.loads(re.search(r'id="all-data">(.*?)</script>', page)[1])
+    kept = [row[4] for row in told["rows"]]
+    small = {base64.b64encode(data).decode() for data in read_thumbnails(run).values()}
+    assert all(each in small or f'<image id="{each}"' in page for each in kept)
+    assert 0 < sum(each in small for each in kept) < 18
+    assert all(page.count(data) == 1 for data in small)
 
 
 def test_no_two_classes_share_a_mark():

@@ -46,6 +46,14 @@ def test_a_report_is_readable_everywhere(
     assert told["background"]["dark"] != told["background"]["light"] == told["background"]["print"]
     assert HOSTILE in told["text"]
     assert told["opened"]
+    assert told["enlarged"][0] <= 112 < told["enlarged"][1] == told["one"] == 320
+    assert 250 < told["large"] <= 320, "without scripts too, on a narrow screen"
+    assert (told["stepped"], told["small"]) == ([1, "SUMMARY"], 0)
+    right, wrong, without, every = told["rights"]
+    assert set(right) == {"1,0"}
+    assert set(wrong) <= {"0,1"}
+    assert set(without) <= {"0,0"}
+    assert len(right) + len(wrong) + len(without) == every == 18
     assert told["all"] == [18, "1 to 18 of 18."]
     assert told["plain"] == [18, False], "without scripts the first page stands, and nothing that does not work"
     assert sorted(told["found"]) == sorted(each.name for each in pictures.glob("cell-0*"))

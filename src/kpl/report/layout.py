@@ -40,6 +40,11 @@ class Sprite:
             self.pictures[name] = inline(kept)
         return name
 
+    def held(self, row: int) -> str | None:
+        """Return the id of a picture if the page has it already, else the picture itself, WebP in base64; or None."""
+        kept, name = self.thumbnails.get((row, "")), f"p{row}"
+        return None if kept is None else name if name in self.pictures else base64.b64encode(kept).decode("ascii")
+
 
 def inline(webp: bytes) -> str:
     """Return a picture as a data URI."""

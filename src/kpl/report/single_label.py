@@ -45,6 +45,7 @@ class SingleLabelStory(Story[SingleLabelRun]):
     """
 
     template: ClassVar[str] = "report.html"
+    truth: np.ndarray[Any, np.dtype[np.int64]]
 
     def __init__(self, run: SingleLabelRun, scored: Scored | None = None) -> None:
         """Choose what is shown."""

@@ -36,6 +36,7 @@ class Story(ABC, Generic[Kind]):
     Attributes:
         template: lays it out.
         counts: pictures of each class, (C,).
+        truth: what labels say, as `Scored.truth`.
         rows: pictures that are shown.
     """
 
@@ -44,6 +45,7 @@ class Story(ABC, Generic[Kind]):
     """Of what was run, where no method of the registry says it."""
     counts: np.ndarray[Any, np.dtype[np.intp]]
     rows: set[int]
+    truth: np.ndarray[Any, np.dtype[np.int64]] | None
 
     def __init__(self, run: Kind, scores: dict[str, Any] | None) -> None:
         """Begin with what labels say of the run, if there are any."""
@@ -76,6 +78,7 @@ class Story(ABC, Generic[Kind]):
         """Gather all that the template shows."""
         run = self.run
         walls = [(c, ends) for c in self.order[:WALLS] if (ends := self.wall(c))]
+        further = self.further()  # before all pictures are laid out: those that stand in it lie in the page once
         return {
             "what": what_was_run(run) | self.stated,
             "warnings": run.warnings,
@@ -87,9 +90,9 @@ class Story(ABC, Generic[Kind]):
             "walls": [{"name": run.class_names[c], "note": self.note(c), "ends": ends} for c, ends in walls],
             "walls_left_out": sum(self.counts[c] > 0 for c in self.order[WALLS:]),
             "knowledge": [told for c in self.order[:WALLS] if (told := self.described(c)) is not None],
-            "everything": gallery(run, self.sprite),
+            "everything": gallery(run, self.sprite, self.truth if self.scores else None),
             "sprite": self.sprite.pictures,
-            **self.further(),
+            **further,
         }
 
     def share(self, c: int) -> dict[str, Any]:

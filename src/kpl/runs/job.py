@@ -51,7 +51,7 @@ class Desk:
         """Of the pictures."""
         return self.pooling.features
 
-    def keep_thumbnails(self, told: Told | None, rows: Callable[[], list[int]]) -> None:
+    def keep_thumbnails(self, told: Told | None, rows: Callable[[], dict[int, int]]) -> None:
         """Keep small pictures of some units, if there are pictures; of a unit of several that which `told` names."""
         if self.source.found:
             units = self.features.of_units.ids

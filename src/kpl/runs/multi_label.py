@@ -88,8 +88,8 @@ class MultiLabelRun(Run):
         return np.array([self.plan["thresholds"][key] for key in self.keys], dtype=np.float64)
 
     @property
-    def shown(self) -> list[int]:
-        """Rows of the pictures that a report may show."""
+    def shown(self) -> dict[int, int]:
+        """Rows of the pictures that a report may show, and the pixels of their longer side."""
         return kept_multi_label_rows(self.predictions.probabilities, self.predictions.present, self.thresholds)
 
     @cached_property

@@ -26,7 +26,7 @@ from kpl.runs.notebook import result_html
 from kpl.runs.predictions import Findings, MultiLabelPredictions, Prediction, Predictions
 from kpl.runs.tables import read_key_instances, read_unit_columns
 from kpl.runs.texts import wanted_prompts
-from kpl.runs.thumbnails import find_again, make_thumbnails, read_thumbnails
+from kpl.runs.thumbnails import THUMBNAIL_SIDE, find_again, make_thumbnails, read_thumbnails
 from kpl.runs.units import Pooling
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ class Run(ABC):
 
     @property
     @abstractmethod
-    def shown(self) -> list[int]:
-        """Rows of the pictures that a report may show."""
+    def shown(self) -> dict[int, int]:
+        """Rows of the pictures that a report may show, and the pixels of their longer side."""
 
     @property
     @abstractmethod
@@ -262,10 +262,11 @@ class Run(ABC):
         A picture counts only if it is still what was classified; see `found_again`. Of a series, a volume or a clip
         those before and after its key instance come too.
         """
-        keys = self.key_rows or range(self.n)
-        wanted = {(row, ""): keys[row] for row in self.shown if row not in self.thumbnails}
+        keys, sides = self.key_rows or range(self.n), self.shown
+        wanted = {(row, ""): keys[row] for row in sides if row not in self.thumbnails}
         wanted |= {(row, side): key for (row, side), key in self._beside_keys() if (row, "") in wanted}
-        made = make_thumbnails(list(self._there(place, wanted).items()))
+        there = self._there(place, wanted)
+        made = make_thumbnails((at, each, THUMBNAIL_SIDE if at[1] else sides[at[0]]) for at, each in there.items())
         self.thumbnails.update({row: small for (row, side), small in made.items() if not side})
         self.beside.update({at: small for at, small in made.items() if at[1]})
         return self

@@ -90,8 +90,8 @@ class SingleLabelRun(Run):
         return Predictions.of_logits(self.ids, self.keys, self.pooled(logits))
 
     @property
-    def shown(self) -> list[int]:
-        """Rows of the pictures that a report may show."""
+    def shown(self) -> dict[int, int]:
+        """Rows of the pictures that a report may show, and the pixels of their longer side."""
         said = self.predictions
         return kept_rows(said.winners, self.text.winners, said.sureness, len(self.keys))
 

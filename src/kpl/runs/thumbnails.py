@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -20,6 +20,7 @@ from kpl.images import Asked, Instance, decode_many, find_inputs, fingerprint
 from kpl.proxies.arrays import Floats
 
 __all__ = [
+    "SHOWN_SIDE",
     "SLIDE",
     "THUMBNAILS_FILE",
     "THUMBNAIL_SIDE",
@@ -38,10 +39,14 @@ __all__ = [
 
 THUMBNAIL_SIDE = 112
 """Pixels of the longer side."""
+SHOWN_SIDE = 320
+"""Pixels of the longer side of a picture that the report shows class by class, where it can be enlarged."""
 SLIDE = "slide"
 THUMBNAILS_FILE = "thumbnails.safetensors"
 _QUALITY = 62
-_ALL = 600  # a run of this many pictures keeps them all
+_MANY = 600  # from here on the others are kept smaller
+_MANY_SIDE = 64
+_MOST = 10_000  # that are kept, the least sure: the report lists these first, and is one file
 _A_SIDE = 12  # the surest and the least sure of a class
 _TOGETHER = 480
 
@@ -67,16 +72,25 @@ def shown_rows(winners: NDArray[np.intp], sureness: Floats, n_classes: int) -> l
     return chosen
 
 
-def kept_rows(winners: NDArray[np.intp], text_winners: NDArray[np.intp], sureness: Floats, n_classes: int) -> list[int]:
-    """Choose the rows whose thumbnails a run keeps: all of a small run, else what its report shows."""
-    if len(winners) <= _ALL:
-        return list(range(len(winners)))
-    return sorted(
-        {
-            *np.concatenate(shown_rows(winners, sureness, n_classes)).tolist(),
-            *overruled_rows(winners, text_winners, sureness),
-        }
-    )
+def kept_rows(
+    winners: NDArray[np.intp], text_winners: NDArray[np.intp], sureness: Floats, n_classes: int
+) -> dict[int, int]:
+    """Choose the rows whose small pictures a run keeps, with the pixels of their longer side.
+
+    What the report shows class by class is large, the others are small, and smaller in a run of many.
+
+    Example:
+        >>> kept_rows(np.zeros(700, np.intp), np.zeros(700, np.intp), np.arange(700.0), 1)[350]
+        64
+    """
+    shown = np.concatenate(shown_rows(winners, sureness, n_classes)).tolist()
+    return _sides(sureness, {*shown, *overruled_rows(winners, text_winners, sureness)})
+
+
+def _sides(sureness: Floats, shown: set[int]) -> dict[int, int]:
+    side = THUMBNAIL_SIDE if len(sureness) <= _MANY else _MANY_SIDE
+    rest = np.argsort(sureness, kind="stable")[:_MOST].tolist()
+    return dict(sorted((dict.fromkeys(rest, side) | dict.fromkeys(shown, SHOWN_SIDE)).items()))
 
 
 def overruled_rows(winners: NDArray[np.intp], text_winners: NDArray[np.intp], sureness: Floats) -> list[int]:
@@ -134,13 +148,12 @@ def empty_rows(probabilities: Floats, present: NDArray[np.bool_], thresholds: Fl
     return [int(row) for row in rows[np.argsort(short, kind="stable")][: 2 * _A_SIDE]]
 
 
-def kept_multi_label_rows(probabilities: Floats, present: NDArray[np.bool_], thresholds: Floats) -> list[int]:
+def kept_multi_label_rows(probabilities: Floats, present: NDArray[np.bool_], thresholds: Floats) -> dict[int, int]:
     """Choose as `kept_rows` does, for a multi-label run; arrays as in `multi_label_rows`."""
-    if len(present) <= _ALL:
-        return list(range(len(present)))
     pairs = multi_label_rows(probabilities, present, thresholds)
     shown = {row for surest, near in pairs for row in (*surest.tolist(), *near.tolist())}
-    return sorted(shown | set(empty_rows(probabilities, present, thresholds)))
+    shown |= set(empty_rows(probabilities, present, thresholds))
+    return _sides(np.abs(probabilities - thresholds).min(axis=1), shown)
 
 
 def thumbnail(picture: NDArray[np.uint8], side: int = THUMBNAIL_SIDE) -> bytes:
@@ -155,18 +168,21 @@ def thumbnail(picture: NDArray[np.uint8], side: int = THUMBNAIL_SIDE) -> bytes:
 Place = TypeVar("Place")
 
 
-def make_thumbnails(records: Sequence[tuple[Place, Instance]], side: int = THUMBNAIL_SIDE) -> dict[Place, bytes]:
+def make_thumbnails(records: Iterable[tuple[Place, Instance, int]]) -> dict[Place, bytes]:
     """Read pictures and shrink them; those that cannot be read any more are left out.
 
     Args:
-        records: (row or other place, where the picture is).
-        side: pixels of the longer side.
+        records: (row or other place, where the picture is, pixels of the longer side).
     """
-    decoded = decode_many((record for _, record in records), shrink_to=2 * THUMBNAIL_SIDE)
+    sides: dict[int, list[tuple[Place, Instance]]] = {}
+    for place, record, side in records:
+        sides.setdefault(side, []).append((place, record))
     found = {}
-    for (row, _), (_, picture) in zip(records, decoded, strict=True):
-        if not isinstance(picture, PictureError):
-            found[row] = thumbnail(picture, side)
+    for side, own in sides.items():
+        decoded = decode_many((record for _, record in own), shrink_to=2 * side)
+        for (place, _), (_, picture) in zip(own, decoded, strict=True):
+            if not isinstance(picture, PictureError):
+                found[place] = thumbnail(picture, side)
     return found
 
 
@@ -208,7 +224,7 @@ def keep_thumbnails(
     folder: Path,
     pictures: Iterable[Instance],
     ids: Sequence[str],
-    rows: Sequence[int],
+    rows: Mapping[int, int],
     beside: Mapping[tuple[int, str], str] = MappingProxyType({}),
     slides: Mapping[int, Instance] = MappingProxyType({}),
 ) -> None:
@@ -218,17 +234,18 @@ def keep_thumbnails(
         folder: of the run.
         pictures: where the pictures are, by id.
         ids: (n,) of the run.
-        rows: which to keep.
+        rows: which to keep, and the pixels of their longer side.
         beside: by row and side the id of what is shown beside it of a unit of several: see `Told.beside`.
         slides: by row the whole slide, for a larger picture under the side `SLIDE`.
     """
     place = {record.id: record for record in pictures}
-    kept = set(rows)
-    wanted = [((row, ""), place[ids[row]]) for row in rows]
-    wanted += [(at, place[name]) for at, name in beside.items() if at[0] in kept]
-    made = make_thumbnails(wanted)
-    overviews = [((row, SLIDE), slides[row]) for row in rows if row in slides]
-    made |= make_thumbnails(overviews, side=3 * THUMBNAIL_SIDE)
+
+    def wanted() -> Iterator[tuple[tuple[int, str], Instance, int]]:
+        yield from (((row, ""), place[ids[row]], side) for row, side in rows.items())
+        yield from ((at, place[name], THUMBNAIL_SIDE) for at, name in beside.items() if at[0] in rows)
+        yield from (((row, SLIDE), slides[row], 3 * THUMBNAIL_SIDE) for row in rows if row in slides)
+
+    made = make_thumbnails(wanted())
     arrays = {
         f"{row:08d}" + (f"-{side}" if side else ""): np.frombuffer(data, dtype=np.uint8)
         for (row, side), data in made.items()

@@ -72,17 +72,35 @@ try {
   told.text = await page.textContent("body");
   // By keyboard: the first picture of a wall opens its evidence.
   await page.focus(".wall summary");
+  const width = (one) => one.locator(".picture").first().evaluate((picture) => picture.getBoundingClientRect().width);
+  const first = page.locator(".wall summary").first(), before = await width(first);
+  await page.keyboard.press("Enter");
+  told.enlarged = [before, await width(first)];
+  await page.keyboard.press("ArrowRight"); // to the next picture, which is large then; Escape makes it small
+  told.stepped = [await page.evaluate(() => [...document.querySelectorAll(".wall > li > details")].map((one) => one.open).indexOf(true)), await page.evaluate(() => document.activeElement.tagName)];
+  await page.screenshot({ path: `${folder}/enlarged.png` });
+  await page.keyboard.press("Escape");
+  told.small = await page.locator(".wall details[open]").count();
   await page.keyboard.press("Enter");
   // Every picture: searched, filtered, and each kept table says that it goes on.
   told.all = [await page.locator("#all-wall > li").count(), await page.textContent("#all-said")];
   await page.fill("#all-find", "cell-0");
-  told.found = await page.$$eval("#all-wall > li", (all) => all.map((one) => one.lastChild.textContent));
+  told.found = await page.$$eval("#all-wall > li", (all) => all.map((one) => one.querySelector("summary").lastChild.textContent));
   await page.selectOption("#all-sure", "0 0.5");
   told.unsure = await page.$$eval("#all-wall .sure", (all) => all.map((one) => parseFloat(one.textContent)));
+  await page.fill("#all-find", "");
+  await page.selectOption("#all-sure", "0 1");
+  const rights = async (wanted) => { await page.selectOption("#all-right", wanted); return page.$$eval("#all-wall > li", (all) => all.map((one) => [one.querySelectorAll(".right").length, one.querySelectorAll(".wrong").length].join())); };
+  told.rights = [await rights("true"), await rights("false"), await rights("none"), (await rights("")).length];
+  await page.locator("#all-wall summary").first().focus();
+  await page.keyboard.press("Enter");
+  told.one = await width(page.locator("#all-wall summary").first());
   await page.fill("#all-find", "no picture is called so");
   told.none = await page.textContent("#all-said");
   const plain = await (await browser.newContext({ ...screens.narrow, javaScriptEnabled: false })).newPage();
   await plain.goto(`file://${file}`);
+  await plain.locator("#all-wall summary").first().click();
+  told.large = await plain.locator("#all-wall .picture").first().evaluate((picture) => picture.getBoundingClientRect().width);
   told.plain = [await plain.locator("#all-wall > li").count(), await plain.isVisible("#all-tools")];
   told.opened = await page.isVisible(".wall details[open] .evidence");
 } catch (error) {
