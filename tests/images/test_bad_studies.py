@@ -28,9 +28,10 @@ def many_frames(count: int, *, held: int | None = None) -> bytes:
     return packed(made)
 
 
-def without_pixels() -> bytes:
+def without_pixels(*also: str) -> bytes:
     made = dataset(RAMP)
-    del made.PixelData
+    for name in ("PixelData", *also):
+        delattr(made, name)
     return packed(made)
 
 
@@ -52,6 +53,7 @@ def archive() -> bytes:
 ASIDE = {
     "cut.dcm": (WHOLE[:-500], "DICOM whose pixels are cut short"),
     "cut-early.dcm": (WHOLE[:200], "DICOM"),
+    "pixels-taken-out": (without_pixels("Rows"), "DICOM without pixels, though it is of a picture"),
     "no-pixels": (without_pixels(), "DICOM cut short before its pixels"),
     "text.dcm": (b"no DICOM at all", "DICOM: by its name alone, for it does not begin as DICOM does"),
     "scout": (packed(dataset(RAMP, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])), "DICOM, a scout (LOCALIZER)"),

@@ -106,6 +106,7 @@ def test_bad_cohorts_are_refused_in_one_line(tmp_path):
     plant(tmp_path, "a.png")
     for text, part in (
         ("image,patient\na.png,1\na.png,2\n", r"lines 2 and 3 say two patients or studies of one image"),
+        ("image,patient\na.png,1\n./a.png,2\n", r"lines 2 and 3 say two patients or studies of one image"),
         ("scan,who\n1,1\n", r"no column of images .* 'scan', 'who'. Name it with --image-column"),
         ("image,patient\n,1\n", "line 2: no image named"),
         ("image,frame\na.png,first\n", "line 2: frame 'first' is no number"),

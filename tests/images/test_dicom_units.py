@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence
 from tests.images.made_dicom import FILES, dataset, packed
 
 from kpl.errors import InputError, PictureError
-from kpl.images import Asked, Found, Unit, decode, find_pictures, load_instance
+from kpl.images import BURNED_IN, Asked, Found, Unit, decode, find_pictures, load_instance
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 AXIAL = ["1", "0", "0", "0", "1", "0"]
@@ -113,6 +113,34 @@ def test_what_tells_series_apart(tmp_path: Path, apart: dict[str, Any]) -> None:
     units = find_pictures(study(tmp_path, *first, *second)).units
     assert [len(unit.instances) for unit in units] == [3, 3]
     assert not any("another" in note for unit in units for note in unit.notes)
+
+
+def test_a_series_that_lies_there_twice_counts_once(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        study(tmp_path / folder, *(slice_of(z, InstitutionName=folder) for z in (0, 5, 10)))
+    found = find_pictures(tmp_path, Asked(ids="files"))
+    assert [instance.path.parent.name for instance in one(found).instances] == ["a"] * 3
+    assert one(found).notes == ()
+    assert {item.reason for item in found.set_aside} == {
+        "DICOM, the same slice again (its SOP instance UID): counts once"
+    }
+    shared = study(tmp_path / "shared", *(slice_of(z, SOPInstanceUID="1.2.9") for z in (0, 5, 10)))
+    assert len(one(find_pictures(shared)).instances) == 3
+
+
+def test_slices_without_identifiers_are_series_by_their_folders(tmp_path: Path) -> None:
+    nobody = {"StudyInstanceUID": "", "SeriesInstanceUID": "", "SOPInstanceUID": "", "PatientID": ""}
+    for folder in ("a", "b"):
+        study(tmp_path / folder, *(slice_of(z, **nobody) for z in (0, 5, 10)))
+    assert [len(unit.instances) for unit in find_pictures(tmp_path).units] == [3, 3]
+
+
+def test_what_was_taken_from_a_screen_may_name_the_patient(tmp_path: Path) -> None:
+    for said, burned in (("", True), ("NO", False)):
+        folder = study(
+            tmp_path / f"sc{said}", slice_of(0, SOPClassUID="1.2.840.10008.5.1.4.1.1.7.2", BurnedInAnnotation=said)
+        )
+        assert (BURNED_IN in one(find_pictures(folder)).notes) == burned
 
 
 def test_gaps_and_repeats_are_told_and_a_scout_is_set_aside(tmp_path: Path) -> None:

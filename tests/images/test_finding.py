@@ -107,7 +107,7 @@ def test_known_formats_without_a_reader_are_set_aside(tmp_path: Path, name: str,
     [
         ("study.gz", gzip.compress(bytes(128) + b"DICM", mtime=0), "DICOM"),
         ("brain.NII.GZ", b"x", "NIfTI"),
-        ("a.img", bytes(400), "a volume file"),
+        ("a.img", bytes(400), "the values of a volume whose header (.hdr) is missing"),
         ("s/Data0000.dat", b"x", "a slide file"),
         ("s.zarr/0/0.0", b"x", "a microscope file"),
         ("film.mp4", b"x", "a film"),

@@ -42,7 +42,7 @@ def read(unit: Unit) -> list[NDArray[np.uint8]]:
 
 
 def test_the_middle_slice_of_a_public_head_is_that_of_its_description() -> None:
-    slice_ = _read(NiftiReader(), DATA / "anatomical.nii", 0, 0, (12,)).slices[12]
+    slice_ = _read(NiftiReader(), DATA / "anatomical.nii", (12,)).slices[12]
     assert slice_.shape == (41, 33)
     assert [slice_[0, 0], slice_[0, -1], slice_[-1, 0], slice_[-1, -1]] == [7602, 7294, 10915, 10374]
     assert slice_.mean() == pytest.approx(8540.67, abs=0.01)
@@ -62,7 +62,7 @@ def test_every_kind_gives_the_slices_of_its_library_s_own_canonical_order(name: 
     volume = np.asanyarray(wanted.dataobj)
     volume = volume.reshape(*volume.shape[:3], -1)[..., 0]
     for place in (0, volume.shape[2] // 2):
-        slice_ = _read(NiftiReader(), DATA / name, 0, 0, (place,)).slices[place]
+        slice_ = _read(NiftiReader(), DATA / name, (place,)).slices[place]
         np.testing.assert_allclose(slice_, volume[::-1, ::-1, place].T, rtol=1e-5)
 
 

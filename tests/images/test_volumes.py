@@ -10,7 +10,7 @@ import pytest
 from tests.images.test_nifti import VALUES, written
 
 from kpl.errors import PictureError
-from kpl.images import find_pictures, load_instance
+from kpl.images import Asked, find_pictures, load_instance
 
 pytestmark = pytest.mark.volumes
 
@@ -40,3 +40,26 @@ def test_outlines_and_damage_are_set_aside(tmp_path: Path) -> None:
         "a volume file whose header is damaged, or that is cut short",
     }
     assert not any(isinstance(load_instance(each)[1], PictureError) for each in found.pictures)
+
+
+def test_values_in_a_file_of_their_own_are_a_part_of_their_header(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import SimpleITK
+
+    made = SimpleITK.GetImageFromArray(VALUES.T)
+    for name in ("whole.mhd", "missing.mhd", "cut.mhd", "cut.mha", "whole.nhdr"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        SimpleITK.WriteImage(made, str(tmp_path / name))
+    (tmp_path / "missing.raw").unlink()
+    for name in ("cut.raw", "cut.mha"):
+        held = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(held[:-9])
+    found = find_pictures(tmp_path, Asked(ids="files"))
+    assert [unit.id for unit in found.units] == ["whole.mhd", "whole.nhdr"]
+    assert {item.id: item.reason for item in found.set_aside} == {
+        "missing.mhd": "a volume file in two files, one of which is missing",
+        "cut.mhd": "a volume file whose voxels are cut short",
+        "cut.mha": "a volume file whose voxels are cut short",
+    }
+    assert capfd.readouterr() == ("", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -60,21 +61,25 @@ def find_inputs(
 
 def _listed(cohort: OpenedCohort, root: Path, asked: Asked) -> Found:
     """Take the files that the rows name from the table's folder on; what is not there is set aside."""
-    rows: dict[str, CohortRow] = {}
+    of_file: dict[tuple[str, str], CohortRow] = {}  # one file may be spelt in several ways
     only: dict[Path, frozenset[int]] = {}
     again: list[int] = []
+    real = lru_cache(maxsize=1024)(os.path.realpath)
     for row in cohort.rows():
-        first = rows.setdefault(row.image, row)
-        if row is not first and (row.frame is None or row.frame in only.get(root / row.image, ())):
+        path = root / row.image
+        first = of_file.setdefault((real(path.parent), path.name), row)
+        path = root / first.image
+        if row is not first and (row.frame is None or row.frame in only.get(path, ())):
             again.append(row.line)
         _agree(cohort.name, first, row)
         if (first.frame is None) != (row.frame is None):
             lines = f"{cohort.name!r}, lines {first.line} and {row.line}"
             raise InputError(f"{lines}: a file is there whole and by frames: keep one")
         if row.frame is not None:
-            only[root / row.image] = only.get(root / row.image, frozenset()) | {row.frame}
+            only[path] = only.get(path, frozenset()) | {row.frame}
         if row is first and row.window is not None:
             _check_window(cohort.name, row)
+    rows = {row.image: row for row in of_file.values()}
     outside = [Path(name).parent for name in rows if Path(name).is_absolute()]
     common = os.path.commonpath(outside) if outside else ""
     windows = {root / name: row.window for name, row in rows.items() if row.window is not None}

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Frame", "Source", "frames_of", "source_of"]
 
 _SLICED = frozenset({"CT", "MR", "PT"})
+_CAPTURED = "1.2.840.10008.5.1.4.1.1.7"
+"""The class of what was taken from a screen, and the beginning of its multi-frame kinds."""
 _ALWAYS_CLIPS = frozenset({"US", "IVUS", "XA", "RF", "ES", "XC", "OT", "GM", "SC"})
 
 
@@ -109,9 +111,14 @@ def source_of(name: str, path: Path, dataset: Dataset) -> Source:
         (whole(dataset, "Rows"), whole(dataset, "Columns")),
         max(1, whole(dataset, "NumberOfFrames", 1)),
         whole(dataset, "InstanceNumber"),
-        burned == "YES" or (burned != "NO" and modality in ("US", "SC", "XC", "OT")),
+        burned == "YES" or (burned != "NO" and (modality in ("US", "SC", "XC", "OT") or _is_captured(dataset))),
         regions_of(dataset),
     )
+
+
+def _is_captured(dataset: Dataset) -> bool:
+    said = text(dataset, "SOPClassUID")
+    return said == _CAPTURED or said.startswith(f"{_CAPTURED}.")
 
 
 def frames_of(source: Source, dataset: Dataset) -> list[Frame]:

@@ -9,6 +9,7 @@ from kpl.images.dicom_header import text, whole
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+    from pydicom.uid import UID
 
 __all__ = ["refuse_what_is_no_picture"]
 
@@ -65,10 +66,11 @@ def refuse_what_is_no_picture(dataset: Dataset, max_pixels: int) -> None:
     if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
         raise PictureError("DICOM of float pixels: no picture to classify")
     if "PixelData" not in dataset:
-        cut = "Rows" in dataset
-        raise PictureError(
-            "DICOM cut short before its pixels" if cut else "DICOM without pixels: no picture to classify"
-        )
+        if "Rows" in dataset:
+            raise PictureError("DICOM cut short before its pixels")
+        if _class_of(dataset).name.endswith("Image Storage"):
+            raise PictureError("DICOM without pixels, though it is of a picture: cut short, or they were taken out")
+        raise PictureError("DICOM without pixels: no picture to classify")
     if not all(text(dataset, name) for name in _LAYOUT):
         raise PictureError("DICOM that does not say how its pixels are laid out")
     if "LOCALIZER" in text(dataset, "ImageType").split("\\"):
@@ -83,8 +85,14 @@ def refuse_what_is_no_picture(dataset: Dataset, max_pixels: int) -> None:
         raise PictureError("DICOM whose kind of colour (PhotometricInterpretation) is not read: export it as RGB")
 
 
+def _class_of(dataset: Dataset) -> UID:
+    from pydicom.uid import UID
+
+    return UID(text(dataset, "SOPClassUID") or str(dataset.file_meta.get("MediaStorageSOPClassUID") or ""))
+
+
 def _class_name(dataset: Dataset) -> str | None:
-    said = text(dataset, "SOPClassUID") or str(dataset.file_meta.get("MediaStorageSOPClassUID") or "")
+    said = _class_of(dataset)
     for prefix in _LONGEST_FIRST:
         if said == prefix or said.startswith(prefix + "."):
             return _CLASSES[prefix]

@@ -104,6 +104,8 @@ class DicomReader:
             else:
                 units += [_unit(part, wanted, kind) for kind, part in _parts(source, frames)]
         for key in slices:
+            slices[key], copies = _once(slices[key])
+            set_aside += copies
             units += [_unit(part, wanted, None) for part in _apart(slices[key])]
         return Planned(_with_two_numbers(units, people, wanted.key), set_aside)
 
@@ -157,7 +159,21 @@ def _headers(name: str, path: Path) -> tuple[Source, list[Frame]]:
 
 def _key(frame: Frame) -> tuple[object, ...]:
     source = frame.source
-    return (source.study, source.series, source.patient, source.size, source.modality, frame.echo, frame.time)
+    series = source.series or str(source.path.parent)  # who takes out the UIDs mostly keeps the folders
+    return (source.study, series, source.patient, source.size, source.modality, frame.echo, frame.time)
+
+
+def _once(frames: list[Frame]) -> tuple[list[Frame], list[SetAside]]:
+    """Keep each slice once, where a series lies there twice; slices that share a UID and lie apart are no copies."""
+    first: dict[tuple[object, ...], Frame] = {}
+    copies = []
+    for frame in frames:
+        source = frame.source
+        told = source.uid and (frame.position is not None or source.instance)
+        known = (source.uid, frame.position, source.instance) if told else (source.name,)
+        if first.setdefault(known, frame) is not frame:
+            copies.append(SetAside(source.name, "DICOM, the same slice again (its SOP instance UID): counts once"))
+    return list(first.values()), copies
 
 
 def _parts(source: Source, frames: list[Frame]) -> list[tuple[Kind, list[Frame]]]:

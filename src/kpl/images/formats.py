@@ -52,6 +52,8 @@ _UNREAD_SUFFIXES = {
     for suffix in suffixes.split()
 }
 
+_FIRST_PARTS = {".img": ".hdr", ".brik": ".head", ".rec": ".par"}
+
 HEAD_BYTES = 352
 """Bytes at a file's beginning that it is known by: a NIfTI header, the longest of those looked at."""
 
@@ -87,6 +89,8 @@ def set_aside_reason(path: Path, head: bytes, *, packed: bool) -> str | None:
     name = content or _UNREAD_SUFFIXES.get(suffix) or _by_place(path)
     if name in ("DICOM", "NIfTI", "a slide") and name != content:
         return f"{name}: by its name alone, for it does not begin as {name} does"
+    if (first := _FIRST_PARTS.get(suffix)) and content is None:
+        return f"the values of a volume whose header ({first}) is missing: bring both files"
     return None if name is None else reason_for(name)
 
 

@@ -131,7 +131,9 @@ class VoxelReader:
         except OSError as error:
             raise PictureError(f"cannot be read: {error.strerror or type(error).__name__}") from None
         with _one_at_a_time:
-            read = _read(self, path, stat.st_mtime_ns, stat.st_size, reading.slices, reading.part)
+            read = _read_once(self, path, stat.st_mtime_ns, stat.st_size, reading.slices, reading.part)
+        if isinstance(read, PictureError):
+            raise PictureError(str(read))
         values = read.slices[instance.frame]
         if values.size > max_pixels:
             raise PictureError(f"slices of {values.size} pixels: at most {max_pixels / 10**6:g} megapixels are allowed")
@@ -192,11 +194,19 @@ _one_at_a_time = Lock()
 
 
 @lru_cache(maxsize=2)
-def _read(
-    reader: VoxelReader, path: Path, changed: int, size: int, chosen: tuple[int, ...], part: str | None = None
-) -> _Read:
-    """Go through a volume once: the slices that are wanted, and the percentiles of all of it."""
+def _read_once(
+    reader: VoxelReader, path: Path, changed: int, size: int, chosen: tuple[int, ...], part: str | None
+) -> _Read | PictureError:
+    """Go through a volume once for all of its slices, one that is damaged too."""
     del changed, size  # they only say that it is still the same file
+    try:
+        return _read(reader, path, chosen, part)
+    except PictureError as error:
+        return error
+
+
+def _read(reader: VoxelReader, path: Path, chosen: tuple[int, ...], part: str | None = None) -> _Read:
+    """Return the slices that are wanted, and the percentiles of all of the volume."""
     grid = _checked(reader, path, part)
     try:
         slices, sample = _walk(grid, chosen)
