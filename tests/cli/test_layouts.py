@@ -53,7 +53,7 @@ LAYOUTS = {
 }
 FEW = ("15-label-studio", "21-spreadsheet-forms", "23-mixed-naming")
 SHOWN = ("01-nih14", "02-chexpert", "03-rsna", "04-isic2018", "05-ham10000", "06-aptos", "15-label-studio")
-SHOWN += ("18-mimic-cxr-jpg",)
+SHOWN += ("18-mimic-cxr-jpg", "14-hf-imagefolder", "16-split-folders")
 PAGE = " ".join((Path(__file__).parents[2] / "docs" / "tables.md").read_text(encoding="utf-8").split())
 ALL = [(case, table) for case, layout in LAYOUTS.items() for table in layout.tables]
 _IN_FULL = pytest.mark.long
@@ -115,10 +115,24 @@ def test_evaluate(case, table, cases, run_of, quick: Run, tmp_path, normalised):
     unit = (raw["multi-label"] if LAYOUTS[case].several else raw["kpl"])["unit"]
     assert re.search(rf"95 % interval over {unit.split()[0]} \w+", told)
     if case in SHOWN and table == next(iter(LAYOUTS[case].tables)):
-        said = re.search(r"Note: columns: .*?(?= Note: | Figures )", told)
+        said = re.search(r"Note: (?:columns: |the class is ).*?(?= Note: | Figures )", told)
         assert said is not None
         assert said[0] in PAGE
-        assert f"$ kpl evaluate run/ --labels {table}" in PAGE
+        assert f"$ kpl evaluate run/ --labels {table}{'/' * (cases / case / table).is_dir()}" in PAGE
+
+
+def test_what_was_right_already_stays_right(cases, quick: Run, tmp_path):
+    pictures = cases / "09-pbc" / "PBC_dataset_normal_DIB"
+    classify(pictures, knowledge="blood-cells", out=tmp_path / "09")
+    told = quick("evaluate", "09", "--labels", pictures, "--replicates", 20, "--json", "09.json").plain
+    assert "16 labelled images" in told
+    assert "not in the knowledge" not in told
+    assert sum(each["n"] for each in json.loads(Path("09.json").read_text())["kpl"]["per_class"].values()) == 16
+    odd = cases / "20-odd-names"
+    classify(odd / "scans", knowledge=odd / "knowledge.yaml", out=tmp_path / "20")
+    told = quick("evaluate", "20", "--labels", odd / "labels.csv", "--replicates", 20).plain
+    assert "22 labelled images" in told
+    assert "not used" not in told
 
 
 @pytest.mark.parametrize(("case", "table"), shorter())
@@ -156,12 +170,19 @@ def test_report(case, table, cases, run_of, quick: Run, normalised):
 
 
 @pytest.fixture(scope="module")
-def session_of(cases: Path, serving: Callable[..., TestClient]) -> Iterator[Callable[[str], tuple[TestClient, str]]]:  # noqa: F811
-    """A session of the service with the pictures of a case, classified once."""
-    client, made = serving(), {}
+def session_of(
+    cases: Path,
+    run_of: Callable[[str], Path],
+    serving: Callable[..., TestClient],  # noqa: F811
+) -> Iterator[Callable[[str], tuple[TestClient, str]]]:
+    """A session of the service with the pictures of a case, classified once; of several labels with the run."""
+    of_several = [run_of(case) for case, layout in LAYOUTS.items() if layout.several]
+    client, made = serving(runs=of_several), {}
 
     def session(case: str) -> tuple[TestClient, str]:
-        if case not in made:
+        if case not in made and LAYOUTS[case].several:
+            made[case] = f"/api/sessions/{client.post('/api/sessions', json={'run': case}).json()['id']}"
+        elif case not in made:
             address = made[case] = f"/api/sessions/{client.post('/api/sessions', json={}).json()['id']}"
             root = cases / case / LAYOUTS[case].pictures
             files = [
@@ -180,10 +201,7 @@ def session_of(cases: Path, serving: Callable[..., TestClient]) -> Iterator[Call
         client.delete(address)
 
 
-ONE_LABEL = [case for case, layout in LAYOUTS.items() if not layout.several]
-
-
-@pytest.mark.parametrize(("case", "table"), shorter(ONE_LABEL, without=("data", "chest_xray")))
+@pytest.mark.parametrize(("case", "table"), shorter())
 def test_the_service(case, table, cases, session_of, normalised):
     client, address = session_of(case)
 
@@ -193,11 +211,20 @@ def test_the_service(case, table, cases, session_of, normalised):
             for name, value in zip(options[::2], options[1::2], strict=True)
         }
         how = {"numbers" if name == "label_numbers" else name: value for name, value in how.items()}
-        data = (cases / case / labels).read_bytes()
-        told = client.post(f"{address}/scores", files={"file": (labels, data)}, params=how)
+        told = client.post(f"{address}/scores", files=sent(cases / case / labels), params=how)
         assert told.status_code == 200, told.json()
-        assert "columns: image" in told.json()["notices"][0]
-        return {name: told.json()[name] for name in ("labelled", "methods", "majority", "chance")}
+        assert "columns: image" in " ".join(told.json()["notices"]) or (cases / case / labels).is_dir()
+        return {name: told.json()[name] for name in ("labelled", "methods", "classes", "majority", "chance", "truth")}
 
     raw, plain = both(case, table, of, normalised, "service")
     assert raw == plain
+    assert bool(raw["classes"]) == LAYOUTS[case].several
+
+
+def sent(labels: Path) -> list[tuple[str, tuple[str, bytes]]]:
+    """A table as it is sent; of a folder the paths of its files, and the tables in it."""
+    if labels.is_file():
+        return [("file", (labels.name, labels.read_bytes()))]
+    inside = {path.relative_to(labels).as_posix(): path for path in sorted(labels.rglob("*")) if path.is_file()}
+    tables = [("file", (name, path.read_bytes())) for name, path in inside.items() if path.stem == "metadata"]
+    return [("folder", ("folder", "\n".join(inside).encode())), *tables]

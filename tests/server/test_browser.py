@@ -18,7 +18,8 @@ from tests.server.conftest import cell
 from tests.server.test_running import TOKEN, started
 
 from kpl.knowledge import load_knowledge
-from kpl.runs import classify, load_model
+from kpl.report import write_report
+from kpl.runs import classify, classify_multi_label, load_model
 from kpl.runs.corrections import read_corrections
 
 pytestmark = pytest.mark.browser
@@ -257,6 +258,45 @@ def test_labels_mark_every_picture_right_or_wrong(
     assert told["wide"] == told["narrow"] == told["dark"] == {name: marks.get(name, "") for name in said}
     assert sorted(told["wrong"]) == [name for name, mark in marks.items() if "right" not in mark] != []
     assert told["said"] == "\u2717 The label says basophil."
+
+
+def test_a_run_of_several_labels_is_looked_at_and_scored(tell: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for number in range(6):
+        (tmp_path / "pictures" / f"cell-{number}.png").write_bytes(cell(number))
+    run = classify_multi_label(
+        tmp_path / "pictures", knowledge="blood-cells", threshold=0.01, out=tmp_path / "ward-4", finish=write_report
+    )
+    lines = [f"cell-{number}.png,{'none' if number % 2 else 'neutrophil|platelet'}" for number in range(6)]
+    (tmp_path / "labels.csv").write_text("\n".join(["image,label", *lines]), encoding="utf-8")
+    process, server = started("--run", str(run.path))
+    try:
+        told = tell("findings", str(tmp_path / "labels.csv"), server=server)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    assert told["summary"].startswith(f"6 pictures, each class by itself; {run.empty} have none of them.")
+    assert (told["results"], told["scoring"]) == (False, False)
+    counted = run.predictions.present.sum(axis=0).tolist()
+    assert [row[1] for row in told["classes"]] == [str(count) for count in counted]
+    order = (-run.predictions.probabilities[:, 1].round(4)).argsort(kind="stable")
+    assert told["ordered"] == [run.ids[row] for row in order]
+    assert " against: " in told["sentence"]
+    said = dict(told["scores"])
+    assert (said["neutrophil"], said["platelet"], said["monocyte"], said["mean"]) == ("3 of 6", "3 of 6", "0 of 6", "")
+    assert "'none' was read as the absence of all classes" in told["notes"]
+
+
+def test_a_folder_of_class_folders_is_labels(tell: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    for number in range(4):
+        data, kind = cell(number), ("neutrophil", "platelet")[number % 2]
+        (tmp_path / f"cell-{number}.png").write_bytes(data)
+        (tmp_path / "labels" / "train" / kind).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "labels" / "train" / kind / f"cell-{number}.png").write_bytes(data)
+    told = tell("folders", str(tmp_path / "labels"), *(str(tmp_path / f"cell-{number}.png") for number in range(4)))
+    assert told["of"].startswith("4 labelled pictures.")
+    assert "the class is the folder just above each picture, since train are no classes" in told["notes"]
+    assert 0 < told["sent"] < 1500
 
 
 def test_a_session_ends_with_its_page(tell: Callable[..., dict[str, Any]]) -> None:

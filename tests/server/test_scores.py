@@ -80,3 +80,21 @@ def test_no_label_reaches_what_is_learnt_or_stays(client: TestClient, classified
     assert client.get(f"{classified}/predictions").json() == before
     folder = client.app.state.service.sessions.get(classified.rpartition("/")[2]).folder  # type: ignore[attr-defined]
     assert not list(folder.glob("scores-*"))
+
+
+def test_the_folders_of_the_pictures_are_labels_by_their_paths_alone(client: TestClient, classified: str) -> None:
+    folders = "\n".join(f"train/{kind}/{name}.png" for name, _, kind in ROWS)
+    told = client.post(f"{classified}/scores", files={"folder": ("folder", folders.encode())})
+    assert told.status_code == 200, told.text
+    assert told.json()["truth"] == scored(client, classified, table(ROWS)).json()["truth"]
+    assert "the class is the folder just above each picture, since train are no classes" in told.json()["notices"]
+    mixed = "\n".join(["a/b.png", "a/b.png/c.png"])
+    for files, part in (
+        ({"folder": ("folder", mixed.encode())}, "cannot be a file of a folder"),
+        ({"folder": ("folder", b"../../cell-0.png\n/etc/cell-1.png")}, "not in the knowledge"),
+        ({}, "give one table of labels"),
+    ):
+        answer = client.post(f"{classified}/scores", files=files)
+        assert (answer.status_code, part in answer.json()["detail"]) == (422, True), answer.text
+    many = "\n".join(f"neutrophil/{number}.png" for number in range(100_001))
+    assert client.post(f"{classified}/scores", files={"folder": ("folder", many.encode())}).status_code == 413

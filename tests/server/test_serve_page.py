@@ -48,6 +48,7 @@ def test_every_line_of_the_page_works_as_it_stands(serving: Callable[..., TestCl
             more.writestr(f"{number}.png", cell(number))
     labels = f"image,diagnosis\ncell-0001.png,{CLASSES[0]}\n1.png,{CLASSES[1]}\n"
     files = {"cell-0001.png": cell(0), "more.zip": archive.getvalue(), "labels.csv": labels.encode()}
+    files["paths.txt"] = f"./{CLASSES[0]}/cell-0001.png\n./{CLASSES[1]}/1.png\n".encode()
     client = serving(models=[tmp_path / "cells.kpl"], runs=[run.path])
     lines = re.findall(r"^curl .+$", PAGE, flags=re.MULTILINE)
     assert len(lines) > 12

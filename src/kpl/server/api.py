@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse, PlainTextResponse, Response, Streami
 
 from kpl.knowledge import KnowledgeBase
 from kpl.report import How
-from kpl.server import bodies, downloads, schemas, scoring, views
+from kpl.server import bodies, downloads, schemas, views
 from kpl.server.brought import load_pack
 from kpl.server.document import BEARER, EVENTS, file_of, problems
 from kpl.server.jobs import Job
@@ -26,7 +26,7 @@ from kpl.server.service import Service
 from kpl.server.sessions import Session
 from kpl.server.shot_schemas import OneShotAnswer
 
-__all__ = ["Mine", "Served", "answer_with_file", "router", "unguarded"]
+__all__ = ["Mine", "Served", "answer_with_file", "name_of", "router", "unguarded"]
 
 _SECONDS_A_LOOK = 0.1
 _FOUND = problems(404, 422)
@@ -124,7 +124,7 @@ def classify(
         raise Gone("this server has no fitted model: make one with `kpl fit`, then `kpl serve --model FILE`")
     name = model if model is not None else next(iter(service.models))
     _check_number(files, service)
-    answers = service.one_shot(name, [(_name(file), file.file) for file in files], client)
+    answers = service.one_shot(name, [(name_of(file), file.file) for file in files], client)
     keys = service.models[name].model.keys
     return [views.about_one(keys, answer) for answer in answers]
 
@@ -165,7 +165,7 @@ def upload(service: Served, session: Mine, files: Files) -> schemas.Uploaded:
     Medical files get no place before a job puts them together to units.
     """
     _check_number(files, service)
-    added, left = service.upload(session, [(_name(file), file.file) for file in files])
+    added, left = service.upload(session, [(name_of(file), file.file) for file in files])
     return schemas.Uploaded(added=added, left_out=[schemas.LeftOut(name=i.id, reason=i.reason) for i in left])
 
 
@@ -309,22 +309,6 @@ def drawn(session: Mine, place: Place) -> Response:
     return Response(found.jpeg, media_type="image/jpeg")
 
 
-@router.post("/api/sessions/{session_id}/scores", tags=["predictions"], responses=problems(404) | _SENT)
-def scores(
-    service: Served,
-    session: Mine,
-    file: Annotated[UploadFile, File(description="A table of labels, of any kind that `kpl evaluate` reads.")],
-    how: Annotated[bodies.HowRead, Query()],
-) -> schemas.ScoresInfo:
-    """Score the result against a table of labels, which reaches nothing that is learnt and is not kept."""
-    with service.downloads.hold(session.client):
-        most = service.limits.file_bytes
-        found = scoring.score(
-            session, _name(file), file.file, how.reading(), ignore_unknown=how.ignore_unknown, most_bytes=most
-        )
-    return views.about_scores(found)
-
-
 @router.get(
     "/api/sessions/{session_id}/predictions.csv",
     tags=["downloads"],
@@ -383,7 +367,7 @@ def answer_with_file(session: Session, write: Callable[[Session, FilePath], None
     return Response(data, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
-def _name(file: UploadFile) -> str:
+def name_of(file: UploadFile) -> str:
     """The name of a file as its user knows it: in a form's header, browsers and programs write a quote as %22."""
     return (file.filename or "picture").replace("%22", '"')
 

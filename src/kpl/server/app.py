@@ -22,9 +22,11 @@ from kpl.errors import KplError, UnknownNameError
 from kpl.server.api import router, unguarded
 from kpl.server.clients import Networks
 from kpl.server.document import ABOUT, TAGS
+from kpl.server.findings import router as findings
 from kpl.server.guard import Guard, Metrics
 from kpl.server.refusals import Busy, Refused, said_to_strangers
 from kpl.server.reviewing import router as reviewing
+from kpl.server.scores import router as scores
 from kpl.server.service import Service
 
 __all__ = ["create_app"]
@@ -84,6 +86,8 @@ def create_app(
     app.state.service, app.state.metrics = service, metrics
     app.include_router(unguarded)
     app.include_router(router)
+    app.include_router(findings)
+    app.include_router(scores)
     app.include_router(reviewing)
     app.add_exception_handler(KplError, _refuse)
     app.add_exception_handler(RequestValidationError, _invalid)

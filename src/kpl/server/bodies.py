@@ -139,6 +139,12 @@ class HowRead(_Asked):
     numbers: Annotated[
         Literal["order"] | None, Field(description="order: labels 0, 1, 2 are the classes in their order.")
     ] = None
+    blank: Annotated[
+        Literal["absent", "unknown"] | None, Field(description="What an empty cell says under a class.")
+    ] = None
+    uncertain: Annotated[Literal["ignore", "present", "absent"], Field(description="What -1 says under a class.")] = (
+        "ignore"
+    )
     none: Annotated[_Title | None, Field(description="The label that says that no class is there.")] = None
     readers: Annotated[
         Literal["majority", "any", "all"] | None, Field(description="What several lines of a picture say together.")

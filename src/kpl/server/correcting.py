@@ -82,7 +82,7 @@ class _Shown:
 def _target(session: Session) -> Asked:
     """Return what is corrected: a finished run, or what came out of the session."""
     if session.opened is not None:
-        return session.opened.run
+        return session.opened.alone().run
     return _Shown(session.store or session.folder, session.learnt())
 
 

@@ -26,6 +26,7 @@ Classify pictures without labels. **Not a medical device.**
 7. `DELETE /api/sessions/{session_id}` removes it all; an hour without use does the same.
 
 A session that is begun with the name of a run (`GET /api/runs`) looks at that run: 5 and 6 are for it, 2 to 4 are not.
+A run of several labels a picture has `GET /api/sessions/{session_id}/findings` in the place of predictions, and scores.
 
 `POST /classify` needs none of this: it uses a fitted model that the server was started with.
 

@@ -26,7 +26,7 @@ __all__ = ["write_csv", "write_knowledge_file", "write_model", "write_report", "
 
 def write_csv(session: Session, path: Path) -> None:
     """Write `predictions.csv` as it is shown, with the class prior in use."""
-    session.finished().write_csv(path)
+    (session.opened or session.learnt()).write_csv(path)
 
 
 def write_knowledge_file(session: Session, path: Path) -> None:

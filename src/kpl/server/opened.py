@@ -1,4 +1,4 @@
-"""A finished run of the operator's on the page: looked at and corrected, never changed."""
+"""A finished run of the operator's on the page: looked at, corrected and scored, never changed."""
 
 from __future__ import annotations
 
@@ -13,24 +13,31 @@ from kpl.knowledge import KnowledgeBase
 from kpl.methods import KPL, Evidence
 from kpl.proxies.arrays import Floats
 from kpl.report import explain_picture
-from kpl.runs import Predictions, SingleLabelRun
+from kpl.runs import MultiLabelRun, Predictions, SingleLabelRun
 from kpl.runs.tables import read_columns
 from kpl.runs.units import INSTANCES_FILE, Pooling
+from kpl.server.refusals import Conflict
 
-__all__ = ["OpenedRun"]
+__all__ = ["Opened", "OpenedFindings", "OpenedRun"]
 
 _TOP = 3  # of the loudest sentences of each side, that are left out when the method learns again
 
 
 @dataclass(frozen=True)
-class OpenedRun:
-    """What a finished run says, as the page asks for it; compare `Outcome`, which can be moved.
+class Opened:
+    """A finished run of either kind, as a session looks at it."""
 
-    Attributes:
-        run: of one label a picture.
-    """
+    run: SingleLabelRun | MultiLabelRun
 
-    run: SingleLabelRun
+    def alone(self) -> OpenedRun:
+        """Return the run of one label a picture, which most of the page is about.
+
+        Raises:
+            Conflict: it gives a picture several.
+        """
+        raise Conflict(
+            "this run says of each class by itself whether it is there: ask for its findings; it is not corrected here"
+        )
 
     @property
     def keys(self) -> list[str]:
@@ -46,6 +53,48 @@ class OpenedRun:
     def ids(self) -> tuple[str, ...]:
         """Of the pictures, in order."""
         return self.run.ids
+
+    def key(self, place: int) -> int:
+        """Return which of its pictures speaks loudest for a unit's class, from 0."""
+        keys = self.run.key_rows
+        return 0 if keys is None else keys[place] - sum(self.run.pooling.sizes[:place])
+
+    def small(self, place: int, instance: int | None = None) -> bytes | None:
+        """Return the small picture of a unit's key instance, or of one beside it; None if the run did not keep it."""
+        away = 0 if instance is None else instance - self.key(place)
+        if away == 0:
+            return self.run.thumbnails.get(place)
+        return self.run.beside.get((place, {-1: "before", 1: "after"}.get(away, "")))
+
+    def warnings(self) -> list[str]:
+        """What to know before believing it."""
+        return list(self.run.warnings)
+
+    def write_csv(self, path: Path) -> None:
+        """Give the run's own table."""
+        shutil.copyfile(self.run.predictions_file, path)
+
+
+@dataclass(frozen=True)
+class OpenedFindings(Opened):
+    """A run of several labels a picture: which classes are there, and why; looked at and scored."""
+
+    run: MultiLabelRun
+
+
+@dataclass(frozen=True)
+class OpenedRun(Opened):
+    """What a finished run says, as the page asks for it; compare `Outcome`, which can be moved.
+
+    Attributes:
+        run: of one label a picture.
+    """
+
+    run: SingleLabelRun
+
+    def alone(self) -> OpenedRun:
+        """Return it."""
+        return self
 
     @property
     def most(self) -> int:
@@ -93,11 +142,6 @@ class OpenedRun:
         titles = ("key_instance", f"by_{self.pooling.other}")
         return dict(zip(titles, read_columns(self.run.predictions_file, titles), strict=True))
 
-    def key(self, place: int) -> int:
-        """Return which of its pictures speaks loudest for a unit's class, from 0."""
-        keys = self.run.key_rows
-        return 0 if keys is None else keys[place] - sum(self.pooling.sizes[:place])
-
     def curve(self, place: int, class_index: int) -> Floats:
         """Return what each picture of a unit says of a class by itself: probabilities (size,)."""
         if self.run.key_rows is None:
@@ -105,17 +149,6 @@ class OpenedRun:
         names, chances = read_columns(self.run.path / INSTANCES_FILE, ("unit", f"p_{self.keys[class_index]}"))
         own = [chance for name, chance in zip(names, chances, strict=True) if name == self.ids[place]]
         return np.array(own, dtype=np.float64)
-
-    def small(self, place: int, instance: int | None = None) -> bytes | None:
-        """Return the small picture of a unit's key instance, or of one beside it; None if the run did not keep it."""
-        away = 0 if instance is None else instance - self.key(place)
-        if away == 0:
-            return self.run.thumbnails.get(place)
-        return self.run.beside.get((place, {-1: "before", 1: "after"}.get(away, "")))
-
-    def warnings(self) -> list[str]:
-        """What to know before believing it."""
-        return list(self.run.warnings)
 
     def nearest(self, place: int, class_index: int, count: int = 4) -> list[tuple[int, float]]:
         """Return the other pictures of a class that are nearest to a picture, with their cosines, the nearest first."""
@@ -137,7 +170,3 @@ class OpenedRun:
         first, second = np.log(np.maximum(said.probabilities[place, [winner, runner]], np.finfo(np.float64).tiny))
         text = run.images[place] @ (run.text_proxies[winner] - run.text_proxies[runner])
         return Evidence(winner, runner, float(text), float(first - second), sentences)
-
-    def write_csv(self, path: Path) -> None:
-        """Give the run's own table."""
-        shutil.copyfile(self.run.predictions_file, path)

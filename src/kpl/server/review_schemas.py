@@ -11,7 +11,12 @@ class RunInfo(Said):
     """A finished run that a session may look at."""
 
     model_config = example(
-        name="ward-3", title="200 pictures by kpl with mini", knowledge="blood cells", pictures=200, classes=10
+        name="ward-3",
+        title="200 pictures by kpl with mini",
+        knowledge="blood cells",
+        pictures=200,
+        classes=10,
+        several=False,
     )
 
     name: str
@@ -24,6 +29,8 @@ class RunInfo(Said):
     """Number of pictures, or of units of several."""
     classes: int
     """Number of classes."""
+    several: bool
+    """Whether it gives a picture several labels: such a run has findings in the place of predictions."""
 
 
 class Corrected(Said):

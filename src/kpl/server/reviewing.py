@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Security
 from fastapi.responses import FileResponse, Response
 
 from kpl.curation import REASONS
+from kpl.runs import MultiLabelRun
 from kpl.runs.corrections import Correction
 from kpl.server import bodies, correcting, review_schemas
 from kpl.server.api import Mine, Served, answer_with_file
@@ -29,7 +30,12 @@ def list_runs(service: Served) -> list[review_schemas.RunInfo]:
     """Finished runs that the server was started with: a session may look at them, and correct them."""
     return [
         review_schemas.RunInfo(
-            name=name, title=run.title, knowledge=run.knowledge.task.name, pictures=run.n, classes=len(run.keys)
+            name=name,
+            title=run.title,
+            knowledge=run.knowledge.task.name,
+            pictures=run.n,
+            classes=len(run.keys),
+            several=isinstance(run, MultiLabelRun),
         )
         for name, run in service.runs.items()
     ]

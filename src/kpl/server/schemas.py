@@ -12,7 +12,6 @@ __all__ = [
     "Classified",
     "EncoderInfo",
     "EvidenceInfo",
-    "Figures",
     "Health",
     "JobInfo",
     "LeftOut",
@@ -24,7 +23,6 @@ __all__ = [
     "Predictions",
     "Problem",
     "Said",
-    "ScoresInfo",
     "SentenceInfo",
     "SessionInfo",
     "UnitsInfo",
@@ -338,41 +336,3 @@ class MapCost(Said):
     """Pictures that the encoder reads for it."""
     seconds: float
     """About how long that takes."""
-
-
-_FIGURES = {"figures": {"accuracy": 0.9, "auroc": None}, "intervals": {"accuracy": [0.8, 0.95], "auroc": None}}
-
-
-class Figures(Said):
-    """How good something is on the labelled pictures."""
-
-    model_config = example(**_FIGURES)
-
-    figures: dict[str, float | None]
-    """Of each metric by its name; null where it does not exist."""
-    intervals: dict[str, tuple[float, float] | None]
-    """Of 95 %, the lower end and the upper; null where there is none."""
-
-
-class ScoresInfo(Said):
-    """What a table of labels says of the result."""
-
-    model_config = example(
-        labelled=12, unit="12 images", methods={"kpl": _FIGURES}, majority=_FIGURES, chance=0.5, notices=[],
-        truth=[0, None],
-    )  # fmt: skip
-
-    labelled: int
-    """Pictures with a label that was scored."""
-    unit: str
-    """What the intervals are over: the patients, or the pictures."""
-    methods: dict[str, Figures]
-    """By Knowledge Proxy Learning, and by the text proxies alone."""
-    majority: Figures
-    """Of always naming the commonest class."""
-    chance: float
-    """Accuracy of guessing evenly."""
-    notices: list[str]
-    """Which columns were taken, what was left out, and what stands against the result, in sentences."""
-    truth: list[int | None]
-    """Of each picture or unit the class that its label names, by its place; null for those without a label."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -10,11 +11,12 @@ from typing import BinaryIO
 
 from kpl.evaluation import Reading
 from kpl.runs import Evaluation, SingleLabelRun, classify, evaluate, open_single_label
-from kpl.server.refusals import TooLarge
+from kpl.server.refusals import Refused, TooLarge
 from kpl.server.sessions import Session, shown_name
 
 __all__ = ["Scored", "score"]
 
+_MOST_FILES = 100_000
 _BESIDE = "text"  # what the page shows beside the result
 
 
@@ -31,36 +33,80 @@ class Scored:
     truth: tuple[int, ...]
 
 
+Given = tuple[str, BinaryIO]
+"""What the user calls a file, and its bytes."""
+
+
 def score(
-    session: Session, name: str, table: BinaryIO, reading: Reading, *, ignore_unknown: bool, most_bytes: int
+    session: Session,
+    tables: Sequence[Given],
+    listing: BinaryIO | None,
+    reading: Reading,
+    *,
+    ignore_unknown: bool,
+    most_bytes: int,
 ) -> Scored:
     """Score what a session shows, with the class prior in use, as `kpl evaluate` scores a run.
 
     Args:
         session: with an outcome, or of a finished run.
-        name: the user's, of the table; its suffix says of what kind it is.
-        table: its bytes.
+        tables: one, whose suffix says of what kind it is; or those that lie in a folder.
+        listing: of a folder, whose sub-folders are the classes or hold the tables, the path of each file, a line each.
         reading: which columns are which, and what cells mean.
         ignore_unknown: leave pictures out whose label is no class.
         most_bytes: that a table may have.
 
     Raises:
         Gone: nothing was classified yet.
-        TooLarge: the table.
+        Refused: neither one table nor a folder.
+        TooLarge: what was given.
         LabelsError, TableError: it cannot be used.
     """
     with session.at_work(), TemporaryDirectory(dir=session.folder, prefix="scores-") as work:
-        path = Path(work) / "given" / _file_name(name)
-        path.parent.mkdir()
-        data = table.read(most_bytes + 1)
-        if len(data) > most_bytes:
-            raise TooLarge(f"a table of more than {most_bytes >> 20} MB: use `kpl evaluate`")
-        path.write_bytes(data)
+        path = _kept(Path(work) / "given", tables, listing, most_bytes)
         run = session.opened.run if session.opened else _written(session, Path(work) / "of-run")
-        methods = list(dict.fromkeys([run.method_name, _BESIDE]))
+        methods = list(dict.fromkeys([run.method_name, _BESIDE])) if isinstance(run, SingleLabelRun) else None
         found = evaluate(run, labels=path, methods=methods, reading=reading, ignore_unknown=ignore_unknown)
+        if not isinstance(run, SingleLabelRun):
+            return Scored(found, ())
         truth = run.labels(path, reading=reading, ignore_unknown=ignore_unknown).labels
         return Scored(found, tuple(truth.tolist()))
+
+
+def _kept(folder: Path, tables: Sequence[Given], listing: BinaryIO | None, most_bytes: int) -> Path:
+    """Write what was given into a new folder, and return where the labels are.
+
+    Of the pictures of a folder nobody needs more than their paths, so these are what stands for them.
+    """
+    folder.mkdir()
+    if listing is None:
+        if len(tables) != 1:
+            raise Refused("give one table of labels, or of a folder of class folders the list of its files")
+        name, file = tables[0]
+        path = folder / _file_name(name)
+        path.write_bytes(_read(file, most_bytes))
+        return path
+    lines = _read(listing, most_bytes).decode("utf-8", "replace").splitlines()
+    if len(lines) > _MOST_FILES:
+        raise TooLarge(f"a folder of more than {_MOST_FILES} files: use `kpl evaluate`")
+    root = folder / "folder"
+    root.mkdir()
+    written = {shown_name(line): line.encode() for line in lines if line.strip()}
+    written |= {shown_name(name): _read(file, most_bytes) for name, file in tables}
+    for name, data in written.items():
+        try:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(data)
+        except OSError as error:  # one name is a file and a folder, or longer than a name can be
+            raise Refused(f"{name[:100]!r} cannot be a file of a folder: {error.strerror}") from error
+    return root
+
+
+def _read(file: BinaryIO, most_bytes: int) -> bytes:
+    data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise TooLarge(f"more than {most_bytes >> 20} MB of labels: use `kpl evaluate`")
+    return data
 
 
 def _file_name(name: str) -> str:

@@ -20,7 +20,7 @@ from kpl.images import SetAside, ordered_map
 from kpl.knowledge import KnowledgeBase, check_tokens
 from kpl.methods import Evidence, explain
 from kpl.report import How
-from kpl.runs import SingleLabelRun, load_model, open_single_label
+from kpl.runs import MultiLabelRun, SingleLabelRun, load_model, open_run
 from kpl.runs.warnings import misfit
 from kpl.server.brought import encoder_is_here, load_pack, read_base
 from kpl.server.clients import Places
@@ -32,7 +32,7 @@ from kpl.server.jobs import Job, Jobs
 from kpl.server.limits import Limits
 from kpl.server.maps import DrawnMap, MapPlan, draw_map, plan_map, seconds_a_view
 from kpl.server.oneshot import Answer, OneShot
-from kpl.server.opened import OpenedRun
+from kpl.server.opened import OpenedFindings, OpenedRun
 from kpl.server.outcomes import Outcome, learn
 from kpl.server.refusals import Busy, Gone, Refused, TooLarge
 from kpl.server.sessions import Session, Sessions, check_place
@@ -52,8 +52,8 @@ class Service:
         limits: of what comes in.
         models: files of `kpl fit` for one-shot use; each is known by its file's stem.
         results: a folder where every finished run is kept as well; None keeps nothing.
-        runs: finished runs of one label a picture that may be looked at and corrected; each is known by its folder's
-            name.
+        runs: finished runs that may be looked at and scored, those of one label a picture corrected too; each is known
+            by its folder's name.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Service:
         folders = [path.resolve().name for path in runs]
         if len(set(folders)) < len(folders):
             raise InputError(f"two runs have the same name: {', '.join(sorted(folders))}; rename one of the folders")
-        self.runs: dict[str, SingleLabelRun] = {
-            name: open_single_label(path) for name, path in zip(folders, runs, strict=True)
+        self.runs: dict[str, SingleLabelRun | MultiLabelRun] = {
+            name: open_run(path) for name, path in zip(folders, runs, strict=True)
         }
         self.limits = limits
         self.results = results
@@ -147,7 +147,8 @@ class Service:
             raise UnknownNameError("run", name[:100], self.runs)
         run = self.runs[name]
         session = self.sessions.create(run.encoder_name, client)
-        session.opened, session.store, session.knowledge = OpenedRun(run), run.path, run.knowledge
+        session.opened = OpenedRun(run) if isinstance(run, SingleLabelRun) else OpenedFindings(run)
+        session.store, session.knowledge = run.path, run.knowledge
         return session
 
     def end(self, name: str) -> None:

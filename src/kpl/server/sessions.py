@@ -18,7 +18,7 @@ from kpl.server.decoding import Kept
 from kpl.server.folders import PrivateFolder, clear_left_behind
 from kpl.server.limits import Limits
 from kpl.server.maps import DrawnMap
-from kpl.server.opened import OpenedRun
+from kpl.server.opened import Opened, OpenedRun
 from kpl.server.outcomes import Outcome
 from kpl.server.refusals import Busy, Conflict, Gone, TooLarge
 from kpl.server.studies import hold_medical
@@ -78,7 +78,7 @@ class Session:
     set_aside: list[SetAside] = field(default_factory=list)
     knowledge: KnowledgeBase | None = None
     outcome: Outcome | None = None
-    opened: OpenedRun | None = None
+    opened: Opened | None = None
     store: Path | None = None
     drawn: DrawnMap | None = None
     used: float = field(default_factory=time.monotonic)
@@ -282,8 +282,9 @@ class Session:
 
         Raises:
             Gone: nothing was classified yet.
+            Conflict: it gives a picture several labels.
         """
-        return self.opened or self.learnt()
+        return self.opened.alone() if self.opened else self.learnt()
 
     def changeable(self) -> None:
         """Refuse to change a finished run.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from kpl.encoders import catalogue, encoder_names, load_card
 from kpl.errors import KplError
-from kpl.evaluation import Scores
+from kpl.evaluation import CLASS_METRICS, MultiLabelTable, Scores
 from kpl.knowledge import pack_names, read_pack_head
 from kpl.methods import Evidence
 from kpl.proxies.arrays import Floats
@@ -20,18 +22,17 @@ from kpl.server.schemas import (
     Classified,
     EncoderInfo,
     EvidenceInfo,
-    Figures,
     JobInfo,
     LeftOut,
     ModelInfo,
     NearPicture,
     PackInfo,
     Predictions,
-    ScoresInfo,
     SentenceInfo,
     SessionInfo,
     UnitsInfo,
 )
+from kpl.server.score_schemas import ClassFigures, Figures, ScoresInfo
 from kpl.server.scoring import Scored
 from kpl.server.sessions import Session, shown_name
 from kpl.server.shot_schemas import OneShotAnswer
@@ -209,6 +210,8 @@ def _near(outcome: Outcome | OpenedRun, place: int, class_index: int) -> list[Ne
 
 def about_scores(found: Scored) -> ScoresInfo:
     """Say how good the result is by labels."""
+    if isinstance(found.evaluation.table, MultiLabelTable):
+        return _about_findings(found.evaluation.table, found.evaluation.notices)
     table = found.evaluation.methods
 
     def figures(scores: Scores) -> Figures:
@@ -218,10 +221,38 @@ def about_scores(found: Scored) -> ScoresInfo:
         labelled=table.majority.n,
         unit=table.unit,
         methods={name: figures(scores) for name, scores in table.scores.items()},
+        classes={},
         majority=figures(table.majority),
         chance=table.chance,
         notices=list(found.evaluation.notices),
         truth=[None if label < 0 else label for label in found.truth],
+    )
+
+
+def _about_findings(table: MultiLabelTable, notices: Sequence[str]) -> ScoresInfo:
+    names = [metric.name for metric in CLASS_METRICS]
+    return ScoresInfo(
+        labelled=table.n,
+        unit=table.unit,
+        methods={
+            "multi-label": Figures(
+                figures=dict(table.mean), intervals={name: table.intervals.get(name) for name in names}
+            )
+        },
+        classes={
+            key: ClassFigures(
+                figures={name: own[name] for name in names},
+                intervals={name: table.intervals.get(f"{name} {key}") for name in names},
+                positives=int(own["positives"] or 0),
+                n=int(own["n"] or 0),
+                threshold=own["threshold"] or 0.0,
+            )
+            for key, own in table.classes.items()
+        },
+        majority=Figures(figures={"accuracy": table.majority}, intervals={}),
+        chance=0.5,
+        notices=list(notices),
+        truth=[],
     )
 
 

@@ -706,6 +706,59 @@ const stories = {
     }
   },
 
+  // A run of several labels a picture: its classes, its pictures, the sentences of one, and its scores.
+  async findings() {
+    const [table] = files;
+    for (const [where, options] of [["wide", {}], ["narrow", { viewport: { width: 400, height: 800 } }], ["dark", { colorScheme: "dark" }]]) {
+      const page = await open(options);
+      await page.click("#open-run");
+      await page.waitForFunction(() => document.activeElement.id === "results-title");
+      await page.waitForFunction(() => document.querySelector("#findings-wall img").naturalWidth > 0);
+      told.summary = await page.textContent("#findings-summary");
+      told.results = await page.isVisible("#results");
+      told.classes = await page.$$eval("#findings-rows tr", (all) => all.map((one) => [...one.cells].map((cell) => cell.textContent)));
+      await noSidewaysScroll(page, `${where} findings`);
+      await axe(page, `${where} findings`);
+      await page.selectOption("#findings-class", "1");
+      told.ordered = await page.$$eval("#findings-wall .file", (all) => all.map((one) => one.textContent));
+      await page.focus("#findings-wall .card");
+      await page.keyboard.press("Enter");
+      await page.waitForSelector("#found[open] details");
+      await page.click("#found-classes summary");
+      told.sentence = await page.textContent("#found-classes li");
+      await axe(page, `${where} found`);
+      await page.keyboard.press("Escape");
+      await page.click("#scoring > summary");
+      await page.setInputFiles("#label-file", table);
+      await page.fill("#label-none", "none");
+      await page.click("#score");
+      await page.waitForSelector("#scores-rows tr");
+      told.scores = await page.$$eval("#scores-rows tr", (all) => all.map((one) => [...one.cells].slice(0, 2).map((cell) => cell.textContent)));
+      told.notes = await page.textContent("#scores-notes");
+      await noSidewaysScroll(page, `${where} scores of findings`);
+      await axe(page, `${where} scores of findings`);
+      await page.screenshot({ path: `${folder}/findings-${where}.png`, fullPage: true });
+      await page.click("#clear");
+      await page.waitForSelector("#findings", { state: "hidden" });
+      told.scoring = await page.isVisible("#scoring");
+    }
+  },
+
+  // Labels from a folder of class folders: their paths are sent, and no picture.
+  async folders() {
+    const [labels, ...pictures] = files;
+    const page = await open();
+    await classify(page, pictures);
+    await page.click("#scoring > summary");
+    await page.setInputFiles("#label-folder", labels);
+    const sent = page.waitForRequest((one) => one.url().includes("/scores"));
+    await page.click("#score");
+    await page.waitForSelector("#scores-rows tr");
+    told.sent = Number(await (await sent).headerValue("content-length"));
+    told.of = await page.textContent("#scores-of");
+    told.notes = await page.textContent("#scores-notes");
+  },
+
   async figures() {
     const times = [];
     for (let n = 0; n < 5; n += 1) {

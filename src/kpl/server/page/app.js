@@ -6,6 +6,7 @@ import { drawEditor, emptyBase, misfit, nameWithout } from "./knowledge.js";
 import { stopMap } from "./map.js";
 import { collect, counted, leftOut, uploadAll } from "./pictures.js";
 import { refreshEvidence } from "./evidence.js";
+import { forgetFindings, openFindings } from "./findings.js";
 import { forget, openResults } from "./results.js";
 import { attempt, forgetSession, knowledge, page, path, quiet, say, state, sync, view } from "./state.js";
 
@@ -17,7 +18,7 @@ function askForToken() {
   $("token-value").focus();
 }
 
-$("alert-close").addEventListener("click", () => { quiet(); ($("evidence").open ? $("evidence-close") : $("main")).focus(); });
+$("alert-close").addEventListener("click", () => { quiet(); (document.querySelector("dialog[open] [id$='-close']") ?? $("main")).focus(); });
 $("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   setToken($("token-value").value);
@@ -28,6 +29,7 @@ $("token-form").addEventListener("submit", (event) => {
 async function begin() {
   let runs;
   [state.encoders, state.packs, runs] = await Promise.all([ask("GET", "api/encoders"), ask("GET", "api/packs"), ask("GET", "api/runs")]);
+  state.runs = runs;
   $("runs").hidden = runs.length === 0;
   $("run").replaceChildren(...runs.map((one) => make("option", { value: one.name, textContent: `${one.name}: ${one.title}, ${one.knowledge}` })));
   $("encoder").replaceChildren(...state.encoders.map((one) => make("option", {
@@ -133,7 +135,7 @@ async function openRun() {
   const made = await ask("POST", "api/sessions", { json: { run: $("run").value } });
   state.session = made.id; state.run = $("run").value;
   await sync();
-  await openResults();
+  await (state.runs.find((one) => one.name === state.run).several ? openFindings : openResults)();
   update();
   say(`The run ${state.run} is open.`);
   $("results-title").focus();
@@ -141,8 +143,8 @@ async function openRun() {
 
 function reset() {
   forgetSession();
-  forget();
-  $("results").hidden = true; $("empty").hidden = false;
+  forget(); forgetFindings();
+  $("results").hidden = $("scoring").hidden = true; $("empty").hidden = false;
   update();
 }
 

@@ -19,7 +19,7 @@ export async function openResults() {
   view.names = list.names;
   own = spread = wanted = null;
   await loadCorrections();
-  $("empty").hidden = true; $("results").hidden = false;
+  $("empty").hidden = true; $("results").hidden = $("scoring").hidden = false;
   draw(now, true);
 }
 

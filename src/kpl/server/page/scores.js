@@ -1,12 +1,13 @@
-// What came out against a table of labels, which the server reads once and does not keep.
+// What came out against labels, a table or a folder, which the server reads once and does not keep.
 
 import { ask, Problem } from "./api.js";
 import { $, make } from "./dom.js";
 import { attempt, path, say, view } from "./state.js";
 
-const SHOWN = ["accuracy", "balanced_accuracy", "auroc", "kappa"];
+const SHOWN = { accuracy: "Accuracy", balanced_accuracy: "Balanced accuracy", auroc: "AUROC", kappa: "Kappa" };
+const OF_CLASSES = { auroc: "AUROC", average_precision: "AP", sensitivity: "Sensitivity", specificity: "Specificity", f1: "F1", accuracy: "Accuracy" };
 const NAMES = { kpl: "KPL: text and pictures", text: "the text alone" };
-const ASKED = { image_column: "image-column", label_column: "label-column", group_column: "group-column", numbers: "label-numbers", ignore_unknown: "unknown-labels" };
+const ASKED = { image_column: "image-column", label_column: "label-column", group_column: "group-column", numbers: "label-numbers", ignore_unknown: "unknown-labels", none: "label-none", readers: "label-readers", blank: "label-blank" };
 
 let redraw = () => {};
 export function onScores(drawn) { redraw = drawn; }
@@ -22,25 +23,44 @@ function told(scores, metric) {
   return value.toFixed(3) + (interval ? ` (${interval[0].toFixed(3)} to ${interval[1].toFixed(3)})` : "");
 }
 
-function row(name, scores) {
-  return make("tr", {}, make("th", { scope: "row", textContent: name }), ...SHOWN.map((metric) => make("td", { textContent: told(scores, metric) })));
+function row(name, scores, shown, ...cells) {
+  return make("tr", {}, make("th", { scope: "row", textContent: name }), ...[...cells, ...Object.keys(shown).map((metric) => told(scores, metric))].map((text) => make("td", { textContent: text })));
+}
+
+function draw(found) {
+  const several = Object.entries(found.classes), shown = several.length ? OF_CLASSES : SHOWN, first = several.length ? ["Class", "Present"] : ["By"];
+  $("scores-head").replaceChildren(...[...first, ...Object.values(shown)].map((text) => make("th", { scope: "col", textContent: text })));
+  const rows = several.map(([key, one]) => row(key, one, shown, `${one.positives} of ${one.n}`));
+  if (several.length) rows.push(row("mean", found.methods["multi-label"], shown, ""), row("Majority", found.majority, shown, ""));
+  else rows.push(...Object.entries(found.methods).map(([name, scores]) => row(NAMES[name] ?? name, scores, shown)), row("Majority", found.majority, shown));
+  $("scores-of").shownText = `${found.labelled} labelled pictures. In brackets 95 % intervals over ${found.unit}.`;
+  $("scores-rows").replaceChildren(...rows);
+  $("scores-notes").replaceChildren(...found.notices.map((text) => make("li", {}, text)));
+  $("scores").hidden = false;
+}
+
+// A table; or of a folder the paths of its files below it, and what is a table in it.
+function given() {
+  const form = new FormData(), [file] = $("label-file").files, inside = [...$("label-folder").files];
+  if (!file && !inside.length) throw new Problem("Choose a table of labels, or a folder of class folders, first.", 0);
+  if (file) { form.append("file", file); return form; }
+  const below = (one) => one.webkitRelativePath.split("/").slice(1).join("/");
+  form.append("folder", new Blob([inside.map(below).join("\n")]), "folder");
+  for (const one of inside) if (/^metadata\.(csv|jsonl|parquet)$/.test(one.name)) form.append("file", one, below(one));
+  return form;
 }
 
 $("score").addEventListener("click", attempt(async () => {
-  const [file] = $("label-file").files;
-  if (!file) throw new Problem("Choose a table of labels first.", 0);
-  const form = new FormData();
-  form.append("file", file);
+  const form = given();
   const asked = new URLSearchParams(Object.entries(ASKED).map(([name, id]) => [name, $(id).value.trim()]).filter(([, value]) => value));
   $("score").disabled = true; say("Scoring.");
   try {
     const found = await ask("POST", path(`/scores?${asked}`), { form });
-    $("scores-of").shownText = `${found.labelled} labelled pictures. In brackets 95 % intervals over ${found.unit}.`;
-    $("scores-rows").replaceChildren(...Object.entries(found.methods).map(([name, scores]) => row(NAMES[name] ?? name, scores)), row("Majority", found.majority));
-    $("scores-notes").replaceChildren(...found.notices.map((text) => make("li", {}, text)));
-    $("scores").hidden = false;
+    draw(found);
     view.truth = found.truth;
-    redraw();
+    if (view.out) redraw();
     say("Scored.");
   } finally { $("score").disabled = false; }
 }));
+// One source at a time: choosing one takes the other back.
+for (const [id, other] of [["label-file", "label-folder"], ["label-folder", "label-file"]]) $(id).addEventListener("change", () => { if ($(id).files.length) $(other).value = ""; });

@@ -6,7 +6,7 @@ import { $ } from "./dom.js";
 const NOTHING = { pictures: 0, waiting: 0, left_out: [] };
 // base is the knowledge on the page, sent what the server was last told of it; held is what the server says the session
 // holds, and unsent are files that never got there.
-export const state = { session: null, encoder: "mini", base: null, insist: false, run: "", sent: "", held: NOTHING, unsent: [], busy: false, job: null, encoders: [], packs: [] };
+export const state = { session: null, encoder: "mini", base: null, insist: false, run: "", sent: "", held: NOTHING, unsent: [], busy: false, job: null, encoders: [], packs: [], runs: [] };
 
 // What came out: the predictions, the names of the pictures, the places of those on the wall in their order, and the
 // knowledge of which it is.
@@ -35,7 +35,7 @@ export function fail(error) {
     page.reset();
     error = new Problem("The session has ended and its pictures are gone from the server. Add them again to go on.", 404);
   }
-  ($("evidence").open ? $("evidence") : $("main")).append($("alert")); // behind an open dialog nobody would see it
+  (document.querySelector("dialog[open]") ?? $("main")).append($("alert")); // behind an open dialog nobody would see it
   $("alert-text").shownText = error.message;
   $("alert").hidden = false;
   if (!(error instanceof Problem)) console.error(error);

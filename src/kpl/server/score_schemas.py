@@ -1,0 +1,59 @@
+"""What the service answers about scores, as the OpenAPI document states it."""
+
+from __future__ import annotations
+
+from kpl.server.said import Said, example
+
+__all__ = ["ClassFigures", "Figures", "ScoresInfo"]
+
+_FIGURES = {"figures": {"accuracy": 0.9, "auroc": None}, "intervals": {"accuracy": [0.8, 0.95], "auroc": None}}
+
+
+class Figures(Said):
+    """How good something is on the labelled pictures."""
+
+    model_config = example(**_FIGURES)
+
+    figures: dict[str, float | None]
+    """Of each metric by its name; null where it does not exist."""
+    intervals: dict[str, tuple[float, float] | None]
+    """Of 95 %, the lower end and the upper; null where there is none."""
+
+
+class ClassFigures(Figures):
+    """How good a run of several labels a picture is on one class, at its threshold."""
+
+    model_config = example(**_FIGURES, positives=3, n=12, threshold=0.5)
+
+    positives: int
+    """Labelled pictures that have the class."""
+    n: int
+    """Pictures of which the labels say whether they have it."""
+    threshold: float
+    """From which probability on the run says that it is there."""
+
+
+class ScoresInfo(Said):
+    """What labels say of the result."""
+
+    model_config = example(
+        labelled=12, unit="12 images", methods={"kpl": _FIGURES}, classes={}, majority=_FIGURES, chance=0.5,
+        notices=[], truth=[0, None],
+    )  # fmt: skip
+
+    labelled: int
+    """Pictures with a label that was scored."""
+    unit: str
+    """What the intervals are over: the patients, or the pictures."""
+    methods: dict[str, Figures]
+    """By Knowledge Proxy Learning, and by the text proxies alone; where there are several labels the means."""
+    classes: dict[str, ClassFigures]
+    """Of several labels a picture, each class by its key; empty where each has one."""
+    majority: Figures
+    """Of always naming the commonest class."""
+    chance: float
+    """Accuracy of guessing evenly."""
+    notices: list[str]
+    """Which columns were taken, what was left out, and what stands against the result, in sentences."""
+    truth: list[int | None]
+    """Of each picture or unit the class that its label names, by its place; null for none."""
