@@ -215,12 +215,24 @@ def test_maps_of_json_in_every_form_that_is_in_use(evaluate):
         {"columns": ["image", "label"], "index": [0], "data": [list(row) for row in PLAIN[1:]]},
         {"items": [{"image": name, "label": kind} for name, kind in PLAIN[1:]], "version": 1},
         {"image": IDS, "label": TRUE},
-    ]
+        {kind: [name for name, own in PLAIN[1:] if own == kind] for kind in KINDS},
+        {"train": {kind: [n for n, own in PLAIN[1:7] if own == kind] for kind in KINDS},
+         "test": {kind: [n for n, own in PLAIN[7:] if own == kind] for kind in KINDS}},
+        {"train": [{"image": n, "label": own} for n, own in PLAIN[1:7]],
+         "test": [{"image": n, "label": own} for n, own in PLAIN[7:]]},
+        {"images": [{"id": at, "file_name": name} for at, name in enumerate(IDS)],
+         "annotations": [{"image_id": at, "category_id": KINDS.index(kind)} for at, kind in enumerate(TRUE)],
+         "categories": [{"id": at, "name": kind} for at, kind in enumerate(KINDS)]},
+    ]  # fmt: skip
     seen = set()
     for form in forms:
         assert "12 labelled images" in evaluate(form, "--json", "scores.json", name="labels.json").plain
         seen.add(Path("scores.json").read_text())
     assert len(seen) == 1
+    wrong = forms[-1] | {"annotations": [{"image_id": 0, "category_id": 9}]}
+    assert "an annotation whose category_id is none of its categories" in evaluate(wrong, name="l.json").error
+    wrong = forms[-1] | {"images": [{"id": 0}]}
+    assert "an image without file_name: {'id': 0}" in evaluate(wrong, name="l.json").error
 
 
 def test_one_picture_under_two_classes_is_named(quick: Run, numbered, cells, tmp_path):

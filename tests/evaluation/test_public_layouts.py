@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from kpl.errors import LabelsError
 from kpl.evaluation import Reading, read_labels, read_multi_label
 from kpl.knowledge import KnowledgeBase
 
@@ -200,6 +201,96 @@ LAYOUTS = {
         "columns: image from '2', label from '3'",
         "--image-column 2 --label-column 3 --label-numbers order",
     ),
+    "PAD-UFES-20": Layout(
+        "metadata.csv",
+        (
+            "patient_id,lesion_id,smoke,age,img_id,diagnostic,biopsed\nPAT_1516,1765,,8,PAT_1516_1765_53"
+            "0.png,NEV,False\nPAT_46,881,False,55,PAT_46_881_939.png,BCC,True\n"
+        ),
+        ("imgs_part_1/PAT_1516_1765_530.png", "imgs_part_2/PAT_46_881_939.png"),
+        ("NEV", "BCC"),
+        [0, 1],
+        (
+            "columns: image from 'img_id', label from 'diagnostic', the only column that names classes,"
+            " group from 'patient_id'; not used: 'lesion_id'"
+        ),
+        "",
+        ("PAT_1516", "PAT_46"),
+        several=False,
+    ),
+    "Camelyon17-WILDS": Layout(
+        "metadata.csv",
+        (
+            ",patient,node,x_coord,y_coord,tumor,slide,center,split\n0,004,4,3328,21792,1,0,0,0\n1,004,4,"
+            "3200,22272,0,0,0,0\n"
+        ),
+        (
+            "patches/patient_004_node_4/patch_patient_004_node_4_x_3200_y_22272.png",
+            "patches/patient_004_node_4/patch_patient_004_node_4_x_3328_y_21792.png",
+        ),
+        ("normal tissue", "tumor"),
+        [0, 1],
+        (
+            "columns: image as 'patch_patient_{patient}_node_{node}_x_{x_coord}_y_{y_coord}.png', label"
+            "s from 1 column of a class (tumor), group from 'patient'"
+        ),
+        "--image-pattern 'patch_patient_{patient}_node_{node}_x_{x_coord}_y_{y_coord}.png'",
+        ("004", "004"),
+        several=False,
+    ),
+    "RSNA breast": Layout(
+        "train.csv",
+        (
+            "site_id,patient_id,image_id,laterality,view,age,cancer,biopsy\n2,10006,462822612,L,CC,61.0,"
+            "0,0\n2,10006,1459541791,L,MLO,61.0,1,0\n"
+        ),
+        ("10006/1459541791.png", "10006/462822612.png"),
+        ("no cancer", "cancer"),
+        [1, 0],
+        ("columns: image from 'image_id', labels from 1 column of a class (cancer), group from 'patient_id'"),
+        "",
+        ("10006", "10006"),
+        several=False,
+    ),
+    "Human Protein Atlas": Layout(
+        "train.csv",
+        "Id,Target\n00070df0-bbc3,2 0\n000a6c98-bb9b,1\n",
+        ("00070df0-bbc3.png", "000a6c98-bb9b.png"),
+        ("nucleoplasm", "nuclear membrane", "nucleoli"),
+        [[1, 0, 1], [0, 1, 0]],
+        "columns: image from 'Id', label from 'Target'",
+        "--label-numbers order",
+        None,
+        several=True,
+    ),
+    "data sets in the form of COCO": Layout(
+        "instances.json",
+        (
+            '{"images": [{"id": 1, "file_name": "a.png", "patient_id": "p1"}, {"id": 2, "file_name": "b'
+            '.png", "patient_id": "p1"}], "annotations": [{"id": 1, "image_id": 1, "category_id": 7, "b'
+            'box": [10, 20, 30, 40]}, {"id": 2, "image_id": 1, "category_id": 8, "bbox": [1, 2, 3, 4]}]'
+            ', "categories": [{"id": 7, "name": "Cardiomegaly"}, {"id": 8, "name": "Pleural effusion"}]'
+            "}\n"
+        ),
+        ("a.png", "b.png"),
+        ("Aortic enlargement", "Cardiomegaly", "Pleural effusion"),
+        [[0, 1, 1], [0, 0, 0]],
+        "columns: image from 'image', label from 'label', group from 'patient_id'",
+        "",
+        ("p1", "p1"),
+        several=True,
+    ),
+    "JSON, the images of each class": Layout(
+        "classes.json",
+        '{"train": {"benign": ["a.png"], "malignant": ["b.png"]}, "test": {"benign": ["c.png"]}}\n',
+        ("a.png", "b.png", "c.png"),
+        ("benign", "malignant"),
+        [0, 1, 0],
+        "columns: image from 'image', label from 'label'",
+        "",
+        None,
+        several=False,
+    ),
 }
 FOLDERS = {
     "BreakHis": (
@@ -285,6 +376,59 @@ def test_the_same_in_every_kind_of_table(name, form, tmp_path):
     assert layout.groups is None or [g and g.lstrip("0") for g in found.groups] == [
         g and g.lstrip("0") for g in layout.groups
     ]
+
+
+def test_folders_called_by_numbers_are_grades_if_that_is_said(tmp_path):
+    ids = ("train/0/a.png", "train/1/b.png", "val/1/c.png")
+    for number, each in enumerate(ids):
+        (tmp_path / each).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / each).write_bytes(bytes([number]))
+    truth = read_labels(tmp_path, ids, base(GRADES[:2]), reading=Reading(numbers="order"))
+    assert truth.labels.tolist() == [0, 1, 1]
+    assert truth.notices == ("the class is the folder just above each picture, since train, val are no classes",)
+    with pytest.raises(LabelsError, match=r"'0' \(1.*say --label-numbers order"):
+        read_labels(tmp_path, ids, base(GRADES[:2]))
+
+
+MARKS = "image,Cardiomegaly,Pleural effusion\na.png,{},{}\nb.png,{},{}\n"
+
+
+@pytest.mark.parametrize(
+    ("cells", "present"),
+    [
+        (("Y", "N", "n", "y"), [[1, 0], [0, 1]]),
+        (("positive", "neg", "?", "NA"), [[1, 0], [-1, -1]]),
+        (("TRUE", "f", "nan", "0.0"), [[1, 0], [-1, 0]]),
+        (("x", "", "", "X"), [[1, -1], [-1, 1]]),
+    ],
+)
+def test_marks_under_a_class_are_read_as_people_write_them(cells, present, tmp_path):
+    (tmp_path / "t.csv").write_text(MARKS.format(*cells))
+    found = read_multi_label(tmp_path / "t.csv", ("a.png", "b.png"), base(FINDINGS[1:]))
+    assert found.present.tolist() == present
+    assert ("no cell says 0, and 2 are empty" in " ".join(found.notices)) == (cells[0] == "x")
+    (tmp_path / "t.csv").write_text(MARKS.format(0.9, 0, 0, 1))
+    with pytest.raises(LabelsError, match=r"line 2: '0\.9' under 'Cardiomegaly' is neither 1 nor 0"):
+        read_multi_label(tmp_path / "t.csv", ("a.png", "b.png"), base(FINDINGS[1:]))
+
+
+@pytest.mark.parametrize("mark", ["|", ";", ", ", " + ", "/", " & "])
+def test_several_labels_of_a_cell_are_parted_where_all_are_classes(mark, tmp_path):
+    cell = f"Cardiomegaly{mark}Pleural effusion"
+    (tmp_path / "t.csv").write_text(f'image,label\na.png,"{cell}"\nb.png,Pleural effusion\n')
+    found = read_multi_label(tmp_path / "t.csv", ("a.png", "b.png"), base(FINDINGS))
+    assert found.present.tolist() == [[0, 1, 1], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("cells", [("yes", "no", ""), ("1", "0", "-1")])
+def test_one_column_of_two_classes_is_both(cells, tmp_path):
+    lines = [f"{name}.png,{cell}\n" for name, cell in zip("abc", cells, strict=True)]
+    (tmp_path / "t.csv").write_text("".join(["image,malignant\n", *lines]))
+    found = read_labels(tmp_path / "t.csv", ("a.png", "b.png", "c.png"), base(("benign", "malignant")))
+    assert found.labels.tolist() == [1, 0, -1]
+    assert "'malignant' is one of two classes: where it is not there, the label is 'c0'" in found.notices
+    with pytest.raises(LabelsError, match="has a 1 under none of the classes"):
+        read_labels(tmp_path / "t.csv", ("a.png", "b.png", "c.png"), base(("benign", "malignant", "normal")))
 
 
 @pytest.mark.parametrize("name", FOLDERS)

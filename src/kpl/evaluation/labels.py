@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.errors import LabelsError
-from kpl.evaluation.meanings import none_told, only_class, parts_of
+from kpl.evaluation.meanings import either_class, none_told, only_class, parts_of
 from kpl.evaluation.reading import Reading
 from kpl.evaluation.several import agreed_label, by_image
 from kpl.evaluation.sources import LabelRow, LabelRows, match_rows, read_rows
@@ -96,7 +96,10 @@ def read_labels(
     path, pictures = Path(source), Pictures(ids, identifiers, patients)
     table = read_rows(path, columns, reading, pictures, classes.resolve)
     rows = table.rows
-    if table.classes:
+    told: list[str] = []
+    if len(table.classes) == 1 and len(classes.names) == 2:
+        rows, told = either_class(table, reading, classes.names)
+    elif table.classes:
         rows = [only_class(row, list(table.classes), path.name, lenient=ignore_unknown) for row in rows]
     found = match_rows(pictures, rows)
     matched = by_image(rows, found.places, reading.readers, pictures)
@@ -105,7 +108,7 @@ def read_labels(
     words = {place: agreed_label(own, reading.readers, classes.same) for place, own in matched.items()}
     meant = {label: classes.meant(label, reading) for label in set(words.values()) if label}
     if not ignore_unknown:
-        several = {label for label, index in meant.items() if index is None and len(classes.parts(label)) > 1}
+        several = {label for label, index in meant.items() if index is None and len(classes.parts(label, reading)) > 1}
         _refuse_several(matched, words, several, path.name)
     unknown = Counter(label for label in words.values() if label and meant[label] is None)
     if unknown and not ignore_unknown:
@@ -121,7 +124,7 @@ def read_labels(
         tuple(groups) if any(group is not None for group in groups) else None,
         unused=sum(place is None for place in found.places) + table.others,
         ignored=dict(unknown.most_common()),
-        notices=[*table.notes, *found.told(), *classes.told(words.values(), reading), *_open(words, reading)],
+        notices=[*table.notes, *told, *found.told(), *classes.told(words.values(), reading), *_open(words, reading)],
     )
     further = further_columns(columns, matched, len(ids))
     return replace(truth, columns=further, said=table.said, group_column=table.group_column)
@@ -209,13 +212,15 @@ class Classes:
         number = label.removesuffix(".0")
         if reading.numbers == "order" and number.isdecimal() and int(number) < len(self.names):
             return int(number)
-        parts = self.parts(label)
+        parts = self.parts(label, reading)
         several = {self.meant(part, reading) for part in parts} if parts != [label] else set()
         return several.pop() if len(several) == 1 else None
 
-    def parts(self, label: str) -> list[str]:
+    def parts(self, label: str, reading: Reading) -> list[str]:
         """Part a label that names several classes."""
-        return parts_of(label, self.resolve)
+        if reading.numbers != "order":
+            return parts_of(label, self.resolve)
+        return parts_of(label, lambda part: 0 if part.isdecimal() else self.resolve(part))
 
     def same(self, label: str) -> object:
         """Return what two spellings of one label have in common."""

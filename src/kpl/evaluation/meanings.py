@@ -9,11 +9,15 @@ from kpl.errors import LabelsError
 from kpl.evaluation.reading import Reading
 from kpl.evaluation.sources import LabelRow, LabelRows
 
-__all__ = ["marks_of", "none_told", "only_class", "parts_of"]
+__all__ = ["either_class", "marks_of", "none_told", "only_class", "parts_of"]
 
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
-_CELLS = {"1": 1, "yes": 1, "true": 1, "present": 1, "0": 0, "no": 0, "false": 0, "absent": 0, "": None, "-1": -1}
-_CELLS |= {"1.0": 1, "0.0": 0, "-1.0": -1}
+_CELLS: dict[str, int | None] = {
+    **dict.fromkeys(("1", "1.0", "yes", "y", "true", "t", "present", "positive", "pos", "x"), 1),
+    **dict.fromkeys(("0", "0.0", "no", "n", "false", "f", "absent", "negative", "neg"), 0),
+    **dict.fromkeys(("", "na", "n/a", "nan", "null", "<na>"), None),
+    **dict.fromkeys(("-1", "-1.0", "uncertain", "unsure", "?"), -1),
+}
 _UNCERTAIN = {"ignore": -1, "present": 1, "absent": 0}
 
 
@@ -37,12 +41,29 @@ def marks_of(table: LabelRows, reading: Reading) -> tuple[list[list[int]], list[
             f"{blanks} empty cells were read as absent, as CheXpert's labeller means them: --blank unknown to leave "
             "them out"
         )
+    if blanks and not labeller and not reading.blank and not any(mark == 0 for marks in read for mark in marks):
+        notes.append(
+            f"no cell says 0, and {blanks} are empty, so nothing is known to be absent: --blank absent if they mean it"
+        )
     empty, unsure = 0 if blank == "absent" else -1, _UNCERTAIN[reading.uncertain]
     found = []
     for row, marks in zip(table.rows, read, strict=True):
         otherwise = 0 if reading.none and _CELLS.get(row.none.lower()) == 1 else empty
         found.append([otherwise if mark is None else unsure if mark == -1 else mark for mark in marks])
     return found, notes
+
+
+def either_class(table: LabelRows, reading: Reading, names: Sequence[str]) -> tuple[list[LabelRow], list[str]]:
+    """Read the only column of a class where there are two, by their `names`: what is not the one is the other.
+
+    Raises:
+        LabelsError: a cell that says neither, by its line.
+    """
+    ((title, place),) = table.classes.items()
+    marks, notes = marks_of(table, reading)
+    said = {1: names[place], 0: names[1 - place], -1: ""}
+    rows = [row._replace(label=said[own[0]], marks=()) for row, own in zip(table.rows, marks, strict=True)]
+    return rows, [*notes, f"{title!r} is one of two classes: where it is not there, the label is {said[0]!r}"]
 
 
 def only_class(row: LabelRow, titles: Sequence[str], name: str, *, lenient: bool = False) -> LabelRow:
@@ -68,7 +89,9 @@ def only_class(row: LabelRow, titles: Sequence[str], name: str, *, lenient: bool
 
 
 def parts_of(cell: str, resolve: Callable[[str], int | None]) -> list[str]:
-    """Part a cell that names several classes: at "|", as a list in brackets, or at ";" or "," if all parts are classes.
+    """Part a cell that names several classes: at "|", as a list in brackets, or at another mark if all are classes.
+
+    Such marks are semicolon, comma, plus, slash, ampersand and space.
 
     Example:
         >>> parts_of("['edema', 'mass']", {"edema": 0, "mass": 1}.get), parts_of("edema, left", {"edema": 0}.get)
@@ -79,7 +102,7 @@ def parts_of(cell: str, resolve: Callable[[str], int | None]) -> list[str]:
     if cell.startswith("[") and cell.endswith("]"):
         quoted = _QUOTED.findall(cell)
         return [own.strip() for pair in quoted for own in pair if own.strip()] or _parted(cell[1:-1], ",")
-    for mark in ";,":
+    for mark in ";,+/& ":
         parts = _parted(cell, mark)
         if "|" not in cell and len(parts) > 1 and all(resolve(part) is not None for part in parts):
             return parts

@@ -157,7 +157,7 @@ def read_multi_label(
         marks = dict(zip(rows, read, strict=True))
     else:
         marks = {row: _joined(row, classes, path.name, reading) for own in matched.values() for row in own}
-        notices += classes.told((label for row in marks for label in classes.parts(row.label)), reading)
+        notices += classes.told((label for row in marks for label in classes.parts(row.label, reading)), reading)
     present = np.full((len(ids), len(classes.names)), -1, dtype=np.int64)
     for place, own in matched.items():
         present[place, of] = agreed_marks([marks[row] for row in own], [row.reader for row in own], reading.readers)
@@ -185,7 +185,7 @@ def _joined(row: LabelRow, classes: Classes, name: str, reading: Reading) -> lis
         LabelsError: it names something else.
     """
     said = [0] * len(classes.names)
-    for part in classes.parts(row.label):
+    for part in classes.parts(row.label, reading):
         index = classes.meant(part, reading)
         if index is None:
             known = ", ".join(classes.names[:20]) + (", ..." if len(classes.names) > 20 else "")

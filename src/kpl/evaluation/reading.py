@@ -11,6 +11,7 @@ from kpl.tables import Choice, ImageColumns, Pictures, TableReader, Wanted
 
 __all__ = ["Columns", "Reading", "choose_columns"]
 
+_OF = (" of a class", "s of classes")
 _OF_PREDICTIONS = {"confidence", "margin"}
 
 
@@ -96,7 +97,7 @@ def choose_columns(
     labels = (
         f"label from {shown[label]!r}{how}"
         if label is not None
-        else f"labels from {len(classes)} columns of classes ({', '.join(shown[at] for at in classes)})"
+        else f"labels from {len(classes)} column{_OF[len(classes) > 1]} ({', '.join(shown[at] for at in classes)})"
     )
     parts = [image.told, labels, *([] if group is None else [f"group from {shown[group]!r}"])]
     if reading.readers and reader is not None:

@@ -17,6 +17,7 @@ from kpl.tables import Matched, Pictures, Row, open_wanted
 __all__ = ["LabelRow", "LabelRows", "match_rows", "read_folder", "read_rows", "read_table"]
 
 _OF_FOLDER = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+_OF_FILES = "file_name"  # the title by which metadata of Hugging Face name what lies beside them; other metadata do not
 _COMPARED = 10  # files of one size before each, so that folders of raw pictures, all of one size, take no age
 _PATIENT_FOLDER = re.compile(r"(?:patient|subject|sub|pat)[-_]?\w*\d", re.IGNORECASE)
 
@@ -80,7 +81,7 @@ def read_rows(
             return _read_metadata(source, tables, columns, reading, pictures, resolve)
         if columns:
             raise LabelsError(f"a folder of class folders has no column {columns[0]!r}: give the labels as a CSV file")
-        return read_folder(source, pictures, resolve)
+        return read_folder(source, pictures, resolve, by_number=reading.numbers == "order")
     if not source.is_file():
         raise LabelsError(f"no such labels: {str(source)!r}. Give a CSV file, or a folder with one sub-folder a class")
     below = source.parent.name if source.name in _OF_FOLDER else ""
@@ -99,7 +100,7 @@ def match_rows(pictures: Pictures, rows: Sequence[LabelRow]) -> Matched:
         raise LabelsError(str(error)) from error
 
 
-def read_folder(root: Path, pictures: Pictures, resolve: Resolve) -> LabelRows:
+def read_folder(root: Path, pictures: Pictures, resolve: Resolve, *, by_number: bool = False) -> LabelRows:
     """Take the first folder below `root` for the class of every picture in it, at any depth.
 
     Where no first folder is a class (train, val, test), the folder just above a picture is; where that is none either,
@@ -126,12 +127,14 @@ def read_folder(root: Path, pictures: Pictures, resolve: Resolve) -> LabelRows:
         )
     rows = [row for row, _, _ in found]
     first = sorted({row.label for row in rows})
-    known = {name: resolve(name) is not None for _, folders, _ in found for name in folders}
+    of_class = {name for _, folders, _ in found for name in folders if resolve(name) is not None}
+    if by_number or not of_class:  # told of below, if it was not asked for
+        of_class |= {folders[-1] for _, folders, _ in found if folders[-1].isdecimal()}
     notes: tuple[str, ...] = ()
-    if not any(known[label] for label in first):
+    if not of_class.intersection(first):
         which = "" if pictures.identifiers else f", since {', '.join(first[:3])} are no classes"
-        only = [[name for name in folders if known[name]] for _, folders, _ in found]
-        if all(known[folders[-1]] for _, folders, _ in found):
+        only = [[name for name in folders if name in of_class] for _, folders, _ in found]
+        if all(folders[-1] in of_class for _, folders, _ in found):
             rows = [row._replace(label=folders[-1]) for row, folders, _ in found]
             notes = (f"the class is the folder just above each picture{which}",)
         elif all(len(names) == 1 for names in only):
@@ -197,13 +200,14 @@ def read_table(
         reading: which columns, if not those of known names.
         pictures: of the run; rows that are of none of them are counted and not kept.
         resolve: class index of a title, for columns of classes.
-        below: the folder that the images are named from.
+        below: the folder that the images are named from, if the table says so by its title `file_name`.
 
     Raises:
         LabelsError: the file cannot be read, has no such columns, or a line does not fit it; names the line.
     """
     try:
         table = open_wanted(path, reading, reading.label_column)
+        below = below if _OF_FILES in table.titles else ""
         chosen = choose_columns(table, reading, pictures, resolve, columns)
         find, make = chosen.image.finder(pictures, below), _maker(chosen)
         rows, others, example = [], 0, ""
