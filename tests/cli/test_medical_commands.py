@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from kpl.images.pseudonyms import pseudonym
-from kpl.runs import open_run
+from kpl.runs import load_model, open_run
 from kpl.runs.thumbnails import read_thumbnails
 
 from .conftest import Run
@@ -46,6 +46,7 @@ def studies(tmp_path: Path, shared: Path) -> Path:
 def test_studies_and_their_features_say_the_same_of_the_same_units(
     quick: Run, studies: Path, knowledge: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pydicom = pytest.importorskip("pydicom")
     top = studies.parent
     flags = ["--encoder", "mini"]
     told = quick("plan", studies, "--json", "plan.json")
@@ -69,6 +70,21 @@ def test_studies_and_their_features_say_the_same_of_the_same_units(
     assert {side for _, side in shown} > {""}
     page = (top / "again/report.html").read_text(encoding="utf-8")
     assert all(base64.b64encode(small).decode() in page for small in shown.values())
+    clip = next(row for row in rows if row["kind"] == "clip")
+    told = quick("search", "run", "--picture", studies / "cine", "--n", "1")
+    assert (told.code, clip["unit"] in told.out) == (0, True), told.err
+    uid = pydicom.dcmread(studies / "cine", stop_before_pixels=True).SOPInstanceUID
+    assert quick("explain", "run", uid).out == quick("explain", "run", clip["unit"]).out
+    told = quick("explain", "run", "nobody's number")
+    assert "no unit of the run is called so" in told.err
+    told = quick("fit", studies, "--knowledge", knowledge, *flags, "--out", "m.kpl")
+    assert told.code == 0, told.err
+    told = quick("classify", studies, "--model", "m.kpl", "--out", "by-model")
+    assert told.code == 0, told.err
+    by_model = {row["unit"]: row for row in rows_of(top / "by-model/predictions.csv")}
+    said = load_model(top / "m.kpl").predict(studies / "cine")
+    for key, chance in said.probabilities.items():
+        assert chance == pytest.approx(float(by_model[clip["unit"]][f"p_{key}"]), abs=1e-4)
     monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=dict))
     frame = open_run(top / "again").to_pandas()
     assert list(frame) == list(rows[0])

@@ -120,6 +120,8 @@ def test_no_mark_of_a_patient_leaves_the_files(
     for name, form in joined.items():
         rows = [f"{form.format(patient)},{['platelet', 'neutrophil'][patient % 2]}\n" for patient in range(3)]
         (tables / f"{name}.csv").write_text("image,label\n" + "".join(rows), "utf-8")
+    sites = "".join(f"{MARK}-ID-{patient},{'ab'[patient % 2]}\n" for patient in range(3))
+    (tables / "site.csv").write_text("PatientID,site\n" + sites, "utf-8")
     streams = ""
     for command in (
         ["plan", given],
@@ -132,13 +134,37 @@ def test_no_mark_of_a_patient_leaves_the_files(
         ["explain", "run", "unit-0001"],
         ["queue", "run"],
         ["compare", "run", "again"],
-        *(["export", "run", "--to", to, "--out", f"exported.{to}"] for to in ("csv", "parquet", "label-studio")),
+        ["explain", "run", f"{UID}.1.1"],
+        ["correct", "run", f"{MARK}-ID-1", "platelet", "--by", "A"],
+        ["correct", "run", "--table", str(tables / "PatientID.csv"), "--by", "B"],
+        ["correct", "run", "--list"],
+        ["learn", "run", "--out", "learnt"],
+        ["search", "run", "--picture", str(studies / f"{MARK}^1")],
+        ["fit", given, *known[:2], "--encoder", "mini", "--out", "model.kpl"],
+        ["classify", given, "--model", "model.kpl", "--out", "by-model"],
+        ["plan", given, "--json", "plan.json"],
+        ["report", "run", "--pictures", given],
+        *(["export", "run", "--to", to, "--out", f"exported.{to}"] for to in ("csv", "parquet")),
         ["export", "run", "--to", "dicom-sr", "--source", given, "--out", str(tmp_path / "sr")],
     ):
         monkeypatch.setattr(sys, "argv", ["kpl", *command])
         code = _code()
         told = capfd.readouterr()
         assert code == 0, (command, told.err[-2000:])
+        streams += told.out + told.err
+    for command in (
+        ["explain", "run", f"{MARK}-ID-9"],
+        ["audit", "run", "--table", str(tables / "site.csv")],
+        ["correct", "run", f"{MARK}-ID-9", "platelet", "--by", "A"],
+        ["search", "run", "--picture", given],
+        ["export", "run", "--to", "label-studio", "--out", "tasks.json"],
+        ["export", "run", "--to", "folders", "--pictures", given, "--out", "sorted"],
+        ["calibrate", "run", "--labels", str(tables / "PatientID.csv"), "--out", "calibration.json"],
+    ):
+        monkeypatch.setattr(sys, "argv", ["kpl", *command])
+        code = _code()
+        told = capfd.readouterr()
+        assert (code, len(told.err.splitlines())) == (1, 1), (command, told.err)
         streams += told.out + told.err
     for name in joined:
         found = json.loads((out / f"{name}.json").read_text("utf-8"))["kpl"]

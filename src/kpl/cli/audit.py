@@ -60,7 +60,7 @@ def audit(
         )
     console = Console()
     shown = Table("column", title=f"What predictions go with ({found.unit})", title_justify="left")
-    shown.add_column("values", no_wrap=True)
+    shown.add_column("values")
     for title in ("n", "V, predictions", "p", "V, errors", "p"):
         shown.add_column(title, justify="right", no_wrap=True)
     for column in found.columns:

@@ -48,8 +48,9 @@ def compare(
     if labels is None and (replicates is not None or reading != type(reading)()):
         raise LabelsError("--replicates and the columns are about labels: give --labels too")
     spare_inputs([json_out], [first, second, labels])
+    opened = open_single_label(first)
     found = compare_runs(
-        open_single_label(first),
+        opened,
         open_single_label(second),
         labels=labels,
         reading=reading,
@@ -57,12 +58,14 @@ def compare(
     )
     kappa = "-" if found.kappa is None else f"{found.kappa:.3f}"
     console = Console()
-    console.print(f"{found.both} pictures in both: {found.agreement:.1%} have the same label, Cohen's kappa {kappa}")
+    console.print(
+        f"{found.both} {opened.noun} in both: {found.agreement:.1%} have the same label, Cohen's kappa {kappa}"
+    )
     if found.only_first or found.only_second:
         console.print(f"Only in the first: {found.only_first}; only in the second: {found.only_second}")
     if found.moves:
         table = Table("first", "second", title="What moved", title_justify="left")
-        table.add_column("pictures", justify="right")
+        table.add_column(opened.noun, justify="right")
         for (one, two), count in list(found.moves.items())[:_LISTED]:
             table.add_row(plain(one), plain(two), str(count))
         console.print(table)
@@ -73,7 +76,7 @@ def compare(
         interval += f" over {over})" if interval else ""
         chance = "" if gain.p_value is None else f", p = {gain.p_value:.3g}"
         console.print(
-            f"{found.labelled} labelled pictures: accuracy {found.accuracy[0]:.3f} and {found.accuracy[1]:.3f}; "
+            f"{found.labelled} labelled {opened.noun}: accuracy {found.accuracy[0]:.3f} and {found.accuracy[1]:.3f}; "
             f"the second less the first {gain.accuracy:+.3f}{interval}{chance}",
             soft_wrap=True,
             highlight=False,

@@ -163,8 +163,8 @@ def _list(run: SingleLabelRun) -> None:
 
     corrections = read_corrections(run)
     console = Console()
-    readers = Table("reader", title=f"{len(corrections)} corrections of {run.n} pictures", title_justify="left")
-    readers.add_column("pictures", justify="right")
+    readers = Table("reader", title=f"{len(corrections)} corrections of {run.n} {run.noun}", title_justify="left")
+    readers.add_column(run.noun, justify="right")
     readers.add_column("run was right", justify="right")
     for reader in dict.fromkeys(each.by for each in corrections):
         own = [each for each in corrections if each.by == reader]
@@ -174,9 +174,9 @@ def _list(run: SingleLabelRun) -> None:
     found = agreement(corrections)
     for (one, other), (both, kappa) in found.pairs.items():
         told = "-" if kappa is None else f"{kappa:.2f}"
-        console.print(plain(f"{one} and {other}: {both} pictures judged by both, Cohen's kappa {told}"))
+        console.print(plain(f"{one} and {other}: {both} {run.noun} judged by both, Cohen's kappa {told}"))
     agreed, disputed = settled(corrections)
-    console.print(f"Settled: {len(agreed)} pictures. To settle: {len(disputed)}", highlight=False)
+    console.print(f"Settled: {len(agreed)} {run.noun}. To settle: {len(disputed)}", highlight=False)
     for image, words in list(disputed.items())[:_LISTED]:
         console.print(plain(f"  {image}: " + "; ".join(f"{who} says {word}" for who, word in words.items())))
     if disputed:

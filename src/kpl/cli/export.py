@@ -55,8 +55,9 @@ def export(
     from kpl.runs import open_run
 
     spare_inputs([out], [run, pictures, source])
-    done = write(open_run(run), to.value, out, pictures=pictures, source=source)
-    say(f"{done.pictures} pictures exported to {done.path}")
+    opened = open_run(run)
+    done = write(opened, to.value, out, pictures=pictures, source=source)
+    say(f"{done.pictures} {opened.noun} exported to {done.path}")
     if done.missing:
         some = ", ".join(done.missing[:3]) + (", ..." if len(done.missing) > 3 else "")
-        complain(f"{len(done.missing)} pictures of the run are not there, or are others now: {some}")
+        complain(f"{len(done.missing)} {opened.noun} of the run are not there, or are others now: {some}")

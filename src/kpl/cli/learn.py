@@ -35,14 +35,15 @@ def learn(
     found = learn_on(
         open_single_label(run), out, encoder=encoder, overwrite=overwrite, finish=lambda folder: write_report(folder)
     )
-    say(f"Learnt on from {found.learnt + found.none} corrected pictures, {found.none} of them of none of the classes")
+    total = found.learnt + found.none
+    say(f"Learnt on from {total} corrected {found.run.noun}, {found.none} of them of none of the classes")
     if found.disputed or found.unsure:
         say(f"Not learnt from: {found.disputed} that readers disagree on, {found.unsure} that nobody is sure of")
     moved = sum(found.moves.values())
-    say(f"{moved} of the {found.run.n - found.learnt - found.none} other pictures have another class now")
+    say(f"{moved} of the {found.run.n - total} other {found.run.noun} have another class now")
     if moved:
         table = Table("was", "is now")
-        table.add_column("pictures", justify="right")
+        table.add_column(found.run.noun, justify="right")
         for (before, now), count in list(found.moves.items())[:12]:
             table.add_row(plain(before), plain(now), str(count))
         Console().print(table)

@@ -46,7 +46,7 @@ def queue(
     spare_inputs([out], [run])
     opened = open_single_label(run)
     found = choose(opened, n, by=listed(by), done={each.image for each in read_corrections(opened)})
-    table = Table("picture", "the run says", "then", "why")
+    table = Table(opened.noun.removesuffix("s"), "the run says", "then", "why")
     table.add_column("confidence", justify="right")
     for each in found:
         told = (each.image, each.label or "(no label)", each.runner_up, each.reason)

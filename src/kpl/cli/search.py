@@ -17,7 +17,9 @@ __all__ = ["search"]
 def search(
     features: Annotated[Path, typer.Argument(metavar="FEATURES|RUN", help="Of `kpl embed` or `kpl classify`.")],
     words: Annotated[str | None, typer.Argument(metavar="[WORDS]", help="A sentence.")] = None,
-    picture: Annotated[Path | None, typer.Option(help="Search by a picture in the place of a sentence.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Search by a picture, a clip, a volume or the folder of a series.")
+    ] = None,
     n: Annotated[int, typer.Option("--n", min=1, help="How many pictures.")] = 12,
     encoder: Annotated[str | None, typer.Option(help="Where the features' encoder is. Default: by its name.")] = None,
 ) -> None:

@@ -21,6 +21,7 @@ from kpl.runs.corrections import NONE_OF_THESE, UNSURE, read_corrections, settle
 from kpl.runs.predictions import JOINT
 from kpl.runs.tables import csv_bytes
 from kpl.runs.thumbnails import find_again
+from kpl.runs.units import UNITS_FILE
 
 __all__ = ["FORMATS", "Exported", "export"]
 
@@ -88,15 +89,17 @@ def export(
             if source is None
             else f"the format {to!r} reads no studies: leave --source out"
         )
+    if to in PICTURES and not run.pooling.plain:
+        raise InputError(
+            f"the format {to!r} shows one picture a label, and this run decides about units of several: try csv"
+        )
+    if to == "label-studio" and (run.path / UNITS_FILE).exists():
+        raise InputError(f"the format {to!r} shows pictures by their files, and opens no medical ones: try csv")
     if (to in COPYING) != (pictures is not None):
         needs = "copies the pictures: say where they are with --pictures" if pictures is None else (
             "copies no pictures: leave --pictures out"
         )  # fmt: skip
         raise InputError(f"the format {to!r} {needs}")
-    if to in COPYING and not run.pooling.plain:
-        raise InputError(
-            f"the format {to!r} copies one picture a label, and this run decides about units of several: csv"
-        )
     if to in ONE_LABEL and not isinstance(run, SingleLabelRun):
         raise InputError(f"the format {to!r} takes one label a picture, and this run gives several: try csv")
     rows = list(_labelled(run))
@@ -171,7 +174,7 @@ def _located(run: Run, folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
         folder, [(picture.id, picture.sha256) for picture in run.features.pictures()], run.features.asked
     )
     if any(instance.reading is not None for instance in there.values()):
-        raise InputError("medical files say whose they are, and are not copied: export to csv, parquet or label-studio")
+        raise InputError("medical files say whose they are, and are not copied: try csv, or parquet")
     found = {image: instance.path for image, instance in there.items()}
     return found, tuple(image for image in run.ids if image not in found)
 
@@ -313,4 +316,6 @@ FORMATS: dict[str, Writer] = {
 REPORTS = "dicom-sr"
 """The format that is written by `kpl.curation.structured`."""
 COPYING = frozenset({"folders", "imagefolder", "fiftyone"})
+PICTURES = COPYING | {"label-studio"}
+"""That show a picture by its file."""
 ONE_LABEL = frozenset({"folders", "fiftyone"})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kpl.embeddings import FeatureFolder, embed_picture, embed_texts, open_features, recorded_encoder
+from kpl.embeddings import FeatureFolder, embed_texts, embed_unit, open_features, recorded_encoder
 from kpl.encoders import Encoder
 from kpl.errors import FeaturesError, InputError
 from kpl.proxies.arrays import chunks
@@ -21,13 +21,13 @@ def search(
 ) -> list[tuple[str, float]]:
     """Return the pictures nearest to a sentence, or to a picture given as a `Path`, with their cosines.
 
-    Of a unit of several pictures the nearest stands for it.
+    Of a unit of several pictures the nearest stands for it, and of one that is searched by too.
 
     Cosines with a sentence and with a picture are not on one scale.
 
     Args:
         features: a run or a feature folder.
-        query: a sentence, or the file of a picture.
+        query: a sentence, or the file of a picture, clip or volume, or the folder of a series.
         n: pictures to return; fewer if there are no more.
         encoder: where the features' encoder is, if not where its name says.
 
@@ -41,12 +41,12 @@ def search(
     folder = features if isinstance(features, FeatureFolder) else _opened(Path(features))
     coder = recorded_encoder(folder.index.encoder_name, folder.check_encoder, encoder)
     if isinstance(query, Path):
-        wanted = embed_picture(query, coder)[0]
+        wanted = embed_unit(query, coder, folder.asked)
     else:
         if not query.strip():
             raise InputError("nothing to search for: give a sentence, or a picture")
-        wanted = embed_texts([[query.strip()]], coder)[0][0]  # what was searched for is kept nowhere
-    cosines = np.concatenate([chunk @ wanted.astype(np.float64) for chunk in chunks(folder)])
+        wanted = embed_texts([[query.strip()]], coder)[0]  # what was searched for is kept nowhere
+    cosines = np.concatenate([(chunk @ wanted.T.astype(np.float64)).max(axis=1) for chunk in chunks(folder)])
     best: dict[int, int] = {}
     for row in np.argsort(-cosines, kind="stable").tolist():
         best.setdefault(int(folder.units[row]), row)

@@ -1,7 +1,7 @@
 """Pictures and sentences become features: folders on disk that resume and verify, bundles that others published."""
 
 from kpl.embeddings.bundle import FeatureBundle, is_bundle, open_bundle
-from kpl.embeddings.embedding import embed_in_place, embed_picture, embed_pictures, hash_pictures
+from kpl.embeddings.embedding import embed_in_place, embed_picture, embed_pictures, embed_unit, hash_pictures
 from kpl.embeddings.encoding import embed_texts, encoder_identity
 from kpl.embeddings.files import sha256_of_file
 from kpl.embeddings.folder import FeatureFolder, is_feature_folder, is_unfinished_folder, open_features
@@ -19,6 +19,7 @@ __all__ = [
     "embed_picture",
     "embed_pictures",
     "embed_texts",
+    "embed_unit",
     "encoder_identity",
     "hash_pictures",
     "is_bundle",

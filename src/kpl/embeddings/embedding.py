@@ -27,14 +27,17 @@ from kpl.images import (
     SetAside,
     Unit,
     decode,
+    decode_many,
     default_workers,
+    find_pictures,
     load_instance,
     ordered_map,
     picture_bytes,
+    reader_of,
 )
 from kpl.progress import Counted
 
-__all__ = ["embed_in_place", "embed_picture", "embed_pictures", "hash_pictures"]
+__all__ = ["embed_in_place", "embed_picture", "embed_pictures", "embed_unit", "hash_pictures"]
 
 _SHRINK_FACTOR = 3  # times the encoder's picture size: what Pillow's own `reducing_gap` calls indistinguishable
 
@@ -178,6 +181,42 @@ def embed_picture(picture: Pictures, encoder: Encoder) -> NDArray[np.float32]:
     """
     pixels = decode(picture_bytes(picture), shrink_to=_SHRINK_FACTOR * encoder.card.image_size)
     return unit_rows(encode_pictures([pixels], encoder), "the picture")
+
+
+def embed_unit(path: str | Path, encoder: Encoder, asked: Asked | None = None) -> NDArray[np.float32]:
+    """Embed what a file shows: a picture, or each slice or frame that is read of the one unit in it.
+
+    Args:
+        path: a picture; a medical file; or a folder, of one series for example.
+        encoder: turns pictures into (n, d) unit rows.
+        asked: of the readers.
+
+    Returns:
+        (m, d), one row for a picture; slices that cannot be read are left out.
+
+    Raises:
+        PictureError: nothing of it can be read.
+        InputError: it holds no unit, or several.
+        EncoderError: the encoder broke its contract.
+    """
+    path = Path(path)
+    if not path.is_dir() and not _is_medical(path):
+        return embed_picture(path, encoder)
+    units = find_pictures(path, asked).units
+    if len(units) > 1:
+        raise InputError(f"{len(units)} pictures or units: give one, or classify them")
+    read = list(decode_many(units[0].instances, shrink_to=_SHRINK_FACTOR * encoder.card.image_size))
+    pixels = [each for _, each in read if not isinstance(each, PictureError)]
+    if not pixels:
+        raise PictureError(str(read[0][1]))
+    return np.concatenate([unit_rows(encode_pictures([each], encoder), "the picture") for each in pixels])
+
+
+def _is_medical(path: Path) -> bool:
+    try:
+        return reader_of(path) not in (None, "picture")
+    except OSError:  # whoever reads it says why
+        return False
 
 
 def hash_pictures(records: Sequence[Instance], encoder: Encoder) -> str:

@@ -22,13 +22,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from kpl.embeddings import FeatureFolder, embed_picture, recorded_encoder
+from kpl.embeddings import FeatureFolder, embed_picture, embed_unit, recorded_encoder
 from kpl.encoders import Encoder, EncoderCard
 from kpl.errors import InputError, KnowledgeError, ModelError, OutputError
 from kpl.files import write_file
-from kpl.images import Pictures
+from kpl.images import Asked, Pictures
 from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.methods import METHODS, Method
+from kpl.proxies.arrays import Floats
+from kpl.proxies.pooling import DEFAULT_POOL, Pool, centred
 from kpl.runs.predictions import Prediction, Predictions
 from kpl.runs.warnings import further_keys
 
@@ -156,7 +158,8 @@ class Model:
         """Say what one picture shows, or each of a list. The encoder is loaded for the first.
 
         Args:
-            picture: a file by its path, or a picture in memory, see `kpl.images.find_given`; or a list of these.
+            picture: a file by its path, or a picture in memory, see `kpl.images.find_given`; or a list of these. A
+                clip, a volume, or the folder of a series is said by what its slices or frames say together.
 
         Raises:
             PictureError: the file cannot be read.
@@ -167,9 +170,17 @@ class Model:
         return self._predict(picture)
 
     def _predict(self, picture: Pictures) -> Prediction:
-        given = Path(picture) if isinstance(picture, str) else picture
-        logits = self.method.logits(embed_picture(given, self.loaded_encoder()))
-        return Predictions.of_logits([given.name if isinstance(given, Path) else "picture"], self.keys, logits)[0]
+        given, encoder = Path(picture) if isinstance(picture, str) else picture, self.loaded_encoder()
+        if not isinstance(given, Path):
+            return Predictions.of_logits(["picture"], self.keys, self.method.logits(embed_picture(given, encoder)))[0]
+        rows = embed_unit(given, encoder, Asked(ct_window=self.knowledge.task.window))
+        return Predictions.of_logits([given.name], self.keys, self.pooled(self.method.logits(rows)))[0]
+
+    def pooled(self, logits: Floats) -> Floats:
+        """Return (1, C) log probabilities of a unit, of those (m, C) of what was read of it."""
+        task = self.knowledge.task
+        pool = Pool("mean" if task.finding == "everywhere" else DEFAULT_POOL)
+        return logits if len(logits) == 1 else pool(centred(logits), [len(logits)])
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model; see `save_model`."""

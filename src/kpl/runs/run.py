@@ -27,7 +27,7 @@ from kpl.runs.predictions import Findings, MultiLabelPredictions, Prediction, Pr
 from kpl.runs.tables import read_key_instances, read_unit_columns
 from kpl.runs.texts import wanted_prompts
 from kpl.runs.thumbnails import THUMBNAIL_SIDE, find_again, make_thumbnails, read_thumbnails
-from kpl.runs.units import Pooling
+from kpl.runs.units import Pooling, identified
 
 if TYPE_CHECKING:
     import pandas
@@ -125,8 +125,12 @@ class Run(ABC):
     @property
     def counted(self) -> str:
         """How much was decided on, in words."""
-        several = self.summary.get("units")
-        return f"{self.n} units of {self.features.n} pictures" if several else f"{self.n} pictures"
+        return f"{self.n} units of {self.features.n} pictures" if self.noun == "units" else f"{self.n} pictures"
+
+    @property
+    def noun(self) -> str:
+        """What is decided on, in a word: pictures, or units of several."""
+        return "units" if self.summary.get("units") else "pictures"
 
     @cached_property
     def pooling(self) -> Pooling:
@@ -150,9 +154,11 @@ class Run(ABC):
     def row_of(self, image: str) -> int:
         """Return the row of a picture by its id, or by the end of it where that names one picture only.
 
+        Of medical files a patient's number, a UID or a path name it too, where they are of one unit.
+
         Raises:
             UnknownNameError: there is no such picture.
-            InputError: the end fits several pictures.
+            InputError: the end fits several pictures, or what names a patient several units.
         """
         if image in self._rows:
             return self._rows[image]
@@ -161,6 +167,13 @@ class Run(ABC):
             raise InputError(
                 f"{len(ends)} pictures of the run end in {image!r}: give the whole name, as predictions.csv does"
             )
+        if not ends and (known := identified(self.path, self.ids)) is not None:
+            rows = known.look(image) if known.look else []
+            if len(rows) == 1:
+                return rows[0]
+            told = f"{len(rows)} units of the run are called so" if rows else "no unit of the run is called so"
+            hint = "" if rows else f"; {known.hint}"  # what was asked for is not told: it may name a patient
+            raise InputError(f"{told}: name one as predictions.csv does, such as {self.ids[0]!r}{hint}")
         if not ends:
             near = difflib.get_close_matches(image, self.ids, 5) or self.ids[:5]
             raise UnknownNameError("picture of the run", image, near)

@@ -22,8 +22,7 @@ from kpl.encoders import Encoder
 from kpl.errors import EncoderError, PictureError
 from kpl.images import decode, ordered_map
 from kpl.images.formats import PICTURE_SUFFIXES
-from kpl.proxies.arrays import Floats, softmax
-from kpl.proxies.pooling import DEFAULT_POOL, Pool, centred
+from kpl.proxies.arrays import Floats, log_odds, softmax
 from kpl.runs import Model
 from kpl.server.decoding import Decoders
 from kpl.server.limits import Limits
@@ -152,11 +151,10 @@ class OneShot:
                 left.append(str(error))
         if not pictures:
             return Answer("", own, left[0])
-        rows = centred(self._asked(pictures))
-        pool = Pool("mean" if task.finding == "everywhere" else DEFAULT_POOL)
-        said = softmax(pool(rows, [len(rows)]))[0]
+        rows = self._asked(pictures)
+        said = softmax(self.model.pooled(rows))[0]
         notes = (*told["notes"], *([f"{len(left)} of its pictures cannot be read: {left[0]}"] if left else []))
-        key = int(rows[:, said.argmax()].argmax())
+        key = int(log_odds(rows)[:, said.argmax()].argmax())
         return Answer("", own, said, told["kind"], len(rows), key, told["patient"], notes)
 
     def _asked(self, pictures: list[NDArray[np.uint8]]) -> Floats:
