@@ -24,8 +24,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final
 
 from kpl.errors import AlreadyThereError, OutputError
@@ -55,11 +56,12 @@ class _Held(threading.local):
 _held = _Held()
 
 
-def write_file(path: str | Path, data: bytes | str, *, private: bool = False) -> None:
+def write_file(path: str | Path, data: bytes | str, *, private: bool = False, shared: bool = False) -> None:
     """Write a file, whole or not at all; text as UTF-8.
 
     A link is followed, and the permissions of a file that was there are kept. A device or a pipe is written to.
-    Nobody but the user may read a new file that is `private`.
+    Nobody but the user may read a new file that is `private`. Several hosts may write a `shared` one at once, each the
+    same: no lock, as that of a dead host would be waited for.
 
     Raises:
         OutputError: the disk is full, permission is missing.
@@ -69,8 +71,8 @@ def write_file(path: str | Path, data: bytes | str, *, private: bool = False) ->
         if path.exists() and not path.is_file() and not path.is_dir():
             path.write_bytes(content)
             return
-        with locked(path, wait=True) as place:
-            fresh = _beside(place, "writing")
+        with nullcontext(path.resolve()) if shared else locked(path, wait=True) as place:
+            fresh = _beside(place, f"{token_hex(4)}.writing" if shared else "writing")
             try:
                 remove(fresh)
                 fresh.touch(0o600 if private else 0o666, exist_ok=False)
@@ -125,8 +127,7 @@ def working_folder(path: str | Path, *, keep: Sequence[str] = (), wait: bool = F
 
     Args:
         path: the output. Folders on the way to it are made.
-        keep: names in the working folder that the next attempt can go on from: they stay if this one fails. All else
-            that an earlier attempt left is removed at the start.
+        keep: names in it that the next attempt can go on from: they stay if this one fails; all else that is left goes.
         wait: as for `locked`.
 
     Raises:
@@ -275,9 +276,8 @@ def _telling(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(
-            f"cannot write {str(path)!r}: {error.strerror or error}. Mend that and run the same command again"
-        ) from error
+        told = f"cannot write {str(path)!r}: {error.strerror or error}"
+        raise OutputError(f"{told}. Mend that and run the same command again") from error
 
 
 class _Lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["Counted", "Progress", "silent"]
+__all__ = ["Counted", "Progress", "counted", "silent"]
 
 Progress = Callable[[str, int, int], None]
 """Told the stage's name, how much of it is done, and how much there is."""
@@ -15,3 +15,9 @@ Counted = Callable[[int, int], None]
 
 def silent(*_: object) -> None:
     """Report progress to nobody."""
+
+
+def counted(tell: Counted | None, before: int, total: int, done: int) -> None:
+    """Tell of a part of a stage, where `before` were done before it."""
+    if tell is not None:
+        tell(before + done, total)

@@ -84,6 +84,10 @@ VALUES = {
     "--map": "where.png",
     "--picture": "one.png",
     "--how": "windows",
+    "--shard-size": "13",
+    "--part": "3/7",
+    "--join": "joined",
+    "--verify": None,
 }
 """A value for each option that can be recognised where it arrives; None for a flag. A new option needs one here."""
 ARRIVES = {
@@ -112,6 +116,9 @@ ARRIVES = {
     "--ignore-unknown": ["ignore_unknown", True],
     "--maps": ["maps", 13],
     "--top": ["top", 5],
+    "--shard-size": ["size", 13],
+    "--part": ["of", 7],
+    "--verify": ["verify", True],
 }
 PIXELS = {("report", "--window"): "19", ("explain", "--window"): "19"}
 """There a window is one that slides over a picture; elsewhere it is of grey values."""
@@ -170,7 +177,15 @@ def called(monkeypatch) -> dict[str, Any]:
 
     monkeypatch.setattr(kpl.report, "explain_picture", explain)
     monkeypatch.setattr(kpl.runs, "open_run", lambda _path: object.__new__(SingleLabelRun))
-    monkeypatch.setattr(kpl.embeddings, "embed_pictures", spy("embed"))
+
+    def making(*values: Any, **given: Any) -> None:
+        for value in values:
+            seen.update(getattr(value, "__dict__", {}))
+        seen.update({"called": "embed"}, **given)
+        raise ReachedError
+
+    monkeypatch.setattr(kpl.embeddings, "embed_lots", making)
+    monkeypatch.setattr(kpl.embeddings, "embed_part", making)
     find = kpl.images.find_inputs
 
     def find_as_asked(paths: list[str], asked: kpl.images.Asked | None) -> kpl.images.Found:

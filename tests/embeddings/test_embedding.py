@@ -165,7 +165,7 @@ def test_features_of_other_pictures_stay_until_all_are_there(
     assert sum(fake_encoder.image_batches) == 1 + 2 + 4  # the first shard is the old one's, and a row of the second
     embed_pictures(pictures, fake_encoder, tmp_path / "new", shard_size=3)
     assert files(out) == files(tmp_path / "new")
-    assert sorted(path.name for path in tmp_path.iterdir() if "out" in path.name) == ["out"]
+    assert sorted(path.name for path in tmp_path.iterdir() if "out" in path.name) == [".out.seen", "out"]
 
 
 @pytest.mark.parametrize("change", [change_picture, change_array, change_list, lose_array, lose_list, lose_picture])

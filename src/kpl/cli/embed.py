@@ -5,13 +5,17 @@ from __future__ import annotations
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kpl.cli.options import chosen_pictures, gathers
 from kpl.cli.progress import stages
 from kpl.cli.terminal import say
+from kpl.errors import InputError
+
+if TYPE_CHECKING:
+    from kpl.embeddings import FeatureFolder, Part, PartDone
 
 __all__ = ["embed"]
 
@@ -23,13 +27,32 @@ class _Stored(StrEnum):
 
 @gathers("pictures", chosen_pictures, encoder="mini")
 def embed(
+    ctx: typer.Context,
     inputs: Annotated[
-        list[str], typer.Argument(metavar="SCANS...", help="Folders (any depth) or files, or a table of them.")
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The feature folder to make, or to go on with.")],
+        list[str] | None, typer.Argument(metavar="SCANS...", help="Folders (any depth) or files, or a table of them.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The feature folder to make, or to go on with.")
+    ] = None,
     *,
     pictures: dict[str, Any],
     dtype: Annotated[_Stored, typer.Option(help="How features are stored.")] = _Stored.float32,
+    shard_size: Annotated[
+        int | None, typer.Option("--shard-size", min=1, help="Pictures a file of features. Default: 1024.")
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Embed only one of N parts, 0/N to N-1/N; any number of processes at once."),
+    ] = None,
+    join: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Check all parts of FOLDER and make it of them; nothing else but --verify."
+        ),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare what files hold, not their sizes and times of change.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace features of other pictures there.")] = False,
 ) -> None:
     """Embed pictures into a feature folder. Interrupted, the same command goes on where it stopped.
@@ -39,29 +62,71 @@ def embed(
       kpl embed SCANS/ --encoder mini --out features/
 
       kpl classify features/ --knowledge blood-cells --out run/
+
+      kpl embed manifest.csv --out features/ --part 3/64
+
+      kpl embed --join features/
     """
-    from kpl.embeddings import embed_pictures
+    if join is not None:
+        _refuse_beside_join(ctx)
+        _join(join, verify=verify)
+        return
+    if not inputs or out is None:
+        raise InputError("give pictures and where their features go: kpl embed SCANS/ --out features/")
+    from kpl.embeddings import SHARD_SIZE, Listed, Making, Part, embed_lots, embed_part
     from kpl.encoders import load_encoder
     from kpl.images import find_inputs
     from kpl.runs.source import asked_of, card_of
 
+    own = Part.read(part) if part is not None else None
     coder = pictures.pop("encoder")
     with stages() as progress:
         found = find_inputs(inputs, asked_of(None, pictures.pop("asked"), partial(card_of, coder), progress))
-        folder = embed_pictures(
-            found.pictures,
-            load_encoder(coder) if isinstance(coder, str) else coder,
-            out,
-            units=found.units,
-            asked=found.asked,
-            dtype=dtype.value,
-            **pictures,
-            set_aside=found.set_aside,
-            overwrite=overwrite,
-            progress=lambda done, total: progress("pictures", done, total),
-        )
+        lots = Listed(found.pictures, shard_size or SHARD_SIZE, found.units, found.set_aside, found.asked)
+        encoder = load_encoder(coder) if isinstance(coder, str) else coder
+        how, tell = Making(encoder, dtype.value, verify=verify, **pictures), partial(progress, "pictures")
+        if own is not None:
+            done = embed_part(lots, how, out, own, overwrite=overwrite, progress=tell)
+        else:
+            folder = embed_lots(lots, how, out, overwrite=overwrite, progress=tell)
     for note in found.notes:
         say(f"Note: {note}")
+    if own is not None:
+        _tell_part(own, done, out)
+        return
+    _tell_folder(folder, out)
+
+
+def _refuse_beside_join(ctx: typer.Context) -> None:
+    """Refuse what joining has no use for, rather than pass it over."""
+    for each in ctx.command.params:
+        source = ctx.get_parameter_source(each.name or "")
+        if source is not None and source.name == "COMMANDLINE" and each.name not in ("join", "verify"):
+            name = each.opts[0] if each.opts[0].startswith("-") else "SCANS"
+            raise InputError(f"--join takes a folder and --verify, nothing else: leave out {name}")
+
+
+def _join(out: Path, *, verify: bool) -> None:
+    from kpl.embeddings import join_parts
+
+    with stages() as progress:
+        folder = join_parts(out, verify=verify, progress=partial(progress, "shards"))
+    _tell_folder(folder, out)
+
+
+def _tell_part(part: Part, done: PartDone, out: Path) -> None:
+    kept = f" ({done.reused} were there already)" if done.reused else ""
+    aside = f", {done.set_aside} set aside" if done.set_aside else ""
+    say(f"part {part.number}/{part.of}: {done.rows} pictures{kept} in {done.shards} shards{aside}")
+    if done.joined:
+        say(f"{out}/ is finished: nothing is to be done")
+    elif done.missing:
+        say(f"{done.missing} shards of other parts are not there yet; when all are: kpl embed --join {out}")
+    else:
+        say(f"All parts are there: kpl embed --join {out}")
+
+
+def _tell_folder(folder: FeatureFolder, out: Path) -> None:
     kept = f" ({folder.reused} were there already)" if folder.reused else ""
     say(f"{folder.n} pictures{kept}, {folder.d} features each, in {out}/")
     if folder.set_aside:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.embeddings.encoding import EmbedSettings, encode_pictures, encoder_identity
-from kpl.embeddings.folder import FeatureFolder
+from kpl.embeddings.done import Done, Header, index_of, read_seen, total_contents, write_seen
+from kpl.embeddings.encoding import encode_pictures
+from kpl.embeddings.folder import FeatureFolder, is_feature_folder
 from kpl.embeddings.layout import INDEX_NAME, json_bytes
+from kpl.embeddings.lots import Listed, Lots
+from kpl.embeddings.making import SHARD_SIZE, SHRINK_FACTOR, Making
 from kpl.embeddings.rows import unit_rows
-from kpl.embeddings.shards import Shards, picture_line
+from kpl.embeddings.shards import Shards
 from kpl.embeddings.target import check_folder, copy_others, drop_surplus, make_folder
-from kpl.encoders.protocol import Encoder, Traits
-from kpl.errors import InputError, PictureError
+from kpl.encoders.protocol import Encoder
+from kpl.errors import PictureError
 from kpl.files import put, working_folder, write_file
 from kpl.images import (
     Asked,
@@ -35,11 +38,9 @@ from kpl.images import (
     picture_bytes,
     reader_of,
 )
-from kpl.progress import Counted
+from kpl.progress import Counted, counted
 
-__all__ = ["embed_in_place", "embed_picture", "embed_pictures", "embed_unit", "hash_pictures"]
-
-_SHRINK_FACTOR = 3  # times the encoder's picture size: what Pillow's own `reducing_gap` calls indistinguishable
+__all__ = ["embed_in_place", "embed_lots", "embed_picture", "embed_pictures", "embed_unit", "hash_pictures"]
 
 
 def embed_pictures(
@@ -50,19 +51,20 @@ def embed_pictures(
     units: Sequence[Unit] = (),
     asked: Asked | None = None,
     batch_size: int | None = None,
-    shard_size: int = 1024,
+    shard_size: int = SHARD_SIZE,
     dtype: Literal["float32", "float16"] = "float32",
     set_aside: Sequence[SetAside] = (),
     workers: int | None = None,
     overwrite: bool = False,
+    verify: bool = False,
     progress: Counted | None = None,
 ) -> FeatureFolder:
     """Embed pictures into a feature folder; called again after an interruption, go on where it stopped.
 
     They are written beside the folder and take its place when all are there; until then it is as it was, or not there.
-    A shard that is there is kept when its pictures have the same ids, groups and contents (SHA-256 of the files) and
-    the encoder and settings are the same; of other shards the rows are taken over whose content is known. A picture
-    that cannot be read is set aside with its reason and stops nothing.
+    A shard that is there is kept when its pictures have the same ids, groups and sizes and times of change, or contents
+    (SHA-256 of the files), and the encoder and settings are the same; of other shards the rows are taken over whose
+    content is known. A picture that cannot be read is set aside with its reason and stops nothing.
 
     Args:
         records: the pictures, ids all different, those of a unit one behind the other.
@@ -76,6 +78,7 @@ def embed_pictures(
         set_aside: files that were set aside before, to be listed in the folder with the others.
         workers: threads that read and decode, by default one a core and at most eight.
         overwrite: allow replacing the features of other pictures, settings or encoders.
+        verify: compare contents, not sizes and times of change, before a shard is kept.
         progress: called after every batch.
 
     Returns:
@@ -86,34 +89,65 @@ def embed_pictures(
         OutputError: the folder must not or cannot be written.
         EncoderError: the encoder broke its contract.
     """
-    records, out = list(records), Path(out)
-    _check_records(records)
-    settings = _settings(encoder, dtype).content_hash()
-    with working_folder(out, keep=("features",)) as work:
-        check_folder(out, encoder_identity(encoder), settings, [record.id for record in records], overwrite=overwrite)
-        fresh = work / "features"
+    lots = Listed(list(records), shard_size, units, set_aside, asked)
+    how = Making(encoder, dtype, batch_size, workers, verify)
+    return embed_lots(lots, how, out, overwrite=overwrite, progress=progress)
+
+
+def embed_lots(
+    lots: Lots, how: Making, out: str | Path, *, overwrite: bool = False, progress: Counted | None = None
+) -> FeatureFolder:
+    """Embed pictures lot by lot as `embed_pictures` does, in this process.
+
+    Args:
+        lots: the pictures.
+        how: the encoder and all that decides how it is used.
+        out, overwrite, progress: as for `embed_pictures`.
+
+    Raises:
+        InputError, OutputError, EncoderError: as `embed_pictures`.
+    """
+    out, header = Path(out), how.header(lots)
+    with working_folder(out, keep=("features", "done")) as work:
+        fresh, receipts = work / "features", work / "done"
+        job = how.shards(fresh, out, header.plan, receipts)
+        if whole := _as_it_is(out, header, job, lots):
+            return whole
+        check_folder(out, header, lots.ids(), overwrite=overwrite)
         try:
-            folder = embed_in_place(
-                records,
-                encoder,
-                fresh,
-                old=out,
-                units=units,
-                asked=asked,
-                batch_size=batch_size,
-                shard_size=shard_size,
-                dtype=dtype,
-                set_aside=set_aside,
-                workers=workers,
-                progress=progress,
-            )
+            make_folder(receipts)
+            folder, shards = _embed(lots, header, job, progress)
         except BaseException:
             with suppress(OSError):
                 fresh.rmdir()  # nothing in it to go on from
             raise
         copy_others(out, fresh)
+        write_seen(out, shards)  # of other files than those there, until the next line, and so not believed
         put(fresh, out)
     return FeatureFolder(out, folder.index, reused=folder.reused)
+
+
+def _as_it_is(out: Path, header: Header, job: Shards, lots: Lots) -> FeatureFolder | None:
+    """Open the folder that is there, if nothing in it would change."""
+    if not is_feature_folder(out) or not (shards := job.untouched(lots.lots(range(lots.count)))):
+        return None
+    index = index_of(header, shards, out)
+    if (out / INDEX_NAME).read_bytes() != json_bytes(index):
+        return None
+    if shards != list(read_seen(out).values()):
+        write_seen(out, shards)
+    return FeatureFolder(out, index, reused=index.rows)
+
+
+def _embed(lots: Lots, header: Header, job: Shards, progress: Counted | None) -> tuple[FeatureFolder, list[Done]]:
+    folder, shards = job.out, []
+    make_folder(folder)
+    for lot in lots.lots(range(lots.count)):
+        shards.append(job.make(lot, partial(counted, progress, lot.start, lots.total)))
+    index = index_of(header, shards, folder)
+    drop_surplus(folder, len(shards))
+    write_file(folder / INDEX_NAME, json_bytes(index))
+    return FeatureFolder(folder, index, reused=job.reused.total()), shards
 
 
 def embed_in_place(
@@ -125,7 +159,7 @@ def embed_in_place(
     units: Sequence[Unit] = (),
     asked: Asked | None = None,
     batch_size: int | None = None,
-    shard_size: int = 1024,
+    shard_size: int = SHARD_SIZE,
     dtype: Literal["float32", "float16"] = "float32",
     set_aside: Sequence[SetAside] = (),
     workers: int | None = None,
@@ -145,24 +179,10 @@ def embed_in_place(
     Raises:
         InputError, OutputError, EncoderError: as `embed_pictures`.
     """
-    records = list(records)
-    _check_records(records)
-    batch_size = Traits.of(encoder).call_size if batch_size is None else batch_size
-    if min(batch_size, shard_size, workers or 1) < 1:
-        raise InputError("batch_size, shard_size and workers must be at least 1")
-    settings, workers = _settings(encoder, dtype), workers or default_workers()
-    sources = {i.id: source for unit in units for i, source in zip(unit.instances, unit.sources, strict=False)}
-    job = Shards(folder, old, encoder, encoder_identity(encoder), settings, batch_size, workers, sources)
-    make_folder(folder)
-    shards = job.run(records, shard_size, progress)
-    index = job.index(shards, set_aside, units, asked)
-    if index.rows == 0:
-        raise InputError(
-            f"not one of {len(records)} pictures can be read; the first: {index.set_aside[len(set_aside)].reason}"
-        )
-    drop_surplus(folder, len(shards))
-    write_file(folder / INDEX_NAME, json_bytes(index))
-    return FeatureFolder(folder, index, reused=job.reused.total())
+    lots = Listed(list(records), shard_size, units, set_aside, asked)
+    how = Making(encoder, dtype, batch_size, workers)
+    header = how.header(lots)
+    return _embed(lots, header, how.shards(folder, old, header.plan), progress)[0]
 
 
 def embed_picture(picture: Pictures, encoder: Encoder) -> NDArray[np.float32]:
@@ -179,7 +199,7 @@ def embed_picture(picture: Pictures, encoder: Encoder) -> NDArray[np.float32]:
         PictureError: the file cannot be read.
         EncoderError: the encoder broke its contract.
     """
-    pixels = decode(picture_bytes(picture), shrink_to=_SHRINK_FACTOR * encoder.card.image_size)
+    pixels = decode(picture_bytes(picture), shrink_to=SHRINK_FACTOR * encoder.card.image_size)
     return unit_rows(encode_pictures([pixels], encoder), "the picture")
 
 
@@ -205,7 +225,7 @@ def embed_unit(path: str | Path, encoder: Encoder, asked: Asked | None = None) -
     units = find_pictures(path, asked).units
     if len(units) > 1:
         raise InputError(f"{len(units)} pictures or units: give one, or classify them")
-    read = list(decode_many(units[0].instances, shrink_to=_SHRINK_FACTOR * encoder.card.image_size))
+    read = list(decode_many(units[0].instances, shrink_to=SHRINK_FACTOR * encoder.card.image_size))
     pixels = [each for _, each in read if not isinstance(each, PictureError)]
     if not pixels:
         raise PictureError(str(read[0][1]))
@@ -230,31 +250,11 @@ def hash_pictures(records: Sequence[Instance], encoder: Encoder) -> str:
         SHA-256, hexadecimal: `Index.pictures_sha256`.
     """
 
-    def read(record: Instance) -> tuple[Instance, str | None, bool]:
-        sha256, pixels, _ = load_instance(record, shrink_to=_SHRINK_FACTOR * encoder.card.image_size)
-        return record, sha256, not isinstance(pixels, PictureError)
+    def read(record: Instance) -> tuple[str | None, bool]:
+        sha256, pixels, _ = load_instance(record, shrink_to=SHRINK_FACTOR * encoder.card.image_size)
+        return sha256, not isinstance(pixels, PictureError)
 
-    workers, contents = default_workers(), hashlib.sha256()
+    workers = default_workers()
     with closing(ordered_map(read, records, workers=workers, look_ahead=workers)) as pictures:
-        for record, sha256, good in pictures:
-            if good:
-                contents.update(picture_line(record.id, record.unit, sha256))
-    return contents.hexdigest()
-
-
-def _check_records(records: list[Instance]) -> None:
-    if not records:
-        raise InputError("no picture to embed: give at least one")
-    seen = set()
-    for record in records:
-        if record.id in seen:
-            raise InputError(f"two pictures have the id {record.id!r}: ids must be different")
-        seen.add(record.id)
-        try:
-            f"{record.id}{record.group}".encode()
-        except UnicodeEncodeError as error:
-            raise InputError(f"the id or group of {record.id!r} cannot be written as UTF-8: rename it") from error
-
-
-def _settings(encoder: Encoder, dtype: Literal["float32", "float16"]) -> EmbedSettings:
-    return EmbedSettings(dtype, _SHRINK_FACTOR * encoder.card.image_size)
+        places = enumerate(zip(records, pictures, strict=True))
+        return total_contents((at, each.id, each.unit, sha256) for at, (each, (sha256, good)) in places if good)

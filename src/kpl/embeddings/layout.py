@@ -27,6 +27,7 @@ __all__ = [
     "LeftOut",
     "Shard",
     "ShardEntry",
+    "Stored",
     "StoredUnit",
     "is_own_file",
     "json_bytes",
@@ -37,15 +38,18 @@ __all__ = [
 INDEX_NAME = "index.json"
 _OWN_FILE = re.compile(
     r"index\.json|images-\d{5,}\.(npy|json)|"
-    r"\.images-\d{5,}\.(npy|json)\.(partial|writing|lock)|\.index\.json\.(partial|writing)"  # of stopped processes
+    r"\.images-\d{5,}\.(npy|json)\.([0-9a-f]{8}\.)?(partial|writing|lock)|"  # of stopped processes
+    r"\.index\.json\.(partial|writing)"
 )
 
 
-class _Stored(BaseModel):
+class Stored(BaseModel):
+    """What is kept in a file: nothing that is not said here."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class EmbeddedPicture(_Stored):
+class EmbeddedPicture(Stored):
     """One picture of a shard; with a reason it was set aside and has no row."""
 
     id: str
@@ -66,7 +70,7 @@ class EmbeddedPicture(_Stored):
     """Of a picture that stands for itself, for finding near-duplicates: `kpl.images.look_of`."""
 
 
-class StoredUnit(_Stored):
+class StoredUnit(Stored):
     """A unit as the index lists it: what of `kpl.images.Unit` a run tells."""
 
     id: str
@@ -78,7 +82,7 @@ class StoredUnit(_Stored):
     reading: dict[str, Any] = {}
 
 
-class Shard(_Stored):
+class Shard(Stored):
     """What lies beside a shard's array."""
 
     kpl_features: Literal[1] = 1
@@ -99,7 +103,7 @@ def _own_file(name: str) -> str:
     return name
 
 
-class ShardEntry(_Stored):
+class ShardEntry(Stored):
     """A shard as the index lists it."""
 
     array: Annotated[str, AfterValidator(_own_file)]
@@ -109,14 +113,14 @@ class ShardEntry(_Stored):
     rows: int = Field(ge=0)
 
 
-class LeftOut(_Stored):
+class LeftOut(Stored):
     """A file that has no features, and why."""
 
     id: str
     reason: str
 
 
-class Index(_Stored):
+class Index(Stored):
     """What a finished feature folder says of itself."""
 
     kpl_features: Literal[1] = 1
@@ -129,7 +133,7 @@ class Index(_Stored):
     rows: int
     dim: int
     pictures_sha256: str
-    """One hash over the ids and content hashes of all pictures, in order; the single hashes lie with the shards."""
+    """One hash over ids, places and content hashes of all pictures: a sum, so that parts of it can be added up."""
     shards: tuple[ShardEntry, ...]
     set_aside: tuple[LeftOut, ...] = ()
     units: tuple[StoredUnit, ...] | None = None
@@ -138,7 +142,7 @@ class Index(_Stored):
     """What was asked of the readers, where that is not as usual: so pictures are read when they are opened again."""
 
 
-Model = TypeVar("Model", bound=_Stored)
+Model = TypeVar("Model", bound=Stored)
 
 
 def shard_names(number: int) -> tuple[str, str]:

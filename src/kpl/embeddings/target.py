@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from kpl.embeddings.done import Header
 from kpl.embeddings.layout import INDEX_NAME, Shard, is_own_file, read_model
 from kpl.errors import FeaturesError, OutputError
 from kpl.files import remove
@@ -37,7 +38,7 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"cannot use the folder {str(folder)!r}: {error.strerror}") from error
 
 
-def check_folder(out: Path, encoder: str, settings: str, ids: list[str], *, overwrite: bool) -> None:
+def check_folder(out: Path, header: Header, ids: Iterable[str], *, overwrite: bool) -> None:
     """Make sure that a folder may be replaced; under its lock.
 
     It may if it is not there, empty, unfinished and of the same encoder and settings, or finished and all of its
@@ -56,25 +57,27 @@ def check_folder(out: Path, encoder: str, settings: str, ids: list[str], *, over
     if not own and any(not name.startswith(".") for name in names):
         raise OutputError(f"{str(out)!r} exists and is no feature folder: give a new or an empty folder")
     if not overwrite:
-        _refuse_loss(out, own, encoder, settings, ids)
+        _refuse_loss(out, own, header, ids)
 
 
-def _refuse_loss(out: Path, own: list[str], encoder: str, settings: str, ids: list[str]) -> None:
+def _refuse_loss(out: Path, names: list[str], header: Header, ids: Iterable[str]) -> None:
     mend = "give another folder, or replace these features with --overwrite"
     held: list[str] = []
-    for name in own:
+    for name in names:
         if not (name.startswith("images-") and name.endswith(".json")):
             continue
         shard = read_shard(out / name)
         if shard is None:
             raise OutputError(f"{str(out)!r} holds features that cannot be read ({name} is damaged): {mend}")
-        if (shard.encoder, shard.settings) != (encoder, settings):
-            other = f"encoder {shard.encoder}" if shard.encoder != encoder else "other settings"
-            raise OutputError(f"{str(out)!r} holds features of {other}, not of {encoder} as asked for now: {mend}")
+        if (shard.encoder, shard.settings) != (header.encoder, header.settings):
+            other, own = shard.encoder, header.encoder
+            told = f"encoder {other}" if other != own else "other settings"
+            raise OutputError(f"{str(out)!r} holds features of {told}, not of {own} as asked for now: {mend}")
         held += [picture.id for picture in shard.pictures]
-    if INDEX_NAME in own and (lost := len(set(held) - set(ids))):
+    if INDEX_NAME in names and (lost := len(set(held) - set(ids))):
         raise OutputError(
-            f"{str(out)!r} holds features of {len(held)} pictures, {lost} of them not among these {len(ids)}: {mend}"
+            f"{str(out)!r} holds features of {len(held)} pictures, {lost} of them not among these "
+            f"{header.pictures}: {mend}"
         )
 
 
