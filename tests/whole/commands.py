@@ -91,7 +91,6 @@ def _cases() -> dict[str, Case]:
         "embed": Case("embed scans -o out"),
         "embed over": Case("embed scans -o out --overwrite", before=("embed few -o out",), short=True),
         "embed deep": Case("embed scans -o made/on/the/way", ("made/on/the/way",), short=True),
-        "embed part": Case("embed scans -o out --part 0/1", (".out.parts/parts.json",)),
         "embed join": Case("embed --join out", before=("embed scans -o out --part 0/1",), short=True),
         "embed join over": Case(
             "embed --join out", before=("embed few -o out", "embed scans -o out --part 0/1 --overwrite")

@@ -15,7 +15,8 @@ from kpl.cli.terminal import say
 from kpl.errors import InputError
 
 if TYPE_CHECKING:
-    from kpl.embeddings import FeatureFolder, Part, PartDone
+    from kpl.embeddings import FeatureFolder, Lots, Part, PartDone
+    from kpl.images import Asked
 
 __all__ = ["embed"]
 
@@ -73,28 +74,38 @@ def embed(
         return
     if not inputs or out is None:
         raise InputError("give pictures and where their features go: kpl embed SCANS/ --out features/")
-    from kpl.embeddings import SHARD_SIZE, Listed, Making, Part, embed_lots, embed_part
+    from kpl.embeddings import Making, Part, embed_lots, embed_part
     from kpl.encoders import load_encoder
-    from kpl.images import find_inputs
     from kpl.runs.source import asked_of, card_of
 
     own = Part.read(part) if part is not None else None
     coder = pictures.pop("encoder")
     with stages() as progress:
-        found = find_inputs(inputs, asked_of(None, pictures.pop("asked"), partial(card_of, coder), progress))
-        lots = Listed(found.pictures, shard_size or SHARD_SIZE, found.units, found.set_aside, found.asked)
+        asked = asked_of(None, pictures.pop("asked"), partial(card_of, coder), progress)
+        lots = _planned(inputs, asked, shard_size)
         encoder = load_encoder(coder) if isinstance(coder, str) else coder
         how, tell = Making(encoder, dtype.value, verify=verify, **pictures), partial(progress, "pictures")
         if own is not None:
             done = embed_part(lots, how, out, own, overwrite=overwrite, progress=tell)
         else:
             folder = embed_lots(lots, how, out, overwrite=overwrite, progress=tell)
-    for note in found.notes:
+    for note in lots.notes:
         say(f"Note: {note}")
     if own is not None:
         _tell_part(own, done, out)
         return
     _tell_folder(folder, out)
+
+
+def _planned(inputs: list[str], asked: Asked, shard_size: int | None) -> Lots:
+    from kpl.embeddings import SHARD_SIZE, Listed, open_manifest
+    from kpl.images import find_inputs
+
+    size = shard_size or SHARD_SIZE
+    if (manifest := open_manifest(inputs, asked, size)) is not None:
+        return manifest
+    found = find_inputs(inputs, asked)
+    return Listed(found.pictures, size, found.units, found.set_aside, found.asked, found.notes)
 
 
 def _refuse_beside_join(ctx: typer.Context) -> None:

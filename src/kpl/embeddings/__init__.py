@@ -14,6 +14,7 @@ from kpl.embeddings.files import sha256_of_file
 from kpl.embeddings.folder import FeatureFolder, is_feature_folder, is_unfinished_folder, open_features
 from kpl.embeddings.lots import Listed, Lot, Lots
 from kpl.embeddings.making import SHARD_SIZE, Making
+from kpl.embeddings.manifest import Manifest, open_manifest
 from kpl.embeddings.parts import Part, PartDone, embed_part, join_parts
 from kpl.embeddings.recorded import recorded_encoder
 from kpl.embeddings.rows import CHUNK_ROWS, FeatureRows, unit_rows
@@ -29,6 +30,7 @@ __all__ = [
     "Lot",
     "Lots",
     "Making",
+    "Manifest",
     "Part",
     "PartDone",
     "TextCache",
@@ -47,6 +49,7 @@ __all__ = [
     "join_parts",
     "open_bundle",
     "open_features",
+    "open_manifest",
     "recorded_encoder",
     "sha256_of_file",
     "unit_rows",

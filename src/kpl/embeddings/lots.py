@@ -55,6 +55,10 @@ class Lots(Protocol):
         """What was asked of the readers, where that is not as usual."""
 
     @property
+    def notes(self) -> Sequence[str]:
+        """What the user should know of how the pictures were found."""
+
+    @property
     def key(self) -> str:
         """A hash of what is planned, with the size of a lot."""
 
@@ -77,6 +81,7 @@ class Listed:
     units: Sequence[Unit] = ()
     set_aside: Sequence[SetAside] = ()
     of_readers: Asked | None = None
+    notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Refuse pictures that cannot be told apart, with an `InputError`."""

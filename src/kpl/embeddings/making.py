@@ -62,10 +62,12 @@ class Making:
             overwrite=overwrite,
         )
 
-    def shards(self, folder: Path, old: Path | None, plan: str, receipts: Path | None = None) -> Shards:
+    def shards(
+        self, folder: Path, old: Path | None, plan: str, receipts: Path | None = None, *, shared: bool = False
+    ) -> Shards:
         """Return what makes shards in a folder; arguments as of `Shards`."""
         size = self.batch_size or Traits.of(self.encoder).call_size
         workers, identity = self.workers or default_workers(), encoder_identity(self.encoder)
         return Shards(
-            folder, old, self.encoder, identity, self.settings, size, workers, plan, receipts, verify=self.verify
+            folder, old, self.encoder, identity, self.settings, size, workers, plan, receipts, self.verify, shared
         )

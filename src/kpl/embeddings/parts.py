@@ -223,7 +223,7 @@ def embed_part(
     """
     out, header = Path(out), how.header(lots, overwrite=overwrite)
     parts, numbers = Parts(out), range(part.number, lots.count, part.of)
-    job = how.shards(parts.features, out, header.plan, parts.receipts)
+    job = how.shards(parts.features, out, header.plan, parts.receipts, shared=True)
     if not parts.folder.exists() and (whole := _joined(out, lots, header, job, numbers)):
         return whole
     check_folder(out, header, lots.ids(), overwrite=overwrite)

@@ -45,6 +45,7 @@ class Shards:
         plan: what the pictures of all shards are, see `Header.plan`.
         receipts: a folder where what is done is noted down, for a later run or for who joins the parts.
         verify: compare contents, whatever sizes and times of change say.
+        shared: other processes may write the same shards at the same time.
     """
 
     out: Path
@@ -57,6 +58,7 @@ class Shards:
     plan: str = ""
     receipts: Path | None = None
     verify: bool = False
+    shared: bool = False
     reused: Counter[int] = field(default_factory=Counter)
     """By shard the rows that were there already."""
     of_old: dict[int, Done] = field(default_factory=dict)
@@ -77,7 +79,7 @@ class Shards:
             self.reused[lot.number] = done.rows
             tell(len(lot.records))
         if self.receipts is not None:
-            write_file(self.receipts / receipt_name(lot.number), json_bytes(done), shared=True)
+            write_file(self.receipts / receipt_name(lot.number), json_bytes(done), shared=self.shared)
         return done
 
     def planned(self, lot: Lot) -> str:
@@ -220,8 +222,8 @@ class Shards:
         array_name, list_name = shard_names(lot.number)
         if self.receipts is None:  # with a receipt, what is not noted down counts as not there
             (self.out / list_name).unlink(missing_ok=True)  # never a list beside an array that it does not describe
-        write_file(self.out / array_name, data, shared=True)
-        write_file(self.out / list_name, json_bytes(shard), shared=True)
+        write_file(self.out / array_name, data, shared=self.shared)
+        write_file(self.out / list_name, json_bytes(shard), shared=self.shared)
         return shard
 
     def _batches(self, lot: Lot) -> Iterator[tuple[list[NDArray[Any]], list[EmbeddedPicture]]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from kpl.embeddings.done import Header
 from kpl.embeddings.layout import INDEX_NAME, Shard, is_own_file, read_model
+from kpl.embeddings.unique import Hashed
 from kpl.errors import FeaturesError, OutputError
 from kpl.files import remove
 
@@ -21,6 +23,8 @@ __all__ = [
     "make_folder",
     "read_shard",
 ]
+
+_AT_ONCE = 1 << 16  # ids
 
 
 def make_folder(folder: Path) -> None:
@@ -56,29 +60,35 @@ def check_folder(out: Path, header: Header, ids: Iterable[str], *, overwrite: bo
     own = [name for name in names if is_own_file(name)]
     if not own and any(not name.startswith(".") for name in names):
         raise OutputError(f"{str(out)!r} exists and is no feature folder: give a new or an empty folder")
-    if not overwrite:
+    if own and not overwrite:
         _refuse_loss(out, own, header, ids)
 
 
 def _refuse_loss(out: Path, names: list[str], header: Header, ids: Iterable[str]) -> None:
-    mend = "give another folder, or replace these features with --overwrite"
-    held: list[str] = []
-    for name in names:
-        if not (name.startswith("images-") and name.endswith(".json")):
-            continue
-        shard = read_shard(out / name)
-        if shard is None:
-            raise OutputError(f"{str(out)!r} holds features that cannot be read ({name} is damaged): {mend}")
-        if (shard.encoder, shard.settings) != (header.encoder, header.settings):
-            other, own = shard.encoder, header.encoder
-            told = f"encoder {other}" if other != own else "other settings"
-            raise OutputError(f"{str(out)!r} holds features of {told}, not of {own} as asked for now: {mend}")
-        held += [picture.id for picture in shard.pictures]
-    if INDEX_NAME in names and (lost := len(set(held) - set(ids))):
-        raise OutputError(
-            f"{str(out)!r} holds features of {len(held)} pictures, {lost} of them not among these "
-            f"{header.pictures}: {mend}"
-        )
+    mend, count = "give another folder, or replace these features with --overwrite", 0
+    with Hashed() as held, Hashed() as wanted:
+        for name in names:
+            if not (name.startswith("images-") and name.endswith(".json")):
+                continue
+            shard = read_shard(out / name)
+            if shard is None:
+                raise OutputError(f"{str(out)!r} holds features that cannot be read ({name} is damaged): {mend}")
+            if (shard.encoder, shard.settings) != (header.encoder, header.settings):
+                other, own = shard.encoder, header.encoder
+                told = f"encoder {other}" if other != own else "other settings"
+                raise OutputError(f"{str(out)!r} holds features of {told}, not of {own} as asked for now: {mend}")
+            held.add([picture.id for picture in shard.pictures])
+            count += len(shard.pictures)
+        if INDEX_NAME not in names:
+            return
+        rest = iter(ids)
+        while some := list(islice(rest, _AT_ONCE)):
+            wanted.add(some)
+        if lost := held.count_beside(wanted):
+            raise OutputError(
+                f"{str(out)!r} holds features of {count} pictures, {lost} of them not among these {header.pictures}: "
+                f"{mend}"
+            )
 
 
 def read_shard(path: Path) -> Shard | None:

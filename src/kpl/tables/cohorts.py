@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from kpl.errors import TableError
 from kpl.tables.columns import Choice, ImageColumns, Wanted, open_wanted
 from kpl.tables.matching import Pictures
 from kpl.tables.opening import TableReader
+from kpl.tables.records import Slice
 
 __all__ = ["CohortRow", "OpenedCohort", "is_table", "open_cohort"]
 
@@ -51,6 +52,27 @@ class OpenedCohort:
     _table: TableReader
     _image: ImageColumns
     _places: tuple[int | None, ...]
+
+    @property
+    def plain(self) -> bool:
+        """Whether a row is a picture by itself: one column of images, and at most one of patients beside it."""
+        return len(self._image.places) == 1 and all(place is None for place in self._places[1:])
+
+    def slices(self, size: int, numbers: Iterable[int]) -> Iterator[tuple[Slice, list[str], list[str | None]]]:
+        """Read some of the slices of a plain table, see `TableReader.slices`: with the images and the patients.
+
+        Raises:
+            TableError: a row without an image, or one that does not fit the titles.
+        """
+        patient = self._places[0]
+        places = [self._image.places[0], *([] if patient is None else [patient])]
+        for part in self._table.slices(places, size, numbers):
+            images = part.columns[0]
+            if "" in images:
+                line = part.lines[images.index("")]
+                raise TableError(f"{self.name!r}, line {line}: no image named; fill the cell or remove the line")
+            patients = [cell.strip() or None for cell in part.columns[1]] if patient is not None else []
+            yield part, images, patients or [None] * len(images)
 
     def rows(self, pictures: Pictures | None = None) -> Iterator[CohortRow]:
         """Read the rows as they come; none lies in memory but the one that is given.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from kpl.errors import TableError
 from kpl.tables.json_rows import open_json, open_json_lines
-from kpl.tables.records import Content, Row
+from kpl.tables.records import Content, Row, Slice
 from kpl.tables.sheets import open_excel, open_parquet
 from kpl.tables.text import open_text
 
@@ -46,6 +46,33 @@ class TableReader:
             yield from self._content.rows()
         except OSError as error:
             raise TableError(f"cannot read {self.name!r}: {error.strerror}") from error
+
+    def slices(self, places: Sequence[int], size: int, numbers: Iterable[int]) -> Iterator[Slice]:
+        """Read columns of some of the slices of `size` rows that the table falls into; nothing else is kept.
+
+        Of Parquet no other columns are read, and no other groups of rows.
+
+        Args:
+            places: of the columns.
+            size: rows of a slice.
+            numbers: of the slices, rising; those behind the last row are left out.
+
+        Raises:
+            TableError: as of `rows`.
+        """
+        try:
+            yield from (self._content.slices or self._by_rows)(places, size, numbers)
+        except OSError as error:
+            raise TableError(f"cannot read {self.name!r}: {error.strerror}") from error
+
+    def _by_rows(self, places: Sequence[int], size: int, numbers: Iterable[int]) -> Iterator[Slice]:
+        rows, at = self._content.rows(), 0
+        for number in numbers:
+            next(islice(rows, (number - at) * size, (number - at) * size), None)
+            at = number + 1
+            if not (group := list(islice(rows, size))):
+                return
+            yield Slice(number, [row.line for row in group], [[row.cells[place] for row in group] for place in places])
 
     def groups(self, size: int = GROUP_ROWS) -> Iterator[list[Row]]:
         """Read the rows in groups of `size`, so that no more than one lies in memory; errors as of `rows`."""

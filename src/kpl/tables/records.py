@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["Content", "Row", "as_text"]
+__all__ = ["Content", "Row", "Slice", "as_text"]
 
 
 class Row(NamedTuple):
@@ -15,6 +15,14 @@ class Row(NamedTuple):
 
     line: int
     cells: list[str]
+
+
+class Slice(NamedTuple):
+    """Some rows of a table, by columns: its number, the rows' lines, and the cells of each column."""
+
+    number: int
+    lines: Sequence[int]
+    columns: list[list[str]]
 
 
 class Content(NamedTuple):
@@ -25,6 +33,8 @@ class Content(NamedTuple):
     notes: tuple[str, ...] = ()
     first: str = ""
     """The first line as it stands, for a message."""
+    slices: Callable[[Sequence[int], int, Iterable[int]], Iterator[Slice]] | None = None
+    """As `TableReader.slices`, where a kind of table has a faster way than by its rows."""
 
 
 def as_text(value: Any) -> str:  # noqa: ANN401 - a cell of a sheet or of JSON is anything

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kpl.errors import MissingExtraError, TableError
-from kpl.tables.records import Content, Row, as_text
+from kpl.tables.records import Content, Row, Slice, as_text
 from kpl.tables.workbooks import check_workbook
 
 if TYPE_CHECKING:
@@ -154,7 +156,23 @@ def open_parquet(path: Path) -> Content:
                     yield Row(at, list(cells))
                 line += batch.num_rows
 
-    return Content(titles, rows, first=", ".join(titles))
+    def slices(places: Sequence[int], size: int, numbers: Iterable[int]) -> Iterator[Slice]:
+        with ParquetFile(path) as file:
+            ends = list(accumulate(file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)))
+            held: tuple[int, int, Any] = (0, 0, None)  # rows from, to, and what they hold
+            for number in numbers:
+                start, stop = number * size, min((number + 1) * size, ends[-1] if ends else 0)
+                if start >= stop:
+                    return
+                if held[2] is None or not held[0] <= start < stop <= held[1]:
+                    first, last = bisect_right(ends, start), bisect_left(ends, stop)
+                    table = file.read_row_groups(list(range(first, last + 1)), [titles[place] for place in places])
+                    held = (ends[first - 1] if first else 0, ends[last], table)
+                part = held[2].slice(start - held[0], stop - start)
+                columns = [_texts(part.column(titles[place])) for place in places]
+                yield Slice(number, range(start + 1, stop + 1), columns)
+
+    return Content(titles, rows, first=", ".join(titles), slices=slices)
 
 
 def _measured(name: str, metadata: Any) -> list[str]:  # noqa: ANN401 - pyarrow is untyped
