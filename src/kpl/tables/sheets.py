@@ -157,7 +157,7 @@ def open_parquet(path: Path) -> Content:
                 line += batch.num_rows
 
     def slices(places: Sequence[int], size: int, numbers: Iterable[int]) -> Iterator[Slice]:
-        with ParquetFile(path) as file:
+        with ParquetFile(path, read_dictionary=words) as file:
             ends = list(accumulate(file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)))
             held: tuple[int, int, Any] = (0, 0, None)  # rows from, to, and what they hold
             for number in numbers:
@@ -169,7 +169,14 @@ def open_parquet(path: Path) -> Content:
                     table = file.read_row_groups(list(range(first, last + 1)), [titles[place] for place in places])
                     held = (ends[first - 1] if first else 0, ends[last], table)
                 part = held[2].slice(start - held[0], stop - start)
-                columns = [_texts(part.column(titles[place])) for place in places]
+                columns = [
+                    [
+                        text
+                        for chunk in part.column(titles[place]).chunks
+                        for text in _texts(path.name, titles[place], chunk)
+                    ]
+                    for place in places
+                ]
                 yield Slice(number, range(start + 1, stop + 1), columns)
 
     return Content(titles, rows, first=", ".join(titles), slices=slices)
@@ -196,8 +203,9 @@ def _texts(name: str, title: str, column: Any) -> list[str]:  # noqa: ANN401 - p
     from pyarrow.types import is_dictionary, is_nested
 
     if is_dictionary(column.type):
-        words = _texts(name, title, column.dictionary)
-        return ["" if at is None else words[at] for at in column.indices.to_pylist()]
+        used = column.indices.unique()  # of a slice of the rows few words may be
+        words = dict(zip(used.to_pylist(), _texts(name, title, column.dictionary.take(used)), strict=True))
+        return [words[at] for at in column.indices.to_pylist()]
     if is_nested(column.type) and _spelt_out(column) > _UNPACKED:
         raise TableError(f"{name!r}, column {title!r}: its lists are too long to be cells of a table")
     cells = [cell if type(cell) is str else as_text(cell) for cell in column.to_pylist()]
