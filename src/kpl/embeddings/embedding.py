@@ -21,7 +21,7 @@ from kpl.embeddings.rows import unit_rows
 from kpl.embeddings.shards import Shards
 from kpl.embeddings.target import check_folder, copy_others, drop_surplus, make_folder
 from kpl.encoders.protocol import Encoder
-from kpl.errors import PictureError
+from kpl.errors import InputError, PictureError
 from kpl.files import put, working_folder, write_file
 from kpl.images import (
     Asked,
