@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
+from tests.images.made_dicom import dataset, packed
 
 from kpl.errors import InputError, TableError
 from kpl.images import find_inputs
@@ -109,6 +111,7 @@ def test_bad_cohorts_are_refused_in_one_line(tmp_path):
         ("image,patient\na.png,1\n./a.png,2\n", r"lines 2 and 3 say two patients or studies of one image"),
         ("scan,who\n1,1\n", r"no column of images .* 'scan', 'who'. Name it with --image-column"),
         ("image,patient\n,1\n", "line 2: no image named"),
+        ("image,unit,patient\na.png,u,1\na.png,u,2\n", r"of one image or unit: keep one"),
         ("image,frame\na.png,first\n", "line 2: frame 'first' is no number"),
     ):
         with pytest.raises(InputError, match=part) as caught:
@@ -166,3 +169,33 @@ def test_a_table_names_frames_and_windows_of_volumes(tmp_path):
     assert [each["window"][:12] for each in unit.reading["parts"]] == ["2/4 (asked)"[:12], "40/400 if in"]
     seen = [load_instance(each)[1] for each in unit.instances[:2]]
     assert int(seen[0].max()) < int(seen[1].max())
+
+
+def test_a_table_takes_every_unit_of_a_file_by_its_path_or_its_patient(tmp_path):
+    echoes = [("1", 0), ("1", 5), ("2", 0), ("2", 5)]
+    made = dataset(
+        np.zeros((4 * 6, 6), np.int16), Modality="MR", PatientID="P1", NumberOfFrames="4", SOPInstanceUID="1.2"
+    )
+    made.Rows = 6
+    made.PerFrameFunctionalGroupsSequence = []
+    for echo, z in echoes:
+        said = Dataset()
+        for name, value in (
+            ("PlanePositionSequence", ("ImagePositionPatient", ["0", "0", str(z)])),
+            ("PlaneOrientationSequence", ("ImageOrientationPatient", ["1", "0", "0", "0", "1", "0"])),
+            ("MREchoSequence", ("EffectiveEchoTime", float(echo))),
+        ):
+            inner = Dataset()
+            setattr(inner, *value)
+            setattr(said, name, [inner])
+        made.PerFrameFunctionalGroupsSequence.append(said)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a").write_bytes(packed(made))
+    (tmp_path / "in" / "b").write_bytes(
+        packed(dataset(np.zeros((6, 6), np.int16), PatientID="P2", SOPInstanceUID="1.3"))
+    )
+    for text in ("image,patient\nin/a,X\n", "PatientID,label\nP1,x\n"):
+        found = find_inputs(tmp_path / "in", table=written(tmp_path / "t.csv", text))
+        assert [len(unit.instances) for unit in found.units] == [2, 2], text
+    (unit,) = find_inputs(written(tmp_path / "in" / "t.csv", "image,frame\na,0\na,9\n")).units
+    assert "1 of the frames asked for are not there: it has 4, counted from 0" in unit.notes

@@ -110,9 +110,14 @@ def _listed(cohort: OpenedCohort, root: Path, asked: Asked) -> Found:
 def _among(found: Found, table: Path, reading: Wanted | None, asked: Asked | None) -> Found:
     """Of what was found, take what the rows name: a unit by its id, or by any file of it."""
     names: dict[str, int] = {}
+    sharing: dict[int, list[int]] = {}  # units that lie in the file of another, two echoes for example
     for at, unit in enumerate(found.units):
         files = [unit.id] if not unit.sources else [instance.path.as_posix() for instance in unit.instances]
-        names |= dict.fromkeys(files, at)
+        if files[0] in names:
+            sharing.setdefault(names[files[0]], []).append(at)
+            names[f"{files[0]}\0{at}"] = at  # as no table calls it
+        else:
+            names |= dict.fromkeys(files, at)
     n = len(found.units)
     names |= {item.id: n + at for at, item in enumerate(found.set_aside)}
     pictures, owners = Pictures(list(names), _identifiers(found.units, list(names.values()))), list(names.values())
@@ -126,6 +131,9 @@ def _among(found: Found, table: Path, reading: Wanted | None, asked: Asked | Non
     for place, row in zip(matched.places, rows, strict=True):
         if place is not None:
             taken.setdefault(owners[place], []).append(row)
+    for at, others_of in sharing.items():
+        for other in others_of if at in taken else ():
+            taken.setdefault(other, taken[at])
     for row in rows:
         if asked_for := next((what for what in ("frame", "window") if getattr(row, what) is not None), None):
             raise InputError(
@@ -153,9 +161,10 @@ def _identifiers(units: list[Unit], owners: list[int]) -> Identifiers | None:
     """Return what finds a name of medical units by a patient's number, a UID or a path; None where there are none."""
     if not any(unit.sources for unit in units):
         return None
+    first = {at: place for place, at in reversed(list(enumerate(owners)))}
     said = [
         (
-            owners.index(at),
+            first[at],
             unit.patient or "",
             (unit.study or "", unit.series or "", *(filter(None, sum(unit.sources, ())))),
         )
@@ -234,5 +243,5 @@ def _agree(name: str, first: CohortRow, row: CohortRow) -> None:
             raise InputError(f"{name!r}: lines {first.line} and {row.line} say two {what}s of one image: keep one")
     if (first.patient, first.study) != (row.patient, row.study):
         raise InputError(
-            f"{name!r}: lines {first.line} and {row.line} say two patients or studies of one image: keep one"
+            f"{name!r}: lines {first.line} and {row.line} say two patients or studies of one image or unit: keep one"
         )

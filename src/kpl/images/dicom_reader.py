@@ -239,6 +239,7 @@ def _unit(frames: list[Frame], wanted: _Wanted, kind: Kind | None) -> Unit:
         still = different and placed and frames[0].position == frames[-1].position
         kind = "image" if len(frames) == 1 else "clip" if still else "series"
     notes = _remarks(frames, kind, placed)
+    notes += dict.fromkeys(note for each in frames for note in asked.lacking(each.source.path, each.source.frames))
     if window and window.name and source.modality != "CT":
         notes.append(f"window {window.name} is for CT: not used")
         window = None

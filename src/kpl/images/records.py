@@ -132,6 +132,13 @@ class Asked:
     progress: Counted | None = field(default=None, compare=False)
     only: Mapping[Path, frozenset[int]] = field(default_factory=dict, hash=False)
 
+    def lacking(self, path: Path, count: int) -> list[str]:
+        """Note which frames are asked for of a file that has so many, and are not in it."""
+        beyond = sorted(frame for frame in self.only.get(path, ()) if frame >= count)
+        return (
+            [f"{len(beyond)} of the frames asked for are not there: it has {count}, counted from 0"] if beyond else []
+        )
+
     def settled(self) -> Asked:
         """Return it with what suits the encoder in the place of what was left to it, as slides are read."""
         tile, mpp = self.suits() if self.suits else (None, None)

@@ -177,7 +177,8 @@ def _unit(name: str, path: Path, grid: Grid, asked: Asked, how: VoxelReading) ->
         reading["array"] = how.part
     instances = tuple(Instance(f"{name}#{place:03d}", path, name, None, place, how) for place in chosen)
     source = (pseudonym("path", name), None)
-    return Unit(name, "volume", instances, sources=(source,) * len(chosen), notes=grid.notes, reading=reading)
+    notes = (*grid.notes, *asked.lacking(path, count))
+    return Unit(name, "volume", instances, sources=(source,) * len(chosen), notes=notes, reading=reading)
 
 
 @dataclass(frozen=True, slots=True)
