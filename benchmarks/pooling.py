@@ -52,13 +52,13 @@ def common_kinds(volumes: int) -> list[list[str]]:
     return [rng.choice(COMMON, SLICES, p=rng.dirichlet(np.ones(len(COMMON)))).tolist() for _ in range(volumes)]
 
 
-def areas(pooled: dict[str, Floats]) -> dict[str, dict[str, Any]]:
-    """AUROC of each pool, and how far it is behind the best, from odds of volumes, those with the finding first."""
+def areas(pooled: dict[str, Floats], half: int = VOLUMES) -> dict[str, dict[str, Any]]:
+    """AUROC of each pool, and how far it is behind the best, from odds of units, the half with the finding first."""
     rng = np.random.default_rng(SEED)
-    draws = [(rng.integers(VOLUMES, size=VOLUMES), rng.integers(VOLUMES, size=VOLUMES)) for _ in range(REPLICATES)]
+    draws = [(rng.integers(half, size=half), rng.integers(half, size=half)) for _ in range(REPLICATES)]
     wins = {}
     for name, odds in pooled.items():
-        there, absent = odds[:VOLUMES, None], odds[None, VOLUMES:]
+        there, absent = odds[:half, None], odds[None, half:]
         wins[name] = (there > absent) + 0.5 * (there == absent)
     drawn = {name: np.array([won[np.ix_(*draw)].mean() for draw in draws]) for name, won in wins.items()}
     best = max(wins, key=lambda name: float(wins[name].mean()))

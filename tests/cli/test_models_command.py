@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import kpl as package
+from kpl import demo
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,31 @@ def test_more_pictures_later(quick, model, cells, features, tmp_path):
     assert (tmp_path / "cells.kpl").read_bytes() == (tmp_path / "new.kpl").read_bytes()
     package.fit(features, knowledge=package.load_model(model).knowledge, out=tmp_path / "cupl.kpl", method="cupl")
     assert "Exact" in quick("update", "cupl.kpl", cells / "neutrophil").plain
+
+
+def dimmed(picture, place):
+    place.parent.mkdir(parents=True, exist_ok=True)
+    Image.open(picture).convert("RGB").point(lambda value: round(0.8 * value)).save(place)
+
+
+@pytest.mark.long
+def test_a_model_at_another_place_says_so(kpl, tmp_path):
+    """Real cells as they are shipped: half to learn from, the others as they are, and under a dimmer lamp."""
+    for number, picture in enumerate(sorted(Path(demo.__file__).parent.glob("pictures/**/*.jpg"))):
+        if number % 2:
+            dimmed(picture, tmp_path / "elsewhere" / f"{picture.stem}.png")
+        place = tmp_path / ("own" if number % 2 else "learnt") / picture.name
+        place.parent.mkdir(exist_ok=True)
+        shutil.copy(picture, place)
+    kpl("fit", "learnt", "-k", "blood-cells", "-o", "cells.kpl").plain  # noqa: B018
+    told = kpl("classify", "own", "--model", "cells.kpl", "-o", "here").plain
+    assert "Against what the model learnt from: shifted by 0.0" in told
+    assert "another stain, scanner or preparation" not in told
+    told = kpl("classify", "elsewhere", "--model", "cells.kpl", "-o", "there").plain
+    assert "these are not pictures as the model learnt from" in told
+    report = (tmp_path / "there" / "report.html").read_text("utf-8")
+    assert "another stain, scanner or preparation" in report
+    assert "Against what the model learnt from" in report
 
 
 def test_what_cannot_be_used_is_one_line(quick, model, features, cells, tmp_path):

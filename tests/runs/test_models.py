@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import struct
@@ -21,6 +22,8 @@ from kpl.errors import AlreadyThereError, EncoderError, InputError, ModelError, 
 from kpl.images import find_pictures
 from kpl.knowledge import load_knowledge
 from kpl.methods import METHODS
+from kpl.proxies.sums import ClassSums
+from kpl.report import write_report
 from kpl.runs import classify, fit, is_model, load_model, open_run, update
 
 from .conftest import SENTENCES, draw
@@ -371,3 +374,33 @@ def test_what_a_file_names_is_loaded_by_name_only_and_only_if_it_is_the_same(tmp
     with pytest.raises(ModelError, match="another: mini:"):
         recorded_encoder("mini", refuse)
     assert loaded == ["mini"], "its card was read, and nothing was loaded"
+
+
+def test_a_run_by_a_model_says_how_far_its_pictures_are_from_those_learnt_from(world):
+    model = fitted(world)
+    own = classify(world.pictures, model=world.folder / "model.kpl", out=world.folder / "own")
+    assert world.run().site is None
+    assert own.site is not None
+    assert (own.site.far, own.site.prior) == (False, 0.0)
+    assert own.site.pictures == round(model.seen.mass.sum())
+    assert json.loads((own.path / "run.json").read_text())["site"] == own.site.to_json()
+    write_report(own)
+    assert own.site.told in html.unescape((own.path / "report.html").read_text("utf-8"))
+    assert not any("another stain" in each for each in own.warnings)
+
+
+def test_what_is_remembered_grows_with_the_model_and_an_earlier_one_has_none(world):
+    model = fitted(world)
+    assert 0 < model.seen.mass.sum() <= model.learnt_from[0].rows
+    update(world.folder / "model.kpl", more_pictures(world))
+    seen = load_model(world.folder / "model.kpl").seen
+    assert seen.mass.sum() <= model.learnt_from[0].rows + 6
+    for mass in (seen.mass, model.seen.mass):
+        assert not ((mass > 0) & (mass < 5)).any(), "no mean is of a few"
+    model.seen = None
+    model.save(world.folder / "earlier.kpl")
+    assert classify(world.pictures, model=world.folder / "earlier.kpl", out=world.folder / "without").site is None
+    model.seen = ClassSums(2, 3)
+    model.save(world.folder / "wrong.kpl")
+    with pytest.raises(ModelError, match="does not hold what method"):
+        load_model(world.folder / "wrong.kpl")

@@ -14,6 +14,7 @@ from tests.server.conftest import all_places, cell, parts
 from tests.server.test_studies import slice_of
 
 from kpl.errors import InputError, ModelError
+from kpl.knowledge import load_knowledge
 from kpl.runs import classify, fit, load_model
 from kpl.server.limits import Limits
 from kpl.server.service import Service
@@ -63,6 +64,28 @@ def test_models_are_listed_and_others_are_not_known(shot: TestClient, client: Te
     answer = client.post("/classify", files=parts({"a": cell(0)}))
     assert answer.status_code == 404
     assert "`kpl fit`, then `kpl serve --model" in answer.json()["detail"]
+
+
+def test_a_model_says_how_far_the_pictures_it_was_asked_about_are_from_its_own(
+    serving: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    pack = load_knowledge("blood-cells")
+    two = pack.model_copy(update={"classes": pack.classes[:2]})
+    (tmp_path / "cells").mkdir()
+    for number in range(30):
+        (tmp_path / "cells" / f"{number}.png").write_bytes(cell(number))
+    seen = fit(tmp_path / "cells", knowledge=two, out=tmp_path / "two.kpl").seen
+    assert seen is not None
+    assert seen.mass.max() >= 5, "the test's pictures make one class at least"
+    fresh = serving(models=[tmp_path / "two.kpl"])
+    assert fresh.get("/api/models").json()[0]["site"] is None
+    fresh.post("/classify", files=parts({f"{n}.png": cell(n) for n in range(4)} | {"x.txt": b"nothing"}))
+    assert fresh.get("/api/models").json()[0]["site"] is None, "too few to say anything"
+    for lot in range(3):
+        fresh.post("/classify", files=parts({f"{lot}-{n}.png": cell(n) for n in range(12)}))
+    said = fresh.get("/api/models").json()[0]["site"]
+    assert (10 <= said["pictures"] <= 40, said["far"]) == (True, False)
+    assert 0 <= said["prior"] < 0.5
 
 
 def test_an_archive_is_told_that_pictures_only_are_taken(shot: TestClient) -> None:

@@ -197,6 +197,8 @@ def print_result(result: Run) -> None:
     console.print(table)
     for said in result.left_out:
         console.print(said, highlight=False)
+    if result.site:
+        console.print(result.site.told, highlight=False)
     pace = (
         f"; pictures read and embedded at {result.features.n / result.embed_seconds:.0f} a second"
         if result.embed_seconds

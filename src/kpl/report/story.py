@@ -83,6 +83,7 @@ class Story(ABC, Generic[Kind]):
             "what": what_was_run(run) | self.stated,
             "warnings": run.warnings,
             "verdict": verdict(run, self.scores["headline"] if self.scores else None),
+            "site": run.site.told if run.site else None,
             "aside": set_aside(run),
             "scores": self.scores,
             "pictures_shown": bool(run.thumbnails),

@@ -14,6 +14,7 @@ from kpl.runs.opening import open_run, open_single_label
 from kpl.runs.predictions import Findings, MultiLabelPredictions, Prediction, Predictions
 from kpl.runs.run import Run
 from kpl.runs.single_label import SingleLabelRun
+from kpl.runs.site import Site
 from kpl.runs.source import DEFAULT_ENCODER
 from kpl.runs.texts import bundle_texts, wanted_prompts
 
@@ -36,6 +37,7 @@ __all__ = [
     "Predictions",
     "Run",
     "SingleLabelRun",
+    "Site",
     "ThresholdsFile",
     "Update",
     "bundle_texts",

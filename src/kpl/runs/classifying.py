@@ -40,6 +40,7 @@ from kpl.runs.plan import Plan
 from kpl.runs.predictions import write_predictions
 from kpl.runs.scores import SCORES_FILE, write_scores
 from kpl.runs.single_label import SingleLabelRun
+from kpl.runs.site import site_of
 from kpl.runs.source import DEFAULT_ENCODER, Source, card_of
 from kpl.runs.texts import wanted_prompts
 from kpl.runs.thumbnails import kept_rows
@@ -243,9 +244,12 @@ class _Job(Job):
             write_evidence(desk.folder / _EVIDENCE, ids, evidence, self.knowledge)
         reads = method.reads == "descriptions"
         save_texts(desk.folder, descriptions, np.concatenate(names), method.text_, of_descriptions=reads)
-        found = result_warnings(method, winners, text, self.keys, method.distances(desk.features))
+        distances = method.distances(desk.features)
+        site = site_of(self.model, desk.features, distances) if self.model else None
+        found = [*(site.warnings if site else []), *result_warnings(method, winners, text, self.keys, distances)]
         found += [*(self.model.notes if self.model else []), *self.further]
-        return {**self._counts(winners, answered, unlike), "warnings": found}
+        moved = {"site": site.to_json()} if site else {}
+        return {**self._counts(winners, answered, unlike), **moved, "warnings": found}
 
     def _counts(
         self, winners: NDArray[np.intp], answered: NDArray[np.bool_] | None, unlike: Floats | None

@@ -21,6 +21,8 @@ from kpl.methods import KPL, METHODS, Method, as_method, make_method
 from kpl.progress import Progress, silent
 from kpl.proxies.arrays import Floats, chunks, softmax
 from kpl.proxies.condensed import Condensed
+from kpl.proxies.site import nobodys, sums_by_class
+from kpl.proxies.sums import ClassSums
 from kpl.runs.models import Learnt, Model, check_folder, check_target, load_model, save_model
 from kpl.runs.source import Source, card_of
 from kpl.runs.texts import wanted_prompts
@@ -79,7 +81,9 @@ def fit(
         texts = embed_texts(wanted_prompts(chosen, base), coder, cache=TextCache())
         chosen.fit(features, texts, weights=fit_on(chosen, features))
         lot = Learnt(pictures=features.index.pictures_sha256, rows=len(features.of_units.ids))
-        model = Model(chosen, base, encoder_identity(coder), coder.card.name, (lot,))
+        model = Model(
+            chosen, base, encoder_identity(coder), coder.card.name, (lot,), seen=nobodys(_seen(chosen, features))
+        )
         save_model(model, out, overwrite=overwrite)
     return model
 
@@ -206,10 +210,15 @@ def update(
         before = old.method.predict(groups.means) if groups else None
         exact = old.method.update(features, weights=fit_on(old.method, features))
         moved = _moved(old.method, groups, before) if groups and before is not None else None
-        new = Model(old.method, old.knowledge, old.encoder, old.encoder_name, (*old.learnt_from, lot), exact)
+        seen = nobodys(old.seen.merge(_seen(old.method, features))) if old.seen else None
+        new = Model(old.method, old.knowledge, old.encoder, old.encoder_name, (*old.learnt_from, lot), exact, seen=seen)
         drift = _drift(new.method, [*earlier, features]) if earlier else None
         save_model(new, target, overwrite=True)
     return Update(new, lot.rows, exact, drift, moved)
+
+
+def _seen(method: Method, features: FeatureFolder) -> ClassSums:
+    return sums_by_class(features, method.predict, len(method.text_.proxies), fit_on(method, features))
 
 
 def _moved(method: Method, groups: Condensed, before: NDArray[np.intp]) -> float:

@@ -29,8 +29,10 @@ from kpl.files import write_file
 from kpl.images import Asked, Pictures
 from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.methods import METHODS, Method
+from kpl.methods.saving import flatten, restore
 from kpl.proxies.arrays import Floats
 from kpl.proxies.pooling import DEFAULT_POOL, Pool, centred
+from kpl.proxies.sums import ClassSums
 from kpl.runs.predictions import Prediction, Predictions
 from kpl.runs.warnings import further_keys
 
@@ -38,6 +40,7 @@ __all__ = ["Learnt", "Model", "check_folder", "check_target", "is_model", "known
 
 VERSION = 1
 _KEY = "kpl_model"
+_SEEN = "seen"
 _AGAIN = "make it again with `kpl fit`"
 
 
@@ -81,6 +84,8 @@ class Model:
         learnt_from: the lots of pictures, in order.
         exact: False once an update made the model another than a fit on all pictures at once.
         notes: what to know of the file that it was read from.
+        seen: sums of the pictures learnt from by the class that the model gives them; None in a model of an earlier
+            version.
     """
 
     method: Method
@@ -90,6 +95,7 @@ class Model:
     learnt_from: tuple[Learnt, ...]
     exact: bool = True
     notes: list[str] = field(default_factory=list, repr=False, compare=False)
+    seen: ClassSums | None = field(default=None, repr=False, compare=False)
     _coder: Encoder | None = field(default=None, repr=False)
 
     @cached_property
@@ -100,7 +106,15 @@ class Model:
     @property
     def sha256(self) -> str:
         """What the model is, as one hash."""
-        return hashlib.sha256(_head(self, self.method.state()).model_dump_json().encode()).hexdigest()
+        return hashlib.sha256(_head(self, self.arrays()).model_dump_json().encode()).hexdigest()
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all that was learnt, by name.
+
+        Raises:
+            ModelError: the method can only judge the batch at hand.
+        """
+        return {**self.method.state(), **dict(flatten(_SEEN, self.seen))}
 
     def loaded_encoder(self, name: str | Encoder | None = None) -> Encoder:
         """Return the model's own encoder, loaded once.
@@ -196,7 +210,7 @@ def save_model(model: Model, path: str | Path, *, overwrite: bool = False) -> No
     """
     path = Path(path)
     check_target(path, overwrite=overwrite)
-    state = model.method.state()
+    state = model.arrays()
     write_file(path, save(state, {_KEY: _head(model, state).model_dump_json()}))
 
 
@@ -243,6 +257,9 @@ def load_model(path: str | Path, *, encoder: str | Encoder | None = None) -> Mod
         knowledge = KnowledgeBase.model_validate(said.knowledge_base)
         settings = {key: tuple(v) if isinstance(v, list) else v for key, v in said.settings.items()}
         fitted = method.from_state(arrays, **settings)
+        seen: ClassSums | None = restore(_SEEN, ClassSums | None, arrays)
+        if seen and (seen.mass.shape, seen.weighted.shape) != ((shape := fitted.text_.proxies.shape)[:1], shape):
+            raise ValueError("sums of other classes")
     except (ValidationError, KnowledgeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{str(path)!r} does not hold what method {said.method!r} needs here: {_AGAIN}") from error
     model = Model(
@@ -253,6 +270,7 @@ def load_model(path: str | Path, *, encoder: str | Encoder | None = None) -> Mod
         said.learnt_from,
         said.exact,
         further_keys("model", said.model_extra or ()),
+        seen,
     )
     if encoder is not None:
         model.loaded_encoder(encoder)

@@ -24,6 +24,7 @@ from kpl.proxies.pooling import DEFAULT_POOL
 from kpl.runs.folder import FEATURES_FOLDER, copy_run
 from kpl.runs.notebook import result_html
 from kpl.runs.predictions import Findings, MultiLabelPredictions, Prediction, Predictions
+from kpl.runs.site import Site
 from kpl.runs.tables import read_key_instances, read_unit_columns
 from kpl.runs.texts import wanted_prompts
 from kpl.runs.thumbnails import THUMBNAIL_SIDE, find_again, make_thumbnails, read_thumbnails
@@ -228,6 +229,12 @@ class Run(ABC):
     def counts(self) -> dict[str, int]:
         """Class key to the number of pictures with that label."""
         return dict(self.summary["classes"])
+
+    @property
+    def site(self) -> Site | None:
+        """How far the pictures are from those that the run's model learnt from; None in a run that learnt itself."""
+        said = self.summary.get("site")
+        return Site(**said) if said else None
 
     @property
     def set_aside(self) -> tuple[SetAside, ...]:

@@ -69,6 +69,16 @@ class _Unit(_Said):
     notes: list[str]
 
 
+class _Site(_Said):
+    pictures: _Count
+    shift: FiniteFloat
+    far_from: FiniteFloat
+    spread: FiniteFloat
+    prior: FiniteFloat
+    far: bool
+    unlike: FiniteFloat | None = None
+
+
 class _Summary(_Said):
     kpl_run: int
     multi_label: bool = False
@@ -86,6 +96,7 @@ class _Summary(_Said):
     estimated_prior: dict[str, FiniteFloat] | None = None
     units: list[_Unit] | None = None
     asked: dict[str, Any] | None = None
+    site: _Site | None = None
 
 
 def read_summary(path: Path) -> dict[str, Any]:

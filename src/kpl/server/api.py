@@ -24,7 +24,7 @@ from kpl.server.refusals import Gone, Refused, TooLarge
 from kpl.server.requests import Route
 from kpl.server.service import Service
 from kpl.server.sessions import Session
-from kpl.server.shot_schemas import OneShotAnswer
+from kpl.server.shot_schemas import ModelInfo, OneShotAnswer
 
 __all__ = ["Mine", "Served", "answer_with_file", "name_of", "router", "unguarded"]
 
@@ -105,7 +105,7 @@ def read_pack(name: Annotated[str, Path(description="Of the pack.")]) -> Knowled
 
 
 @router.get("/api/models", tags=["models"])
-def list_models(service: Served) -> list[schemas.ModelInfo]:
+def list_models(service: Served) -> list[ModelInfo]:
     """Fitted models that `/classify` can use."""
     return [views.about_model(name, held) for name, held in service.models.items()]
 

@@ -23,7 +23,8 @@ from kpl.errors import EncoderError, PictureError
 from kpl.images import decode, ordered_map
 from kpl.images.formats import PICTURE_SUFFIXES
 from kpl.proxies.arrays import Floats, log_odds, softmax
-from kpl.runs import Model
+from kpl.proxies.site import Arrivals
+from kpl.runs import Model, Site
 from kpl.server.decoding import Decoders
 from kpl.server.limits import Limits
 from kpl.server.refusals import Busy
@@ -34,6 +35,7 @@ __all__ = ["Answer", "OneShot"]
 
 _TOGETHER = 16
 _SECONDS = 60.0
+_FEW = 10  # pictures of which nothing is said
 _ZIP = "a zip archive: send the files in it, or begin a session"
 _SLIDE = "a whole slide, whose tiles are too many to read at once: use `kpl classify`"
 
@@ -78,6 +80,8 @@ class OneShot:
         self.encoder: Encoder = model.loaded_encoder()
         self.identity = encoder_identity(self.encoder)
         self._decoders = decoders
+        self._arrived = Arrivals(model.method.moments_, model.seen) if model.seen else None
+        self._counting = threading.Lock()
         self._queue: queue.Queue[_Asked | None] = queue.Queue()
         self._thread = threading.Thread(target=self._run, name="kpl-one-shot", daemon=True)
         self._thread.start()
@@ -167,6 +171,15 @@ class OneShot:
         except TimeoutError as error:
             raise Busy("the encoder has too much to do: try again in a moment") from error
 
+    @property
+    def site(self) -> Site | None:
+        """How far the pictures that were asked about lie from those that the model learnt from; None for too few."""
+        if self._arrived is None:
+            return None
+        with self._counting:
+            moved = self._arrived.moved()
+        return None if moved is None or moved.pictures < _FEW else Site.of(moved)
+
     def close(self) -> None:
         """Answer what was asked, then stop."""
         self._queue.put(None)
@@ -201,7 +214,12 @@ class OneShot:
         features = self.encoder.encode_images(pictures)
         if features.shape != (len(pictures), self.encoder.card.dim):
             raise EncoderError(f"encoder {self.encoder.card.name!r} gave features of shape {features.shape}")
-        return self.model.method.logits(unit_rows(features, "the picture"))
+        rows = np.asarray(unit_rows(features, "the picture"), np.float64)
+        logits = self.model.method.logits(rows)
+        if self._arrived:
+            with self._counting:
+                self._arrived.add(rows, logits.argmax(axis=1))
+        return logits
 
 
 def _without_names(answers: list[Answer], *, beside: bool) -> list[Answer]:

@@ -16,7 +16,6 @@ __all__ = [
     "JobInfo",
     "LeftOut",
     "MapCost",
-    "ModelInfo",
     "NearPicture",
     "PackInfo",
     "PictureNames",
@@ -104,23 +103,6 @@ class PackInfo(Said):
     """Number of its classes."""
     descriptions: int
     """Number of its sentences in all."""
-
-
-class ModelInfo(Said):
-    """A fitted model that `/classify` uses."""
-
-    model_config = example(name="cells", encoder="mini", method="kpl", classes=["disc", "box"], learnt_from=400)
-
-    name: str
-    """By which `/classify` is told to use it."""
-    encoder: str
-    """Name of the encoder that reads the pictures."""
-    method: str
-    """Name of the method that was fitted."""
-    classes: list[str]
-    """Keys of the classes, in order."""
-    learnt_from: int
-    """Number of pictures, none of them labelled, that it was fitted on."""
 
 
 class LeftOut(Said):

@@ -4,7 +4,47 @@ from __future__ import annotations
 
 from kpl.server.schemas import Said, example
 
-__all__ = ["OneShotAnswer"]
+__all__ = ["ModelInfo", "ModelSite", "OneShotAnswer"]
+
+
+class ModelSite(Said):
+    """How far the pictures that a model was asked about since the start lie from those that it learnt from."""
+
+    model_config = example(pictures=40, shift=0.41, far_from=0.17, spread=1.3, prior=0.2, far=True)
+
+    pictures: int
+    """How many were asked about."""
+    shift: float
+    """How far they lie from the means of their classes, all to one side; 1 is as far as a picture is on average."""
+    far_from: float
+    """The shift from which on it is beyond chance."""
+    spread: float
+    """How far they scatter around the means, squared; 1 is as the pictures learnt from do."""
+    prior: float
+    """Half the summed differences of the class shares, 0 to 1."""
+    far: bool
+    """Whether the shift is beyond chance: believe nothing of the answers without labels to check them."""
+
+
+class ModelInfo(Said):
+    """A fitted model that `/classify` uses."""
+
+    model_config = example(
+        name="cells", encoder="mini", method="kpl", classes=["disc", "box"], learnt_from=400, site=None
+    )
+
+    name: str
+    """By which `/classify` is told to use it."""
+    encoder: str
+    """Name of the encoder that reads the pictures."""
+    method: str
+    """Name of the method that was fitted."""
+    classes: list[str]
+    """Keys of the classes, in order."""
+    learnt_from: int
+    """Number of pictures, none of them labelled, that it was fitted on."""
+    site: ModelSite | None
+    """How far the pictures asked about are from these; null for fewer than ten."""
 
 
 class OneShotAnswer(Said):

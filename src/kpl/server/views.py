@@ -24,7 +24,6 @@ from kpl.server.schemas import (
     EvidenceInfo,
     JobInfo,
     LeftOut,
-    ModelInfo,
     NearPicture,
     PackInfo,
     Predictions,
@@ -35,7 +34,7 @@ from kpl.server.schemas import (
 from kpl.server.score_schemas import ClassFigures, Figures, ScoresInfo
 from kpl.server.scoring import Scored
 from kpl.server.sessions import Session, shown_name
-from kpl.server.shot_schemas import OneShotAnswer
+from kpl.server.shot_schemas import ModelInfo, ModelSite, OneShotAnswer
 
 __all__ = [
     "about_evidence",
@@ -102,6 +101,7 @@ def about_model(name: str, held: OneShot) -> ModelInfo:
         method=model.method.name,
         classes=list(model.keys),
         learnt_from=sum(lot.rows for lot in model.learnt_from),
+        site=ModelSite.model_validate(site, from_attributes=True) if (site := held.site) else None,
     )
 
 
