@@ -126,7 +126,7 @@ def test_what_only_reads_writes_nothing(command, sandbox):
     assert tree(sandbox.place) == before
 
 
-WRITTEN = {"--out", "-o", "--json", "--figure", "--map", "--as"}
+WRITTEN = {"--out", "-o", "--join", "--json", "--figure", "--map", "--as"}
 """Options that name a file or a folder to write."""
 
 SWITCHES = {"--overwrite", "--fix", "--explain", "--multi-label"}
@@ -134,7 +134,7 @@ SWITCHES = {"--overwrite", "--fix", "--explain", "--multi-label"}
 
 READ = {
     "--against", "--calibration", "--calls", "--data", "--features", "--labels", "--model", "--picture", "--pictures",
-    "--results", "--run", "--tissue",
+    "--results", "--run", "--source", "--tissue",
     "--sources", "--table", "--token-file",
 }  # fmt: skip
 
