@@ -248,3 +248,18 @@ def test_one_picture_under_two_classes_is_named(quick: Run, numbered, cells, tmp
     shutil.move(folders / "neutrophil" / "cell-2.png", folders / "neutrophil" / "0003.png")
     said = quick("evaluate", numbered, "--labels", folders).error
     assert "the rows of 'neutrophil/0003.png' and 'platelet/0003.png' both fit the image '0003.png'" in said
+
+
+def test_an_audit_spares_the_column_of_labels_whatever_it_is_called(quick: Run, numbered, tmp_path):
+    rows = [f"{name},{kind},{'AB'[at % 2]}" for at, (name, kind) in enumerate(PLAIN[1:])]
+    (tmp_path / "t.csv").write_text("\n".join(["scan,reference standard,scanner", *rows]))
+    quick("audit", numbered, "--table", "t.csv", "--replicates", 0, "--json", "a.json").plain  # noqa: B018
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert ([each["title"] for each in found["columns"]], found["labelled"]) == (["scanner"], 12)
+    twice = [*rows, rows[0].replace(",A", ",B")]
+    (tmp_path / "t.csv").write_text("\n".join(["scan,reference standard,scanner", *twice]))
+    told = quick("audit", numbered, "--table", "t.csv", "--replicates", 0).plain
+    assert "rows of one picture differ in 'scanner', not counted: 1" in told
+    (tmp_path / "t.csv").write_text("\n".join(["scan,label", *(row.rpartition(",")[0] for row in rows)]))
+    said = quick("audit", numbered, "--table", "t.csv").error
+    assert said.endswith("no column to look at beside those of pictures and labels: give one with a site or an age")

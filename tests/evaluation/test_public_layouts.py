@@ -390,6 +390,17 @@ def test_folders_called_by_numbers_are_grades_if_that_is_said(tmp_path):
         read_labels(tmp_path, ids, base(GRADES[:2]))
 
 
+def test_copies_sorted_into_folders_are_known_by_what_is_below_the_class(tmp_path):
+    for number, each in enumerate(("val/benign/1.png", "val/malignant/2.png")):
+        (tmp_path / each).parent.mkdir(parents=True)
+        (tmp_path / each).write_bytes(bytes([number]))
+    truth = read_labels(tmp_path, ("site_a/p1/1.png", "site_b/p2/2.png"), base(("benign", "malignant")))
+    assert truth.labels.tolist() == [0, 1]
+    assert "images are called by what their path says below the folder of the class" in truth.notices
+    with pytest.raises(LabelsError, match="fits 2 images"):
+        read_labels(tmp_path, ("site_a/1.png", "site_b/1.png"), base(("benign", "malignant")))
+
+
 MARKS = "image,Cardiomegaly,Pleural effusion\na.png,{},{}\nb.png,{},{}\n"
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.errors import LabelsError
-from kpl.evaluation import Reading, count_units, holm, unit_told
+from kpl.errors import LabelsError, TableError
+from kpl.evaluation import Reading, choose_columns, count_units, holm, unit_told
 from kpl.progress import Counted
 from kpl.runs import SingleLabelRun
 from kpl.runs.units import identified
@@ -154,7 +154,9 @@ def audit(
         else:
             asked.append((title, values, codes))
     if not asked:
-        told = "; ".join(f"{title!r}: {reason}" for title, reason in left_out.items())
+        told = (
+            "; ".join(f"{title!r}: {reason}" for title, reason in left_out.items()) or "give one with a site or an age"
+        )
         raise LabelsError(f"{Path(table).name!r} has no column to look at beside those of pictures and labels: {told}")
     columns = []
     for done, (title, values, codes) in enumerate(asked, start=1):
@@ -196,7 +198,7 @@ def _read(run: SingleLabelRun, path: Path, reading: Reading) -> _Read:
         told = ", ".join(map(repr, table.titles[:20]))
         raise LabelsError(f"{path.name!r} has no column of images: it has {told}. Name it with --image-column")
     group = choice.group(reading.group_column)
-    label = choice.named(reading.label_column) if reading.label_column else choice.first("label")
+    label = _label(choice, reading, run, pictures)
     spared = {*images.used, *choice.all("image", "patient", "study", "identifier"), group, label}
     classes = {at for at, title in enumerate(table.titles) if run.knowledge.resolve(title) is not None}
     taken = [at for at in range(len(table.titles)) if at not in spared | classes and table.titles[at]]
@@ -204,16 +206,25 @@ def _read(run: SingleLabelRun, path: Path, reading: Reading) -> _Read:
     found = pictures.match([name for name, _ in rows])
     cells: list[list[str | None]] = [[None] * run.n for _ in taken]
     groups: list[str | None] = [None] * run.n
+    seen, differing = set[int](), dict[str, set[int]]()
     for place, (_, row) in zip(found.places, rows, strict=True):
         if place is None:
             continue
         for column, at in zip(cells, taken, strict=True):
-            column[place] = row.cells[at].strip() or None
+            cell = row.cells[at].strip() or None
+            if place in seen and cell != column[place]:
+                differing.setdefault(table.titles[at], set()).add(place)
+            column[place] = cell
+        seen.add(place)
         groups[place] = None if group is None else row.cells[group].strip() or None
-    matched = len({place for place in found.places if place is not None})
+    for column, at in zip(cells, taken, strict=True):
+        for place in differing.get(table.titles[at], ()):
+            column[place] = None
+    matched = len(seen)
     if not matched:
         raise LabelsError(f"no row of {path.name!r} is for one of the {run.n} pictures of the run")
     notes = [f"{run.n - matched} pictures of the run have no row in {path.name}"] if matched < run.n else []
+    notes += [f"rows of one picture differ in {title!r}, not counted: {len(own)}" for title, own in differing.items()]
     belongs = "" if group is None else f", group from {table.titles[group]!r}"
     return _Read(
         columns={table.titles[at]: tuple(column) for at, column in zip(taken, cells, strict=True)},
@@ -222,6 +233,16 @@ def _read(run: SingleLabelRun, path: Path, reading: Reading) -> _Read:
         said=f"columns: {images.told}{belongs}",
         notices=(*table.notes, *found.told(), *notes),
     )
+
+
+def _label(choice: Choice, reading: Reading, run: SingleLabelRun, pictures: Pictures) -> int | None:
+    """Return the column of labels, which predictions follow where they are right."""
+    if reading.label_column:
+        return choice.named(reading.label_column)
+    try:
+        return choose_columns(choice.table, reading, pictures, run.knowledge.resolve).label
+    except (LabelsError, TableError):  # a table may have none
+        return choice.first("label")
 
 
 def _truth(

@@ -54,7 +54,7 @@ from kpl.evaluation.multi_label import (
     read_multi_label,
     score_multi_label,
 )
-from kpl.evaluation.reading import Reading
+from kpl.evaluation.reading import Reading, choose_columns
 from kpl.evaluation.thresholds import ClassThreshold, ThresholdReport, choose_thresholds
 from kpl.evaluation.trust import ReliabilityBin, coverage_risk, reliability
 from kpl.evaluation.units import count_units, unit_told
@@ -95,6 +95,7 @@ __all__ = [
     "caveats",
     "chance_rate",
     "check_figure",
+    "choose_columns",
     "choose_thresholds",
     "cohen_kappa",
     "compare",

@@ -140,8 +140,18 @@ def read_folder(root: Path, pictures: Pictures, resolve: Resolve, *, by_number: 
         elif all(len(names) == 1 for names in only):
             rows = [row._replace(label=names[0]) for row, names in zip(rows, only, strict=True)]
             notes = (f"the class is the only folder on the way to each picture that is one{which}",)
+    if not any(place is not None for place in match_rows(pictures, rows).places):
+        below = [_below(row, folders) for row, (_, folders, _) in zip(rows, found, strict=True)]
+        if any(place is not None for place in match_rows(pictures, below).places):
+            rows, notes = below, (*notes, "images are called by what their path says below the folder of the class")
     paths = [path for _, _, path in found]
     return LabelRows(rows, notes=(*notes, *_twice(rows, paths)), example=rows[0].image)
+
+
+def _below(row: LabelRow, folders: list[str]) -> LabelRow:
+    """Call an image by its path below the folder of its class, as a run of the same pictures in other folders may."""
+    at = len(folders) - folders[::-1].index(row.label)
+    return row._replace(image="/".join([*folders[at:], row.image.rpartition("/")[2]]))
 
 
 def _twice(rows: list[LabelRow], paths: list[Path]) -> Iterator[str]:

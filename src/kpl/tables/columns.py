@@ -23,8 +23,8 @@ _NAMES = {
     "subjectid name",
     "label": "label labels class classes classname classlabel diagnosis dx choice findinglabels finding findings "
     "category target grade level pathology groundtruth truth annotation disease celltype tumortype",
-    "patient": "group patient patientid patientnumber patientno subject subjectid pid participant participantid person "
-    "personid donor donorid mrn lesionid caseid",
+    "patient": "group groupid patient patientid patientnumber patientno subject subjectid pid participant "
+    "participantid person personid donor donorid mrn lesionid caseid",
     "study": "studyid studyuid studyinstanceuid accession accessionnumber examid",
     "joined": "studyid studyuid studyinstanceuid accession accessionnumber examid patientid patient patientnumber "
     "subjectid subject participantid donorid mrn",
