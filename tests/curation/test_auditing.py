@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kpl.curation.auditing import _coded, _followed, cramers_v
+from kpl.curation.association import cramers_v
+from kpl.curation.auditing import _coded, _followed
 
 
 def test_v_is_that_of_the_formula():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kpl.curation.association import Codes, count_pairs, cramers_v, phi2, shuffler
 from kpl.errors import LabelsError, TableError
 from kpl.evaluation import Reading, choose_columns, count_units, holm, unit_told
 from kpl.progress import Counted
@@ -21,7 +22,6 @@ from kpl.tables import Choice, ImageColumns, Pictures, open_wanted
 
 __all__ = ["Audit", "audit"]
 
-Codes = NDArray[np.intp]
 FOLLOWS = 0.1
 """Cramér's V from which an association that is no chance is worth a warning: Cohen's small effect."""
 LEVEL = 0.05
@@ -321,7 +321,7 @@ def _followed(
     names_of = alone if groups is None else [groups[place] or alone[at] for at, place in enumerate(kept.tolist())]
     _, unit = np.unique(names_of, return_inverse=True)
     shape = (kinds, len(values))
-    table = _table(one, other, shape)
+    table = count_pairs(one, other, shape)
     v = cramers_v(table)
     common = int(table.sum(axis=1).argmax()) if focus is None else focus
     shares = {
@@ -329,66 +329,18 @@ def _followed(
     }
     if not replicates:
         return Followed(v, None, 1.0, shares=shares)
-    shuffle = _shuffler(other, unit)
-    observed = _phi2(table)
-    beaten = sum(_phi2(_table(one, shuffle(rng), shape)) >= observed - 1e-12 for _ in range(replicates))
+    shuffle = shuffler(other, unit)
+    observed = phi2(table)
+    beaten = sum(phi2(count_pairs(one, shuffle(rng), shape)) >= observed - 1e-12 for _ in range(replicates))
     rows = np.arange(len(kept))[np.argsort(unit, kind="stable")]
     ends = np.cumsum(np.bincount(unit))
     members = np.split(rows, ends[:-1])
     drawn = []
     for _ in range(replicates):
         picked = np.concatenate([members[at] for at in rng.integers(len(members), size=len(members))])
-        drawn.append(cramers_v(_table(one[picked], other[picked], shape), resampled=True))
+        drawn.append(cramers_v(count_pairs(one[picked], other[picked], shape), resampled=True))
     low, high = np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2])
     return Followed(v, (float(low), float(high)), (1 + beaten) / (1 + replicates), shares=shares)
-
-
-def _shuffler(codes: Codes, unit: Codes) -> Callable[[np.random.Generator], Codes]:
-    """Return what shuffles a column: among patients if each has one value, else within each patient."""
-    first = np.zeros(unit.max() + 1, dtype=np.intp)
-    first[unit] = codes
-    if np.array_equal(first[unit], codes):
-        return lambda rng: rng.permutation(first)[unit]
-    order = np.argsort(unit, kind="stable")
-
-    def within(rng: np.random.Generator) -> Codes:
-        drawn = np.lexsort((rng.random(len(codes)), unit))
-        shuffled = np.empty_like(codes)
-        shuffled[order] = codes[drawn]
-        return shuffled
-
-    return within
-
-
-def _table(one: Codes, other: Codes, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Count pairs, (rows, columns)."""
-    return np.bincount(one * shape[1] + other, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
-
-
-def _phi2(table: NDArray[np.float64]) -> float:
-    """Chi squared over n."""
-    table = table[table.any(axis=1)][:, table.any(axis=0)]
-    n = table.sum()
-    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / n
-    return float(((table - expected) ** 2 / expected).sum() / n)
-
-
-def cramers_v(table: NDArray[np.float64], *, resampled: bool = False) -> float:
-    """Return Cramér's V of a table of counts, corrected for its bias (Bergsma, 2013); 0 where it is not defined.
-
-    Args:
-        table: (rows, columns) of counts.
-        resampled: of a bootstrap replicate, whose bias is that of the data once more.
-    """
-    table = table[table.any(axis=1)][:, table.any(axis=0)]
-    n, (rows, columns) = table.sum(), table.shape
-    if min(rows, columns) < 2:
-        return 0.0
-    bias = (rows - 1) * (columns - 1) / (n - 1)
-    least = min(rows - (rows - 1) ** 2 / (n - 1), columns - (columns - 1) ** 2 / (n - 1)) - 1
-    if least <= 0:
-        return 0.0
-    return float(np.sqrt(min(1.0, max(0.0, _phi2(table) - bias * (2 if resampled else 1)) / least)))
 
 
 def _corrected(columns: Sequence[Column]) -> list[Column]:
