@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 from rich.table import Table
 
@@ -122,8 +121,8 @@ def _walk(run: SingleLabelRun, reader: str, n: int, by: list[str], *, final: boo
         each = waiting[place]
         _show(run, each, place, len(waiting))
         try:
-            key = click.prompt("", prompt_suffix="  > ", default="", show_default=False).strip().lower()
-        except click.Abort:
+            key = typer.prompt("", prompt_suffix="  > ", default="", show_default=False).strip().lower()
+        except typer.Abort:
             break
         if key == "q":
             break

@@ -179,10 +179,12 @@ def pull(
         str | None, typer.Option(help="Branch, tag or commit of its repository. Default: the newest.")
     ] = None,
     file: Annotated[
-        str | None, typer.Option(help="One file of weights in a repository without a configuration.")
+        str | None,
+        typer.Option(help="The file of weights: in a repository without a configuration, or in a folder with several."),
     ] = None,
     architecture: Annotated[
-        str | None, typer.Option(help="With --file: OpenCLIP's name of the model, ViT-B-16 or ViT-B-32-quickgelu.")
+        str | None,
+        typer.Option(help="OpenCLIP's name of the model of weights that come alone, ViT-B-16 or ViT-B-32-quickgelu."),
     ] = None,
     allow_pickle: Annotated[
         bool,
@@ -206,6 +208,8 @@ def pull(
       kpl encoders pull ./biomedclip.kplenc
 
       kpl encoders pull hf:ORG/NAME --file epoch_50.pt --architecture ViT-B-16 --allow-pickle
+
+      kpl encoders pull ./epoch_50.pt --architecture ViT-B-16 --allow-pickle
     """
     from kpl.encoders import pull as get
 

@@ -1,12 +1,14 @@
 """What is done to a sentence before its tokenizer, where the tokenizer that lies beside the weights does too little.
 
 SigLIP 2 was taught on lower case. Its own tokenizer lowers letters, but many copies of the model hold Gemma's, which
-does not, and a tower that never saw a capital gives features of nothing to them.
+does not, and a tower that never saw a capital gives features of nothing to them. So too where a tokenizer was saved
+without its rules: that no word of its vocabulary has a capital tells that they were lowered before it was made.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import string
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -56,7 +58,7 @@ def cleaning_of(weights: Path, kind: str, tokenizer: Any) -> tuple[Cleaning, str
         kind: the model type in its configuration.
         tokenizer: as it was loaded from there.
     """
-    asked, where = _asked(weights, kind)
+    asked, where = _asked(weights, kind, tokenizer)
     if asked == "tokenizer":
         return asked, where
     if tokenizer(_TRIALS[asked]).input_ids == tokenizer(_TRIED).input_ids:
@@ -64,14 +66,27 @@ def cleaning_of(weights: Path, kind: str, tokenizer: Any) -> tuple[Cleaning, str
     return asked, f"{where}, which the tokenizer beside it does not do"
 
 
-def _asked(weights: Path, kind: str) -> tuple[Cleaning, str]:
+def _asked(weights: Path, kind: str, tokenizer: Any) -> tuple[Cleaning, str]:  # noqa: ANN401 - no types
     for file, keys in _PLACES:
         said = _said(weights / file, keys)
         if isinstance(said, bool | str) and said in _MEANS:
             return _MEANS[said], f"{file}: {'.'.join(keys)} is {json.dumps(said)}"
     if kind in _LOWER_KINDS:
         return "lower", f"model_type {kind}: taught on lower case, as transformers' own tokenizers of SigLIP say"
+    if _knows_no_capital(tokenizer):
+        return "lower", "the tokenizer's vocabulary: not one of its words has a capital letter"
     return "tokenizer", "not stated in any of the model's files"
+
+
+def _knows_no_capital(tokenizer: Any) -> bool:  # noqa: ANN401 - no types
+    """Whether a vocabulary has words in small letters and none with a capital; single letters and marks are no words.
+
+    A byte of another alphabet may be written with a letter of its own, so only those of ASCII count.
+    """
+    marks = set(tokenizer.all_special_tokens)
+    words = [re.findall("[A-Za-z]{2,}", token) for token in tokenizer.get_vocab() if token not in marks]
+    small = [word for found in words for word in found if word != "unused"]
+    return bool(small) and all(word.islower() for word in small)
 
 
 def _said(path: Path, keys: tuple[str, ...]) -> Any:  # noqa: ANN401 - JSON

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,9 +20,11 @@ from kpl.errors import EncoderError
 __all__ = [
     "CATALOGUE",
     "NOT_READ",
+    "PICKLES",
     "check_hashes",
     "check_pickle",
     "file_hash",
+    "has_tokenizer",
     "hash_files",
     "known_fields",
     "logit_scale",
@@ -31,14 +34,23 @@ __all__ = [
     "read_json",
     "read_tensor",
     "text_of",
+    "tokenizer_folder",
     "weight_file",
     "weights_of",
 ]
 
 _SAFE: Final = ".safetensors"
+PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".tar")
+"""How the files are called that torch writes."""
+_NO_WEIGHTS: Final = (".json", ".txt", ".model", ".jinja", ".py", ".md", ".safetensors", ".onnx", ".npz", ".h5")
+_LEFTOVERS: Final = (".", "optimizer", "scheduler", "scaler", "rng_state", "training_args", "trainer_state")
+"""What a trainer leaves beside the weights."""
 _PREFIXES: Final = ("", "module.", "model.", "clip.")
 _CARD_FILES: Final = ("card.json", "golden.json", "golden.safetensors", "SHA256SUMS")
 _DOCUMENTS: Final = ("LICENSE", "LICENCE", "README", "NOTICE")
+_TOKENIZERS: Final = (
+    "tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model",
+)  # fmt: skip
 
 
 _ROOM: Final = 4 << 30  # bytes: what libraries take for themselves
@@ -59,22 +71,47 @@ def text_of(folder: Path) -> Path:
     if (folder / "text").is_dir():
         return folder / "text"
     weights = weights_of(folder)
+    return named_folder(weights, _text_cfg(weights).get("hf_model_name")) or weights
+
+
+def tokenizer_folder(folder: Path) -> Path:
+    """The folder of the text tower's tokenizer: that of its configuration, or another on this machine which OpenCLIP's
+    configuration names, else the weights' folder."""
+    weights, text = weights_of(folder), text_of(folder)
+    name = None if (folder / "text").is_dir() else _text_cfg(weights).get("hf_tokenizer_name")
+    named = (named_folder(weights, name, holds) for holds in _TOKENIZERS)
+    return next((place for place in (*named, text) if place and has_tokenizer(place)), weights)
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a tokenizer of transformers lies in a folder."""
+    return any((folder / name).is_file() for name in _TOKENIZERS)
+
+
+def _text_cfg(weights: Path) -> dict[str, Any]:
     config = weights / "open_clip_config.json"
     model = read_json(config).get("model_cfg") if config.is_file() else None
     text = model.get("text_cfg") if isinstance(model, dict) else None
-    named = text.get("hf_model_name") if isinstance(text, dict) else None
-    return named_folder(weights, named) or weights
+    return text if isinstance(text, dict) else {}
 
 
-def named_folder(weights: Path, name: object) -> Path | None:
+def named_folder(weights: Path, name: object, holds: str = "config.json") -> Path | None:
     """The folder on this machine that a configuration names in the place of a hub id; None if it is not there.
 
-    A relative one is looked for beside the weights, then where the command runs, as the libraries do.
+    A relative one is looked for beside the weights, then where the command runs, as the libraries do. A path of another
+    machine, where the model was before, is one of the same last name beside the weights or their folder.
+
+    Args:
+        weights: the folder of the configuration.
+        name: in it; of a folder, or of a `config.json`.
+        holds: what must be there, a pattern.
     """
     if not isinstance(name, str) or not name:
         return None
-    path = Path(name).expanduser()
-    return next((found for found in (weights / path, path) if (found / "config.json").is_file()), None)
+    path = Path(name.removesuffix("config.json") if re.search(r"[/\\]config\.json$", name) else name).expanduser()
+    last = re.split(r"[/\\]", str(path).rstrip("/\\"))[-1]
+    places = (weights / path, path, *([weights / last, weights.parent / last] if last.strip(".") else []))
+    return next((found for found in places if found.is_dir() and any(found.glob(holds))), None)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -92,18 +129,20 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def weight_file(folder: Path, names: Iterable[str], *, allow_pickle: bool) -> Path:
+def weight_file(folder: Path, names: Iterable[str], *, allow_pickle: bool, by_name: bool = False) -> Path:
     """Choose the file of weights: a safetensors file, else a pickle if that is allowed.
 
     Args:
         folder: the model's own files.
         names: file names to look for, the best first.
         allow_pickle: whether a pickle may be taken.
+        by_name: whether none of another name is looked for.
 
     Raises:
         EncoderError: there are no weights, or only a pickle and that is not allowed.
     """
-    there = [folder / name for name in names if (folder / name).is_file()] or _only_weights(folder)
+    there = [folder / name for name in names if (folder / name).is_file()]
+    there = there or ([] if by_name else _only_weights(folder))
     safe = [path for path in there if path.name.endswith((_SAFE, _SAFE + ".index.json"))]
     if safe:
         return safe[0]
@@ -133,6 +172,10 @@ def check_pickle(path: Path) -> None:
         raise EncoderError(
             f"{path}: the weights cannot be read ({error}); the file is damaged: get it again"
         ) from error
+    if any("/code/" in entry.filename for entry in entries):
+        raise EncoderError(
+            f"{path}: a program of TorchScript, not weights alone: take the same weights as a state_dict or safetensors"
+        )
     stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
     if not stored or sum(entry.file_size for entry in entries) > path.stat().st_size:
         raise EncoderError(f"{path}: these weights unpack to more than the file has, which torch never writes")
@@ -149,16 +192,33 @@ def _only_weights(folder: Path) -> list[Path]:
     Raises:
         EncoderError: there are several, and none has a name that says which to take.
     """
-    for kinds in ((_SAFE,), (".pt", ".pth", ".bin", ".ckpt")):
-        found = sorted(path for path in folder.glob("*") if path.suffix in kinds and path.is_file())
+    there = sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith(_LEFTOVERS))
+    split = [path for path in there if path.name.endswith(".index.json")]
+    for found in (split, [path for path in there if path.suffix == _SAFE], list(filter(_is_pickle, there))):
         if len(found) > 1:
             raise EncoderError(
                 f"{folder}: several files of weights ({', '.join(path.name for path in found[:4])}), and no name that "
-                "says which to take: leave one of them there"
+                f"says which to take: leave one of them there, or kpl encoders pull {folder} --file {found[0].name}"
             )
         if found:
             return found
     return []
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether torch wrote a file, by its name or, where that says nothing, by how it begins."""
+    if path.suffix in PICKLES:
+        return True
+    if path.suffix in _NO_WEIGHTS:
+        return False
+    with path.open("rb") as file:
+        begins = file.read(4)
+    if begins[:2] == b"\x80\x02":
+        return True
+    try:
+        return begins == b"PK\x03\x04" and any(name.endswith("/data.pkl") for name in zipfile.ZipFile(path).namelist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False
 
 
 def read_tensor(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
@@ -211,18 +271,10 @@ def _bfloat16(path: Path, name: str) -> NDArray[np.float32]:
 
 
 def _from_pickle(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
-    import pickle
+    from kpl.encoders.weights import read_weights
 
-    import torch
-
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise EncoderError(f"{path}: it holds more than tensors and is not read ({reason})") from error
-    state = state.get("state_dict", state)
-    bare = {str(name).removeprefix("module."): value for name, value in state.items()}
-    return {name: bare[name].float().numpy() for name in names if name in bare}
+    held = read_weights(path)
+    return {name: held[name].float().numpy() for name in names if name in held}
 
 
 def hash_files(folder: Path) -> dict[str, str]:
@@ -230,9 +282,9 @@ def hash_files(folder: Path) -> dict[str, str]:
 
     Left out: hidden files, the card, golden vectors, licence texts and other documents.
     """
-    weights, text = weights_of(folder), text_of(folder)
+    weights = weights_of(folder)
     names = {path.relative_to(folder).as_posix(): path for path in weights.rglob("*") if path.is_file()}
-    if text != weights:  # it may lie elsewhere on this machine
+    for text in {text_of(folder), tokenizer_folder(folder)} - {weights}:  # they may lie elsewhere on this machine
         names |= {f"text/{path.relative_to(text).as_posix()}": path for path in text.rglob("*") if path.is_file()}
     hashed = {}
     for name, path in sorted(names.items()):
@@ -269,7 +321,8 @@ def check_hashes(folder: Path, card: EncoderCard) -> None:
     for name, expected in card.files.items():
         path = folder / name
         if name.startswith("text/") and not path.is_file():  # where the model's configuration names a folder
-            path = text_of(folder) / name.removeprefix("text/")
+            inside = name.removeprefix("text/")
+            path = next((p for p in (text_of(folder) / inside, tokenizer_folder(folder) / inside) if p.is_file()), path)
         found = file_hash(path)
         if found != expected:
             raise EncoderError(

@@ -23,6 +23,7 @@ from kpl.encoders.files import (
     CATALOGUE,
     NOT_READ,
     check_hashes,
+    has_tokenizer,
     hash_files,
     known_fields,
     logit_scale,
@@ -32,6 +33,7 @@ from kpl.encoders.files import (
     read_json,
     read_tensor,
     text_of,
+    tokenizer_folder,
     weight_file,
     weights_of,
 )
@@ -42,12 +44,13 @@ from kpl.encoders.tokenizer_limits import check_words
 from kpl.encoders.torch_encoder import SentenceTokenizer, TorchEncoder, TorchPatchEncoder
 from kpl.encoders.torch_patches import openclip_gathering
 from kpl.encoders.torch_runtime import TorchRuntime
+from kpl.encoders.weights import plain_weights
 from kpl.errors import EncoderError
 
-__all__ = ["CONFIG", "describe", "load", "open_clip_model", "second_repository"]
+__all__ = ["CONFIG", "WEIGHTS", "describe", "load", "open_clip_model", "second_repository"]
 
 CONFIG: Final = "open_clip_config.json"
-_WEIGHTS: Final = (
+WEIGHTS: Final = (
     "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors",
     "open_clip_pytorch_model.bin", "open_clip_pytorch_model.pth", "pytorch_model.bin",
 )  # fmt: skip
@@ -64,12 +67,7 @@ def second_repository(weights: Path) -> str:
     model, tokenizer = str(text.get("hf_model_name") or ""), str(text.get("hf_tokenizer_name") or "")
     if model and not (weights / "config.json").is_file():
         return model
-    return tokenizer if tokenizer and not _has_tokenizer(weights) else ""
-
-
-def _has_tokenizer(folder: Path) -> bool:
-    names = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model")
-    return any((folder / name).is_file() for name in names)
+    return tokenizer if tokenizer and not has_tokenizer(weights) else ""
 
 
 def _config(weights: Path) -> dict[str, Any]:
@@ -101,7 +99,7 @@ def describe(folder: Path, entry: CatalogueEntry, *, allow_pickle: bool = False)
         library.transform.PreprocessCfg(), config.get("preprocess_cfg", {})
     )
     size = _square(model["vision_cfg"].get("image_size", 224), weights)
-    file = weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle)
+    file = weight_file(weights, WEIGHTS, allow_pickle=allow_pickle)
     scale = logit_scale(file)
     resize = str(prepared["resize_mode"])
     quick = bool(model.get("quick_gelu", False))
@@ -218,20 +216,21 @@ def open_clip_model(folder: Path, card: EncoderCard, *, allow_pickle: bool = Fal
     text = config["text_cfg"]
     if text.get("hf_model_name"):
         place = text_of(folder)
-        if not (place / "config.json").is_file() or (place == weights and _is_path(str(text["hf_model_name"]))):
+        elsewhere = place == weights and _is_path(str(text["hf_model_name"]))
+        if not (place / "config.json").is_file() or (elsewhere and not named_folder(weights, text["hf_model_name"])):
             raise EncoderError(
                 f"encoder {card.name!r}: its text tower is {text['hf_model_name']!r} of another repository, and "
                 f"{place} has no config.json of it: pull the encoder again, or put that repository's configuration "
                 f"and tokenizer into {folder / 'text'}, or let hf_model_name name their folder"
             )
         text["hf_model_name"] = str(place)
-    file = weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle)
+    file = weight_file(weights, WEIGHTS, allow_pickle=allow_pickle)
     _check_positions(file, config, weights)
     name = f"kpl-{uuid4().hex}"
-    with _registered(library, name, config), _quiet(), bounded_memory(memory_of(folder)):
+    with _registered(library, name, config), _quiet(), bounded_memory(memory_of(folder)), plain_weights(file) as plain:
         try:
             return library.create_model(
-                name, pretrained=str(file), pretrained_image=False, pretrained_text=False, require_pretrained=True
+                name, pretrained=str(plain), pretrained_image=False, pretrained_text=False, require_pretrained=True
             )
         except Exception as error:
             raise EncoderError(f"encoder {card.name!r}: {_reason(error)}") from error
@@ -316,9 +315,8 @@ def _tokenizer(folder: Path, model: Any, card: EncoderCard) -> SentenceTokenizer
         simple = library.tokenizer.SimpleTokenizer(context_length=card.context_length, **settings)
         _check_vocabulary(simple.vocab_size, model, card)
         return BytePairs(simple)
-    named = named_folder(weights, text["hf_tokenizer_name"]) if not (folder / "text").is_dir() else None
-    place = next((found for found in (named, text_of(folder)) if found and _has_tokenizer(found)), weights)
-    if not _has_tokenizer(place):
+    place = tokenizer_folder(folder)
+    if not has_tokenizer(place):
         raise EncoderError(
             f"encoder {card.name!r}: its tokenizer {text['hf_tokenizer_name']!r} is of another repository and not in "
             f"{folder / 'text'}: pull the encoder again, or put that repository's tokenizer there"

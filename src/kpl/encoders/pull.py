@@ -6,9 +6,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from kpl.alike import holds, same_content
 from kpl.encoders.bundles import check_sums, unpacked
 from kpl.encoders.catalogue import catalogue
 from kpl.encoders.checking import passes_tests
-from kpl.encoders.files import text_of
+from kpl.encoders.files import PICKLES, text_of, tokenizer_folder, weight_file, weights_of
 from kpl.encoders.golden import make_golden
 from kpl.encoders.hub import Listing, fetch, list_files
 from kpl.encoders.openclip import CONFIG, second_repository
@@ -70,7 +71,8 @@ def pull(
     Args:
         spec: as for `load_encoder`. A bundle or an encoder's folder is copied; anything else comes from the hub.
         revision: branch, tag or commit of the main repository; None for the newest.
-        file: of weights in a repository that holds nothing else of the model; needs `architecture`.
+        file: of weights in a repository that holds nothing else of the model, with `architecture`; or the one to take
+            of those in a folder of one's own.
         architecture: OpenCLIP's name of the model that these are the weights of.
         allow_pickle: accept weights that are only there as a pickle. They are read once, with torch's restricted
             reader, and kept as safetensors.
@@ -84,7 +86,7 @@ def pull(
         EncoderError: it cannot be fetched, or is not what it should be. Nothing is kept then.
     """
     found = parse_spec(spec)
-    if bool(file) != bool(architecture):
+    if found.entry is not None and bool(file) != bool(architecture):
         raise InputError("one file of weights needs both --file and --architecture: neither says all without the other")
     choice = _Choice(allow_pickle, trust_remote_code, progress, announce, file or "")
     if found.adapter:
@@ -92,7 +94,7 @@ def pull(
     if found.entry is None:
         if found.folder is not None and found.folder.parent == Path(__file__).parent:
             raise InputError(f"encoder {spec!r} comes with the package: there is nothing to pull")
-        return _keep_bundle(found.folder or Path(spec), choice)
+        return _keep_here(found.folder or Path(spec), choice, architecture)
     entry = _one_file(found.entry, file, architecture) if file and architecture else found.entry
     if entry.remote_code and not trust_remote_code:
         raise EncoderError(
@@ -139,17 +141,27 @@ def _one_file(entry: CatalogueEntry, file: str, architecture: str) -> CatalogueE
     known = {"name", "title", "intended_use", "limits", "licence", "gate", "modalities", "sources"}
     kept = {field: value for field, value in entry.model_dump().items() if field in known}
     name = re.sub(r"[^\w.-]+", "-", f"{entry.name}--{Path(file).stem}")
-    own = {"name": name, "loader": "openclip", "architecture": architecture, "head": entry.head}
+    return _of_architecture(kept | {"name": name, "head": entry.head}, architecture)
+
+
+def _of_architecture(known: Mapping[str, object], architecture: str) -> CatalogueEntry:
+    own = {"loader": "openclip", "architecture": architecture}
     quick = "quickgelu" in architecture
     trap = (
         f"The activation, {'QuickGELU' if quick else 'GELU'}, is what the name {architecture} means, no file says it: "
         "weights that began as OpenAI's were trained with QuickGELU, ARCHITECTURE-quickgelu."
     )
-    return CatalogueEntry.model_validate(kept | own | {"traps": (trap,)})
+    return CatalogueEntry.model_validate({**known, **own} | {"traps": (trap,)})
 
 
-def _keep_bundle(path: Path, choice: _Choice) -> EncoderCard:
-    """Keep a copy of a bundle or of an encoder's folder."""
+def _keep_here(path: Path, choice: _Choice, architecture: str | None) -> EncoderCard:
+    """Keep a copy of a bundle, of an encoder's folder, or of a file of weights alone."""
+    if architecture:
+        return _keep_file(path / choice.file if choice.file else path, architecture, choice)
+    if path.is_file() and path.suffix in (*PICKLES, ".safetensors"):
+        raise InputError(
+            f"{str(path)!r} is weights alone: say of what, with --architecture, OpenCLIP's name of the model"
+        )
     folder = unpacked(path, progress=choice.progress)
     if not (folder / _CARD).is_file():
         return _keep_own(folder, choice)
@@ -172,21 +184,61 @@ def _keep_bundle(path: Path, choice: _Choice) -> EncoderCard:
 def _keep_own(folder: Path, choice: _Choice) -> EncoderCard:
     """Keep a copy of a folder of one's own, with a card and golden vectors made for it."""
     name = re.sub(r"[^\w.-]+", "-", folder.resolve().name).lstrip("-.") or "own"
-    described = describe(folder, trust_remote_code=choice.trust_remote_code)
     kept, inside = kept_folder(name), "" if (folder / "weights").is_dir() else "weights"
-    before, text = _made(kept), text_of(folder)
-    choice.announce(f"{described.title}. {described.terms[0].upper()}{described.terms[1:]}.")
+    weights = weights_of(folder)
+    file = _chosen(weights, choice)
+    before, texts = _made(kept), [text for text in (text_of(folder), tokenizer_folder(folder)) if text != weights]
+    elsewhere = [text for text in texts if not text.is_relative_to(folder)]
     with working_folder(kept, wait=True) as work:
-        if _made(kept) != before and text.is_relative_to(folder) and holds(kept / inside, folder):
+        if _made(kept) != before and not elsewhere and holds(kept / inside, folder):
             return read_card(kept)
-        shutil.copytree(folder, work / inside, dirs_exist_ok=True)
-        if not text.is_relative_to(folder):  # the model's configuration names a folder elsewhere on this machine
-            shutil.copytree(text, work / "text", ignore=shutil.ignore_patterns(*_HEAVY))
+        others = [path.name for path in weights.iterdir() if choice.file and path.suffix in (*PICKLES, ".safetensors")]
+        ignored = shutil.ignore_patterns(*(other for other in others if other != file.name))
+        shutil.copytree(folder, work / inside, dirs_exist_ok=True, ignore=ignored)
+        for text in elsewhere:  # the model's configuration names a folder elsewhere on this machine
+            shutil.copytree(text, work / "text", ignore=shutil.ignore_patterns(*_HEAVY), dirs_exist_ok=True)
+        as_safetensors(work / "weights", [file.name])
         card = describe(work, trust_remote_code=choice.trust_remote_code).model_copy(update={"name": name})
-        write_card(work, card)
-        make_golden(work, card, trust_remote_code=choice.trust_remote_code)
-        card = _tested(work, choice)
-        put(work, kept)
+        choice.announce(f"{card.title}. {card.terms[0].upper()}{card.terms[1:]}.")
+        return _finished(work, card, kept, choice)
+
+
+def _chosen(weights: Path, choice: _Choice) -> Path:
+    """The file of weights in a folder of one's own: the one that was named, else the one that its library takes.
+
+    Raises:
+        EncoderError: it is not there, is a pickle and none was allowed, or there are several.
+    """
+    loader = "openclip" if (weights / CONFIG).is_file() else "transformers"
+    if not (weights / CONFIG).is_file() and not (weights / "config.json").is_file():
+        describe(weights)  # says what is missing
+    names = (choice.file,) if choice.file else import_module(f"kpl.encoders.{loader}").WEIGHTS
+    return weight_file(weights, names, allow_pickle=choice.allow_pickle, by_name=bool(choice.file))
+
+
+def _keep_file(path: Path, architecture: str, choice: _Choice) -> EncoderCard:
+    """Keep the model of an architecture of OpenCLIP's whose weights are one file on this machine."""
+    config = architecture_config(architecture)
+    file = weight_file(path.parent, (path.name,), allow_pickle=choice.allow_pickle, by_name=True)
+    name = re.sub(r"[^\w.-]+", "-", file.name.partition(".")[0]).lstrip("-.") or "own"
+    unknown = "unknown to KPL: read the model's own page"
+    known = {"name": name, "title": f"weights of a {architecture}", "intended_use": unknown, "licence": unknown}
+    entry = _of_architecture(known | {"head": "softmax"}, architecture)
+    kept = kept_folder(name)
+    with working_folder(kept, wait=True) as work:
+        (work / "weights").mkdir()
+        shutil.copyfile(file, work / "weights" / file.name)
+        (work / "weights" / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        as_safetensors(work / "weights", [file.name])
+        return _finished(work, describe(work, entry), kept, choice)
+
+
+def _finished(work: Path, card: EncoderCard, kept: Path, choice: _Choice) -> EncoderCard:
+    """Write the card and golden vectors of what was copied, test it, and put it in its place."""
+    write_card(work, card)
+    make_golden(work, card, trust_remote_code=choice.trust_remote_code)
+    card = _tested(work, choice)
+    put(work, kept)
     return card
 
 

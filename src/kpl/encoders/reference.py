@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kpl.encoders.files import CATALOGUE, read_json, text_of, weights_of
+from kpl.encoders.cleaning import clean
+from kpl.encoders.files import CATALOGUE, read_json, text_of, tokenizer_folder, weights_of
 from kpl.encoders.protocol import EncoderCard
 from kpl.encoders.towers import towers_of
-from kpl.encoders.transformers_parts import processor_of, quiet, tokenizer_of
+from kpl.encoders.transformers_parts import config_of, processor_of, quiet, tokenizer_of
 from kpl.errors import EncoderError
 
 __all__ = ["library_versions", "reference_features"]
@@ -82,19 +83,19 @@ def _openclip(folder: Path, images: list[Image.Image], sentences: list[str]) -> 
     import torch
 
     with tempfile.TemporaryDirectory() as work:
-        place, text = Path(work), text_of(folder)
+        place, text, tokens = Path(work), text_of(folder), tokenizer_folder(folder)
         for path in weights_of(folder).iterdir():
             if path.is_file():
                 _link(path, place / path.name)
-        if text != weights_of(folder):
-            config = read_json(weights_of(folder) / "open_clip_config.json")
+        config = read_json(place / "open_clip_config.json")
+        if config["model_cfg"]["text_cfg"].get("hf_model_name"):
             config["model_cfg"]["text_cfg"]["hf_model_name"] = str(text)
             (place / "open_clip_config.json").unlink()
             (place / "open_clip_config.json").write_text(json.dumps(config), encoding="utf-8")
-            for path in text.iterdir():
-                if path.name != "config.json" and path.is_file():
-                    (place / path.name).unlink(missing_ok=True)
-                    _link(path, place / path.name)
+        for path in () if tokens == weights_of(folder) else tokens.iterdir():
+            if path.name != "config.json" and path.is_file():
+                (place / path.name).unlink(missing_ok=True)
+                _link(path, place / path.name)
         name = f"local-dir:{place}"
         model, _, preprocess = open_clip.create_model_and_transforms(name)
         tokenizer = open_clip.get_tokenizer(name)
@@ -134,7 +135,8 @@ def _transformers(
     import torch
     from transformers import AutoModel, Siglip2Tokenizer
 
-    model = AutoModel.from_pretrained(weights, local_files_only=True, trust_remote_code=trusted).eval().float()
+    stated = {"config": config_of(weights, card.name, trusted=trusted), "dtype": torch.float32}
+    model = AutoModel.from_pretrained(weights, local_files_only=True, trust_remote_code=trusted, **stated).eval()
     by_page = card.read_from.get("mean") == CATALOGUE  # it has no file that says how
     processor = _page(card) if by_page else processor_of(weights, trusted=trusted)
     tokenizer = tokenizer_of(weights, trusted=trusted)
@@ -145,5 +147,6 @@ def _transformers(
     padding = "max_length" if kind.startswith("siglip") else False  # one by one there is nothing to pad
     image, text = towers_of(model, weights.name)
     rows = [image(processor(picture, return_tensors="pt")) for picture in images]
-    read = [text(tokenizer([sentence], padding=padding, return_tensors="pt")) for sentence in sentences]
+    cleaned = [clean(sentence, card.text_cleaning) for sentence in sentences]
+    read = [text(tokenizer([sentence], padding=padding, return_tensors="pt")) for sentence in cleaned]
     return torch.cat(rows), torch.cat(read)

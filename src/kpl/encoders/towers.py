@@ -13,14 +13,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from kpl.bounded import bounded_memory
+from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError
 
-__all__ = ["Tower", "check_against_forward", "pooled", "positions", "skeleton", "towers_of"]
+__all__ = ["Tower", "check_against_forward", "check_towers", "pooled", "positions", "skeleton", "towers_of"]
 
 Tower = Callable[[Mapping[str, Any]], Any]
 """From the tensors of a batch, by name, to (n, d) features of any length."""
 
 _NAMES: Final = (("get_image_features", "get_text_features"), ("encode_image", "encode_text"))
+_FEATURES: Final = (
+    "pooler_output", "image_embeds", "text_embeds", "image_features", "text_features", "embeddings", "features",
+)  # fmt: skip
 _TRANSFORMERS: Final = "transformers."
 _ROOM: Final = 4 << 30  # bytes of a model without numbers: none has a million layers
 _AGREES: Final = 1e-3  # of a unit row; rounding is a hundred times less, another tower a hundred times more
@@ -38,7 +42,8 @@ def towers_of(model: Any, name: str) -> tuple[Tower, Tower]:  # noqa: ANN401 - t
     kind = getattr(getattr(model, "config", None), "model_type", "")
     raise EncoderError(
         f"encoder {name!r}: config.json says model_type {kind!r}, and {type(model).__name__} has neither "
-        "get_image_features and get_text_features nor encode_image and encode_text: it is no model of two towers"
+        "get_image_features and get_text_features nor encode_image and encode_text: it is no model of two towers, or "
+        "one that needs an adapter, --encoder ./my_adapter.py:build"
     )
 
 
@@ -57,9 +62,10 @@ def _tower(method: Callable[..., Any], first: str) -> Tower:
 
 
 def pooled(output: Any) -> Any:  # noqa: ANN401 - torch
-    """The features of what such a method gives: transformers 5 wraps them in an output object."""
-    found = getattr(output, "pooler_output", output)
-    return found[0] if isinstance(found, tuple) else found
+    """The features of what such a method gives: transformers 5 wraps them in an output object, others in a mapping."""
+    told = output if isinstance(output, Mapping) else getattr(output, "__dict__", {})
+    found = next((told[name] for name in _FEATURES if told.get(name) is not None), output)
+    return found[0] if isinstance(found, tuple | list) else found
 
 
 def skeleton(config: Any, *, trusted: bool) -> Any:  # noqa: ANN401 - torch
@@ -69,9 +75,12 @@ def skeleton(config: Any, *, trusted: bool) -> Any:  # noqa: ANN401 - torch
 
     try:
         with bounded_memory(_ROOM), torch.device("meta"):
-            return AutoModel.from_config(config, trust_remote_code=trusted)
+            model = AutoModel.from_config(config, trust_remote_code=trusted)
     except Exception:
         return None
+    if not hasattr(model, "all_tied_weights_keys"):  # code for transformers 4 that never calls post_init, which sets it
+        type(model).all_tied_weights_keys = {}
+    return model
 
 
 def positions(model: Any) -> int:  # noqa: ANN401 - torch
@@ -88,6 +97,39 @@ def positions(model: Any) -> int:  # noqa: ANN401 - torch
             before = 0 if module.padding_idx is None else module.padding_idx + 1
             return int(module.num_embeddings) - before
     return 0
+
+
+def check_towers(
+    towers: tuple[Tower, Tower],
+    pixels: Mapping[str, Any],
+    texts: tuple[Mapping[str, Any], ...],
+    card: EncoderCard,
+) -> None:
+    """Ask both towers once, and the text tower for a sentence as long as the card says that it reads.
+
+    Raises:
+        EncoderError: one cannot be asked so, or gives no row a picture or sentence.
+    """
+    import torch
+
+    asked = [("pictures", towers[0], pixels), *(("sentences", towers[1], tensors) for tensors in texts)]
+    with torch.inference_mode():
+        for what, tower, tensors in asked:
+            try:
+                rows = tower(tensors)
+            except Exception as error:
+                reason = " ".join(str(error).split())[:200]
+                longest = f" of {card.context_length} tokens" if tensors is texts[-1] else ""
+                raise EncoderError(
+                    f"encoder {card.name!r}: its library cannot encode {what}{longest} with it ({reason})"
+                ) from error
+            count = len(next(iter(tensors.values())))
+            if not torch.is_tensor(rows) or rows.shape != (count, card.dim):
+                said = tuple(rows.shape) if torch.is_tensor(rows) else type(rows).__name__
+                raise EncoderError(
+                    f"encoder {card.name!r}: its features of {count} {what} are {said}, not {(count, card.dim)}: it "
+                    "needs an adapter, --encoder ./my_adapter.py:build"
+                )
 
 
 def check_against_forward(

@@ -31,7 +31,7 @@ from kpl.encoders.protocol import CatalogueEntry, EncoderCard
 from kpl.encoders.torch_encoder import TorchEncoder, TorchPatchEncoder
 from kpl.encoders.torch_patches import transformers_gathering
 from kpl.encoders.torch_runtime import TorchRuntime
-from kpl.encoders.towers import Tower, check_against_forward, positions, skeleton, towers_of
+from kpl.encoders.towers import Tower, check_against_forward, check_towers, positions, skeleton, towers_of
 from kpl.encoders.transformers_parts import (
     Tokens,
     check_tokenizer,
@@ -47,11 +47,11 @@ from kpl.encoders.transformers_parts import (
 from kpl.encoders.weights import read_weights
 from kpl.errors import EncoderError
 
-__all__ = ["describe", "load"]
+__all__ = ["WEIGHTS", "describe", "load"]
 
-_TRIED: Final = ("clip", "siglip", "vision-text-dual-encoder")  # against their library, for every release
+_TRIED: Final = ("clip", "siglip")  # against their library, for every release
 _PADS_FULL: Final = ("siglip", "siglip2")  # trained on sentences padded to full length, without a mask
-_WEIGHTS: Final = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+WEIGHTS: Final = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 _PIXELS: Final = ("pixel_values", "pixel_attention_mask", "spatial_shapes")
 """What an image tower reads, in the order of `picture_arrays`; most read the first alone."""
 _ROUNDED: Final = 5e-3  # of a column, where torchvision resizes: up to two grey levels are not Pillow's
@@ -84,7 +84,7 @@ def describe(
     defaults = {} if config.model_type in _TRIED else text_defaults(weights, trusted=trust_remote_code)
     length, length_from = _context(config, model, tokenizer, int(defaults.get("max_length") or 0))
     padded = config.model_type in _PADS_FULL or defaults.get("padding") == "max_length"
-    file = weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle)
+    file = weight_file(weights, WEIGHTS, allow_pickle=allow_pickle)
     temperature = getattr(config, "temperature_init_value", 0.0)
     scale = logit_scale(file, unless=1 / temperature if temperature else None)
     vision = part_of(config, "vision_config")
@@ -191,7 +191,7 @@ def load(
     check_hashes(folder, card)
     config = config_of(weights, card.name, trusted=trust_remote_code)
     _check_activation(config, card, weights)
-    file = weight_file(weights, _WEIGHTS, allow_pickle=allow_pickle)
+    file = weight_file(weights, WEIGHTS, allow_pickle=allow_pickle)
     model = _model(file, card, config, trusted=trust_remote_code)
     tokenizer = tokenizer_of(weights, trusted=trust_remote_code)
     check_tokenizer(tokenizer, model, card)
@@ -219,6 +219,8 @@ def _try(model: Any, towers: tuple[Tower, Tower], card: EncoderCard, tokens: Tok
     lengths = zip(SENTENCES, tokens.counts(SENTENCES), strict=True)
     read = [sentence for sentence, length in lengths if length <= card.context_length][:2]
     ids = {name: torch.from_numpy(rows) for name, rows in tokens.arrays(read).items()}
+    longest = {name: torch.from_numpy(rows) for name, rows in tokens.longest(read[0]).items()}
+    check_towers(towers, pixels, (ids, longest), card)
     check_against_forward(model, towers, pixels, ids, card.name)
 
 
@@ -228,13 +230,13 @@ def _model(file: Path, card: EncoderCard, config: Any, *, trusted: bool) -> Any:
     options = {"config": config, "dtype": torch.float32, "output_loading_info": True}
     with quiet(), bounded_memory(memory_of(file.parent)):
         try:
-            if file.name in _WEIGHTS:
+            built = skeleton(config, trusted=trusted) if trusted or file.name not in WEIGHTS else None
+            if file.name in WEIGHTS or built is None:
                 model, told = library().AutoModel.from_pretrained(
                     file.parent, local_files_only=True, trust_remote_code=trusted, **options
                 )
             else:  # the library looks for its own names only
-                kind = type(skeleton(config, trusted=trusted))
-                model, told = kind.from_pretrained(None, state_dict=read_weights(file), **options)
+                model, told = type(built).from_pretrained(None, state_dict=read_weights(file), **options)
         except Exception as error:
             raise EncoderError(f"encoder {card.name!r}: its weights cannot be loaded ({one_line(error)})") from error
     missing, extra = sorted(told["missing_keys"]), sorted(told["unexpected_keys"])

@@ -9,10 +9,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from kpl.encoders.cleaning import clean
-from kpl.encoders.files import read_json
+from kpl.encoders.files import named_folder, read_json
 from kpl.encoders.protocol import EncoderCard
 from kpl.encoders.tokenizer_limits import check_words
 from kpl.errors import EncoderError, MissingExtraError
@@ -71,17 +72,61 @@ def config_of(weights: Path, name: str, *, trusted: bool) -> Any:  # noqa: ANN40
         EncoderError: it cannot be read, or would run code that was not asked for.
     """
     check_words(weights)
-    raw = read_json(weights / "config.json")
-    if "auto_map" in raw and not trusted:
+    code = read_json(weights / "config.json").get("auto_map")
+    if code is not None and not trusted:
         raise EncoderError(
             f"encoder {name!r} brings Python code of its own, which would run with all your rights: read it in "
             f"{weights}, then ask for it with --trust-remote-code"
         )
     with quiet():
         try:
-            return library().AutoConfig.from_pretrained(weights, local_files_only=True, trust_remote_code=trusted)
+            if isinstance(code, dict) and any("--" in str(where) for where in code.values()):
+                config = _config_by_code_beside(weights, code)
+            else:
+                config = library().AutoConfig.from_pretrained(weights, local_files_only=True, trust_remote_code=trusted)
+        except EncoderError:
+            raise
         except Exception as error:
             raise EncoderError(f"{weights / 'config.json'}: {one_line(error)}") from error
+    _leave_attention(config)
+    return config
+
+
+def _config_by_code_beside(weights: Path, code: dict[str, Any]) -> Any:  # noqa: ANN401 - no types
+    """A configuration whose code is said to lie elsewhere, `ORG/NAME--modeling_x.Model`, by a copy beside the weights.
+
+    Raises:
+        EncoderError: there is no copy, nor a folder of that path on this machine.
+    """
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+    beside = {}
+    for what, where in code.items():
+        place, _, name = str(where).rpartition("--")
+        folder = (
+            weights if (weights / f"{name.partition('.')[0]}.py").is_file() else named_folder(weights, place, "*.py")
+        )
+        if folder is None:
+            raise EncoderError(
+                f"{weights / 'config.json'}: its Python code is that of another repository, {place}: put the .py files "
+                f"of that repository into {weights}"
+            )
+        beside[what] = name if folder == weights else f"{folder}--{name}"
+    kind = get_class_from_dynamic_module(beside["AutoConfig"], weights, local_files_only=True)
+    config = kind.from_pretrained(weights, local_files_only=True)
+    config.auto_map = beside
+    return config
+
+
+def _leave_attention(config: Any) -> None:  # noqa: ANN401 - no types
+    """Leave the kind of attention to the library, but where a model asks for the plain one.
+
+    A kind that a configuration names is how its authors ran the model; another gives the same numbers, and theirs may
+    want a graphics card, a package, or a kernel from the hub.
+    """
+    for part in (config, *(getattr(config, name, None) for name in getattr(config, "sub_configs", {}))):
+        if getattr(part, "_attn_implementation", None) not in (None, "eager"):
+            part._attn_implementation = None
 
 
 def processor_of(weights: Path, *, trusted: bool = False) -> Any:  # noqa: ANN401 - no types
@@ -174,7 +219,11 @@ class Tokens:
     def __init__(self, tokenizer: Any, card: EncoderCard) -> None:  # noqa: ANN401 - no types
         self.original = tokenizer
         self._cleaning = card.text_cleaning
-        self._padding = {"padding": card.padding, "max_length": card.context_length, "truncation": False}
+        self._padding: dict[str, Any] = {
+            "padding": card.padding,
+            "max_length": card.context_length,
+            "truncation": False,
+        }
 
     def counts(self, sentences: Sequence[str]) -> list[int]:
         """Count the tokens of each sentence, special tokens included, in one call."""
@@ -186,6 +235,14 @@ class Tokens:
         cleaned = [self._clean(sentence) for sentence in sentences]
         padding = self._padding | ({"padding": "max_length", "max_length": width} if width else {})
         return dict(self.original(cleaned, return_tensors="np", **padding))
+
+    def longest(self, sentence: str) -> dict[str, NDArray[Any]]:
+        """Arrays of a sentence that is as long as what is read: one of its tokens stands where padding would."""
+        arrays = self.arrays([sentence], self._padding["max_length"])
+        ids = arrays["input_ids"]
+        ids[ids == self.original.pad_token_id] = max(self.original(self._clean(sentence)).input_ids)
+        mask = {name: np.ones_like(rows) for name, rows in arrays.items() if name == "attention_mask"}
+        return arrays | mask
 
     def unknown(self, sentence: str) -> list[str]:
         """List the words that become the unknown token."""

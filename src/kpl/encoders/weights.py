@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from kpl.encoders.files import check_pickle
+from kpl.encoders.files import PICKLES, check_pickle, read_json
 from kpl.errors import EncoderError
 
-__all__ = ["as_safetensors", "choose_weights", "read_weights"]
+__all__ = ["as_safetensors", "choose_weights", "plain_weights", "read_weights"]
 
 _SAFE: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "openclip": (("open_clip_model.safetensors",), ("open_clip_pytorch_model.safetensors",), ("model.safetensors",)),
@@ -23,12 +26,10 @@ _PICKLED: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "onnx": (),
 }
 _OTHERS: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
-_PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt")
 _PICKLE: Final = (
     "a format that can run code when it is read: --allow-pickle reads it once with torch's restricted reader and keeps "
     "safetensors"
 )
-_PREFIXES: Final = ("module.", "model.", "clip.")
 
 
 def choose_weights(hub_id: str, names: Sequence[str], loader: str, *, file: str = "", allow_pickle: bool) -> list[str]:
@@ -68,59 +69,103 @@ def choose_weights(hub_id: str, names: Sequence[str], loader: str, *, file: str 
 
 def _named(hub_id: str, names: Sequence[str], file: str, *, allow_pickle: bool) -> str:
     if file not in names:
-        there = [name for name in names if name.endswith((".safetensors", *_PICKLES))]
+        there = [name for name in names if name.endswith((".safetensors", *PICKLES))]
         raise EncoderError(f"{hub_id} has no file {file!r}; its weights: {', '.join(there[:5]) or 'none'}")
-    if not file.endswith((".safetensors", *_PICKLES)):
-        raise EncoderError(f"{file!r} is no file of weights: .safetensors, {', '.join(_PICKLES)}")
+    if not file.endswith((".safetensors", *PICKLES)):
+        raise EncoderError(f"{file!r} is no file of weights: .safetensors, {', '.join(PICKLES)}")
     if not file.endswith(".safetensors") and not allow_pickle:
         raise EncoderError(f"{hub_id}: {file} is a pickle, {_PICKLE}")
     return file
 
 
 def as_safetensors(folder: Path, names: Sequence[str]) -> None:
-    """Replace pickled weights in a folder by one safetensors file; other weights stay as they are.
+    """Replace pickled weights in a folder by one safetensors file of the name that its library looks for.
+
+    Safetensors of a known name stay as they are, of another get it.
 
     Raises:
         EncoderError: a file is no pickle of tensors alone.
     """
-    pickles = [name for name in names if name.endswith(_PICKLES)]
-    if not pickles:
+    loader = "openclip" if (folder / "open_clip_config.json").is_file() else "transformers"
+    known = [pattern for patterns in (*_SAFE[loader], *_SAFE["onnx"]) for pattern in patterns]
+    others = [name for name in names if not any(fnmatch(name, pattern) for pattern in known)]
+    if not others:
         return
+    safe = folder / _SAFE[loader][0][0]
+    if len(others) == 1 and others[0].endswith(".safetensors"):
+        (folder / others[0]).rename(safe)
+        return
+    index = next((name for name in others if name.endswith(".index.json")), None)
+    parts = [str(part) for part in read_json(folder / index)["weight_map"].values()] if index else []
+    _write(read_weights(folder / index) if index else _joined([folder / name for name in others]), safe)
+    for name in (*others, *parts):
+        (folder / Path(name).name if name in parts else folder / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def plain_weights(path: Path) -> Iterator[Path]:
+    """The same weights as one safetensors file, for a library that knows neither pickle nor index of that form."""
+    if path.suffix == ".safetensors":
+        yield path
+        return
+    with TemporaryDirectory() as work:
+        _write(read_weights(path), Path(work) / "model.safetensors")
+        yield Path(work) / "model.safetensors"
+
+
+def _write(tensors: Mapping[str, Any], path: Path) -> None:
     from safetensors.torch import save_file
 
-    tensors: dict[str, Any] = {}
-    for name in pickles:
-        tensors |= read_weights(folder / name)
     # a tensor that two names share is written twice: the format has no sharing
-    plain = {key: tensor.clone().contiguous() for key, tensor in tensors.items()}
-    name = "open_clip_model.safetensors" if (folder / "open_clip_config.json").is_file() else "model.safetensors"
-    save_file(plain, folder / name, metadata={"format": "pt"})
-    for path in (*(folder / name for name in names), folder / "pytorch_model.bin.index.json"):
-        path.unlink(missing_ok=True)
+    save_file({key: tensor.clone().contiguous() for key, tensor in tensors.items()}, path, metadata={"format": "pt"})
 
 
 def read_weights(path: Path) -> dict[str, Any]:
-    """Read the tensors of one file by name: safetensors, or a pickle that was allowed, by torch's restricted reader.
+    """Read the tensors of a file by name: safetensors, an index of several, or a pickle that was allowed, by torch's
+    restricted reader; without what a trainer wrapped around the model.
 
     Raises:
         EncoderError: the pickle holds something else than tensors.
     """
-    import torch
+    if path.name.endswith(".index.json"):
+        parts = sorted({str(name) for name in read_json(path).get("weight_map", {}).values()})
+        return _joined([path.parent / Path(part).name for part in parts])
+    return _joined([path])
+
+
+def _joined(paths: Sequence[Path]) -> dict[str, Any]:
     from safetensors.torch import load_file
 
-    if path.suffix == ".safetensors":
-        return dict(load_file(path))
+    tensors: dict[str, Any] = {}
+    for path in paths:
+        tensors |= load_file(path) if path.suffix == ".safetensors" else _most_tensors(_unpickled(path))
+    while len(wrapped := {name.partition(".")[0] for name in tensors}) == 1 and all("." in name for name in tensors):
+        tensors = {name.removeprefix(f"{next(iter(wrapped))}."): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def _unpickled(path: Path) -> Any:  # noqa: ANN401 - torch
+    import argparse
+
+    import torch
+
     check_pickle(path)
     try:
-        told = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([argparse.Namespace]):  # a trainer's own options, which hold values alone
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:120]
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it needs {found[1]}" if found else " ".join(str(error).split())[:120]
         raise EncoderError(
-            f"{path.name} holds more than tensors, so it is not read ({reason}): ask its authors for safetensors"
+            f"{path}: it holds more than tensors and is not read ({reason}): ask its authors for safetensors"
         ) from error
-    held = next((told[key] for key in ("state_dict", "model") if isinstance(told.get(key), Mapping)), told)
-    tensors = {key: value for key, value in held.items() if torch.is_tensor(value)}
-    for prefix in _PREFIXES:  # what a trainer wrapped around the model
-        if tensors and all(key.startswith(prefix) for key in tensors):
-            tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
-    return tensors
+
+
+def _most_tensors(told: Any, depth: int = 3) -> dict[str, Any]:  # noqa: ANN401 - torch
+    """The tensors by name of a mapping, or of the one in it that has the most: state_dict, model, net, ..."""
+    import torch
+
+    if not isinstance(told, Mapping) or depth == 0:
+        return {}
+    own = {str(name): value for name, value in told.items() if torch.is_tensor(value)}
+    return max([own, *(_most_tensors(value, depth - 1) for value in told.values())], key=len)

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from rich.text import Text
 
@@ -75,7 +74,7 @@ def _show(session: Review, turn: Turn) -> None:
 def _answer(session: Review, turn: Turn) -> bool:
     """Take one keypress; tell whether to go on."""
     try:
-        key = click.getchar().lower()
+        key = typer.getchar().lower()
     except EOFError:
         return False
     match key:
