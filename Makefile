@@ -20,7 +20,7 @@ FUZZ := $(VENV)/.fuzz
 # Where it is set, each of the tests' many processes would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-long coverage lint format docs cli-reference bench paper load fuzz silence clean
+.PHONY: help demo test test-long coverage lint format docs cli-reference bench paper load fuzz lowest silence clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1|/p' Makefile | while IFS='|' read -r name text; do printf 'make %-14s %s\n' "$$name" "$$text"; done
@@ -71,6 +71,18 @@ fuzz: $(FUZZ)  ## read 2000 damaged runs, features, models and encoders, send as
 		tests/server/test_uploads.py tests/server/test_openapi.py tests/cli/test_mutated.py tests/images/test_mutated.py \
 		tests/encoders/test_hostile_encoders.py
 
+LOWEST ?= $(VENV)-lowest
+# Two environments, as the extras with torch are 8 GB; torch is named, because torchvision, which OpenCLIP brings, would raise it.
+# What old libraries find deprecated in new ones is no failure here.
+lowest: $(DEV)  ## the tests with the oldest libraries that pyproject.toml allows (long, for a release); TESTS=tests/images for a part
+	$(BIN)/python -m pip install --quiet 'uv>=0.9,<1'
+	$(BIN)/uv venv --quiet --clear $(LOWEST) && $(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+		'.[dicom,nifti,arrays,volumes,slides,llm,parquet,excel,serve]' --group test
+	$(LOWEST)/bin/python -m pytest -W default::DeprecationWarning -m 'not strace and not long' $(or $(TESTS),tests)
+	$(BIN)/uv venv --quiet --clear $(LOWEST) && $(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+		'.[openclip,transformers,onnx-export]' 'torch==2.6.0' --group test
+	KPL_REQUIRE_EXTRAS=1 $(LOWEST)/bin/python -m pytest -W default::DeprecationWarning -m 'torch and not strace' tests/encoders
+
 silence: $(DEV)  ## every command in a process of its own, watched for half a minute after its work: nothing leaves the machine
 	KPL_WATCH=whole $(BIN)/pytest -s -p no:cacheprovider tests/cli/test_silence.py
 
@@ -78,7 +90,7 @@ kill: $(DEV)  ## kill every writing command at every call that changes something
 	KPL_KILL=all KPL_REQUIRE_EXTRAS=1 $(BIN)/pytest -n 2 -rP -p no:cacheprovider -m "not torch" tests/whole
 
 clean:  ## remove the environment and everything that was built
-	rm -rf $(VENV) build dist docs/_build demo .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build dist docs/_build demo .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(CORE): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv was found: install one, or say which: make PYTHON=/path/to/python" >&2; exit 1; }

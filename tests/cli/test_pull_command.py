@@ -59,7 +59,7 @@ def test_what_was_fetched_is_not_fetched_again(kpl, hub, tmp_path):
 
 
 def test_who_waited_for_another_takes_what_the_other_made(monkeypatch, tmp_path):
-    pulling = importlib.import_module("kpl.encoders.pull")
+    pulling = importlib.import_module("kpl.encoders.pulling")
     made, waits, names = [], threading.Event(), {path.relative_to(MINI).as_posix() for path in MINI.rglob("*.*")}
     monkeypatch.setenv("KPL_HOME", str(tmp_path / "kpl"))
     monkeypatch.setattr(pulling, "list_files", lambda *_, **__: Listing(LAB, "1" * 40, dict.fromkeys(names)))
@@ -165,7 +165,7 @@ def test_a_repository_that_nobody_knows_suggests_the_nearest(kpl, hub):
 
 
 def test_a_missing_extra_is_told_with_its_install_line_before_anything_is_fetched(quick, hub, monkeypatch):
-    module = importlib.import_module("kpl.encoders.pull")
+    module = importlib.import_module("kpl.encoders.pulling")
     found = Listing("lab/model", "0" * 40, dict.fromkeys(["config.json", "model.safetensors"], RemoteFile()))
     monkeypatch.setattr(module, "list_files", lambda *_, **__: found)
     monkeypatch.setattr(module, "find_spec", lambda _: None)

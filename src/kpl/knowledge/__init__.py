@@ -1,13 +1,23 @@
-"""The knowledge base: what KPL is told about the classes, read from a file that people edit, and checked."""
+"""The knowledge base: what KPL is told about the classes, read from a file that people edit, and checked.
+
+Lint loads on first use: its rules are many, and a run needs none.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from kpl.knowledge.limits import check_tokens, count_prompt_tokens, fits_modality
-from kpl.knowledge.lint import RULES, Finding, LintReport, Rule, fix_knowledge, lint_knowledge
 from kpl.knowledge.packs import own_pack, own_packs_folder, pack_names, shipped_packs
 from kpl.knowledge.reading import PackHead, load_knowledge, load_tidied, read_pack_head
 from kpl.knowledge.schema import DEFAULT_TEMPLATE, Description, KnowledgeBase, KnowledgeClass, Provenance, Task
 from kpl.knowledge.shapes import Tidied
 from kpl.knowledge.tree import Level, levels, only_classes
 from kpl.knowledge.writing import write_knowledge
+
+if TYPE_CHECKING:
+    from kpl.knowledge.lint import RULES, Finding, LintReport, Rule, fix_knowledge, lint_knowledge
 
 __all__ = [
     "DEFAULT_TEMPLATE",
@@ -39,3 +49,20 @@ __all__ = [
     "shipped_packs",
     "write_knowledge",
 ]
+
+_HOME = {
+    "RULES": "lint",
+    "Finding": "lint",
+    "LintReport": "lint",
+    "Rule": "lint",
+    "fix_knowledge": "lint",
+    "lint_knowledge": "lint",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds under that name
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

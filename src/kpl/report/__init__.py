@@ -1,21 +1,31 @@
-"""What came out, to look at: the report of a run as one HTML file, the evidence for one picture, and where in it."""
+"""What came out, to look at: the report of a run as one HTML file, the evidence for one picture, and where in it.
 
-from kpl.report.explaining import Explained, SentenceSaid, Without, explain_picture
-from kpl.report.mapping import SmallMap, map_picture, map_rows
-from kpl.report.multi_label_explaining import ClassExplained, explain_classes
+All but the report itself loads on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from kpl.report.page import REPORT_FILE, write_report
-from kpl.report.similarity import draw_similarity, similarity_figure
-from kpl.report.where import (
-    How,
-    Where,
-    class_margin,
-    draw_where,
-    occlusion_map,
-    occlusion_views,
-    patch_map,
-    window_map,
-    window_views,
-)
+
+if TYPE_CHECKING:
+    from kpl.report.explaining import Explained, SentenceSaid, Without, explain_picture
+    from kpl.report.mapping import SmallMap, map_picture, map_rows
+    from kpl.report.multi_label_explaining import ClassExplained, explain_classes
+    from kpl.report.similarity import draw_similarity, similarity_figure
+    from kpl.report.where import (
+        How,
+        Where,
+        class_margin,
+        draw_where,
+        occlusion_map,
+        occlusion_views,
+        patch_map,
+        window_map,
+        window_views,
+    )
 
 __all__ = [
     "REPORT_FILE",
@@ -41,3 +51,34 @@ __all__ = [
     "window_views",
     "write_report",
 ]
+
+_HOME = {
+    "Explained": "explaining",
+    "SentenceSaid": "explaining",
+    "Without": "explaining",
+    "explain_picture": "explaining",
+    "SmallMap": "mapping",
+    "map_picture": "mapping",
+    "map_rows": "mapping",
+    "ClassExplained": "multi_label_explaining",
+    "explain_classes": "multi_label_explaining",
+    "draw_similarity": "similarity",
+    "similarity_figure": "similarity",
+    "How": "where",
+    "Where": "where",
+    "class_margin": "where",
+    "draw_where": "where",
+    "occlusion_map": "where",
+    "occlusion_views": "where",
+    "patch_map": "where",
+    "window_map": "where",
+    "window_views": "where",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds under that name
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
