@@ -13,8 +13,8 @@ import pytest
 NEVER = ("fastapi", "httpx2", "huggingface_hub", "kpl.server", "matplotlib", "scipy", "sklearn", "torch", "uvicorn")
 OTHERS = (
     "kpl.authoring", "kpl.encoders.checking", "kpl.encoders.hub", "kpl.encoders.openclip", "kpl.encoders.pulling",
-    "kpl.encoders.torch_runtime", "kpl.encoders.transformers", "kpl.knowledge.lint.clinical", "kpl.knowledge.lint.linting",
-    "kpl.knowledge.lint.sentences", "kpl.report.similarity",
+    "kpl.encoders.torch_runtime", "kpl.encoders.transformers", "kpl.knowledge.lint.clinical",
+    "kpl.knowledge.lint.linting", "kpl.knowledge.lint.sentences", "kpl.report.similarity",
 )  # fmt: skip
 """What other commands are for."""
 PROBE = """

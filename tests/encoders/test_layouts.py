@@ -175,7 +175,7 @@ def test_a_file_of_weights_alone_is_kept_by_its_architecture(tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("place", "named"),
     [
-        ("weights/bert", "/home/somebody/bert"),
+        ("weights/bert", "/srv/models/bert"),
         ("weights/bert", "C:\\models\\bert"),
         ("bert", "../bert"),
         ("bert", "/data/bert/"),

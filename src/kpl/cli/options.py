@@ -72,7 +72,9 @@ SHOWN = 20
 """Doubts and unknown words in the terminal; a file of generated text has hundreds."""
 
 
-Encoder = Annotated[str | None, typer.Option(help=f"{ENCODER_HELP} Default: the features' own, else 'mini'.")]
+Encoder = Annotated[
+    str | None, typer.Option(help=f"{ENCODER_HELP} Default: the features' own, else 'mini'.", show_default=False)
+]
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Read weights that are a pickle, with torch's restricted reader.")
 ]

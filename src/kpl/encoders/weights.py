@@ -92,9 +92,6 @@ def as_safetensors(folder: Path, names: Sequence[str]) -> None:
     if not others:
         return
     safe = folder / _SAFE[loader][0][0]
-    if len(others) == 1 and others[0].endswith(".safetensors"):
-        (folder / others[0]).rename(safe)
-        return
     index = next((name for name in others if name.endswith(".index.json")), None)
     parts = [str(part) for part in read_json(folder / index)["weight_map"].values()] if index else []
     _write(read_weights(folder / index) if index else _joined([folder / name for name in others]), safe)
