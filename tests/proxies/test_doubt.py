@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from kpl.methods import KPL
+from kpl.proxies.anchored import AnchoredRounds, AnchoredSettings, anchored_sums, solve_anchored
 from kpl.proxies.arrays import softmax, unit_rows
-from kpl.proxies.doubt import Doubt, believed, sampled
+from kpl.proxies.doubt import Doubt, _last, believed, halves, sampled
+from kpl.proxies.retrieval import retrieve
 from kpl.proxies.ridge import LinearScores
+from kpl.proxies.sums import sum_images
 
 from .cases import Chunked, random_rows
 
@@ -40,10 +45,35 @@ def test_where_learning_drives_halves_apart_the_averaged_descriptions_speak():
     np.testing.assert_allclose(never, model(rows) / 2)
 
 
+def test_learning_ends_before_halves_part_again():
+    agree = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 0], [0, 1, 0, 0, 0]], dtype=float)
+    few = np.full(5, 0.2)
+    assert _last(agree, few) == 2  # the fourth is clearly worse than the second, the third may be chance
+    many = np.full(500, 1 / 500)
+    assert _last(np.repeat(agree, 100, axis=1), many) == 1
+    assert _last(agree[:2], few) == 1
+
+
 def test_single_descriptions_leave_nothing_to_doubt_by():
     images, texts = clusters(0, cut_across=False)
     found = KPL().fit(images, [each[:1] for each in texts]).doubt_
     assert (found.agreement, found.text_agreement, found.temperature) == pytest.approx((1, 1, 1))
+
+
+def test_a_fit_ends_after_the_round_that_both_halves_came_to():
+    images, texts = clusters(6, cut_across=True)
+    settings, moments = AnchoredSettings(), sum_images(images)
+    found = halves(images, None, texts, moments, settings)
+    said = []
+    for half in (0, 1):
+        own = [each[half::2] for each in texts]
+        at_most = replace(settings, rounds=found.rounds)
+        sums, text = anchored_sums(images, AnchoredRounds(own, retrieve(moments.mean, own), moments, at_most))
+        said.append(solve_anchored(sums, text.proxies, moments, settings)[0](images).argmax(axis=1))
+    assert found.agreement == pytest.approx((said[0] == said[1]).mean())
+    model = KPL().fit(images, texts)
+    assert model.doubt_.rounds == found.rounds
+    np.testing.assert_array_equal(KPL(rounds=found.rounds).fit(images, texts).sums_.weighted, model.sums_.weighted)
 
 
 def test_a_sample_depends_on_the_order_of_rows_alone():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kpl.errors import InputError
 from kpl.proxies.arrays import unit_rows
-from kpl.proxies.retrieval import best_k, confirm, description_spreads, image_scores, retrieve
+from kpl.proxies.retrieval import best_k, confirm, description_spreads, image_scores, reads_like_others, retrieve
 from kpl.proxies.sums import ClassSums, sum_images
 
 from . import transcription
@@ -107,7 +107,7 @@ def confirmed(images, shares, descriptions):
     text = retrieve(moments.mean, descriptions)
     sums = ClassSums(len(descriptions), images.shape[1]).update(images, shares)
     spreads = description_spreads(descriptions, moments.covariance)
-    return text, confirm(text, descriptions, spreads, sums, moments.mean, 1.5)
+    return text, confirm(text, descriptions, spreads, reads_like_others(descriptions), sums, moments.mean, 1.5)
 
 
 def labelled(seed, *, n=120):
@@ -128,6 +128,21 @@ def test_descriptions_of_another_class_are_left_out_and_true_ones_stay(seed):
     _, found = confirmed(images, shares, swapped)
     assert [sorted(chosen.tolist()) for chosen in found.chosen] == [list(range(6))] * 3
     np.testing.assert_allclose(found.proxies, text.proxies, atol=1e-12)
+
+
+def test_what_another_class_claims_by_its_sentences_and_by_its_images_is_left_out():
+    images, shares, right = labelled(0)
+    common = unit_rows(np.eye(16)[:2].sum(axis=0) + np.eye(16)[:1] * 0.3)
+    alone = [right[0], np.vstack([right[1], common]), right[2]]  # true of the second class, truer of the first
+    _, found = confirmed(images, shares, alone)
+    assert 6 not in found.chosen[1]
+    support = common @ ((images * shares[:, [1]]).sum(axis=0) / shares[:, 1].sum() - images.mean(axis=0))
+    assert support > 0  # its own images do not speak against it
+    moments, sums = sum_images(images), ClassSums(3, 16).update(images, shares)
+    spreads = description_spreads(alone, moments.covariance)
+    nobody = [np.zeros((len(rows), 3), dtype=bool) for rows in alone]
+    text = retrieve(moments.mean, alone)
+    assert 6 in confirm(text, alone, spreads, nobody, sums, moments.mean, 1.5).chosen[1]
 
 
 def test_a_class_without_images_or_without_a_good_word_keeps_its_descriptions():

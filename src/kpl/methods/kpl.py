@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -20,7 +20,7 @@ from kpl.proxies.anchored import (
 )
 from kpl.proxies.arrays import Descriptions, Floats, Images, checked_descriptions
 from kpl.proxies.condensed import Condensed, condensed
-from kpl.proxies.doubt import Doubt, believed, doubt
+from kpl.proxies.doubt import Doubt, believed, halves
 from kpl.proxies.priors import checked_prior, prior_shift
 from kpl.proxies.retrieval import TextProxies, misplaced, retrieve
 from kpl.proxies.ridge import LinearScores, loop_ridge, ridge_discriminant, text_class_means
@@ -99,18 +99,17 @@ class KPL(Method):
     def _run(
         self, images: Images, moments: ImageMoments, weights: Floats | None, groups: Condensed | None = None
     ) -> None:
-        self._anchor(images, moments, weights, groups)
-        model, _ = solve_anchored(self.sums_, self.text_.proxies, moments, self._settings())
-        known = self._known()
-        self.doubt_ = doubt(
-            images, weights, self.descriptions_, model, moments, self._settings(), k=self.k, known=known, groups=groups
-        )
+        settings, known = self._settings(), self._known()
+        found = halves(images, weights, self.descriptions_, moments, settings, k=self.k, known=known, groups=groups)
+        self._anchor(images, moments, found.rounds, weights, groups)
+        self.doubt_ = found.doubt(solve_anchored(self.sums_, self.text_.proxies, moments, settings)[0])
         self._solve(moments)
 
     def _anchor(
-        self, images: Images, moments: ImageMoments, weights: Floats | None, groups: Condensed | None = None
+        self, images: Images, moments: ImageMoments, most: int, weights: Floats | None, groups: Condensed | None = None
     ) -> None:
-        rounds = AnchoredRounds(self.descriptions_, self.text_, moments, self._settings())
+        settings = replace(self._settings(), rounds=min(most, self.rounds))
+        rounds = AnchoredRounds(self.descriptions_, self.text_, moments, settings)
         self.sums_, self.text_ = anchored_sums(images, rounds, weights, self._known(), groups)
 
     def _known(self) -> ClassSums | None:
@@ -124,7 +123,7 @@ class KPL(Method):
         again = copy(self)
         again.descriptions_ = again._read(checked_descriptions(descriptions, len(moments.mean)))
         again.text_, again.moments_ = retrieve(moments.mean, again.descriptions_, self.k), moments
-        again._anchor(images, moments, weights)
+        again._anchor(images, moments, self.doubt_.rounds if self.doubt_ else self.rounds, weights)
         again._solve(moments)
         return again
 

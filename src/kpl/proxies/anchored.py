@@ -17,8 +17,9 @@ Six things keep the rounds from confirming themselves:
   responsibilities keep a share of those of every round, which is gone once images are many;
 * an image that no class model describes, much farther from every one than images are from their own, is no evidence of
   any class model: the text decides on it, so that a class of one or two images is not swallowed by a common one;
-* a description that the images of its class speak against is left out of the text proxy (`retrieval.confirm`):
-  sentences that are wrong, or right of something else, lose their voice as soon as the images can tell.
+* a description that the images of its class speak against, or that another class claims by its sentences and its
+  images, is left out of the text proxy (`retrieval.confirm`): what is wrong, or right of something else, loses its
+  voice as soon as the images can tell.
 
 Notation: n images x_i, C classes, P responsibilities, t_c text proxies, L = X T^T, tau the text temperature,
 M = (S_w + lambda I)^-1, |v|_M^2 = v^T M v.
@@ -48,14 +49,16 @@ text's logits (Frolic, Zhu et al., NeurIPS 2024), there before and apart from th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax, weighted_chunks
 from kpl.proxies.condensed import Condensed
-from kpl.proxies.retrieval import TextProxies, confirm, description_spreads, retrieve
+from kpl.proxies.retrieval import TextProxies, confirm, description_spreads, reads_like_others, retrieve
 from kpl.proxies.ridge import LinearScores
 from kpl.proxies.sums import ClassSums, ImageMoments, inverse
 
@@ -63,6 +66,7 @@ __all__ = [
     "AnchoredRounds",
     "AnchoredSettings",
     "Step",
+    "anchored_passes",
     "anchored_sums",
     "class_distances",
     "learn_anchored",
@@ -178,7 +182,7 @@ class AnchoredRounds:
         self, descriptions: list[Floats], text: TextProxies, moments: ImageMoments, settings: AnchoredSettings
     ) -> None:
         self._descriptions, self._text, self._moments, self._settings = descriptions, text, moments, settings
-        self._spreads: list[Floats] | None = None
+        self._facts: tuple[list[Floats], list[NDArray[np.bool_]]] | None = None
 
     def start(self) -> Step:
         """Return the first step."""
@@ -209,10 +213,11 @@ class AnchoredRounds:
         return Step(text, passes, _round(sums, text.proxies, self._moments, self._settings), sums.weighted)
 
     def _confirmed(self, sums: ClassSums) -> TextProxies:
-        if self._spreads is None:
-            self._spreads = description_spreads(self._descriptions, self._moments.covariance)
+        if self._facts is None:
+            spreads = description_spreads(self._descriptions, self._moments.covariance)
+            self._facts = spreads, reads_like_others(self._descriptions)
         kappa = self._settings.anchor_images
-        return confirm(self._text, self._descriptions, self._spreads, sums, self._moments.mean, kappa)
+        return confirm(self._text, self._descriptions, *self._facts, sums, self._moments.mean, kappa)
 
 
 def learn_anchored(
@@ -249,6 +254,19 @@ def anchored_sums(
         known: sums of images whose classes are known, which every round begins with.
         groups: of images that are not there any more.
     """
+    for last in anchored_passes(images, rounds, weights, known, groups):
+        found = last
+    return found
+
+
+def anchored_passes(
+    images: Images,
+    rounds: AnchoredRounds,
+    weights: Floats | None = None,
+    known: ClassSums | None = None,
+    groups: Condensed | None = None,
+) -> Iterator[tuple[ClassSums, TextProxies]]:
+    """Yield what `anchored_sums` returns, of every round."""
     step: Step | None = rounds.start()
     while step is not None:
         text, sums = step.text, ClassSums(*step.text.proxies.shape)
@@ -258,8 +276,8 @@ def anchored_sums(
             sums = sums.merge(rounds.partial(step, groups.means, groups.weights))
         for chunk, own in weighted_chunks(images, weights, text.proxies.shape[1]):
             sums = sums.merge(rounds.partial(step, chunk, own))
+        yield sums, text
         step = rounds.after(step, sums)
-    return sums, text
 
 
 def solve_anchored(

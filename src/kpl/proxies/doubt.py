@@ -4,9 +4,13 @@ The descriptions of each class are split in two. The class models are learnt fro
 images. Where the images settle what a picture is, both come to the same answer, whatever each half said at first; where
 the answer hangs on the choice of sentences, they do not.
 
-    agreement        share of images on which the class models of both halves agree
+    agreement        share of images on which the class models of both halves agree, after each round
     text agreement   share of images on which the text proxies of both halves agree: with all descriptions of each, or
-                     with those alone that the images did not contradict, whichever is less
+                     with those alone that the images did not contradict by that round, whichever is less
+
+Rounds go on while they bring the halves together. The last round is the last that is not clearly worse than the best
+one both by the agreement and by the agreement less text agreement: by more than two standard errors of the difference,
+which the images themselves give.
 
 The agreement is how sure the answers may be on the whole: the scores are divided by the temperature at which the mean
 largest probability is no more than that. And where learning drives the halves apart that by themselves agree, the
@@ -22,17 +26,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kpl.proxies.anchored import AnchoredRounds, AnchoredSettings, anchored_sums, solve_anchored
+from kpl.proxies.anchored import AnchoredRounds, AnchoredSettings, anchored_passes, solve_anchored
 from kpl.proxies.arrays import CHUNK_ROWS, Floats, Images, softmax, weighted_chunks
 from kpl.proxies.condensed import Condensed
 from kpl.proxies.retrieval import retrieve
 from kpl.proxies.ridge import LinearScores
 from kpl.proxies.sums import ClassSums, ImageMoments
 
-__all__ = ["Doubt", "believed", "doubt", "sampled"]
+__all__ = ["Doubt", "Halves", "believed", "halves", "sampled"]
 
 APART = 0.2  # by which learning has driven the halves apart where the text alone is left
+CLEAR = 2.0  # standard errors by which a round is to be worse than the best one before the rounds end there
 _STEPS = 16  # of halving the interval of the log temperature
 _HIGHEST = 6.0
 
@@ -44,11 +50,13 @@ class Doubt:
     Attributes:
         agreement, text_agreement: shares of images, learnt and by the text alone.
         temperature: what the scores of the class models are divided by, at least one.
+        rounds: after which learning ends, at most.
     """
 
     agreement: float
     text_agreement: float
     temperature: float
+    rounds: int = AnchoredSettings.rounds
 
     @property
     def text_share(self) -> float:
@@ -56,41 +64,84 @@ class Doubt:
         return float(np.clip((self.text_agreement - self.agreement) / APART, 0.0, 1.0))
 
 
-def doubt(
+@dataclass(frozen=True)
+class Halves:
+    """What two halves of the knowledge say of some of the images, before all of it has been learnt from.
+
+    Attributes:
+        rows, shares: (n, d) images and how much each counts, summing to one.
+        rounds: the last on which the halves came closer together, as far as that can be told.
+        agreement, text_agreement: of that round.
+    """
+
+    rows: Floats
+    shares: Floats
+    rounds: int
+    agreement: float
+    text_agreement: float
+
+    def doubt(self, model: LinearScores) -> Doubt:
+        """Return the doubt of the scores that all descriptions come to in as many rounds."""
+        temperature = _temperature(model(self.rows), self.shares, self.agreement)
+        return Doubt(self.agreement, self.text_agreement, temperature, self.rounds)
+
+
+def halves(
     images: Images,
     weights: Floats | None,
     descriptions: list[Floats],
-    model: LinearScores,
     moments: ImageMoments,
     settings: AnchoredSettings,
     *,
     k: int | None = None,
     known: ClassSums | None = None,
     groups: Condensed | None = None,
-) -> Doubt:
-    """Learn from both halves of the descriptions, on at most 4096 of the images, and compare.
+) -> Halves:
+    """Learn from both halves of the descriptions, on at most 4096 of the images, and compare them after every round.
 
     Args:
-        images, weights, moments, known, groups: what `model` was learnt from.
+        images, weights, moments, known, groups: what is to be learnt from.
         descriptions: per class (m_c, d) unit rows.
-        model: the scores that all descriptions come to.
         k: descriptions that are retrieved of a class.
     """
     images, weights = sampled(images, weights)
     rows, own = images, weights
     if groups is not None:
         rows, own = np.concatenate([groups.means, rows]), np.concatenate([groups.weights, own])
-    learnt, told, kept = [], [], []
+    learnt: list[list[NDArray[np.intp]]] = [[], []]
+    told: list[list[NDArray[np.intp]]] = [[], []]
     for half in (0, 1):
         texts = [each[half::2] if len(each) > 1 else each for each in descriptions]
         rounds = AnchoredRounds(texts, retrieve(moments.mean, texts, k), moments, settings)
-        told.append((rows @ rounds.start().text.proxies.T).argmax(axis=1))
-        sums, text = anchored_sums(images, rounds, weights, known, groups)
-        kept.append((rows @ text.proxies.T).argmax(axis=1))
-        learnt.append(solve_anchored(sums, text.proxies, moments, settings)[0](rows).argmax(axis=1))
+        for sums, text in anchored_passes(images, rounds, weights, known, groups):
+            told[half].append((rows @ text.proxies.T).argmax(axis=1))
+            learnt[half].append(solve_anchored(sums, text.proxies, moments, settings)[0](rows).argmax(axis=1))
     shares = own / own.sum()
-    agreement, before, after = (float(shares[one == other].sum()) for one, other in (learnt, told, kept))
-    return Doubt(agreement, min(before, after), _temperature(model(rows), shares, agreement))
+    agree, before = _same(learnt), _same(told)
+    by_text = before @ shares
+    before[by_text > by_text[0]] = before[0]
+    last = max(_last(agree, shares), _last(agree - before, shares))
+    ends = last + 1 if last + 1 < len(agree) else settings.rounds
+    return Halves(rows, shares, ends, float(agree[last] @ shares), float(before[last] @ shares))
+
+
+def _same(said: list[list[NDArray[np.intp]]]) -> Floats:
+    """Say of each round and image (r, n) whether two said the same; who is done stands by what it said last."""
+    most = max(map(len, said))
+    one, other = (np.stack(own + own[-1:] * (most - len(own))) for own in said)
+    return np.asarray(one == other, dtype=np.float64)
+
+
+def _last(found: Floats, shares: Floats) -> int:
+    """Return the last round (r, n) whose mean is not clearly below the best one's."""
+    best = int((found @ shares).argmax())
+    for later in range(len(found) - 1, best, -1):
+        less = found[best] - found[later]
+        mean = float(less @ shares)
+        error = np.sqrt(float((less - mean) ** 2 @ shares) * float(shares @ shares))
+        if mean <= CLEAR * error:
+            return later
+    return best
 
 
 def believed(model: LinearScores, averaged: Floats, found: Doubt, temperature: float) -> LinearScores:

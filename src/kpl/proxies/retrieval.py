@@ -19,8 +19,19 @@ from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, unit_rows
 from kpl.proxies.sums import ClassSums, ImageMoments
 
-__all__ = ["TextProxies", "best_k", "confirm", "description_spreads", "image_scores", "misplaced", "retrieve"]
+__all__ = [
+    "TextProxies",
+    "best_k",
+    "confirm",
+    "description_spreads",
+    "image_scores",
+    "misplaced",
+    "reads_like_others",
+    "retrieve",
+]
 
+ELSEWHERE = 0.25
+"""Of a description's scatter over the images: by how much more another class has to support it to have it."""
 _TINY = 1e-12
 
 
@@ -96,6 +107,7 @@ def confirm(
     text: TextProxies,
     descriptions: list[Floats],
     spreads: list[Floats],
+    alike: list[NDArray[np.bool_]],
     sums: ClassSums,
     mean_image: Floats,
     kappa: float,
@@ -108,12 +120,15 @@ def confirm(
         support = e . (m_c - x_bar) / sqrt(e^T cov e) x N_c / (N_c + kappa)
 
     and e is left out where support < -1 / sqrt(N_c + 1): by more than the standard error of such a mean, so that a
-    class that few images call for keeps what was written for it. A class that would lose every description keeps all.
+    class that few images call for keeps what was written for it. So it is where another class claims it twice: it reads
+    like that class's descriptions rather than like its own, and the images of that class support it more, by over
+    1/4 + 1 / sqrt(N_c + 1). A class that would lose every description keeps all.
 
     Args:
         text: with the descriptions to choose among; it stays as it is.
         descriptions: per class (m_c, d) unit rows.
         spreads: per class (m_c,), as `description_spreads` returns them.
+        alike: per class (m_c, C), as `reads_like_others` returns them.
         sums: soft class sums of the images.
         mean_image: (d,) their mean.
         kappa: images that doubt weighs, > 0.
@@ -121,7 +136,8 @@ def confirm(
     Example:
         >>> rows = [np.eye(2), np.eye(2)[1:]]
         >>> sums = ClassSums(2, 2).update(np.eye(2).repeat(50, axis=0), np.eye(2).repeat(50, axis=0))
-        >>> found = confirm(retrieve(np.full(2, 0.5), rows), rows, [np.ones(2), np.ones(1)], sums, np.full(2, 0.5), 1.0)
+        >>> mean, spreads = np.full(2, 0.5), [np.ones(2), np.ones(1)]
+        >>> found = confirm(retrieve(mean, rows), rows, spreads, reads_like_others(rows), sums, mean, 1.0)
         >>> found.chosen[0].tolist(), found.proxies[0].tolist()
         ([0], [1.0, 0.0])
     """
@@ -129,11 +145,41 @@ def confirm(
     means = (sums.weighted - mass * mean_image) / (mass + kappa)
     chosen = []
     for c, index in enumerate(text.chosen):
-        support = descriptions[c][index] @ means[c]
-        kept = index[support >= -spreads[c][index] / np.sqrt(sums.mass[c] + 1)]
+        own, spread, error = descriptions[c] @ means[c], spreads[c], 1 / np.sqrt(sums.mass[c] + 1)
+        fits = own >= -spread * error
+        claimed = np.flatnonzero(alike[c].any(axis=1))
+        if len(claimed):
+            others = np.where(alike[c][claimed], descriptions[c][claimed] @ means.T, -np.inf).max(axis=1)
+            fits[claimed] &= others - own[claimed] <= spread[claimed] * (ELSEWHERE + error)
+        kept = index[fits[index]]
         chosen.append(kept if len(kept) else index)
     proxies = [_mean_of(rows, index) for rows, index in zip(descriptions, chosen, strict=True)]
     return TextProxies(unit_rows(np.stack(proxies)), tuple(chosen), text.relevance)
+
+
+def reads_like_others(descriptions: list[Floats]) -> list[NDArray[np.bool_]]:
+    """Say of each description, and each other class, whether it is nearer to that class's than to the rest of its own.
+
+    Args:
+        descriptions: per class (m_c, d) unit rows.
+
+    Returns:
+        Per class (m_c, C), by the mean cosine with the descriptions of each; an only one is nearest to itself.
+
+    Example:
+        >>> rows = [np.eye(2)[[0, 0, 1]], np.eye(2)[[1]]]
+        >>> [own.tolist() for own in reads_like_others(rows)]
+        [[[False, False], [False, False], [False, True]], [[False, False]]]
+    """
+    typical = np.stack([rows.mean(axis=0) for rows in descriptions])
+    found = []
+    for c, rows in enumerate(descriptions):
+        cosines, own = rows @ typical.T, len(rows)
+        rest = (cosines[:, c] * own - 1) / (own - 1) if own > 1 else np.ones(1)
+        nearer = cosines > rest[:, None]
+        nearer[:, c] = False
+        found.append(nearer)
+    return found
 
 
 def misplaced(descriptions: list[Floats], sums: ClassSums, moments: ImageMoments, kappa: float) -> list[Floats]:
