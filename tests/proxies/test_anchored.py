@@ -231,3 +231,16 @@ def test_the_steps_give_the_same_sums_wherever_the_parts_are_added_up():
 
 def rounds_of(descriptions, moments):
     return AnchoredRounds(descriptions, retrieve(moments.mean, descriptions), moments, AnchoredSettings())
+
+
+def test_what_rounds_share_of_an_image_is_worked_out_once_and_changes_nothing():
+    images, descriptions = random_rows(0, 60, 24), [random_rows(1 + c, 4, 24) for c in range(3)]
+    moments = sum_images(images)
+    rounds = AnchoredRounds(descriptions, retrieve(moments.mean, descriptions), moments, AnchoredSettings())
+    step = rounds.after(rounds.start(), rounds.partial(rounds.start(), images))
+    shared = rounds.shared(images)
+    assert shared.shape == (60,)
+    told, alone = rounds.partial(step, images, None, shared), rounds.partial(step, images)
+    np.testing.assert_allclose(told.weighted, alone.weighted, rtol=1e-12, atol=1e-12)
+    many = [random_rows(9 + c, 1, 24) for c in range(7)]  # a term of rank 14 is no cheaper than all 24
+    assert AnchoredRounds(many, retrieve(moments.mean, many), moments, AnchoredSettings()).shared(images) is None

@@ -84,6 +84,8 @@ FAR = 2.0
 FAR_POWER = 8
 #: Rows of a working block: few enough that its (rows, C) arrays stay in the processor's cache.
 BLOCK_ROWS = 512
+#: Chunks of which what all rounds share is kept, a number an image: of a few million images; of more, worked out again.
+HELD_CHUNKS = 1024
 
 
 @dataclass(frozen=True)
@@ -123,10 +125,50 @@ class AnchoredSettings:
 
 
 @dataclass(frozen=True)
+class _Metric:
+    """M (d, d): as it is, or what all rounds share of it less a term of low rank, B^T A B.
+
+    Of few classes most of |x|_M^2 is the same in every round, and is worked out for an image once.
+    """
+
+    whole: Floats  # (d, d)
+    basis: Floats | None = None  # B
+    core: Floats | None = None  # A
+
+    def of(self, rows: Floats) -> Floats:
+        """Return rows M, (n, d)."""
+        found: Floats = rows @ self.whole
+        if self.basis is not None and self.core is not None:
+            found -= (rows @ self.basis.T) @ self.core @ self.basis
+        return found
+
+    def lengths(self, rows: Floats, shared: Floats | None = None) -> Floats:
+        """Return |x|_M^2, (n,); `shared` is `squares` of the rows by the part that all rounds share."""
+        found = squares(rows, self.whole) if shared is None else shared
+        if self.basis is None or self.core is None:
+            return found
+        inner = rows @ self.basis.T
+        return np.asarray(found - np.einsum("nk,nk->n", inner @ self.core, inner))
+
+    @property
+    def trace(self) -> float:
+        """Return tr(M)."""
+        found = float(np.trace(self.whole))
+        if self.basis is None or self.core is None:
+            return found
+        return found - float(np.einsum("jk,jk->", self.core, self.basis @ self.basis.T))
+
+
+def squares(rows: Floats, matrix: Floats) -> Floats:
+    """Return x^T A x of rows, (n,)."""
+    return np.asarray(np.einsum("nd,nd->n", rows @ matrix, rows))
+
+
+@dataclass(frozen=True)
 class _Round:
     """One round's class models, ready to score a chunk."""
 
-    precision: Floats  # (d, d), M
+    metric: _Metric  # M
     directions: Floats  # (C, d), M m_c with m_c centred on the mean image
     halves: Floats  # (C,), -1/2 m_c^T M m_c
     mass: Floats  # (C,), N_c + kappa
@@ -188,17 +230,38 @@ class AnchoredRounds:
         """Return the first step."""
         return Step(self._text)
 
-    def partial(self, step: Step, chunk: Floats, weights: Floats | None = None) -> ClassSums:
-        """Return the class sums of a (n_k, d) chunk of unit rows in this step, with (n_k,) weights if there are any."""
+    def shared(self, chunk: Floats) -> Floats | None:
+        """Return what all rounds have in common of a (n_k, d) chunk, (n_k,), to be given to `partial`; None if nothing.
+
+        A round then costs O(n C d) instead of O(n d^2).
+        """
+        if not _few(*self._text.proxies.shape):
+            return None
+        whole, mean = self._moments.ridged_inverse(_ridge(self._moments, self._settings)), self._moments.mean
+        starts = range(0, len(chunk), BLOCK_ROWS)
+        return np.concatenate([squares(chunk[first : first + BLOCK_ROWS] - mean, whole) for first in starts])
+
+    def partial(
+        self, step: Step, chunk: Floats, weights: Floats | None = None, shared: Floats | None = None
+    ) -> ClassSums:
+        """Return the class sums of a (n_k, d) chunk of unit rows in this step.
+
+        Args:
+            step: of the pass.
+            chunk: (n_k, d).
+            weights: (n_k,) if there are any.
+            shared: what `shared` returns of the chunk; without it, it is worked out again.
+        """
         proxies, settings = step.text.proxies, self._settings
         sums = ClassSums(*proxies.shape)
         for first in range(0, len(chunk), BLOCK_ROWS):
             block = chunk[first : first + BLOCK_ROWS]
             own = None if weights is None else weights[first : first + BLOCK_ROWS]
+            same = None if shared is None else shared[first : first + BLOCK_ROWS]
             if step.model is None:
                 shares = softmax(block @ proxies.T / settings.temperature)
             else:
-                shares = _responsibilities(block, proxies, step.model, self._moments.mean, settings)
+                shares = _responsibilities(block, proxies, step.model, self._moments.mean, settings, same)
             sums.update(block, shares, own)
         return sums
 
@@ -268,14 +331,17 @@ def anchored_passes(
 ) -> Iterator[tuple[ClassSums, TextProxies]]:
     """Yield what `anchored_sums` returns, of every round."""
     step: Step | None = rounds.start()
+    held: dict[int, Floats | None] = {}
     while step is not None:
         text, sums = step.text, ClassSums(*step.text.proxies.shape)
         if known is not None:
             sums = sums.merge(known)
         if groups is not None:
             sums = sums.merge(rounds.partial(step, groups.means, groups.weights))
-        for chunk, own in weighted_chunks(images, weights, text.proxies.shape[1]):
-            sums = sums.merge(rounds.partial(step, chunk, own))
+        for number, (chunk, own) in enumerate(weighted_chunks(images, weights, text.proxies.shape[1])):
+            if step.model is not None and number < HELD_CHUNKS and number not in held:
+                held[number] = rounds.shared(chunk)
+            sums = sums.merge(rounds.partial(step, chunk, own, held.get(number)))
         yield sums, text
         step = rounds.after(step, sums)
 
@@ -308,29 +374,38 @@ def _round(sums: ClassSums, text_proxies: Floats, moments: ImageMoments, setting
     weighted = sums.weighted - sums.mass[:, None] * moments.mean  # centred on the mean image
     mass = sums.mass + kappa
     means = (weighted + kappa * anchors) / mass[:, None]
-    ridge = settings.ridge * max(float(np.trace(moments.covariance)), LEAST_VARIANCE) / np.sqrt(n)
-    precision = _precision(means, weighted / n, sums.mass / n, moments, ridge)
-    usual = max(len(precision) - ridge * float(np.trace(precision)), LEAST_VARIANCE)
-    directions = means @ precision
+    ridge = _ridge(moments, settings)
+    metric = _metric(means, weighted / n, sums.mass / n, moments, ridge)
+    usual = max(len(moments.mean) - ridge * metric.trace, LEAST_VARIANCE)
+    directions = metric.of(means)
     halves = -0.5 * np.einsum("cd,cd->c", means, directions)
     text_share = settings.text_share(n, len(text_proxies))
     given = PRIOR_IMAGES * text_share
     prior = np.maximum((sums.mass + given) / (n + given * len(text_proxies)), np.finfo(np.float64).tiny)
     centre = text_proxies @ (moments.mean + means.mean(axis=0))
     offsets = np.log(prior) - (settings.text_weight / settings.temperature) * centre
-    return _Round(precision, directions, halves, mass, offsets, prior, text_share, usual)
+    return _Round(metric, directions, halves, mass, offsets, prior, text_share, usual)
 
 
-def _precision(means: Floats, weighted: Floats, shares: Floats, moments: ImageMoments, ridge: float) -> Floats:
-    """Return M = (S_w + lambda I)^-1 (d, d), S_w = cov - F^T K F of F = [means, weighted], both centred, all over n.
+def _ridge(moments: ImageMoments, settings: AnchoredSettings) -> float:
+    return float(settings.ridge * max(float(np.trace(moments.covariance)), LEAST_VARIANCE) / np.sqrt(moments.count))
+
+
+def _few(n_classes: int, dim: int) -> bool:
+    """Say whether a term of rank 2 C is the cheaper way."""
+    return 4 * n_classes <= dim
+
+
+def _metric(means: Floats, weighted: Floats, shares: Floats, moments: ImageMoments, ridge: float) -> _Metric:
+    """Return M = (S_w + lambda I)^-1, S_w = cov - F^T K F of F = [means, weighted], both centred, all over n.
 
     Of few classes it is the inverse of all images' covariance less a term of rank 2 C (Woodbury); K^-1 is known.
     """
-    if 4 * len(means) > means.shape[1]:
+    if not _few(*means.shape):
         cross = means.T @ weighted
         within = moments.covariance - cross - cross.T + (means.T * shares) @ means
         within[np.diag_indices_from(within)] += ridge
-        return inverse(within)
+        return _Metric(inverse(within))
     whole, both = moments.ridged_inverse(ridge), np.vstack([means, weighted])
     projected = both @ whole
     core = both @ projected.T
@@ -339,14 +414,19 @@ def _precision(means: Floats, weighted: Floats, shares: Floats, moments: ImageMo
     core[here, there] -= 1.0
     core[there, here] -= 1.0
     core[there, there] -= shares
-    return np.asarray(whole - projected.T @ np.linalg.solve(core, projected))
+    return _Metric(whole, projected, np.asarray(np.linalg.inv(core), dtype=np.float64))
 
 
 def _responsibilities(
-    block: Floats, text_proxies: Floats, current: _Round, mean: Floats, settings: AnchoredSettings
+    block: Floats,
+    text_proxies: Floats,
+    current: _Round,
+    mean: Floats,
+    settings: AnchoredSettings,
+    shared: Floats | None,
 ) -> Floats:
     """The next P of a block, each image scored against class means without its own share; in place where it can be."""
-    scores = _fits(block - mean, current)
+    scores = _fits(block - mean, current, shared)
     text = block @ text_proxies.T
     text /= settings.temperature
     first = softmax(text)
@@ -363,11 +443,11 @@ def _responsibilities(
     return _blended(softmax(scores), first, text_share)
 
 
-def _fits(centred: Floats, current: _Round) -> Floats:
+def _fits(centred: Floats, current: _Round, shared: Floats | None = None) -> Floats:
     """-1/2 |x - m_c|_M^2 (n, C) of images less the mean image."""
     scores: Floats = centred @ current.directions.T
     scores += current.halves
-    scores -= 0.5 * np.einsum("nd,nd->n", centred @ current.precision, centred)[:, None]
+    scores -= 0.5 * current.metric.lengths(centred, shared)[:, None]
     return scores
 
 
