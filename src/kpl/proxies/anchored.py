@@ -58,9 +58,10 @@ from numpy.typing import NDArray
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax, weighted_chunks
 from kpl.proxies.condensed import Condensed
+from kpl.proxies.metric import Metric, class_metric, few_classes, squares
 from kpl.proxies.retrieval import TextProxies, confirm, description_spreads, reads_like_others, retrieve
 from kpl.proxies.ridge import LinearScores
-from kpl.proxies.sums import ClassSums, ImageMoments, inverse
+from kpl.proxies.sums import ClassSums, ImageMoments
 
 __all__ = [
     "AnchoredRounds",
@@ -125,50 +126,10 @@ class AnchoredSettings:
 
 
 @dataclass(frozen=True)
-class _Metric:
-    """M (d, d): as it is, or what all rounds share of it less a term of low rank, B^T A B.
-
-    Of few classes most of |x|_M^2 is the same in every round, and is worked out for an image once.
-    """
-
-    whole: Floats  # (d, d)
-    basis: Floats | None = None  # B
-    core: Floats | None = None  # A
-
-    def of(self, rows: Floats) -> Floats:
-        """Return rows M, (n, d)."""
-        found: Floats = rows @ self.whole
-        if self.basis is not None and self.core is not None:
-            found -= (rows @ self.basis.T) @ self.core @ self.basis
-        return found
-
-    def lengths(self, rows: Floats, shared: Floats | None = None) -> Floats:
-        """Return |x|_M^2, (n,); `shared` is `squares` of the rows by the part that all rounds share."""
-        found = squares(rows, self.whole) if shared is None else shared
-        if self.basis is None or self.core is None:
-            return found
-        inner = rows @ self.basis.T
-        return np.asarray(found - np.einsum("nk,nk->n", inner @ self.core, inner))
-
-    @property
-    def trace(self) -> float:
-        """Return tr(M)."""
-        found = float(np.trace(self.whole))
-        if self.basis is None or self.core is None:
-            return found
-        return found - float(np.einsum("jk,jk->", self.core, self.basis @ self.basis.T))
-
-
-def squares(rows: Floats, matrix: Floats) -> Floats:
-    """Return x^T A x of rows, (n,)."""
-    return np.asarray(np.einsum("nd,nd->n", rows @ matrix, rows))
-
-
-@dataclass(frozen=True)
 class _Round:
     """One round's class models, ready to score a chunk."""
 
-    metric: _Metric  # M
+    metric: Metric  # M
     directions: Floats  # (C, d), M m_c with m_c centred on the mean image
     halves: Floats  # (C,), -1/2 m_c^T M m_c
     mass: Floats  # (C,), N_c + kappa
@@ -235,7 +196,7 @@ class AnchoredRounds:
 
         A round then costs O(n C d) instead of O(n d^2).
         """
-        if not _few(*self._text.proxies.shape):
+        if not few_classes(*self._text.proxies.shape):
             return None
         whole, mean = self._moments.ridged_inverse(_ridge(self._moments, self._settings)), self._moments.mean
         starts = range(0, len(chunk), BLOCK_ROWS)
@@ -375,7 +336,7 @@ def _round(sums: ClassSums, text_proxies: Floats, moments: ImageMoments, setting
     mass = sums.mass + kappa
     means = (weighted + kappa * anchors) / mass[:, None]
     ridge = _ridge(moments, settings)
-    metric = _metric(means, weighted / n, sums.mass / n, moments, ridge)
+    metric = class_metric(means, weighted / n, sums.mass / n, moments, ridge)
     usual = max(len(moments.mean) - ridge * metric.trace, LEAST_VARIANCE)
     directions = metric.of(means)
     halves = -0.5 * np.einsum("cd,cd->c", means, directions)
@@ -389,32 +350,6 @@ def _round(sums: ClassSums, text_proxies: Floats, moments: ImageMoments, setting
 
 def _ridge(moments: ImageMoments, settings: AnchoredSettings) -> float:
     return float(settings.ridge * max(float(np.trace(moments.covariance)), LEAST_VARIANCE) / np.sqrt(moments.count))
-
-
-def _few(n_classes: int, dim: int) -> bool:
-    """Say whether a term of rank 2 C is the cheaper way."""
-    return 4 * n_classes <= dim
-
-
-def _metric(means: Floats, weighted: Floats, shares: Floats, moments: ImageMoments, ridge: float) -> _Metric:
-    """Return M = (S_w + lambda I)^-1, S_w = cov - F^T K F of F = [means, weighted], both centred, all over n.
-
-    Of few classes it is the inverse of all images' covariance less a term of rank 2 C (Woodbury); K^-1 is known.
-    """
-    if not _few(*means.shape):
-        cross = means.T @ weighted
-        within = moments.covariance - cross - cross.T + (means.T * shares) @ means
-        within[np.diag_indices_from(within)] += ridge
-        return _Metric(inverse(within))
-    whole, both = moments.ridged_inverse(ridge), np.vstack([means, weighted])
-    projected = both @ whole
-    core = both @ projected.T
-    here = np.arange(len(means))
-    there = here + len(means)
-    core[here, there] -= 1.0
-    core[there, here] -= 1.0
-    core[there, there] -= shares
-    return _Metric(whole, projected, np.asarray(np.linalg.inv(core), dtype=np.float64))
 
 
 def _responsibilities(
