@@ -23,7 +23,7 @@ from kpl.encoders import Encoder, load_encoder
 from kpl.knowledge import load_knowledge
 from kpl.methods import make_method
 from kpl.proxies.arrays import Floats, log_odds
-from kpl.proxies.pooling import DEFAULT_POOL, Pool, centred
+from kpl.proxies.pooling import SLIDE_POOL, Pool, centred
 from pooling import areas
 from rendered import cell_of_class, draw_cell
 
@@ -32,7 +32,7 @@ FINDING = "parasitised_red_cell"
 DRAWN = {"normal_red_cell": 6000, FINDING: 900, "platelet": 200, "neutrophil": 200, "lymphocyte": 200}
 OTHERS = ("platelet", "neutrophil", "lymphocyte")
 SHARES = (0.5, 0.1, 0.03, 0.01, 0.003, 0.001)
-POOLS = ("mean", "top-100", "top-30", "top-10", "top-5", "top-3", "top-2", "max")
+POOLS = ("mean", "top-20%", "top-5%", "top-1%", "top-100", "top-30", "top-10", "top-5", "top-3", "max")
 SLIDES = 45  # with the finding, and as many without
 CELLS = (300, 1500)
 SIDE = 72
@@ -103,7 +103,7 @@ def report(path: Any, cells: dict[str, Floats], encoder: Encoder, base: Any) -> 
     print_table("AUROC of a slide with parasites, by the share of red cells that hold one", ["share", *POOLS], lines)
     save(
         path,
-        {"slides": 2 * SLIDES, "cells": CELLS, "default": DEFAULT_POOL, "settings": settings, "worst": worst,
+        {"slides": 2 * SLIDES, "cells": CELLS, "default": SLIDE_POOL, "settings": settings, "worst": worst,
          "behind": behind},
     )  # fmt: skip
 

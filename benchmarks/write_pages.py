@@ -259,6 +259,39 @@ def pooling(found: dict[str, Any]) -> str:
     return said + markdown(["finding", "slices that show it", *(f"`{name}`" for name in pools)], rows)
 
 
+def slide_pooling(found: dict[str, Any]) -> str:
+    """AUROC of a slide with parasites by pool, and how far each pool falls behind the best where any finds them."""
+    pools, half = list(found["worst"]), found["slides"] // 2
+    rows = []
+    for each in found["settings"]:
+        cells = [(each["pools"][name]["auroc"], each["pools"][name]["interval"]) for name in pools]
+        rows.append([f"{each['share']:.1%}", *(f"{area:.2f} ({low:.2f} to {high:.2f})" for area, (low, high) in cells)])
+    findable = [each for each in found["settings"] if each["share"] >= FINDABLE]
+    worst = [max(each["pools"][name]["behind_best"] for each in findable) for name in pools]
+    rows.append(["**furthest behind the best, from 1 % on**", *(f"{each:.3f}" for each in worst)])
+    said = f"AUROC with its 95 % interval over {half} slides with parasites and {half} without:\n\n"
+    return said + markdown(["red cells with a parasite", *(f"`{name}`" for name in pools)], rows)
+
+
+FINDABLE = 0.01  # of the red cells: below, no pool is beyond chance
+
+
+def new_site(found: dict[str, Any]) -> str:
+    """How many lots of pictures are called foreign, at the same place and at others."""
+    rows, sizes = [], (10, 30, 100)
+    for name in ("real cells", "drawn cells"):
+        places = dict.fromkeys(each["place"] for each in found["grounds"][name])
+        for place in places:
+            own = {each["pictures"]: each for each in found["grounds"][name] if each["place"] == place}
+            shift = f"{own[sizes[-1]]['shift']:.2f}"
+            rows.append([name, place, shift, *(f"{own[size]['share']:.1%}" for size in sizes)])
+    aerial = [each for name, own in found["grounds"].items() if name.startswith("whurs19") for each in own]
+    most = [max(each["share"] for each in aerial if each["pictures"] == size) for size in sizes]
+    rows.append(["aerial scenes", "the same place, worst of six encoders", "", *(f"{each:.1%}" for each in most)])
+    said = f"Share of {found['lots']} lots of so many pictures that are called foreign:\n\n"
+    return said + markdown(["pictures", "place", "shift", *(f"{size} pictures" for size in sizes)], rows)
+
+
 def markdown(header: list[str], rows: list[list[str]]) -> str:
     """Lay a table out."""
     lines = [header, ["---"] * len(header), *rows]
@@ -280,6 +313,8 @@ TABLES = (
     ("method.md", "contest", method_calibration),
     ("method.md", "unlisted", unlisted),
     ("medical.md", "pooling", pooling),
+    ("pathology.md", "slide_pooling", slide_pooling),
+    ("models.md", "new_site", new_site),
 )
 
 if __name__ == "__main__":

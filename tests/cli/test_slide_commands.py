@@ -75,6 +75,7 @@ def test_a_slide_is_planned_classified_and_its_tissue_taken_back(quick: Run, sli
     assert told.code == 0, told.err
     (row,) = rows_of(top / "run/predictions.csv")
     tiles = rows_of(top / "run/instances.csv")
+    assert json.loads((top / "run/run.json").read_text())["plan"]["pool"] == "top-20%"
     assert (
         (row["unit"], row["kind"], int(row["instances"]))
         == ("unit-0001", "slide", count)

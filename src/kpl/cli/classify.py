@@ -16,7 +16,7 @@ from kpl.cli.options import K, KnowledgeOption, Settings, chosen_pictures, chose
 from kpl.cli.progress import stages
 from kpl.cli.terminal import Console, plain, print_notes
 from kpl.errors import InputError
-from kpl.proxies.pooling import DEFAULT_POOL
+from kpl.proxies.pooling import DEFAULT_POOL, SLIDE_POOL
 
 if TYPE_CHECKING:
     from kpl.evaluation import Reading
@@ -46,7 +46,10 @@ _Coverage = Annotated[
 _Other = Annotated[bool, typer.Option("--other", help="Label pictures that are of no listed class 'none of these'.")]
 _Pool = Annotated[
     str | None,
-    typer.Option(help=f"Of units of several pictures: mean, max, or top-K over their scores. Default: {DEFAULT_POOL}."),
+    typer.Option(
+        help=f"Of units of several pictures: mean, max, top-K or top-K% over their scores. Default: {DEFAULT_POOL}, "
+        f"of slides {SLIDE_POOL}."
+    ),
 ]
 _MultiLabel = Annotated[
     bool, typer.Option("--multi-label", help="Classes may occur together: each is present or not by itself.")

@@ -5,6 +5,7 @@ A study, a volume or a slide has many instances (slices, frames, tiles). With sc
     mean    the mean over the instances: for what shows everywhere (body part, sequence, stain)
     max     the largest: for a finding that may sit in a single instance
     top-K   the mean of the K largest, of each class by itself (MI-Zero, Lu et al., CVPR 2023): between the two
+    top-K%  the same of the largest K in a hundred: of slides, whose tiles differ in number, which a fixed K would tell
 
 Scores of classes that exclude each other are log probabilities up to a constant an instance; they are centred on their
 mean over the classes first, so that the constant does not choose the instances. Then `mean` is the mean of log odds.
@@ -22,10 +23,13 @@ from numpy.typing import NDArray
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats
 
-__all__ = ["DEFAULT_POOL", "Pool", "centred", "key_rows", "whole_units"]
+__all__ = ["DEFAULT_POOL", "SLIDE_POOL", "Pool", "centred", "key_rows", "whole_units"]
 
 # Nowhere behind the mean by .02 AUROC, and ahead where few slices show a finding: `benchmarks/pooling.py`.
 DEFAULT_POOL = "top-5"
+# Nearest to the best for slides of which 1 % or more show a finding: `benchmarks/slide_pooling.py`.
+SLIDE_POOL = "top-20%"
+_NAMES = re.compile(r"mean|max|top-(?P<count>[1-9]\d{0,5})|top-(?P<share>[1-9]\d?)%")
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Pool:
     """How the scores of instances are pooled.
 
     Attributes:
-        name: "mean", "max", or "top-K" with a number of one or more.
+        name: "mean", "max", "top-K" with a number of one or more, or "top-K%" with one below a hundred.
 
     Raises:
         InputError: it is another.
@@ -48,8 +52,24 @@ class Pool:
 
     def __post_init__(self) -> None:
         """Refuse a name without a meaning."""
-        if self.name not in ("mean", "max") and not re.fullmatch(r"top-[1-9]\d{0,5}", self.name):
-            raise InputError(f"scores are pooled by mean, max, or top-K with a number such as top-5, got {self.name!r}")
+        if not _NAMES.fullmatch(self.name):
+            raise InputError(
+                "scores are pooled by mean, max, top-K with a number such as top-5, or top-K% with a share such as "
+                f"top-5%, got {self.name!r}"
+            )
+
+    def most(self, size: int) -> int:
+        """Return how many instances decide about a unit of so many.
+
+        Example:
+            >>> [Pool(name).most(50) for name in ("mean", "max", "top-5", "top-5%")]
+            [50, 1, 5, 3]
+        """
+        named = _NAMES.fullmatch(self.name)
+        count, share = (named["count"], named["share"]) if named else (None, None)
+        if share:
+            return max(1, -(-size * int(share) // 100))
+        return min(int(count), size) if count else 1 if self.name == "max" else size
 
     def __call__(self, scores: Floats, sizes: Sequence[int]) -> Floats:
         """Pool scores (n, C) of units of these sizes, one behind the other; returns (units, C)."""
@@ -58,11 +78,10 @@ class Pool:
         starts = np.cumsum([0, *sizes[:-1]])
         if self.name == "max":
             return np.asarray(np.maximum.reduceat(scores, starts, axis=0))
-        most = None if self.name == "mean" else int(self.name.removeprefix("top-"))
         pooled = np.empty((len(sizes), scores.shape[1]))
         for unit, (start, size) in enumerate(zip(starts.tolist(), sizes, strict=True)):
             # Sorted, so that the sum is the same whatever the order of the instances.
-            pooled[unit] = np.sort(scores[start : start + size], axis=0)[::-1][:most].mean(axis=0)
+            pooled[unit] = np.sort(scores[start : start + size], axis=0)[::-1][: self.most(size)].mean(axis=0)
         return pooled
 
 

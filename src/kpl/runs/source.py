@@ -23,7 +23,7 @@ from kpl.errors import EncoderError, InputError
 from kpl.images import Asked, Found, Pictures, find_given, find_inputs
 from kpl.knowledge import KnowledgeBase, Task, check_tokens
 from kpl.progress import Counted, Progress
-from kpl.proxies.pooling import DEFAULT_POOL, Pool
+from kpl.proxies.pooling import DEFAULT_POOL, SLIDE_POOL, Pool
 from kpl.runs.folder import FEATURES_FOLDER
 from kpl.runs.warnings import misfit
 from kpl.tables import Wanted
@@ -60,18 +60,21 @@ class Source:
     def pool(self, asked: str | None, task: Task) -> str | None:
         """Return how scores are pooled; None where every picture stands for itself.
 
-        Without being asked, what every instance shows by its mean, else by what finds it in a few.
+        Without being asked, what every instance shows by its mean, else by what finds it in a few; of slides by what
+        finds it in a share of the tiles.
 
         Raises:
             InputError: no such pool, or nothing to pool.
         """
         if self.folder is not None:
             plain = self.folder.of_units.plain
+            kinds = set() if plain else {unit.kind for unit in self.folder.of_units.listed}
         else:
-            plain = all(unit.kind == "image" for unit in self.found.units) if self.found else True
+            kinds = {unit.kind for unit in self.found.units} if self.found else set()
+            plain = kinds <= {"image"}
         if plain and asked is not None:
             raise InputError("--pool is for units of several pictures, and every picture here stands for itself")
-        usual = "mean" if task.finding == "everywhere" else DEFAULT_POOL
+        usual = "mean" if task.finding == "everywhere" else SLIDE_POOL if kinds == {"slide"} else DEFAULT_POOL
         return None if plain else Pool(asked or usual).name
 
     @classmethod

@@ -39,7 +39,7 @@ class _Plan(_Said):
     pictures: str
     settings: _Settings
     thresholds: dict[str, FiniteFloat] | None = None
-    pool: Annotated[str, Field(pattern=r"^(mean|max|top-[1-9]\d{0,5})$")] | None = None
+    pool: Annotated[str, Field(pattern=r"^(mean|max|top-[1-9]\d{0,5}|top-[1-9]\d?%)$")] | None = None
     other: bool | None = None
 
 

@@ -56,7 +56,7 @@ class Pooling:
 
     Attributes:
         features: n rows of U units.
-        pool: "mean", "max" or "top-K".
+        pool: "mean", "max", "top-K" or "top-K%".
     """
 
     features: FeatureFolder
@@ -75,7 +75,7 @@ class Pooling:
     @property
     def deciding(self) -> int:
         """How many instances are shown of those that decided: the K of top-K, at most five; five of a mean."""
-        return {"max": 1, "mean": _SHOWN}.get(self.pool) or min(int(self.pool.removeprefix("top-")), _SHOWN)
+        return min(Pool(self.pool).most(100 * _SHOWN), _SHOWN)
 
     @property
     def sizes(self) -> tuple[int, ...]:
