@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.report.conftest import HOSTILE
 from tests.report.test_report import ALLOWED, Page
 
+from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.report import explain_picture
 from kpl.runs import classify, evaluate, open_run
 
@@ -64,9 +65,24 @@ def test_the_evidence_of_a_picture_is_a_short_table(run, pictures):
     found = explain_picture(run, name, top=1)
     page = shown(found)
     assert HOSTILE in page.text, "escaped, so that it is read and not obeyed"
+    [picture] = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert HOSTILE in picture["alt"]
+    assert found.picture == open_run(run).thumbnails[open_run(run).row_of(name)]
     assert page.count("tr") == 1 + min(len(found.sentences), 6)
     assert f"{found.sentences[0].without.effect:+.4f}" in page.text
     plain = explain_picture(run, name, top=0)
     assert "effect" not in shown(plain).text
     assert f"{found.text_margin:+.4f}" in page.text
     assert f"Nearest called {found.nearest[0][0]}" in page.text
+
+
+def test_a_knowledge_base_shows_its_classes(knowledge):
+    base = load_knowledge(knowledge)
+    page = shown(base)
+    assert f"{len(base.classes)} classes" in page.text
+    assert all(entry.name in page.text for entry in base.classes)
+    assert base.classes[0].descriptions[0].text in page.text
+    assert page.count("tr") == 1 + len(base.classes)
+    many = [{"key": str(n), "descriptions": [HOSTILE]} for n in range(70)]
+    page = shown(KnowledgeBase.model_validate({"kpl_knowledge": 1, "task": {"name": HOSTILE}, "classes": many}))
+    assert "10 more classes" in page.text

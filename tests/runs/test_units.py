@@ -175,6 +175,20 @@ def test_pictures_that_look_all_but_the_same_are_named_and_count_each(job):
     assert any(warning.startswith(near) for warning in run.warnings), run.warnings
     assert open_features(run.path / "features").weights is None
     assert near in write_report(run).read_text()
+    one, other = run.keys[:2]
+    rows = [f"scan.png,{one},P1", f"scan-again.jpg,{other},P2", f"0.png,{one},P1"]
+    (job.folder / "labels.csv").write_text("\n".join(["image,label,patient", *rows]))
+    told = evaluate(run, labels=job.folder / "labels.csv", methods="text", replicates=0).notices
+    assert "1 picture is there under several labels (scan-again.jpg ~ scan.png): one of them is wrong" in told
+    assert (
+        "1 picture is there under several values of 'patient' (scan-again.jpg ~ scan.png): look whose they are" in told
+    )
+    again = write_report(run, labels=job.folder / "labels.csv", replicates=0).read_text()
+    assert "there under several labels" in again
+    (job.folder / "cohort.csv").write_text("image,patient\nscan.png,P1\nscan-again.jpg,P2\n0.png,P1\n1.png,P1")
+    cohort = job.run(table=job.folder / "cohort.csv", out=job.folder / "cohort").warnings
+    assert any("there under several patients (scan-again.jpg ~ scan.png)" in each for each in cohort), cohort
+    assert not any("several patients" in each for each in run.warnings)
 
 
 def test_what_was_found_when_pictures_were_read_is_counted_and_kept_with_the_features(job):

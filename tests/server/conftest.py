@@ -51,10 +51,11 @@ def serving() -> Iterator[Callable[..., TestClient]]:
         models: Any = (),
         results: Any = None,
         runs: Any = (),
+        brought: Any = None,
         door: Any = None,
         **limits: Any,
     ) -> TestClient:
-        service = Service(Limits(**{"workers": 1, **limits}), models, results, runs)
+        service = Service(Limits(**{"workers": 1, **limits}), models, results, runs, brought)
         client = TestClient(
             create_app(service, token=token, **door or {}), base_url=HERE, raise_server_exceptions=False
         )

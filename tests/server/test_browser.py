@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.server.conftest import cell
+from tests.server.conftest import CLASSES, cell
 from tests.server.test_running import TOKEN, started
 
 from kpl.knowledge import load_knowledge
 from kpl.report import write_report
 from kpl.runs import classify, classify_multi_label, load_model
+from kpl.runs.calibrating import load_calibration
 from kpl.runs.corrections import read_corrections
 
 pytestmark = pytest.mark.browser
@@ -297,6 +298,43 @@ def test_a_folder_of_class_folders_is_labels(tell: Callable[..., dict[str, Any]]
     assert told["of"].startswith("4 labelled pictures.")
     assert "the class is the folder just above each picture, since train are no classes" in told["notes"]
     assert 0 < told["sent"] < 1500
+
+
+def test_labels_calibrate_and_little_confidence_gives_no_label(
+    tell: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    own = [tmp_path / f"cell-{number}.png" for number in range(12)]
+    for number, path in enumerate(own):
+        path.write_bytes(cell(number))
+    rows = [f"{path.name},{CLASSES[number % len(CLASSES)]}" for number, path in enumerate(own)]
+    (tmp_path / "labels.csv").write_text("\n".join(["image,label", *rows]), encoding="utf-8")
+    told = tell("calibrating", str(tmp_path / "labels.csv"), *map(str, own))
+    assert "The confidences are calibrated. On labels held out (12 images)" in told["said"]
+    assert told["focus"] == "calibrate"
+    assert told["before"] != told["after"]
+    assert 0 < len(told["bare"]) < 12
+    assert told["least"].startswith(f"{len(told['bare'])} without a label, {12 - len(told['bare'])} with one. Of the ")
+    assert all(each.startswith("no label given; ") for each in told["bare"])
+    assert load_calibration(tmp_path / "calibration.json").labelled == 12
+
+
+def test_a_knowledge_file_is_opened_by_keyboard(
+    tell: Callable[..., dict[str, Any]], pictures: list[str], tmp_path: Path
+) -> None:
+    good, bad = tmp_path / "ward.yaml", tmp_path / "bad.yaml"
+    good.write_text(
+        "kpl_knowledge: 1\ntask: {name: ward 3, modality: blood smear}\nclasses:\n"
+        "  - {key: red, descriptions: [a round red cell without a nucleus]}\n"
+        "  - {key: white, descriptions: [a large cell with a dark nucleus, a lobed nucleus]}\n",
+        encoding="utf-8",
+    )
+    bad.write_text("classes: [", encoding="utf-8")
+    told = tell("bringing", str(good), str(bad), *(name for name in pictures if "cell" in name))
+    assert "Bad.yaml, line" in told["refused"][0]
+    assert told["refused"][1] == "blood-cells"
+    assert told["about"] == "ward 3. 2 classes, 3 descriptions, for blood smear."
+    assert "red" in told["summary"]
+    assert "white" in told["summary"]
 
 
 def test_a_session_ends_with_its_page(tell: Callable[..., dict[str, Any]]) -> None:

@@ -28,6 +28,13 @@ def serve(
     run: Annotated[
         list[Path] | None, typer.Option(help="A run to look at and correct on the page; again for others.")
     ] = None,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(help="An encoder that people may choose too: a folder or a .kplenc file; again for others."),
+    ] = None,
+    knowledge: Annotated[
+        list[Path] | None, typer.Option(help="A knowledge file that people may choose too; again for others.")
+    ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="A file with the token; or set KPL_SERVE_TOKEN. At least 16 characters.")
     ] = None,
@@ -52,6 +59,8 @@ def serve(
 
       kpl serve --run run/
 
+      kpl serve --encoder our-clip.kplenc --knowledge our-findings.yaml
+
       kpl serve --port 9000 --model cells.kpl
 
       KPL_SERVE_TOKEN=... kpl serve --host 0.0.0.0 --host-name pathology.example.org
@@ -69,6 +78,8 @@ def serve(
         models=model or (),
         results=results,
         runs=run or (),
+        encoders=encoder or (),
+        knowledge=knowledge or (),
         root_path=root_path,
         trusted_proxies=trusted_proxy or (),
     )

@@ -87,6 +87,17 @@ class Units:
         looks = [None if place in same else look for place, look in enumerate(self._looks)]
         return tuple(map(tuple, near_looks(looks)))
 
+    def copies_across(self, values: Sequence[object]) -> tuple[tuple[int, ...], ...]:
+        """Return the groups of copies, the same or all but the same, of which `values`, (units,), say several things.
+
+        None says nothing.
+        """
+        return tuple(
+            places
+            for places in (*self.copies, *self.near_copies)
+            if len({values[place] for place in places if values[place] is not None}) > 1
+        )
+
     @cached_property
     def weights(self) -> NDArray[np.float64] | None:
         """How much each row counts in what is learnt, (n,), every distinct unit once; None where all do alike."""

@@ -19,6 +19,7 @@ from pydantic import (
 
 from kpl.errors import KnowledgeError
 from kpl.knowledge.folding import fold_name, fold_sentence
+from kpl.knowledge.notebook import knowledge_html
 from kpl.knowledge.records import Code, Ignored, Label, Part, Provenance, Rejected, Sentence, problem
 from kpl.knowledge.template import DEFAULT_TEMPLATE, check_template
 
@@ -289,6 +290,9 @@ class KnowledgeBase(Part):
             detail = error.errors(include_url=False)[0]
             raise KnowledgeError(f"{detail['loc'][0]}: {detail['msg']}") from error
         return self.model_copy(update={"task": task})
+
+    def _repr_html_(self) -> str:
+        return knowledge_html(self)
 
     def content_hash(self) -> str:
         """Return the SHA-256 (hexadecimal) of what the knowledge says: template, modality, classes in order.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,7 @@ class Explained:
         nearest: for the label and the runner-up the nearest other pictures of the run, with cosines.
         not_fitted: why nothing was learnt again; empty where it was.
         unlabelled: why the run gives another label than that of the class, or none; empty where it gives it.
+        picture: the small picture, WebP, that the run kept; None if it kept none.
     """
 
     image: str
@@ -90,6 +92,7 @@ class Explained:
     nearest: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
     not_fitted: str = ""
     unlabelled: str = ""
+    picture: bytes | None = field(default=None, repr=False)
 
     def _repr_html_(self) -> str:
         fitted = any(each.without for each in self.sentences)
@@ -112,8 +115,10 @@ class Explained:
             if found
         )
         titles = "".join(f'<th scope="col">{each}</th>' for each in head)
+        kept = base64.b64encode(self.picture).decode("ascii") if self.picture else ""
+        shown = f'<img src="data:image/webp;base64,{kept}" style="max-height:320px" alt="{visible_html(self.image)}">'
         return (
-            f"<table><caption>{visible_html(title)}</caption><thead><tr>"
+            f"{shown if kept else ''}<table><caption>{visible_html(title)}</caption><thead><tr>"
             f"{titles}</tr></thead><tbody>{rows}</tbody></table>"
             f"<p>The text margin of {self.text_margin:+.4f} is the sum of the shares of all {len(self.sentences)} "
             f"sentences; the text alone says {visible_html(self.text_label)}.</p>{near}"
@@ -183,6 +188,7 @@ def explain_picture(
         ),
         not_fitted=again.why_not,
         unlabelled=run.predictions.unlabelled(row),
+        picture=run.thumbnails.get(row),
     )
 
 

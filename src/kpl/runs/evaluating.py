@@ -39,7 +39,7 @@ from kpl.runs.predictions import ROUNDED
 from kpl.runs.run import Run, as_pandas
 from kpl.runs.single_label import SingleLabelRun
 from kpl.runs.texts import bundle_texts
-from kpl.runs.units import fit_on
+from kpl.runs.units import fit_on, labelled_copies
 
 if TYPE_CHECKING:
     import pandas
@@ -355,6 +355,7 @@ def _of_run(
             *([truth.said] if truth.said else []),
             *([LEARNT.format(len(seen))] if seen else []),
             *truth.notices,
+            *labelled_copies(run.features.of_units, run.keys, truth.labels, truth.groups, truth.group_column),
             *([ROUNDED] if said.ranking is None else []),
         ),
         temperature=float(run.plan["settings"]["temperature"]),

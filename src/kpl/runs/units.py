@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings import FeatureFolder
+from kpl.embeddings.units import Units
 from kpl.files import write_file
 from kpl.images import Unit
 from kpl.images.pseudonyms import found_by_pseudonym, read_key
@@ -37,6 +38,7 @@ __all__ = [
     "Told",
     "fit_on",
     "identified",
+    "labelled_copies",
     "odds_of",
     "write_tissue",
     "write_units",
@@ -158,10 +160,47 @@ class Pooling:
                 f"{more} of {len(units.ids)} {what} look all but the same as another ({listed}): each counts, so leave "
                 "out what is there twice"
             )
+        found += _copies_told(units, [unit.patient for unit in units.listed], "patients", "look whose they are")
         found += [f"{count} of {self.features.n} pictures: {note}" for note, count in units.notes]
         notes = Counter(note for unit in units.listed for note in unit.notes)
         found += [f"{count} of {len(units.ids)} units: {note}" for note, count in notes.most_common(_NOTES)]
         return found
+
+
+def _copies_told(units: Units, values: Sequence[object], what: str, mend: str) -> list[str]:
+    """Say in a sentence which copies, the same or all but the same, have different values; nothing where none has.
+
+    Args:
+        units: of a run.
+        values: (units,) such as patients or labels; None says nothing.
+        what: these are, in the plural.
+        mend: what to do.
+    """
+    if not (across := units.copies_across(values)):
+        return []
+    _, listed = _listed(units.ids, across, " ~ ")
+    there = "1 picture is" if len(across) == 1 else f"{len(across)} pictures are"
+    return [f"{there} there under several {what} ({listed}): {mend}"]
+
+
+def labelled_copies(
+    units: Units,
+    keys: Sequence[str],
+    labels: NDArray[np.int64],
+    groups: Sequence[str | None] | None,
+    column: str | None,
+) -> list[str]:
+    """Say which pictures are there twice under different labels, or in different groups of the labels.
+
+    Args:
+        units: of a run.
+        keys: of its classes.
+        labels: (units,) places of classes, -1 for none.
+        groups: (units,) that the labels name, in `column`.
+    """
+    named = [keys[label] if label >= 0 else None for label in labels.tolist()]
+    found = _copies_told(units, named, "labels", "one of them is wrong")
+    return found + (_copies_told(units, groups, f"values of {column}", "look whose they are") if groups else [])
 
 
 def _listed(ids: Sequence[str], groups: Sequence[Sequence[int]], sign: str) -> tuple[int, str]:

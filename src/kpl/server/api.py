@@ -16,14 +16,14 @@ from fastapi.responses import FileResponse, PlainTextResponse, Response, Streami
 from kpl.knowledge import KnowledgeBase
 from kpl.report import How
 from kpl.server import bodies, downloads, schemas, views
-from kpl.server.brought import load_pack
+from kpl.server.brought import read_file
 from kpl.server.document import BEARER, EVENTS, file_of, problems
 from kpl.server.jobs import Job
 from kpl.server.maps import known_ways
 from kpl.server.refusals import Gone, Refused, TooLarge
 from kpl.server.requests import Route
 from kpl.server.service import Service
-from kpl.server.sessions import Session
+from kpl.server.sessions import Session, shown_name
 from kpl.server.shot_schemas import ModelInfo, OneShotAnswer
 
 __all__ = ["Mine", "Served", "answer_with_file", "name_of", "router", "unguarded"]
@@ -87,21 +87,29 @@ async def metrics(request: Request, service: Served) -> str:
 
 
 @router.get("/api/encoders", tags=["models"])
-def list_encoders() -> list[schemas.EncoderInfo]:
+def list_encoders(service: Served) -> list[schemas.EncoderInfo]:
     """Encoders known by name, with what they are for and whether they are here."""
-    return views.encoders()
+    return views.encoders(service.brought)
 
 
 @router.get("/api/packs", tags=["models"])
-def list_packs() -> list[schemas.PackInfo]:
+def list_packs(service: Served) -> list[schemas.PackInfo]:
     """Knowledge packs: those that come with KPL, and the user's own."""
-    return views.packs()
+    return views.packs(service.brought)
 
 
 @router.get("/api/packs/{name}", tags=["models"], responses=_FOUND, response_model_exclude_none=True)
-def read_pack(name: Annotated[str, Path(description="Of the pack.")]) -> KnowledgeBase:
+def read_pack(service: Served, name: Annotated[str, Path(description="Of the pack.")]) -> KnowledgeBase:
     """A pack, as its file says it."""
-    return load_pack(name)
+    return service.brought.pack(name)
+
+
+@router.post("/api/knowledge", tags=["models"], responses=_SENT, response_model_exclude_none=True)
+def open_knowledge(
+    service: Served, file: Annotated[UploadFile, File(description="A knowledge file, YAML or JSON.")]
+) -> KnowledgeBase:
+    """Read a knowledge file of one's own, with its faults by line; nothing of it is kept."""
+    return read_file(shown_name(name_of(file)), file.file.read(service.limits.file_bytes + 1), service.limits)
 
 
 @router.get("/api/models", tags=["models"])
@@ -254,8 +262,8 @@ def predictions(session: Mine) -> schemas.Predictions:
 
 @router.post("/api/sessions/{session_id}/predictions", tags=["predictions"], responses=problems(404) | _SENT)
 def move(session: Mine, body: bodies.Move) -> schemas.Predictions:
-    """Use another class prior or number of descriptions; nothing is read again."""
-    return views.about_outcome(session.move(body.k, body.prior))
+    """Use another class prior, number of descriptions or least confidence; nothing is read again."""
+    return views.about_outcome(session.move(body.k, body.prior, body.least))
 
 
 @router.get("/api/sessions/{session_id}/pictures/{place}/evidence", tags=["predictions"], responses=_FOUND)

@@ -87,12 +87,14 @@ class Start(_Asked):
 class Move(_Asked):
     """Look at the pictures with other settings; features stay as they are."""
 
-    model_config = example(k=5, prior={"disc": 2, "box": 1})
+    model_config = example(k=5, prior={"disc": 2, "box": 1}, least=0.6)
 
     k: Retrieved | None = None
     """Descriptions retrieved per class; left out, what is in use."""
     prior: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
     """A share for each class key; they are made to sum to one. Left out, the estimated prior."""
+    least: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    """Confidence below which a picture gets no label; left out, what is in use, at first none."""
 
 
 class Say(_Asked):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from kpl.files import put, working_folder
+from kpl.files import put, working_folder, write_file
 from kpl.images import Instance
 from kpl.knowledge import write_knowledge
 from kpl.report import REPORT_FILE
@@ -21,7 +22,15 @@ from kpl.server.outcomes import Outcome
 from kpl.server.refusals import Gone
 from kpl.server.sessions import Session
 
-__all__ = ["write_csv", "write_knowledge_file", "write_model", "write_report", "write_run"]
+__all__ = [
+    "classify_outcome",
+    "write_calibration",
+    "write_csv",
+    "write_knowledge_file",
+    "write_model",
+    "write_report",
+    "write_run",
+]
 
 
 def write_csv(session: Session, path: Path) -> None:
@@ -45,6 +54,17 @@ def write_model(session: Session, path: Path) -> None:
     session.learnt().model().save(path)
 
 
+def write_calibration(session: Session, path: Path) -> None:
+    """Write the calibration in use, for `kpl classify --model --calibration`.
+
+    Raises:
+        Gone: there is none.
+    """
+    if (told := session.learnt().calibrated) is None:
+        raise Gone("nothing is calibrated: send a table of labels first")
+    write_file(path, told.model_dump_json(indent=1) + "\n")
+
+
 def write_run(outcome: Outcome, pictures: Sequence[Instance], folder: Path, features: Path | None = None) -> None:
     """Write the run folder that `kpl classify` would: predictions with the class prior in use, thumbnails, the report.
 
@@ -65,7 +85,26 @@ def write_run(outcome: Outcome, pictures: Sequence[Instance], folder: Path, feat
         report(work)
 
     given = features or outcome.features.path
-    classify(given, model=outcome.model(), encoder=outcome.encoder, out=folder, finish=finish)
+    classify_outcome(outcome, given, folder, finish=finish)
+
+
+def classify_outcome(
+    outcome: Outcome, features: Path, folder: Path, *, calibrated: bool = True, finish: Callable[[Path], object]
+) -> None:
+    """Make the run of what came out, with the settings in use; `calibrated` as they are, else as they were before."""
+    with TemporaryDirectory() as work:
+        trusted = Path(work) / "calibration.json" if calibrated and outcome.calibrated else None
+        if trusted and outcome.calibrated:
+            trusted.write_text(outcome.calibrated.model_dump_json(), encoding="utf-8")
+        classify(
+            features,
+            model=outcome.model(),
+            encoder=outcome.encoder,
+            calibration=trusted,
+            abstain_below=outcome.deciding.abstain_below,
+            out=folder,
+            finish=finish,
+        )
 
 
 def _say_by_hand(summary: Path) -> None:

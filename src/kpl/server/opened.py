@@ -120,6 +120,16 @@ class OpenedRun(Opened):
         return None if self.run.prior is None else np.asarray(self.run.prior, dtype=np.float64)
 
     @property
+    def calibrated(self) -> str | None:
+        """Hash of the calibration that the run applied."""
+        return self.run.plan.get("calibration")
+
+    @property
+    def least(self) -> float:
+        """Confidence below which a picture got no label."""
+        return float((self.run.plan.get("abstain") or {}).get("below", 0.0))
+
+    @property
     def predictions(self) -> Predictions:
         """Of the run."""
         return self.run.predictions

@@ -14,6 +14,7 @@ from scipy.special import expit
 
 from kpl.embeddings import FeatureFolder, encoder_identity
 from kpl.encoders import Encoder
+from kpl.evaluation import Calibration
 from kpl.knowledge import KnowledgeBase
 from kpl.methods import KPL
 from kpl.proxies.arrays import Floats, log_odds
@@ -22,6 +23,8 @@ from kpl.proxies.pooling import DEFAULT_POOL, key_rows
 from kpl.proxies.priors import checked_prior, prior_shift, text_logits
 from kpl.proxies.sums import ImageMoments, sum_images
 from kpl.runs import Learnt, Model, Predictions
+from kpl.runs.calibrating import CalibrationFile
+from kpl.runs.deciding import Deciding
 from kpl.runs.predictions import write_predictions
 from kpl.runs.source import Source
 from kpl.runs.units import Pooling, Told
@@ -51,6 +54,8 @@ class Outcome:
         moments: of the images.
         asked: descriptions per class that the user asked for; None for KPL's own number.
         prior: (C,) in use in the place of the estimated one; None for the estimated.
+        calibrated: what a few labels made of the confidences, with these settings; None where they were not asked.
+        least: confidence below which a picture gets no label.
     """
 
     knowledge: KnowledgeBase
@@ -61,6 +66,8 @@ class Outcome:
     moments: ImageMoments
     asked: int | None = None
     prior: Floats | None = None
+    calibrated: CalibrationFile | None = None
+    least: float = 0.0
     _fits: dict[int, _Fit] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -139,12 +146,15 @@ class Outcome:
         """The class prior (C,) that was estimated from the pictures."""
         return self._fit().method.prior_
 
-    def moved(self, k: int | None, prior: Mapping[str, float] | None) -> Outcome:
+    def moved(self, k: int | None, prior: Mapping[str, float] | None, least: float | None = None) -> Outcome:
         """Return the same with another number of descriptions or another class prior; what was learnt is shared.
+
+        A calibration holds for the settings that it was made with: with others it goes.
 
         Args:
             k: None leaves it.
             prior: class key to share, made to sum to one; None takes the estimated one.
+            least: confidence below which a picture gets no label; None leaves it.
 
         Raises:
             Refused: a key that is no class, a class without a share, or shares that all are zero.
@@ -157,12 +167,32 @@ class Outcome:
             if not (np.isfinite(shares).all() and (shares >= 0).all() and 0 < shares.sum() < np.inf):
                 raise Refused("the shares of the prior must be numbers of zero or more, not all of them zero")
             chosen = checked_prior(shares / shares.sum(), len(self.keys))
-        return replace(self, asked=self.asked if k is None else k, prior=chosen)
+        moved = replace(self, asked=self.asked if k is None else k, prior=chosen)
+        same = moved.k == self.k and np.array_equal(moved.in_use, self.in_use)
+        return replace(
+            moved, calibrated=self.calibrated if same else None, least=self.least if least is None else least
+        )
+
+    @property
+    def in_use(self) -> Floats:
+        """The class prior (C,)."""
+        return self.estimated if self.prior is None else self.prior
+
+    @property
+    def deciding(self) -> Deciding:
+        """How scores become answers."""
+        told = self.calibrated
+        bias = np.array([told.bias[key] for key in self.keys]) if told else None
+        calibration = None if told is None or bias is None else Calibration(told.temperature, bias)
+        return Deciding(calibration, abstain_below=self.least or None)
 
     @cached_property
     def predictions(self) -> Predictions:
         """Of KPL: a shift of the scores by the log of the prior, nothing is learnt again."""
-        return Predictions.of_logits(self.ids, self.keys, self._pooled(self._moved_scores()))
+        deciding, logits = self.deciding, self._pooled(self._moved_scores())
+        said = Predictions.of_logits(self.ids, self.keys, next(deciding.calibrated([logits])))
+        answered = deciding.answered(said.sureness)
+        return said if answered is None else replace(said, answered=answered)
 
     def _moved_scores(self) -> Floats:
         """Of every picture, (rows, C), with the prior in use."""
@@ -190,6 +220,8 @@ class Outcome:
         found = []
         if self.prior is not None:
             found.append("the class prior was set by hand")
+        if self.calibrated is not None:
+            found.append(f"the confidences are calibrated on {self.calibrated.labelled} labelled pictures")
         found += text_warnings(self.knowledge, self.encoder)
         found += result_warnings(self.method, self.predictions.winners, self.text.winners, self.keys)
         return found + self.pooling.warnings()
@@ -201,7 +233,8 @@ class Outcome:
 
     def write_csv(self, path: Path) -> None:
         """Write the predictions as `kpl classify` does."""
-        write_predictions(path, self.ids, self.keys, [self.predictions.probabilities], units=self.units)
+        said = self.predictions
+        write_predictions(path, self.ids, self.keys, [said.probabilities], said.answered, self.units)
 
     def _fit(self) -> _Fit:
         """Learn for the k in use, once for all that share it."""

@@ -35,6 +35,8 @@ class Options:
         models: files of `kpl fit` for `/classify`.
         results: a folder where every finished run is kept.
         runs: finished runs that may be looked at and corrected.
+        encoders: by their place, that people may choose besides those that are known by name.
+        knowledge: files that people may choose besides the packs.
         root_path: path under which a proxy serves the page, such as "/kpl".
         trusted_proxies: addresses and networks of proxies that may say for whom they ask.
         limits: of what comes in.
@@ -51,6 +53,8 @@ class Options:
     models: Sequence[Path] = ()
     results: Path | None = None
     runs: Sequence[Path] = ()
+    encoders: Sequence[str] = ()
+    knowledge: Sequence[Path] = ()
     root_path: str = ""
     trusted_proxies: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
@@ -115,6 +119,7 @@ def serve(options: Options, *, told: Callable[[str], None]) -> None:
     except ImportError as error:
         raise MissingExtraError("kpl serve", "serve") from error
     from kpl.server.app import create_app
+    from kpl.server.brought import Brought
     from kpl.server.connections import connection_of
     from kpl.server.service import Service
 
@@ -123,7 +128,8 @@ def serve(options: Options, *, told: Callable[[str], None]) -> None:
         sweep(options.results)
     listening = _listen(options.host, options.port)
     with listening:
-        service = Service(options.limits, options.models, options.results, options.runs)
+        brought = Brought(options.encoders, options.knowledge)
+        service = Service(options.limits, options.models, options.results, options.runs, brought)
         proxies = read_networks(options.trusted_proxies)
         app = create_app(
             service, hosts=options.allowed_hosts, token=options.token, root=options.root_path, proxies=proxies

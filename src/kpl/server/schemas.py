@@ -200,12 +200,24 @@ class Classified(Said):
     """Places of the pictures, the surest first, by exact scores: confidences are rounded."""
 
 
+class Unlabelled(Said):
+    """A picture that does not have the label of its likeliest class."""
+
+    model_config = example(place=1, why="no label given")
+
+    place: int
+    """Of the picture."""
+    why: str
+    """In words: no label given, or none of these."""
+
+
 class Predictions(Said):
     """What KPL and the text proxies say with the settings in use."""
 
     model_config = example(
         classes=["disc", "box"], names=["disc", "box"], k=5, most=8, prior=[0.6, 0.4], estimated_prior=[0.6, 0.4],
-        by_hand=False, fixed=False, units=None, kpl=_EACH, text=_EACH, warnings=[],
+        by_hand=False, fixed=False, units=None, kpl=_EACH, text=_EACH, warnings=[], calibrated=False, least=0.0,
+        unlabelled=[{"place": 1, "why": "no label given"}],
     )  # fmt: skip
 
     classes: list[str]
@@ -232,6 +244,12 @@ class Predictions(Said):
     """By the text proxies alone, to compare it with."""
     warnings: list[str]
     """What to know before believing it, in sentences."""
+    calibrated: bool
+    """Whether the confidences were brought to what a few labels say."""
+    least: float
+    """Confidence below which a picture gets no label."""
+    unlabelled: list[Unlabelled]
+    """Pictures that do not have the label of their class."""
 
 
 class SentenceInfo(Said):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kpl.server.said import Said, example
 
-__all__ = ["ClassFigures", "Figures", "ScoresInfo"]
+__all__ = ["CalibrationInfo", "ClassFigures", "Figures", "ScoresInfo"]
 
 _FIGURES = {"figures": {"accuracy": 0.9, "auroc": None}, "intervals": {"accuracy": [0.8, 0.95], "auroc": None}}
 
@@ -57,3 +57,27 @@ class ScoresInfo(Said):
     """Which columns were taken, what was left out, and what stands against the result, in sentences."""
     truth: list[int | None]
     """Of each picture or unit the class that its label names, by its place; null for none."""
+
+
+_HELD_OUT = {"nll": 0.8, "ece": 0.2, "brier": 0.4, "accuracy": 0.85}
+
+
+class CalibrationInfo(Said):
+    """What a few labels made of the confidences."""
+
+    model_config = example(
+        kind="temperature", temperature=1.8, unit="40 images", before=_HELD_OUT, after=_HELD_OUT, notices=["40 labels"]
+    )
+
+    kind: str
+    """What fitted best to labels that were held out: none, temperature, or temperature+prior."""
+    temperature: float
+    """Above one takes confidence away."""
+    unit: str
+    """What was held out."""
+    before: dict[str, float]
+    """Of labels that were held out, as it was: nll, ece, brier, accuracy."""
+    after: dict[str, float]
+    """The same by calibrations that had not seen them."""
+    notices: list[str]
+    """Which columns were taken, and what was left out, in sentences."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from kpl.evaluation import Reading
-from kpl.runs import Evaluation, SingleLabelRun, classify, evaluate, open_single_label
-from kpl.server.refusals import Refused, TooLarge
+from kpl.runs import Evaluation, SingleLabelRun, calibrate, evaluate, open_single_label
+from kpl.runs.calibrating import CalibrationResult
+from kpl.server.downloads import classify_outcome
+from kpl.server.refusals import Conflict, Refused, TooLarge
 from kpl.server.sessions import Session, shown_name
 
-__all__ = ["Scored", "score"]
+__all__ = ["Scored", "calibrated", "score"]
 
 _MOST_FILES = 100_000
 _BESIDE = "text"  # what the page shows beside the result
@@ -62,15 +65,49 @@ def score(
         TooLarge: what was given.
         LabelsError, TableError: it cannot be used.
     """
-    with session.at_work(), TemporaryDirectory(dir=session.folder, prefix="scores-") as work:
-        path = _kept(Path(work) / "given", tables, listing, most_bytes)
-        run = session.opened.run if session.opened else _written(session, Path(work) / "of-run")
+    with _given(session, tables, listing, most_bytes) as (work, path):
+        run = session.opened.run if session.opened else _written(session, work, calibrated=True)
         methods = list(dict.fromkeys([run.method_name, _BESIDE])) if isinstance(run, SingleLabelRun) else None
         found = evaluate(run, labels=path, methods=methods, reading=reading, ignore_unknown=ignore_unknown)
         if not isinstance(run, SingleLabelRun):
             return Scored(found, ())
         truth = run.labels(path, reading=reading, ignore_unknown=ignore_unknown).labels
         return Scored(found, tuple(truth.tolist()))
+
+
+def calibrated(
+    session: Session,
+    tables: Sequence[Given],
+    listing: BinaryIO | None,
+    reading: Reading,
+    *,
+    ignore_unknown: bool,
+    most_bytes: int,
+) -> CalibrationResult:
+    """Calibrate what a session shows, with the settings in use, as `kpl calibrate` does; from then on it is shown so.
+
+    Arguments and errors as in `score`; a finished run stays as it is.
+    """
+    outcome = session.learnt()
+    with _given(session, tables, listing, most_bytes) as (work, path):
+        run = _written(session, work, calibrated=False)
+        found = calibrate(
+            run, labels=path, out=work / "calibration.json", reading=reading, ignore_unknown=ignore_unknown
+        )
+    with session.lock:
+        if session.learnt() is not outcome:
+            raise Conflict("what came out changed meanwhile: calibrate again")
+        session.outcome = replace(outcome, calibrated=found.file)
+    return found
+
+
+@contextmanager
+def _given(
+    session: Session, tables: Sequence[Given], listing: BinaryIO | None, most_bytes: int
+) -> Iterator[tuple[Path, Path]]:
+    """Keep labels for as long as they are read: yield a folder to work in, and where they are."""
+    with session.at_work(), TemporaryDirectory(dir=session.folder, prefix="scores-") as work:
+        yield Path(work), _kept(Path(work) / "given", tables, listing, most_bytes)
 
 
 def _kept(folder: Path, tables: Sequence[Given], listing: BinaryIO | None, most_bytes: int) -> Path:
@@ -114,10 +151,11 @@ def _file_name(name: str) -> str:
     return PurePosixPath(shown_name(name)).name.encode()[-200:].decode(errors="ignore")
 
 
-def _written(session: Session, folder: Path) -> SingleLabelRun:
+def _written(session: Session, work: Path, *, calibrated: bool) -> SingleLabelRun:
     """Write the run that `kpl classify` would, without its report."""
+    folder = work / "of-run"
     with session.lock:  # a job that ends replaces the outcome and removes its features
         outcome = session.learnt()
         features = shutil.copytree(outcome.features.path, folder / "features")
-    classify(features, model=outcome.model(), encoder=outcome.encoder, out=folder / "run")
+    classify_outcome(outcome, features, folder / "run", calibrated=calibrated, finish=lambda _: None)
     return open_single_label(folder / "run")

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from kpl.embeddings import FeatureFolder, TextCache, embed_in_place, embed_texts
-from kpl.encoders import Encoder, encoder_names, load_encoder
+from kpl.encoders import Encoder, load_encoder
 from kpl.errors import EncoderError, InputError, KnowledgeError, PictureError, UnknownNameError
 from kpl.images import SetAside, ordered_map
 from kpl.knowledge import KnowledgeBase, check_tokens
@@ -22,7 +22,7 @@ from kpl.methods import Evidence, explain
 from kpl.report import How
 from kpl.runs import MultiLabelRun, SingleLabelRun, load_model, open_run
 from kpl.runs.warnings import misfit
-from kpl.server.brought import encoder_is_here, load_pack, read_base
+from kpl.server.brought import Brought, read_base
 from kpl.server.clients import Places
 from kpl.server.correcting import carry_corrections
 from kpl.server.decoding import Decoders, Kept
@@ -54,11 +54,18 @@ class Service:
         results: a folder where every finished run is kept as well; None keeps nothing.
         runs: finished runs that may be looked at and scored, those of one label a picture corrected too; each is known
             by its folder's name.
+        brought: encoders and knowledge that clients may name besides those that KPL knows.
     """
 
     def __init__(
-        self, limits: Limits, models: Sequence[Path] = (), results: Path | None = None, runs: Sequence[Path] = ()
+        self,
+        limits: Limits,
+        models: Sequence[Path] = (),
+        results: Path | None = None,
+        runs: Sequence[Path] = (),
+        brought: Brought | None = None,
     ) -> None:
+        self.brought = brought or Brought()
         names = [path.stem for path in models]
         if len(set(names)) < len(names):
             raise InputError(f"two models have the same name: {', '.join(sorted(names))}; rename one of the files")
@@ -106,13 +113,12 @@ class Service:
         Raises:
             UnknownNameError, EncoderError, MissingExtraError: it is not known, not here, or cannot be loaded.
         """
-        if name not in encoder_names():
-            raise UnknownNameError("encoder", name[:100], encoder_names())
+        place = self.brought.place(name) or name
         with self._loading:
             if name not in self._encoders:
                 while len(self._encoders) >= _LOADED:
                     del self._encoders[next(iter(self._encoders))]
-                self._encoders[name] = load_encoder(name)
+                self._encoders[name] = load_encoder(place)
             return self._encoders[name]
 
     def begin(self, encoder: str, client: str = "") -> Session:
@@ -123,15 +129,13 @@ class Service:
             UnknownNameError, EncoderError: it is not known, or not here.
             Busy: there are too many sessions.
         """
-        if _ELSEWHERE.search(encoder):
+        if _ELSEWHERE.search(encoder) and encoder not in self.brought.cards:
             raise Gone(
                 f"{encoder[:100]!r} is no encoder's name: by the service only those known by name may be asked for, no "
-                f"folder, file or address. Known: {', '.join(encoder_names())}; who runs the server adds others with "
-                "`kpl encoders pull` or `kpl encoders bundle`"
+                f"folder, file or address. Known: {', '.join(self.brought.encoders())}; who runs the server adds "
+                "others with `kpl encoders pull`, `kpl encoders bundle` or `kpl serve --encoder`"
             )
-        if encoder not in encoder_names():
-            raise UnknownNameError("encoder", encoder[:100], encoder_names())
-        if not encoder_is_here(encoder):
+        if self.brought.place(encoder) is None:
             raise EncoderError(f"encoder {encoder!r} is known but its files are not here: kpl encoders pull {encoder}")
         self.encoder(encoder)
         return self.sessions.create(encoder, client)
@@ -169,7 +173,7 @@ class Service:
         """
         session.changeable()
         coder = self.encoder(session.encoder)
-        base = load_pack(given) if isinstance(given, str) else read_base(given, self.limits)
+        base = self.brought.pack(given) if isinstance(given, str) else read_base(given, self.limits)
         try:
             base.prompts()  # a list of names only is refused here
             check_tokens(base, coder.count_tokens, coder.context_length)

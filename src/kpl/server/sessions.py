@@ -253,7 +253,7 @@ class Session:
             if former and former.features.path != outcome.features.path:
                 shutil.rmtree(former.features.path, ignore_errors=True)
 
-    def move(self, k: int | None, prior: Mapping[str, float] | None) -> Outcome:
+    def move(self, k: int | None, prior: Mapping[str, float] | None, least: float | None = None) -> Outcome:
         """Look at what came out with other settings; see `Outcome.moved`.
 
         Raises:
@@ -262,7 +262,7 @@ class Session:
             Refused: it is no prior of these classes.
         """
         with self.lock:
-            self.outcome = self.learnt().moved(k, prior)
+            self.outcome = self.learnt().moved(k, prior, least)
             return self.outcome
 
     def learnt(self) -> Outcome:

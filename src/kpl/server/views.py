@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kpl.encoders import catalogue, encoder_names, load_card
+from kpl.encoders import catalogue, load_card
 from kpl.errors import KplError
 from kpl.evaluation import CLASS_METRICS, MultiLabelTable, Scores
 from kpl.knowledge import pack_names, read_pack_head
 from kpl.methods import Evidence
 from kpl.proxies.arrays import Floats
 from kpl.runs import Predictions as Said
-from kpl.server.brought import encoder_is_here
+from kpl.runs.calibrating import CalibrationResult
+from kpl.server.brought import Brought
 from kpl.server.jobs import Job
 from kpl.server.oneshot import Answer, OneShot
 from kpl.server.opened import OpenedRun
@@ -30,13 +31,15 @@ from kpl.server.schemas import (
     SentenceInfo,
     SessionInfo,
     UnitsInfo,
+    Unlabelled,
 )
-from kpl.server.score_schemas import ClassFigures, Figures, ScoresInfo
+from kpl.server.score_schemas import CalibrationInfo, ClassFigures, Figures, ScoresInfo
 from kpl.server.scoring import Scored
 from kpl.server.sessions import Session, shown_name
 from kpl.server.shot_schemas import ModelInfo, ModelSite, OneShotAnswer
 
 __all__ = [
+    "about_calibration",
     "about_evidence",
     "about_job",
     "about_model",
@@ -51,13 +54,13 @@ __all__ = [
 _LISTED = 500  # files left out that one answer names
 
 
-def encoders() -> list[EncoderInfo]:
+def encoders(brought: Brought) -> list[EncoderInfo]:
     """Every encoder known by name, those that are here first."""
     found = []
-    for name in encoder_names():
-        here = encoder_is_here(name)
+    for name in brought.encoders():
+        here = brought.place(name) is not None
         try:
-            known = load_card(name) if here else catalogue()[name]
+            known = brought.cards.get(name) or (load_card(name) if here else catalogue()[name])
         except (KplError, KeyError):
             continue  # its files are damaged: `kpl encoders check` says how
         found.append(
@@ -71,13 +74,26 @@ def encoders() -> list[EncoderInfo]:
                 here=here,
             )
         )
-    return sorted(found, key=lambda info: (not info.here, info.name != "mini", info.name))
+    first = (*brought.cards, "mini")
+    return sorted(found, key=lambda info: (not info.here, info.name not in first, info.name))
 
 
-def packs() -> list[PackInfo]:
-    """The packs that have descriptions, the user's own among them."""
-    heads = [read_pack_head(name) for name in pack_names()]
-    return [
+def packs(brought: Brought) -> list[PackInfo]:
+    """The knowledge that has descriptions: what who runs the server added, and the packs, the user's own among them."""
+    added = [
+        PackInfo(
+            name=name,
+            own=True,
+            version=base.task.version,
+            title=base.task.name,
+            modality=base.task.modality,
+            classes=len(base.classes),
+            descriptions=sum(len(entry.descriptions) for entry in base.classes),
+        )
+        for name, base in brought.knowledge.items()
+    ]
+    heads = [read_pack_head(name) for name in pack_names() if name not in brought.knowledge]
+    return added + [
         PackInfo(
             name=head.name,
             own=head.own is not None,
@@ -140,6 +156,12 @@ def about_outcome(outcome: Outcome | OpenedRun, *, with_warnings: bool = True) -
         kpl=_columns(outcome.predictions),
         text=_columns(outcome.text),
         warnings=outcome.warnings() if with_warnings else [],
+        calibrated=outcome.calibrated is not None,
+        least=outcome.least,
+        unlabelled=[
+            Unlabelled(place=row, why=outcome.predictions.unlabelled(row))
+            for row in np.flatnonzero(~outcome.predictions.answered).tolist()
+        ],
     )
 
 
@@ -253,6 +275,18 @@ def _about_findings(table: MultiLabelTable, notices: Sequence[str]) -> ScoresInf
         chance=0.5,
         notices=list(notices),
         truth=[],
+    )
+
+
+def about_calibration(found: CalibrationResult) -> CalibrationInfo:
+    """Say what a few labels made of the confidences."""
+    return CalibrationInfo(
+        kind=found.file.kind,
+        temperature=found.file.temperature,
+        unit=found.unit,
+        before=found.file.before,
+        after=found.file.after,
+        notices=list(found.notices),
     )
 
 

@@ -759,6 +759,68 @@ const stories = {
     told.notes = await page.textContent("#scores-notes");
   },
 
+  // A table of labels calibrates, and pictures of little confidence are left without a label, by keyboard.
+  async calibrating() {
+    const [table, ...pictures] = files;
+    for (const [where, options] of [["wide", {}], ["narrow", { viewport: { width: 400, height: 800 }, colorScheme: "dark" }]]) {
+      const page = await open(options);
+      await classify(page, pictures);
+      const sure = () => page.$$eval("#wall .label", (all) => all.map((one) => one.textContent));
+      told.before = await sure();
+      await page.focus("#scoring > summary");
+      await page.keyboard.press("Enter");
+      await page.setInputFiles("#label-file", table);
+      await page.focus("#calibrate");
+      await page.keyboard.press("Enter");
+      await page.waitForSelector("#calibrated:not([hidden])");
+      told.said = await page.textContent("#calibrated");
+      await page.waitForFunction(() => document.getElementById("status").textContent === "Calibrated." && document.activeElement !== document.body);
+      told.focus = await page.evaluate(() => document.activeElement.id);
+      told.after = await sure();
+      await page.focus("#score");
+      await page.keyboard.press("Enter");
+      await page.waitForSelector("#scores-rows tr");
+      await noSidewaysScroll(page, `${where} calibrated`);
+      await axe(page, `${where} calibrated`);
+      await page.screenshot({ path: `${folder}/calibrated-${where}.png`, fullPage: true });
+      await page.click("#adjust > summary");
+      await page.focus("#least");
+      const some = () => page.waitForFunction(() => /without a label/.test(document.getElementById("least-said").textContent), null, { timeout: 1000 }).then(() => true, () => false);
+      for (let n = 0; n < 10 && !(await some()); n += 1) await page.keyboard.press("PageUp");
+      told.least = await page.textContent("#least-said");
+      await page.selectOption("#only", "bare");
+      told.bare = await sure();
+      await axe(page, `${where} least`);
+      await noSidewaysScroll(page, `${where} least`);
+      await page.screenshot({ path: `${folder}/least-${where}.png`, fullPage: true });
+      if (where === "wide") await download(page, "#get-calibration", "calibration.json");
+    }
+  },
+
+  // A knowledge file is opened by keyboard; one that is none is said, and what was chosen stays.
+  async bringing() {
+    const page = await open({ allowErrors: true, viewport: { width: 400, height: 800 } });
+    const [good, bad, ...pictures] = files;
+    const pick = async (file) => {
+      const chooser = page.waitForEvent("filechooser");
+      await page.focus("#open-knowledge");
+      await page.keyboard.press("Enter");
+      await (await chooser).setFiles(file);
+    };
+    await pick(bad);
+    await page.waitForFunction(() => !document.getElementById("alert").hidden);
+    told.refused = [await page.textContent("#alert-text"), await page.inputValue("#pack")];
+    await page.click("#alert-close");
+    await pick(good);
+    await page.waitForFunction(() => /is open/.test(document.getElementById("status").textContent));
+    told.about = await page.textContent("#pack-about");
+    await noSidewaysScroll(page, "knowledge file");
+    await axe(page, "knowledge file");
+    await classify(page, pictures);
+    told.summary = await page.textContent("#counts");
+    await page.screenshot({ path: `${folder}/bringing.png`, fullPage: true });
+  },
+
   async figures() {
     const times = [];
     for (let n = 0; n < 5; n += 1) {

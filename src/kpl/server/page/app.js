@@ -62,15 +62,16 @@ function aboutFit() {
   $("misfit-text").shownText = said;
 }
 
-async function choosePack() {
+async function choosePack(file = null) {
   const name = $("pack").value;
-  const head = state.packs.find((one) => one.name === name);
+  const base = file ?? (name ? await ask("GET", `api/packs/${encodeURIComponent(name)}`) : emptyBase());
+  const sentences = base.classes.reduce((sum, one) => sum + one.descriptions.length, 0), { name: title, modality } = base.task;
   state.insist = $("insist").checked = false;
-  state.base = name ? await ask("GET", `api/packs/${encodeURIComponent(name)}`) : emptyBase();
-  $("pack-about").shownText = head
-    ? `${head.title}. ${head.classes} classes, ${head.descriptions} descriptions${head.modality ? `, for ${head.modality}` : ""}.`
+  state.base = base;
+  $("pack-about").shownText = name || file
+    ? `${title}. ${base.classes.length} classes, ${sentences} descriptions${modality ? `, for ${modality}` : ""}.`
     : "Write at least two classes, each with what is seen in its pictures.";
-  $("editor").open = !name;
+  $("editor").open = !name && !file;
   $("kind").hidden = Boolean(name);
   $("modality").value = state.base.task.modality || "";
   drawEditor();
@@ -96,7 +97,7 @@ function update() {
   aboutResult();
   const { busy, held: { pictures, waiting } } = state, left = leftOut(), all = pictures + waiting;
   $("classify").disabled = busy || all === 0 || Boolean(state.run);
-  $("choose-files").disabled = $("choose-folder").disabled = $("pack").disabled = Boolean(state.run);
+  $("choose-files").disabled = $("choose-folder").disabled = $("pack").disabled = $("open-knowledge").disabled = Boolean(state.run);
   $("clear").shownText = state.run ? "Close the run" : "Remove my pictures";
   $("encoder").disabled = all > 0 || busy;
   $("clear").hidden = all === 0 && left.length === 0;
@@ -200,7 +201,19 @@ async function runJob() {
 async function stopJob() { if (state.job) await ask("DELETE", `api/jobs/${state.job}`); }
 
 $("encoder").addEventListener("change", attempt(async () => { aboutEncoder(); forgetSession(); state.encoder = $("encoder").value; update(); }));
-$("pack").addEventListener("change", attempt(choosePack));
+$("pack").addEventListener("change", attempt(() => choosePack()));
+$("open-knowledge").addEventListener("click", () => $("knowledge-file").click());
+$("knowledge-file").addEventListener("change", attempt(async () => {
+  const [file] = $("knowledge-file").files, form = new FormData();
+  if (!file) return;
+  form.append("file", file);
+  try {
+    const base = await ask("POST", "api/knowledge", { form });
+    $("pack").value = "";
+    await choosePack(base);
+    say(`${file.name} is open.`);
+  } finally { $("knowledge-file").value = ""; }
+}));
 $("insist").addEventListener("change", () => { state.insist = $("insist").checked; update(); });
 $("modality").addEventListener("change", attempt(async () => {
   state.base.task.modality = $("modality").value.trim() || null;

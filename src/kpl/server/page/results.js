@@ -4,14 +4,14 @@ import { ask, show } from "./api.js";
 import { $, bar, make, percent, sure } from "./dom.js";
 import { forgetCorrections, loadCorrections, nameOf, onCorrection, onOpen } from "./correct.js";
 import { closeEvidence, goOn, openEvidence, refreshEvidence } from "./evidence.js";
-import { forgetScores, isRight, onScores } from "./scores.js";
+import { aboutLeast, forgetLabels, forgetScores, isRight, onScores } from "./scores.js";
 import { attempt, fail, path, view } from "./state.js";
 
 const A_LOOK = 48;
 const MANY = 15; // classes, above which their table scrolls by itself
 let shown = A_LOOK;
 
-export function forget() { round += 1; own = spread = wanted = null; Object.assign(view, { out: null, names: [], order: [], of: "" }); forgetCorrections(); $("map-how").replaceChildren(); closeEvidence(); }
+export function forget() { round += 1; own = spread = wanted = null; Object.assign(view, { out: null, names: [], order: [], of: "" }); forgetCorrections(); forgetLabels(); $("map-how").replaceChildren(); closeEvidence(); }
 
 export async function openResults() {
   round += 1;
@@ -19,6 +19,7 @@ export async function openResults() {
   view.names = list.names;
   own = spread = wanted = null;
   await loadCorrections();
+  forgetLabels();
   $("empty").hidden = true; $("results").hidden = $("scoring").hidden = false;
   draw(now, true);
 }
@@ -35,7 +36,7 @@ async function move(settings) {
     while (wanted) {
       const next = wanted, asked = round; wanted = null;
       const started = performance.now();
-      const now = await ask("POST", path("/predictions"), { json: { k: next.k ?? null, prior: "prior" in next ? next.prior : (view.out.by_hand ? priors(own ?? view.out.prior) : null) } });
+      const now = await ask("POST", path("/predictions"), { json: { k: next.k ?? null, prior: "prior" in next ? next.prior : (view.out.by_hand ? priors(own ?? view.out.prior) : null), least: next.least ?? null } });
       if (asked !== round) continue;
       draw(now, false);
       $("took").shownText = `${view.names.length} pictures looked at again in ${Math.round(performance.now() - started)} ms.`;
@@ -66,7 +67,7 @@ function share(place, wanted) {
 function draw(now, whole) {
   forgetScores(); // they were of what was shown before
   const rebuild = whole || !view.out || view.out.classes.join("\n") !== now.classes.join("\n");
-  view.out = now;
+  view.out = now; view.unlabelled = new Map(now.unlabelled.map((one) => [one.place, one.why]));
   $("warnings").replaceChildren(...view.out.warnings.map((text) => make("li", {}, `Note: ${text}.`)));
   const n = view.out.kpl.label.length;
   const differ = view.out.kpl.label.filter((label, place) => label !== view.out.text.label[place]).length;
@@ -77,14 +78,20 @@ function draw(now, whole) {
   $("k").max = view.out.most; $("k").disabled = view.out.most < 2 || now.fixed;
   $("k").value = wanted?.k ?? view.out.k; // a newer one that is still to be asked for stays
   $("k-value").shownText = `${$("k").value} of at most ${view.out.most}`;
-  if (rebuild) { drawTable(); drawFilters(); }
+  $("least").disabled = now.fixed; $("calibrate").disabled = now.fixed;
+  $("least").value = wanted?.least !== undefined ? 100 * wanted.least : 100 * now.least;
+  $("least-value").shownText = `${Math.round($("least").value)}\u00a0%`; $("least-said").shownText = aboutLeast();
+  $("get-calibration").hidden = !now.calibrated || now.fixed;
+  if (!now.calibrated) $("calibrated").hidden = true;
+  if (rebuild) drawTable();
+  drawFilters();
   fillTable();
   drawWall();
 }
 
 onOpen(openEvidence);
 onCorrection(goOn, () => drawWall());
-onScores(() => { drawFilters(); drawWall(); });
+onScores(() => { drawFilters(); drawWall(); $("least-said").shownText = aboutLeast(); }, async () => { draw(await ask("GET", path("/predictions")), false); await refreshEvidence(); });
 
 function drawTable() {
   $("shares").closest(".scroll").classList.toggle("many", view.out.classes.length > MANY);
@@ -121,6 +128,7 @@ function drawFilters() {
   $("only").replaceChildren(make("option", { value: "all", textContent: "All pictures" }),
     make("option", { value: "differ", textContent: "Where KPL and text disagree" }),
     ...(view.truth.length ? [make("option", { value: "wrong", textContent: "Wrong by the labels" }), make("option", { value: "right", textContent: "Right by the labels" })] : []),
+    ...(view.unlabelled.size ? [make("option", { value: "bare", textContent: "Without a label" })] : []),
     make("option", { value: "unread", textContent: "Not corrected by me" }), make("option", { value: "read", textContent: "Corrected by me" }),
     ...view.out.names.map((name, place) => make("option", { value: String(place), textContent: name })));
   $("only").value = [...$("only").options].some((one) => one.value === before) ? before : "all";
@@ -129,7 +137,7 @@ function drawFilters() {
 function drawWall() {
   const by = view.out[$("by").value], only = $("only").value;
   const wanted = { all: () => true, differ: (place) => view.out.kpl.label[place] !== view.out.text.label[place],
-    wrong: (place) => isRight(place) === false, right: (place) => isRight(place) === true,
+    bare: (place) => view.unlabelled.has(place), wrong: (place) => isRight(place) === false, right: (place) => isRight(place) === true,
     read: (place) => view.own.has(place), unread: (place) => !view.own.has(place) }[only] || ((place) => by.label[place] === Number(only));
   const words = $("find").value.trim().toLowerCase().split(/\s+/).filter(Boolean);
   const told = (place) => `${view.names[place]} ${view.out.names[by.label[place]]}`.toLowerCase();
@@ -156,7 +164,8 @@ function card(place, old) {
     button.addEventListener("click", attempt(() => openEvidence(place)));
     show(button.children[0], path(`/pictures/${place}/thumbnail`)).catch(() => {});
   }
-  button.children[1].shownText = `${label} ${sure(view.out[which].confidence[place], 0)}`;
+  const bare = which === "kpl" && view.unlabelled.get(place);
+  button.children[1].shownText = `${bare ? `${bare}; ` : ""}${label} ${sure(view.out[which].confidence[place], 0)}`;
   const right = isRight(place);
   button.children[2].shownText = right === null ? "" : right ? "\u2713 right" : `\u2717 label: ${view.out.names[view.truth[place]]}`;
   button.children[2].className = `truth ${right ? "right" : "wrong"}`;
@@ -171,4 +180,5 @@ $("find").addEventListener("input", () => { shown = A_LOOK; drawWall(); });
 for (const id of ["by", "only", "order"]) $(id).addEventListener("change", () => { shown = A_LOOK; drawWall(); });
 $("more").addEventListener("click", () => { const first = shown; shown += A_LOOK; drawWall(); $("wall").children[first]?.firstChild.focus(); });
 $("k").addEventListener("input", () => { $("k-value").shownText = `${$("k").value} of at most ${view.out.most}`; move({ k: Number($("k").value) }); });
+$("least").addEventListener("input", () => { $("least-value").shownText = `${$("least").value}\u00a0%`; move({ least: $("least").value / 100 }); });
 $("estimated").addEventListener("click", () => { own = spread = null; move({ prior: null }); $("k").focus(); });

@@ -1,7 +1,7 @@
 // What came out against labels, a table or a folder, which the server reads once and does not keep.
 
-import { ask, Problem } from "./api.js";
-import { $, make } from "./dom.js";
+import { ask, Problem, save } from "./api.js";
+import { $, make, percent } from "./dom.js";
 import { attempt, path, say, view } from "./state.js";
 
 const SHOWN = { accuracy: "Accuracy", balanced_accuracy: "Balanced accuracy", auroc: "AUROC", kappa: "Kappa" };
@@ -9,10 +9,12 @@ const OF_CLASSES = { auroc: "AUROC", average_precision: "AP", sensitivity: "Sens
 const NAMES = { kpl: "KPL: text and pictures", text: "the text alone" };
 const ASKED = { image_column: "image-column", label_column: "label-column", group_column: "group-column", numbers: "label-numbers", ignore_unknown: "unknown-labels", none: "label-none", readers: "label-readers", blank: "label-blank" };
 
-let redraw = () => {};
-export function onScores(drawn) { redraw = drawn; }
+let redraw = () => {}, again = async () => {};
+// What to draw anew when labels came, and when confidences changed.
+export function onScores(drawn, changed) { redraw = drawn; again = changed; }
 
-export function forgetScores() { $("scores").hidden = true; view.truth = []; }
+export function forgetScores() { $("scores").hidden = true; }
+export function forgetLabels() { forgetScores(); view.truth = []; $("calibrated").hidden = true; }
 
 // Whether a picture is right by its label; null where it has none.
 export const isRight = (place) => { const truth = view.truth[place] ?? null; return truth === null ? null : truth === view.out.kpl.label[place]; };
@@ -50,17 +52,44 @@ function given() {
   return form;
 }
 
-$("score").addEventListener("click", attempt(async () => {
+// What the labels say, by the server: `what` it is asked for, while nothing else is.
+async function send(what, words) {
   const form = given();
   const asked = new URLSearchParams(Object.entries(ASKED).map(([name, id]) => [name, $(id).value.trim()]).filter(([, value]) => value));
-  $("score").disabled = true; say("Scoring.");
-  try {
-    const found = await ask("POST", path(`/scores?${asked}`), { form });
-    draw(found);
-    view.truth = found.truth;
-    if (view.out) redraw();
-    say("Scored.");
-  } finally { $("score").disabled = false; }
+  $("score").disabled = $("calibrate").disabled = true; say(words);
+  try { return await ask("POST", path(`/${what}?${asked}`), { form }); } finally { $("score").disabled = false; $("calibrate").disabled = fixed(); }
+}
+// A finished run stays as it is.
+const fixed = () => !view.out || view.out.fixed;
+
+$("score").addEventListener("click", attempt(async () => {
+  const found = await send("scores", "Scoring.");
+  draw(found);
+  view.truth = found.truth;
+  if (view.out) redraw();
+  say("Scored.");
+  $("score").focus();
 }));
+
+$("calibrate").addEventListener("click", attempt(async () => {
+  const { kind, unit, before, after } = await send("calibration", "Calibrating.");
+  const error = (figures) => `the error of the confidences ${figures.ece.toFixed(3)}, accuracy ${figures.accuracy.toFixed(3)}`;
+  $("calibrated").shownText = kind === "none" ? `The confidences stand as they are: nothing fitted better to labels held out (${unit}).`
+    : `The confidences are calibrated. On labels held out (${unit}) it was ${error(before)}, and is now ${error(after)}.`;
+  $("calibrated").hidden = false;
+  await again();
+  say("Calibrated.");
+  $("calibrate").focus();
+}));
+
+$("get-calibration").addEventListener("click", attempt(async () => { await save(path("/calibration.json"), "calibration.json"); say("calibration.json is ready."); }));
+
+// How many pictures have no label now, and how the others do by labels.
+export function aboutLeast() {
+  const { unlabelled, kpl } = view.out, given = kpl.label.length - unlabelled.length;
+  const judged = kpl.label.map((_, place) => place).filter((place) => isRight(place) !== null && !view.unlabelled.has(place));
+  const right = judged.filter(isRight).length;
+  return `${unlabelled.length ? `${unlabelled.length} without a label, ${given} with one.` : "Every picture has a label."}${judged.length ? ` Of the ${judged.length} of these that the table names ${percent(right / judged.length)} are right.` : ""}`;
+}
 // One source at a time: choosing one takes the other back.
 for (const [id, other] of [["label-file", "label-folder"], ["label-folder", "label-file"]]) $(id).addEventListener("change", () => { if ($(id).files.length) $(other).value = ""; });

@@ -11,8 +11,8 @@ export const state = { session: null, encoder: "mini", base: null, insist: false
 // What came out: the predictions, the names of the pictures, the places of those on the wall in their order, and the
 // knowledge of which it is.
 // own is what the reader said of them by place, walk the places gone through when correcting (null for the wall's
-// order), truth the classes that labels name by place once there are labels (null for none), settling whether what is said settles what readers disagree on.
-export const view = { out: null, names: [], order: [], of: "", own: new Map(), truth: [], walk: null, settling: false };
+// order), truth the classes that labels name by place once there are labels (null for none), unlabelled why a picture has no label by its place, settling whether what is said settles what readers disagree on.
+export const view = { out: null, names: [], order: [], of: "", own: new Map(), truth: [], unlabelled: new Map(), walk: null, settling: false };
 
 // As the server is told of it; `insist` where the encoder was made for other pictures, and the user wants it all the same.
 export const knowledge = () => JSON.stringify({ knowledge: state.base, insist: state.insist });

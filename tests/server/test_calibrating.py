@@ -1,0 +1,94 @@
+"""The result of a session calibrated on a few labels, and pictures left without a label, as the commands do it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+from tests.server.conftest import CLASSES, finish, parts
+from tests.server.test_scores import ROWS, scored, table
+
+from kpl.runs import classify, load_model
+
+
+def calibrated(client: TestClient, address: str, data: bytes, **how: Any) -> Any:
+    return client.post(f"{address}/calibration", files={"file": ("labels.csv", data)}, params=how)
+
+
+@pytest.fixture
+def mine(client: TestClient, session: str, cells: dict[str, bytes]) -> str:
+    """A classified session whose settings may be changed."""
+    client.put(f"{session}/knowledge", json={"pack": "blood-cells"})
+    client.post(f"{session}/pictures", files=parts(cells))
+    assert finish(client, client.post(f"{session}/jobs", json={}).json())["state"] == "done"
+    return session
+
+
+def shown(client: TestClient, address: str) -> Any:
+    return client.get(f"{address}/predictions").json()
+
+
+def test_what_is_shown_is_what_the_command_makes_of_the_same_labels(
+    client: TestClient, mine: str, cells: dict[str, bytes], tmp_path: Path
+) -> None:
+    before = shown(client, mine)
+    assert not before["calibrated"]
+    assert client.get(f"{mine}/calibration.json").status_code == 404
+    told = calibrated(client, mine, table(ROWS)).json()
+    assert told["unit"] == "6 patients by 'patient_id', 12 images"
+    assert told["after"]["nll"] <= told["before"]["nll"]
+    after = shown(client, mine)
+    assert after["calibrated"]
+    assert after["kpl"]["confidence"] != before["kpl"]["confidence"]
+    assert "calibrated on 12 labelled pictures" in after["warnings"][0]
+
+    (tmp_path / "model.kpl").write_bytes(client.get(f"{mine}/model.kpl").content)
+    (tmp_path / "calibration.json").write_bytes(client.get(f"{mine}/calibration.json").content)
+    for name, data in cells.items():
+        (tmp_path / name).write_bytes(data)
+    run = classify(
+        [tmp_path / name for name in cells],
+        model=load_model(tmp_path / "model.kpl"),
+        calibration=tmp_path / "calibration.json",
+    )
+    np.testing.assert_allclose(run.predictions.confidence, after["kpl"]["confidence"], atol=1e-3)
+    table_of = csv.DictReader(io.StringIO(client.get(f"{mine}/predictions.csv").text))
+    np.testing.assert_allclose([float(row["confidence"]) for row in table_of], after["kpl"]["confidence"], atol=1e-3)
+    assert "not calibrated" not in client.get(f"{mine}/report.html").text
+
+
+def test_below_a_least_confidence_a_picture_gets_no_label(client: TestClient, mine: str) -> None:
+    sure = sorted(shown(client, mine)["kpl"]["confidence"])
+    least = (sure[5] + sure[6]) / 2
+    now = client.post(f"{mine}/predictions", json={"least": least}).json()
+    without = [each["place"] for each in now["unlabelled"]]
+    assert without == [at for at, share in enumerate(now["kpl"]["confidence"]) if share < least]
+    assert {each["why"] for each in now["unlabelled"]} == {"no label given"}
+    rows = list(csv.DictReader(io.StringIO(client.get(f"{mine}/predictions.csv").text)))
+    assert [at for at, row in enumerate(rows) if not row["label"]] == without
+    assert all(row["leading"] for row in rows)
+    assert any("without a label" in each for each in scored(client, mine, table(ROWS)).json()["notices"])
+    assert client.post(f"{mine}/predictions", json={"least": 0}).json()["unlabelled"] == []
+    assert client.post(f"{mine}/predictions", json={"least": 1.5}).status_code == 422
+
+
+def test_a_calibration_goes_with_the_settings_that_it_was_made_for(client: TestClient, mine: str) -> None:
+    calibrated(client, mine, table(ROWS))
+    assert client.post(f"{mine}/predictions", json={"least": 0.4}).json()["calibrated"]
+    assert not client.post(f"{mine}/predictions", json={"k": 1}).json()["calibrated"]
+    assert client.get(f"{mine}/predictions").json()["least"] == 0.4
+
+
+def test_what_cannot_be_calibrated_is_one_line(client: TestClient, mine: str, session: str) -> None:
+    few = calibrated(client, mine, table(ROWS[:5]))
+    assert (few.status_code, few.json()["detail"]) == (
+        422, "5 labelled images are too few to calibrate on: label at least 10",
+    )  # fmt: skip
+    assert calibrated(client, mine, b"no table").status_code == 422
+    assert not shown(client, mine)["calibrated"]
+    assert CLASSES[0] in shown(client, mine)["classes"]
