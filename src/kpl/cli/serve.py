@@ -83,11 +83,7 @@ def serve(
         root_path=root_path,
         trusted_proxies=trusted_proxy or (),
     )
-    log = logging.StreamHandler(sys.stderr)
-    log.setFormatter(LogFormatter("%(asctime)s %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[log])
-    if not verbose:
-        logging.getLogger("kpl.server").addFilter(lambda record: record.levelno > logging.INFO)
+    _log_requests(verbose)
     try:
         run_server(options, told=lambda address: say(f"KPL is at {address} (Ctrl-C stops it). Not a medical device."))
     except KeyboardInterrupt:  # the way to stop it, once what was begun is finished
@@ -95,6 +91,14 @@ def serve(
             f"finished runs are in {results}" if results else "nothing of them is kept (--results keeps finished runs)"
         )
         say(f"KPL has stopped, and its sessions with it: {kept}.")
+
+
+def _log_requests(verbose: bool) -> None:
+    log = logging.StreamHandler(sys.stderr)
+    log.setFormatter(LogFormatter("%(asctime)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[log])
+    if not verbose:
+        logging.getLogger("kpl.server").addFilter(lambda record: record.levelno > logging.INFO)
 
 
 def _token(file: Path | None) -> str | None:
