@@ -75,6 +75,16 @@ def test_studies_and_their_features_say_the_same_of_the_same_units(
     assert (told.code, clip["unit"] in told.out) == (0, True), told.err
     uid = pydicom.dcmread(studies / "cine", stop_before_pixels=True).SOPInstanceUID
     assert quick("explain", "run", uid).out == quick("explain", "run", clip["unit"]).out
+    (top / "worklist.csv").write_text(f"accession,uid,label\nA1,{uid},known\nA2,1.2.3,other\n")
+    told = quick("export", "run", "--to", "csv", "--table", "worklist.csv", "--out", "read.csv")
+    assert told.code == 0, told.err
+    (read,) = rows_of(top / "read.csv")
+    assert (read["accession"], read["label"]) == ("A1", "known")
+    assert (read["kpl_image"], read["kpl_label"]) == (clip["unit"], clip["label"])
+    assert "2 units of the run have no row in worklist.csv" in told.out
+    (top / "none.csv").write_text("uid,label\n1.2.3,a\n1.2.4,b\n")
+    told = quick("export", "run", "--to", "csv", "--table", "none.csv", "--out", "none-read.csv")
+    assert (told.code, len(told.err.splitlines())) == (1, 1), told.err
     told = quick("explain", "run", "nobody's number")
     assert "no unit of the run is called so" in told.err
     told = quick("fit", studies, "--knowledge", knowledge, *flags, "--out", "m.kpl")

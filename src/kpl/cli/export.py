@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from kpl.cli.outputs import spare_inputs
-from kpl.cli.terminal import complain, say
+from kpl.cli.terminal import Console, complain, print_notes, say
 
 __all__ = ["export"]
 
@@ -36,6 +36,10 @@ def export(
     source: Annotated[
         Path | None, typer.Option(help="Where the DICOM studies are, for dicom-sr: they say whose the results are.")
     ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(help="For csv and parquet: your table; its rows, by names, patient numbers or UIDs, are written."),
+    ] = None,
 ) -> None:
     """Export a run; labels that people corrected stand in the place of predictions.
 
@@ -47,6 +51,8 @@ def export(
 
       kpl export run/ --to csv --out labels.csv
 
+      kpl export run/ --to csv --table worklist.csv --out worklist-read.csv
+
       kpl export run/ --to imagefolder --pictures SCANS/ --out curated/
 
       kpl export run/ --to dicom-sr --source STUDIES/ --out sr/
@@ -54,10 +60,11 @@ def export(
     from kpl.curation import export as write
     from kpl.runs import open_run
 
-    spare_inputs([out], [run, pictures, source])
+    spare_inputs([out], [run, pictures, source, table])
     opened = open_run(run)
-    done = write(opened, to.value, out, pictures=pictures, source=source)
+    done = write(opened, to.value, out, pictures=pictures, source=source, table=table)
     say(f"{done.pictures} {opened.noun} exported to {done.path}")
+    print_notes(Console(), list(done.told))
     if done.missing:
         some = ", ".join(done.missing[:3]) + (", ..." if len(done.missing) > 3 else "")
         complain(f"{len(done.missing)} {opened.noun} of the run are not there, or are others now: {some}")

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from kpl.curation.joining import joined
 from kpl.curation.structured import Said, as_reports
 from kpl.errors import AlreadyThereError, InputError, MissingExtraError, OutputError, UnknownNameError
 from kpl.files import put, working_folder
@@ -56,10 +57,17 @@ class Exported:
     path: Path
     pictures: int
     missing: tuple[str, ...]
+    told: tuple[str, ...] = ()
 
 
 def export(
-    run: Run, to: str, out: str | Path, *, pictures: str | Path | None = None, source: str | Path | None = None
+    run: Run,
+    to: str,
+    out: str | Path,
+    *,
+    pictures: str | Path | None = None,
+    source: str | Path | None = None,
+    table: str | Path | None = None,
 ) -> Exported:
     """Write a run for another tool; labels that people corrected stand in the place of predictions.
 
@@ -69,6 +77,7 @@ def export(
         out: the file or folder to make; nothing that exists is replaced.
         pictures: where the pictures are; formats that copy them need it. Only the very pictures of the run are copied.
         source: where the DICOM studies are, for reports that belong to them.
+        table: of the user's: CSV and Parquet become its rows, with what the run says of each; see `joined`.
 
     Raises:
         UnknownNameError: no such format.
@@ -83,30 +92,16 @@ def export(
     taken = OutputError(f"{str(out)!r} exists: export to another name, or move it away")
     if os.path.lexists(out) and (not out.exists() or out.is_dir() != (to in (*COPYING, REPORTS))):
         raise taken
-    if (to == REPORTS) != (source is not None):
-        raise InputError(
-            f"the format {to!r} tells of studies that the run does not know: say where they are with --source"
-            if source is None
-            else f"the format {to!r} reads no studies: leave --source out"
-        )
-    if to in PICTURES and not run.pooling.plain:
-        raise InputError(
-            f"the format {to!r} shows one picture a label, and this run decides about units of several: try csv"
-        )
-    if to == "label-studio" and (run.path / UNITS_FILE).exists():
-        raise InputError(f"the format {to!r} shows pictures by their files, and opens no medical ones: try csv")
-    if (to in COPYING) != (pictures is not None):
-        needs = "copies the pictures: say where they are with --pictures" if pictures is None else (
-            "copies no pictures: leave --pictures out"
-        )  # fmt: skip
-        raise InputError(f"the format {to!r} {needs}")
-    if to in ONE_LABEL and not isinstance(run, SingleLabelRun):
-        raise InputError(f"the format {to!r} takes one label a picture, and this run gives several: try csv")
+    _refuse(run, to, pictures, source, table)
     rows = list(_labelled(run))
     missing: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
     plan: Made
     if source is not None:
         plan, count, missing = as_reports(run, list(_said(run)), Path(source))
+    elif table is not None:
+        columns, told = joined(run, table, _columns(rows))
+        plan, count = TABLES[to](columns), len(set(columns["kpl_image"]))
     elif pictures is None:
         plan, count = FORMATS[to](run, rows, {}), len(rows)
     else:
@@ -127,7 +122,34 @@ def export(
             else:
                 target.write_bytes(content)
         put(work / "made", out)
-    return Exported(out, count, missing)
+    return Exported(out, count, missing, told)
+
+
+def _refuse(
+    run: Run, to: str, pictures: str | Path | None, source: str | Path | None, table: str | Path | None
+) -> None:
+    """Refuse what a format needs and was not given, what it has no use for, and runs that it cannot hold."""
+    if (to == REPORTS) != (source is not None):
+        raise InputError(
+            f"the format {to!r} tells of studies that the run does not know: say where they are with --source"
+            if source is None
+            else f"the format {to!r} reads no studies: leave --source out"
+        )
+    if to in PICTURES and not run.pooling.plain:
+        raise InputError(
+            f"the format {to!r} shows one picture a label, and this run decides about units of several: try csv"
+        )
+    if to == "label-studio" and (run.path / UNITS_FILE).exists():
+        raise InputError(f"the format {to!r} shows pictures by their files, and opens no medical ones: try csv")
+    if (to in COPYING) != (pictures is not None):
+        needs = "copies the pictures: say where they are with --pictures" if pictures is None else (
+            "copies no pictures: leave --pictures out"
+        )  # fmt: skip
+        raise InputError(f"the format {to!r} {needs}")
+    if to in ONE_LABEL and not isinstance(run, SingleLabelRun):
+        raise InputError(f"the format {to!r} takes one label a picture, and this run gives several: try csv")
+    if table is not None and to not in TABLES:
+        raise InputError(f"the format {to!r} is no table, and takes none: leave --table out, or export to csv")
 
 
 def _files(folder: Path) -> set[PurePosixPath]:
@@ -190,20 +212,32 @@ def _columns(rows: Sequence[Labelled]) -> dict[str, list[Any]]:
 
 
 def _csv(_run: Run, rows: Sequence[Labelled], _found: Mapping[str, Path]) -> Made:
-    columns = _columns(rows)
-    columns["confidence"] = ["" if each is None else f"{each:.6f}" for each in columns["confidence"]]
-    columns["corrected"] = ["yes" if each else "no" for each in columns["corrected"]]
+    return _csv_of(_columns(rows))
+
+
+def _csv_of(columns: dict[str, list[Any]]) -> Made:
+    columns = {name: list(map(_cell, values)) for name, values in columns.items()}
     return _alone(csv_bytes(list(columns), zip(*columns.values(), strict=True)))
 
 
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6f}" if isinstance(value, float) else "" if value is None else str(value)
+
+
 def _parquet(_run: Run, rows: Sequence[Labelled], _found: Mapping[str, Path]) -> Made:
+    return _parquet_of(_columns(rows))
+
+
+def _parquet_of(columns: dict[str, list[Any]]) -> Made:
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
         raise MissingExtraError("writing Parquet", "parquet") from error
     made = io.BytesIO()
-    parquet.write_table(pyarrow.table(_columns(rows)), made)
+    parquet.write_table(pyarrow.table(columns), made)
     return _alone(made.getvalue())
 
 
@@ -315,6 +349,8 @@ FORMATS: dict[str, Writer] = {
 """Name to what writes it."""
 REPORTS = "dicom-sr"
 """The format that is written by `kpl.curation.structured`."""
+TABLES: dict[str, Callable[[dict[str, list[Any]]], Made]] = {"csv": _csv_of, "parquet": _parquet_of}
+"""That may take the rows of a table of the user's."""
 COPYING = frozenset({"folders", "imagefolder", "fiftyone"})
 PICTURES = COPYING | {"label-studio"}
 """That show a picture by its file."""
