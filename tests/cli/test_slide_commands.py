@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from kpl.runs import open_run
+
 from .conftest import Run
 
 pytestmark = pytest.mark.slides
@@ -42,6 +44,17 @@ def test_the_page_of_pathology_is_typed(quick: Run, slides: Path) -> None:
     rows = {name: rows_of(slides.parent / name / "instances.csv") for name in ("run", "outlined")}
     assert 0 < len(rows["outlined"]) < len(rows["run"])
     assert (slides.parent / "run" / "report.html").exists()
+
+
+def test_tiles_outlined_by_hand_are_found_again(quick: Run, slides: Path, knowledge: Path) -> None:
+    masks = slides.parent / "masks"
+    masks.mkdir()
+    ring = [[0, 0], [300, 0], [300, 300], [0, 300], [0, 0]]  # glass, which no colour would find
+    (masks / "SMITH^ANNA.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    words = ("--knowledge", knowledge, "--encoder", "mini", "--tissue", masks, "--out", "run")
+    assert quick("classify", slides, *words).code == 0
+    run = open_run(slides.parent / "run")
+    assert list(run.found_again(slides, [0])) == [0]
 
 
 def test_the_page_of_ultrasound_is_typed(quick: Run, tmp_path: Path, shared: Path) -> None:

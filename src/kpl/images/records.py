@@ -14,7 +14,7 @@ __all__ = ["BURNED_IN", "Asked", "Found", "Instance", "Kind", "Planned", "Readin
 
 BURNED_IN: Final = "text in the picture may name the patient"
 """The note of a unit whose pictures may have text burnt into them."""
-_UNTOLD: Final = ("only", "tissue", "suits", "progress")
+_UNTOLD: Final = ("only", "tissue", "everywhere", "suits", "progress")
 Kind = Literal["image", "series", "volume", "slide", "clip"]
 
 
@@ -112,6 +112,7 @@ class Asked:
         mpp: of slides the microns per pixel to read at; None takes what suits the encoder, else 0.5
         slide_mpp: what slides have at their finest level that do not say so, or say what no scanner has
         tissue: a folder with the outlines of tissue as GeoJSON, one a slide, by its stem
+        everywhere: every tile of a slide, tissue or not, as where tiles of an earlier run are looked for
         tile: pixels along a side of a slide's tiles, at these microns per pixel; None takes what suits the encoder
         suits: says what suits the encoder: pixels along a side of a tile, and microns per pixel if it has its own
         progress: told of slides how many are planned
@@ -127,6 +128,7 @@ class Asked:
     mpp: float | None = None
     slide_mpp: float | None = None
     tissue: Path | None = None
+    everywhere: bool = field(default=False, compare=False)
     tile: int | None = None
     suits: Callable[[], tuple[int, float | None]] | None = field(default=None, compare=False)
     progress: Counted | None = field(default=None, compare=False)

@@ -157,7 +157,7 @@ def _unit(name: str, path: Path, asked: Asked, drawing: Path | None) -> Unit:
     finest = _mpp_of(slide, described, asked.slide_mpp)
     level, side, notes = _chosen(slide, finest, asked.mpp or _MPP, asked.tile or _SIDE)
     span = side * level.downsample
-    mask, polygons = _tissue(path, slide, span, drawing)
+    mask, polygons = _whole(slide, span) if asked.everywhere else _tissue(path, slide, span, drawing)
     places = _tiles(mask, level, side)
     if not places:
         raise PictureError("a slide without tissue (glass only, or too pale to be found: outline it with --tissue)")
@@ -296,6 +296,12 @@ def _tissue(path: Path, slide: Slide, span: float, drawing: Path | None) -> tupl
     picture, scale = small_picture(path, slide, scale)
     mask = find_tissue(picture, scale, _LEAST * (span / scale) ** 2)
     return mask, outlines(mask)
+
+
+def _whole(slide: Slide, span: float) -> tuple[Mask, tuple[Polygon, ...]]:
+    """Return all of a slide as if it were tissue."""
+    width, height = slide.sizes[0]
+    return Mask(np.ones((int(np.ceil(height / span)), int(np.ceil(width / span))), np.bool_), span), ()
 
 
 def _grid(level: _Level, side: int) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -198,7 +199,7 @@ def find_again(place: Path, known: Iterable[tuple[str, str | None]], asked: Aske
         Id to picture, of those that are there and the same. Medical files and a file given by itself may be called
         otherwise now.
     """
-    there = find_inputs(place, asked).pictures
+    there = find_inputs(place, replace(asked, everywhere=True)).pictures
     called = {record.id: record for record in there}
     found, others = {}, []
     for image, sha256 in known:
