@@ -73,9 +73,9 @@ $("score").addEventListener("click", attempt(async () => {
 
 $("calibrate").addEventListener("click", attempt(async () => {
   const { kind, unit, before, after } = await send("calibration", "Calibrating.");
-  const error = (figures) => `the error of the confidences ${figures.ece.toFixed(3)}, accuracy ${figures.accuracy.toFixed(3)}`;
+  const change = (name) => `${after[name].toFixed(3)} (before ${before[name].toFixed(3)})`;
   $("calibrated").shownText = kind === "none" ? `The confidences stand as they are: nothing fitted better to labels held out (${unit}).`
-    : `The confidences are calibrated. On labels held out (${unit}) it was ${error(before)}, and is now ${error(after)}.`;
+    : `The confidences are calibrated. On labels held out (${unit}) their error is ${change("ece")}, the accuracy ${change("accuracy")}.`;
   $("calibrated").hidden = false;
   await again();
   say("Calibrated.");
