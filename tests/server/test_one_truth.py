@@ -23,6 +23,7 @@ from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.methods import KPL, METHODS
 from kpl.report import explain_classes, explain_picture, write_report
 from kpl.runs import calibrate, classify, classify_multi_label, evaluate, fit, open_run
+from kpl.server.oneshot import Answer
 from kpl.server.views import about_one
 
 PRIOR = (0.9, 0.05, 0.05)
@@ -158,7 +159,7 @@ def test_every_way_to_ask_a_run_gives_one_answer(chosen, pictures, features, bas
     if model is not None:  # alone, and as the service answers
         for name, said in zip(plain.ids, plain, strict=True):
             alone = model.predict(pictures / name)
-            answer = about_one(name, model.keys, np.array(list(alone.probabilities.values())))
+            answer = about_one(model.keys, Answer(name, (0,), np.array(list(alone.probabilities.values()))))
             assert (alone.label, alone.runner_up, answer.label) == (said.label, said.runner_up, said.label)
             assert alone.confidence == pytest.approx(said.confidence, abs=1e-4)
             assert answer.confidence == pytest.approx(alone.confidence, abs=1e-6)
