@@ -20,7 +20,7 @@ FUZZ := $(VENV)/.fuzz
 # Where it is set, each of the tests' many processes would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-long coverage lint format docs cli-reference bench paper load fuzz lowest silence clean
+.PHONY: help demo test test-long coverage lint format docs cli-reference bench paper load fuzz lowest silence cluster clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1|/p' Makefile | while IFS='|' read -r name text; do printf 'make %-14s %s\n' "$$name" "$$text"; done
@@ -85,6 +85,9 @@ lowest: $(DEV)  ## the tests with the oldest libraries that pyproject.toml allow
 
 silence: $(DEV)  ## every command in a process of its own, watched for half a minute after its work: nothing leaves the machine
 	KPL_WATCH=whole $(BIN)/pytest -s -p no:cacheprovider tests/cli/test_silence.py
+
+cluster: $(DEV)  ## two nodes of Ray without a network embed 2000 cells; one is killed on the way, then the driver (root, ip, unshare)
+	$(BIN)/python -m pip install --quiet -e '.[ray]' && unshare -n $(BIN)/python .ci/cluster.py
 
 kill: $(DEV)  ## kill every writing command at every call that changes something, and start two at once many times (long)
 	KPL_KILL=all KPL_REQUIRE_EXTRAS=1 $(BIN)/pytest -n 2 -rP -p no:cacheprovider -m "not torch" tests/whole

@@ -88,6 +88,8 @@ VALUES = {
     "--part": "3/7",
     "--join": "joined",
     "--verify": None,
+    "--on": "ray",
+    "--address": "10.0.0.1:6379",
 }
 """A value for each option that can be recognised where it arrives; None for a flag. A new option needs one here."""
 ARRIVES = {
@@ -186,6 +188,7 @@ def called(monkeypatch) -> dict[str, Any]:
 
     monkeypatch.setattr(kpl.embeddings, "embed_lots", making)
     monkeypatch.setattr(kpl.embeddings, "embed_part", making)
+    monkeypatch.setattr(kpl.embeddings, "embed_on_ray", lambda *values, **given: making(*values, on="ray", **given))
     find = kpl.images.find_inputs
 
     def find_as_asked(paths: list[str], asked: kpl.images.Asked | None) -> kpl.images.Found:

@@ -26,6 +26,11 @@ class _Stored(StrEnum):
     float16 = "float16"
 
 
+class _Engine(StrEnum):
+    local = "local"
+    ray = "ray"
+
+
 @gathers("pictures", chosen_pictures, encoder="mini")
 def embed(
     ctx: typer.Context,
@@ -51,6 +56,13 @@ def embed(
             metavar="FOLDER", help="Check all parts of FOLDER and make it of them; nothing else but --verify."
         ),
     ] = None,
+    on: Annotated[
+        _Engine | None, typer.Option("--on", help="Who embeds: this process, or a cluster of Ray (extra: ray).")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Of the cluster's head, for --on ray; else this machine."),
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare what files hold, not their sizes and times of change.")
     ] = False,
@@ -67,6 +79,8 @@ def embed(
       kpl embed manifest.csv --out features/ --part 3/64
 
       kpl embed --join features/
+
+      kpl embed manifest.csv --out features/ --on ray --address head:6379
     """
     if join is not None:
         _refuse_beside_join(ctx)
@@ -74,12 +88,18 @@ def embed(
         return
     if not inputs or out is None:
         raise InputError("give pictures and where their features go: kpl embed SCANS/ --out features/")
-    from kpl.embeddings import Making, Part, embed_lots, embed_part
+    from kpl.embeddings import Making, Part, embed_lots, embed_on_ray, embed_part
     from kpl.encoders import load_encoder
     from kpl.runs.source import asked_of, card_of
 
     own = Part.read(part) if part is not None else None
     coder = pictures.pop("encoder")
+    if on is not _Engine.ray and address is not None:
+        raise InputError("--address is of a cluster: give --on ray too")
+    if on is _Engine.ray and own is not None:
+        raise InputError("--part and --on ray are two ways of sharing the work: leave out one")
+    if on is _Engine.ray and not isinstance(coder, str):
+        raise InputError("with --on ray each worker loads the encoder: leave out --device and what allows code")
     with stages() as progress:
         asked = asked_of(None, pictures.pop("asked"), partial(card_of, coder), progress)
         lots = _planned(inputs, asked, shard_size)
@@ -87,6 +107,8 @@ def embed(
         how, tell = Making(encoder, dtype.value, verify=verify, **pictures), partial(progress, "pictures")
         if own is not None:
             done = embed_part(lots, how, out, own, overwrite=overwrite, progress=tell)
+        elif on is _Engine.ray:
+            folder = embed_on_ray(lots, how, out, coder, address=address, overwrite=overwrite, progress=tell)
         else:
             folder = embed_lots(lots, how, out, overwrite=overwrite, progress=tell)
     for note in lots.notes:

@@ -15,6 +15,7 @@ from kpl.embeddings.folder import FeatureFolder, is_feature_folder, is_unfinishe
 from kpl.embeddings.lots import Listed, Lot, Lots
 from kpl.embeddings.making import SHARD_SIZE, Making
 from kpl.embeddings.manifest import Manifest, open_manifest
+from kpl.embeddings.on_ray import embed_on_ray
 from kpl.embeddings.parts import Part, PartDone, embed_part, join_parts
 from kpl.embeddings.recorded import recorded_encoder
 from kpl.embeddings.rows import CHUNK_ROWS, FeatureRows, unit_rows
@@ -36,6 +37,7 @@ __all__ = [
     "TextCache",
     "embed_in_place",
     "embed_lots",
+    "embed_on_ray",
     "embed_part",
     "embed_picture",
     "embed_pictures",

@@ -203,11 +203,8 @@ class Shards:
         """Embed one shard and write it: the array first, then the list that makes it whole."""
         pictures: list[EmbeddedPicture] = []
         features: list[NDArray[np.floating]] = [np.empty((0, self.encoder.card.dim), np.float32)]
-        for batch, listed in self._batches(lot):
-            fresh = [pixels for pixels in batch if pixels.ndim == 3]
-            rows = iter(encode_pictures(fresh, self.encoder)) if fresh else iter(())
-            features += [(next(rows) if each.ndim == 3 else each)[None] for each in batch]
-            self.reused[lot.number] += len(batch) - len(fresh)
+        for rows, listed in self.rows(lot):
+            features += rows
             pictures += listed
             tell(len(pictures))
         buffer = io.BytesIO()
@@ -225,6 +222,14 @@ class Shards:
         write_file(self.out / array_name, data, shared=self.shared)
         write_file(self.out / list_name, json_bytes(shard), shared=self.shared)
         return shard
+
+    def rows(self, lot: Lot) -> Iterator[tuple[list[NDArray[np.floating]], list[EmbeddedPicture]]]:
+        """Yield features (1, d), batch by batch, with the list of pictures read since; nothing is written."""
+        for batch, listed in self._batches(lot):
+            fresh = [pixels for pixels in batch if pixels.ndim == 3]
+            rows = iter(encode_pictures(fresh, self.encoder)) if fresh else iter(())
+            self.reused[lot.number] += len(batch) - len(fresh)
+            yield [(next(rows) if each.ndim == 3 else each)[None] for each in batch], listed
 
     def _batches(self, lot: Lot) -> Iterator[tuple[list[NDArray[Any]], list[EmbeddedPicture]]]:
         """Yield decoded pictures, or the known row of one, with the list of those read since, unreadable ones too."""
