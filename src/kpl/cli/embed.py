@@ -94,12 +94,7 @@ def embed(
 
     own = Part.read(part) if part is not None else None
     coder = pictures.pop("encoder")
-    if on is not _Engine.ray and address is not None:
-        raise InputError("--address is of a cluster: give --on ray too")
-    if on is _Engine.ray and own is not None:
-        raise InputError("--part and --on ray are two ways of sharing the work: leave out one")
-    if on is _Engine.ray and not isinstance(coder, str):
-        raise InputError("with --on ray each worker loads the encoder: leave out --device and what allows code")
+    _check_engine(on, address, own, coder)
     with stages() as progress:
         asked = asked_of(None, pictures.pop("asked"), partial(card_of, coder), progress)
         lots = _planned(inputs, asked, shard_size)
@@ -117,6 +112,16 @@ def embed(
         _tell_part(own, done, out)
         return
     _tell_folder(folder, out)
+
+
+def _check_engine(on: _Engine | None, address: str | None, own: Part | None, coder: object) -> None:
+    """Refuse options that do not go together."""
+    if on is not _Engine.ray and address is not None:
+        raise InputError("--address is of a cluster: give --on ray too")
+    if on is _Engine.ray and own is not None:
+        raise InputError("--part and --on ray are two ways of sharing the work: leave out one")
+    if on is _Engine.ray and not isinstance(coder, str):
+        raise InputError("with --on ray each worker loads the encoder: leave out --device and what allows code")
 
 
 def _planned(inputs: list[str], asked: Asked, shard_size: int | None) -> Lots:
