@@ -37,9 +37,7 @@ def embed(
     inputs: Annotated[
         list[str] | None, typer.Argument(metavar="SCANS...", help="Folders (any depth) or files, or a table of them.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The feature folder to make, or to go on with.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The feature folder to make or go on with.")] = None,
     *,
     pictures: dict[str, Any],
     dtype: Annotated[_Stored, typer.Option(help="How features are stored.")] = _Stored.float32,
@@ -63,9 +61,7 @@ def embed(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Of the cluster's head, for --on ray; else this machine."),
     ] = None,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Compare what files hold, not their sizes and times of change.")
-    ] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare what files hold, not sizes and times.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace features of other pictures there.")] = False,
 ) -> None:
     """Embed pictures into a feature folder. Interrupted, the same command goes on where it stopped.
@@ -83,11 +79,26 @@ def embed(
       kpl embed manifest.csv --out features/ --on ray --address head:6379
     """
     if join is not None:
-        _refuse_beside_join(ctx)
-        _join(join, verify=verify)
+        _join(ctx, join, verify=verify)
         return
     if not inputs or out is None:
         raise InputError("give pictures and where their features go: kpl embed SCANS/ --out features/")
+    _embed(inputs, out, pictures, dtype.value, shard_size, part, on, address, verify=verify, overwrite=overwrite)
+
+
+def _embed(
+    inputs: list[str],
+    out: Path,
+    pictures: dict[str, Any],
+    dtype: Any,  # noqa: ANN401 - one of two names
+    shard_size: int | None,
+    part: str | None,
+    on: _Engine | None,
+    address: str | None,
+    *,
+    verify: bool,
+    overwrite: bool,
+) -> None:
     from kpl.embeddings import Making, Part, embed_lots, embed_on_ray, embed_part
     from kpl.encoders import load_encoder
     from kpl.runs.source import asked_of, card_of
@@ -95,23 +106,26 @@ def embed(
     own = Part.read(part) if part is not None else None
     coder = pictures.pop("encoder")
     _check_engine(on, address, own, coder)
+    more: dict[str, Any] = {"overwrite": overwrite}
     with stages() as progress:
-        asked = asked_of(None, pictures.pop("asked"), partial(card_of, coder), progress)
-        lots = _planned(inputs, asked, shard_size)
-        encoder = load_encoder(coder) if isinstance(coder, str) else coder
-        how, tell = Making(encoder, dtype.value, verify=verify, **pictures), partial(progress, "pictures")
+        lots = _planned(inputs, asked_of(None, pictures.pop("asked"), partial(card_of, coder), progress), shard_size)
+        encoder, more["progress"] = (
+            load_encoder(coder) if isinstance(coder, str) else coder,
+            partial(progress, "pictures"),
+        )
+        how = Making(encoder, dtype, verify=verify, **pictures)
         if own is not None:
-            done = embed_part(lots, how, out, own, overwrite=overwrite, progress=tell)
+            done = embed_part(lots, how, out, own, **more)
         elif on is _Engine.ray:
-            folder = embed_on_ray(lots, how, out, coder, address=address, overwrite=overwrite, progress=tell)
+            folder = embed_on_ray(lots, how, out, coder, address=address, **more)
         else:
-            folder = embed_lots(lots, how, out, overwrite=overwrite, progress=tell)
+            folder = embed_lots(lots, how, out, **more)
     for note in lots.notes:
         say(f"Note: {note}")
-    if own is not None:
+    if own is None:
+        _tell_folder(folder, out)
+    else:
         _tell_part(own, done, out)
-        return
-    _tell_folder(folder, out)
 
 
 def _check_engine(on: _Engine | None, address: str | None, own: Part | None, coder: object) -> None:
@@ -144,9 +158,10 @@ def _refuse_beside_join(ctx: typer.Context) -> None:
             raise InputError(f"--join takes a folder and --verify, nothing else: leave out {name}")
 
 
-def _join(out: Path, *, verify: bool) -> None:
+def _join(ctx: typer.Context, out: Path, *, verify: bool) -> None:
     from kpl.embeddings import join_parts
 
+    _refuse_beside_join(ctx)
     with stages() as progress:
         folder = join_parts(out, verify=verify, progress=partial(progress, "shards"))
     _tell_folder(folder, out)
