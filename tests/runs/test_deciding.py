@@ -11,9 +11,10 @@ from tests.runs.conftest import be_every_encoder
 
 from kpl.curation import export
 from kpl.embeddings import FeatureRows
-from kpl.errors import InputError
+from kpl.errors import InputError, LabelsError
 from kpl.evaluation import Calibration
 from kpl.methods import make_method
+from kpl.proxies.outside import text_fits, unlike_fits
 from kpl.report.single_label import SingleLabelStory
 from kpl.report.verdict import verdict
 from kpl.runs import calibrate, classify, classifying, evaluate, fit, load_calibration, open_run
@@ -189,39 +190,76 @@ def test_pictures_of_no_listed_class_are_called_so(job):
 
 
 def test_a_model_calls_by_distance_what_it_did_not_learn(job, tmp_path):
-    path = tmp_path / "model.kpl"
-    model = fit(job.pictures, knowledge=job.knowledge, out=path)
+    path, few = tmp_path / "model.kpl", [job.pictures / f"{n}.png" for n in range(6)]
+    model = fit(few, knowledge=job.knowledge, out=path)
     result = job.run(model=path, knowledge=None, other=True)
     expected = model.method.distances(result.features) / UNLIKE
     assert result.predictions.unlike == pytest.approx(expected, abs=1e-6)
-    fit(job.pictures, knowledge=job.knowledge, out=path, method="cupl", overwrite=True)
-    with pytest.raises(InputError, match="no distance from its classes"):
-        job.run(model=path, knowledge=None, other=True, overwrite=True)
 
 
-def test_none_of_these_is_refused_where_it_cannot_be_told(job):
+@pytest.mark.parametrize(("method", "learnt"), [("kpl", 10), ("cupl", 6)])
+def test_a_model_goes_by_the_texts_over_pictures_that_it_learnt_from_or_without_a_distance(
+    job, tmp_path, method, learnt
+):
+    path, few = tmp_path / "model.kpl", [job.pictures / f"{n}.png" for n in range(learnt)]
+    model = fit(few, knowledge=job.knowledge, out=path, method=method)
+    result = job.run(model=path, knowledge=None, other=True)
+    fits = text_fits(result.features, model.method.text_.proxies, model.method.temperature)
+    assert result.predictions.unlike == pytest.approx(unlike_fits(fits, 3), abs=1e-6)
+    if method == "kpl":  # the same as the run that learns from them says
+        own = job.run(other=True, overwrite=True)
+        assert own.predictions.unlike == pytest.approx(unlike_fits(fits, 3), abs=1e-6)
+
+
+def test_none_of_these_is_told_of_two_classes_too(job):
     sentences = dict(list(SENTENCES.items())[:2])
-    with pytest.raises(InputError, match="with 2 classes"):
-        job.run(knowledge=sentences, other=True)
+    said = job.run(knowledge=sentences, other=True).predictions
+    assert said.unlike is not None
+    assert 0 < said.unlike.min() < 1
+
+
+def test_none_of_these_is_refused_where_a_class_has_the_name(job):
     with pytest.raises(InputError, match="rename it"):
-        job.run(knowledge={**sentences, "None of these": ["a blank picture"]}, other=True)
+        job.run(knowledge={**SENTENCES, "None of these": ["a blank picture"]}, other=True)
 
 
 def test_what_was_left_as_none_of_these_is_told_of_a_score(job, labels, monkeypatch):
-    monkeypatch.setattr(classifying, "unlike_classes", lambda _m, images, **_o: np.arange(images.n) / 5)
+    monkeypatch.setattr(classifying, "unlike_classes", lambda _m, pooling, _model: np.arange(pooling.features.n) / 5)
     assert job.run(other=True, coverage=1.0).none_of_these == 5
     assert any("left 5 of 10 labelled images" in note for note in evaluate(job.out, labels=labels).notices)
 
 
+def test_pictures_that_the_labels_name_as_unlisted_are_scored_as_such(job, monkeypatch):
+    monkeypatch.setattr(classifying, "unlike_classes", lambda _m, pooling, _model: np.arange(pooling.features.n) / 5)
+    table = job.folder / "named.csv"
+    told = [KEYS[n % 3] if n < 6 else "None of these" for n in range(8)] + ["blast", ""]
+    lines = [f"{n}.png,{label}" for n, label in enumerate(told) if label]
+    table.write_text("image,label\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    plain = evaluate(job.run(), labels=table, ignore_unknown=True, methods=["cupl"], replicates=0)
+    assert plain.unlisted is None
+    assert any("name 3 images as of no listed class" in note for note in plain.notices)
+    job.run(other=True, overwrite=True)
+    scored = evaluate(job.out, labels=table, ignore_unknown=True, methods=["cupl"], replicates=20)
+    found = scored.unlisted
+    assert (found.unlisted, found.listed, found.found, found.auroc) == (3, 6, 1.0, 1.0)
+    assert found.lost == pytest.approx(1 / 6)  # the sixth has an unlike of one
+    assert found.intervals["lost"][0] <= 1 / 6 <= found.intervals["lost"][1]
+    assert str(found) in scored.notices
+    assert scored.table.majority.n == 6
+    assert any("of no listed class: 2 of 10" in note for note in scored.notices)
+    with pytest.raises(LabelsError, match="blast"):
+        evaluate(job.out, labels=table, methods=["cupl"])
+
+
 def test_none_of_these_is_exported_as_no_label(job, tmp_path, monkeypatch):
-    monkeypatch.setattr(classifying, "unlike_classes", lambda _m, images, **_o: np.arange(images.n) / 5)
+    monkeypatch.setattr(classifying, "unlike_classes", lambda _m, pooling, _model: np.arange(pooling.features.n) / 5)
     export(job.run(other=True), to="fiftyone", out=tmp_path / "made", pictures=job.pictures)
     told = json.loads((tmp_path / "made" / "labels.json").read_text(encoding="utf-8"))["labels"]
     assert sum(each is not None for each in told.values()) == 5
 
 
 def test_the_report_says_how_many_are_none_of_these_in_its_verdict(job, monkeypatch):
-    monkeypatch.setattr(classifying, "unlike_classes", lambda _m, images, **_o: np.arange(images.n) / 5)
+    monkeypatch.setattr(classifying, "unlike_classes", lambda _m, pooling, _model: np.arange(pooling.features.n) / 5)
     run = job.run(other=True, coverage=1.0)
     assert (NONE_OF_THESE, 5) in verdict(run, None)["found"]
     assert SingleLabelStory(run).tell()["abstained"] == run.abstained == 0

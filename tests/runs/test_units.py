@@ -19,6 +19,7 @@ from kpl.images import BURNED_IN, Asked, Instance, Unit
 from kpl.knowledge import load_knowledge
 from kpl.methods import METHODS, make_method
 from kpl.proxies.arrays import log_odds, softmax
+from kpl.proxies.outside import text_fits, unlike_fits
 from kpl.proxies.pooling import Pool, centred
 from kpl.report import explain_picture, write_report
 from kpl.report.layout import Sprite
@@ -26,6 +27,7 @@ from kpl.report.mapping import map_rows
 from kpl.report.slices import Slices
 from kpl.runs import evaluate, fit, load_model, open_run, update
 from kpl.runs.corrections import add_corrections, learnt_from, read_verdicts
+from kpl.runs.warnings import UNLIKE
 
 from .conftest import draw
 
@@ -137,6 +139,24 @@ def test_a_model_learns_units_and_predicts_what_the_run_does(job):
     again = job.run(features, model=job.folder / "cells.kpl", knowledge=None, out=job.folder / "by-model")
     np.testing.assert_array_equal(again.predictions.probabilities, run.predictions.probabilities)
     assert load_model(job.folder / "cells.kpl").method.moments_.count == pytest.approx(len(STUDIES))
+
+
+@pytest.mark.parametrize("pool", ["mean", "top-2"])
+def test_a_unit_is_none_of_these_where_even_its_best_pictures_are(job, pool, tmp_path):
+    features = embedded(job)
+    run = job.run(features, pool=pool, other=True)
+    rows = open_features(features)
+    fits = text_fits(rows, run.text_proxies, run.plan["settings"]["temperature"], rows.weights)
+    expected = unlike_fits(Pool(pool)(fits[:, None], rows.of_units.sizes)[:, 0], len(run.keys))
+    assert run.predictions.unlike == pytest.approx(expected, abs=1e-6)
+    assert [row["label"] == "none of these" for row in table(run.predictions_file)] == (expected >= 1).tolist()
+    assert run.none_of_these == (expected >= 1).sum()
+    model = fit(features, knowledge=job.knowledge, out=tmp_path / "m.kpl")
+    others = embedded(job, "others", [("unit-0001", [70, 71], "a"), ("unit-0002", [72], "b")])
+    far = job.run(others, knowledge=None, model=tmp_path / "m.kpl", pool=pool, other=True, out=job.folder / "far")
+    distances = model.method.distances(open_features(others))
+    assert far.predictions.unlike[1] == pytest.approx(distances[2] / UNLIKE, abs=1e-6)
+    assert far.predictions.unlike[0] == pytest.approx(distances[:2].mean() / UNLIKE, abs=1e-6)
 
 
 def test_pool_is_refused_where_there_is_nothing_to_pool(job):

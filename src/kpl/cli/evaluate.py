@@ -89,6 +89,7 @@ def evaluate(
         told |= (
             {"levels": {str(level): above.to_json() for level, above in result.levels.items()}} if result.levels else {}
         )
+        told |= {"none_of_these": result.unlisted.to_json()} if result.unlisted else {}
         write_file(json_out, (json.dumps(told, indent=2) + "\n").encode())
         say(f"Figures written to {json_out}")
     if figure is not None and drawn is not None:

@@ -32,7 +32,7 @@ from kpl.evaluation.figures import (
     notebook_figure,
     table_figure,
 )
-from kpl.evaluation.labels import Truth, read_labels
+from kpl.evaluation.labels import NONE_OF_THESE, Truth, read_labels
 from kpl.evaluation.metrics import (
     CLASS_METRICS,
     METRICS,
@@ -58,6 +58,7 @@ from kpl.evaluation.reading import Reading, choose_columns
 from kpl.evaluation.thresholds import ClassThreshold, ThresholdReport, choose_thresholds
 from kpl.evaluation.trust import ReliabilityBin, coverage_risk, reliability
 from kpl.evaluation.units import count_units, unit_told
+from kpl.evaluation.unlisted import Unlisted, told_unlisted
 
 __all__ = [
     "CHANCE",
@@ -65,6 +66,7 @@ __all__ = [
     "FIGURE_SUFFIXES",
     "MAJORITY",
     "METRICS",
+    "NONE_OF_THESE",
     "Answered",
     "Calibration",
     "CalibrationReport",
@@ -84,6 +86,7 @@ __all__ = [
     "Table",
     "ThresholdReport",
     "Truth",
+    "Unlisted",
     "accuracy",
     "auroc",
     "average_precision",
@@ -121,5 +124,6 @@ __all__ = [
     "reliability",
     "score_multi_label",
     "table_figure",
+    "told_unlisted",
     "unit_told",
 ]

@@ -22,7 +22,7 @@ from kpl.knowledge import KnowledgeBase
 from kpl.knowledge.folding import fold_name
 from kpl.tables import Identifiers, Pictures
 
-__all__ = ["NO_CLASS", "Classes", "Truth", "further_columns", "none_fits", "read_labels"]
+__all__ = ["NONE_OF_THESE", "NO_CLASS", "Classes", "Truth", "further_columns", "none_fits", "read_labels"]
 
 _DATE = re.compile(
     r"\d{4}-\d{1,2}(-\d{1,2}.*)?|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{1,2}[-. ](?P<month>[a-z]{3,4})\.?([-. ]\d{2,4})?|"
@@ -53,6 +53,8 @@ class Truth:
     """Which columns of a table were taken."""
     group_column: str | None = None
     """What says which images belong together, for the user."""
+    unlisted: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    """(n,) which images the labels name as of no listed class."""
 
 
 def read_labels(
@@ -114,10 +116,12 @@ def read_labels(
     if unknown and not ignore_unknown:
         raise LabelsError(classes.describe_unknown(unknown))
     labels = np.full(len(ids), -1, dtype=np.int64)
+    unlisted = np.zeros(len(ids), dtype=np.bool_)
     groups: list[str | None] = [None] * len(ids)
     for place, label in words.items():
         index = meant.get(label or "")
         labels[place] = -1 if index is None or index == NO_CLASS else index
+        unlisted[place] = bool(label) and labels[place] < 0 and len(classes.parts(label or "", reading)) == 1
         groups[place] = matched[place][0].group
     truth = _finish(
         labels,
@@ -125,9 +129,10 @@ def read_labels(
         unused=sum(place is None for place in found.places) + table.others,
         ignored=dict(unknown.most_common()),
         notices=[*table.notes, *told, *found.told(), *classes.told(words.values(), reading), *_open(words, reading)],
+        named=sum(meant[label] == NO_CLASS for label in words.values() if label),
     )
     further = further_columns(columns, matched, len(ids))
-    return replace(truth, columns=further, said=table.said, group_column=table.group_column)
+    return replace(truth, columns=further, said=table.said, group_column=table.group_column, unlisted=unlisted)
 
 
 def further_columns(
@@ -179,6 +184,8 @@ def _open(words: Mapping[int, str | None], reading: Reading) -> list[str]:
 
 NO_CLASS = -1
 """What a label means that says that no class is there."""
+NONE_OF_THESE = "none of these"
+"""The label of an image that is of no listed class; "No Finding" is a class like any other, where it is listed."""
 
 
 class Classes:
@@ -207,7 +214,7 @@ class Classes:
         found = self._indices.get(fold_name(label)) if found is None else found
         if found is not None:
             return found
-        if reading.none is not None and fold_name(label) == fold_name(reading.none):
+        if fold_name(label) in {fold_name(none) for none in (NONE_OF_THESE, reading.none) if none is not None}:
             return NO_CLASS
         number = label.removesuffix(".0")
         if reading.numbers == "order" and number.isdecimal() and int(number) < len(self.names):
@@ -287,20 +294,23 @@ def _finish(
     unused: int,
     ignored: Mapping[str, int],
     notices: list[str],
+    named: int = 0,
 ) -> Truth:
-    """Count what is left out, and say it."""
+    """Count what is left out, and say it; of `named` images the labels say that no class is there."""
     n, left_out = len(labels), sum(ignored.values())
     scored = labels[labels >= 0]
-    missing = n - len(scored) - left_out
+    missing = n - len(scored) - left_out - named
     if not scored.size:
         raise LabelsError(
             f"none of the {n} images of the run has a label that can be scored "
-            f"({missing} without a label, {left_out} of unknown classes): check the labels"
+            f"({missing} without a label, {left_out} of unknown classes, {named} of none): check the labels"
         )
     if missing:
         notices.append(f"not scored, no label: {missing} of {n} images")
     if unused:
         notices.append(f"labels not used, their image is not in the run: {unused}")
+    if named:
+        notices.append(f"not scored, of no listed class: {named} of {n} images")
     if ignored:
         names = ", ".join(repr(name) for name in list(ignored)[:5]) + (", ..." if len(ignored) > 5 else "")
         notices.append(f"not scored, class not in the knowledge: {left_out} of {n} images ({names})")
@@ -310,4 +320,4 @@ def _finish(
         alone = sum(group is None and label >= 0 for group, label in zip(groups, labels, strict=True))
         if alone:
             notices.append(f"labelled without a group, each counts as a group of its own: {alone} of {n} images")
-    return Truth(labels, groups, missing, unused, ignored, tuple(notices))
+    return Truth(labels, groups, missing, unused, ignored, tuple(notices), unlisted=np.zeros(n, dtype=np.bool_))

@@ -218,7 +218,8 @@ class _Job(Job):
             texts = read or embed_texts(wanted_prompts(method, self.knowledge), self.encoder, cache=cache)
             method.fit(desk.features, texts, weights=weights)
         sureness, first = self._write_scores(desk)
-        answered, unlike = self.deciding.answered(sureness, [self.keys[c] for c in first]), self._unlike(desk)
+        answered = self.deciding.answered(sureness, [self.keys[c] for c in first])
+        unlike = unlike_classes(method, desk.pooling, self.model) if self.plan.other else None
         if unlike is not None:
             answered = (unlike < 1) & (True if answered is None else answered)
         told = self._tell_units(desk, first)
@@ -246,7 +247,8 @@ class _Job(Job):
         save_texts(desk.folder, descriptions, np.concatenate(names), method.text_, of_descriptions=reads)
         distances = method.distances(desk.features)
         site = site_of(self.model, desk.features, distances) if self.model else None
-        found = [*(site.warnings if site else []), *result_warnings(method, winners, text, self.keys, distances)]
+        far = None if distances is None else -desk.pooling.pooled_column(-distances)
+        found = [*(site.warnings if site else []), *result_warnings(method, winners, text, self.keys, far)]
         found += [*(self.model.notes if self.model else []), *self.further]
         moved = {"site": site.to_json()} if site else {}
         return {**self._counts(winners, answered, unlike), **moved, "warnings": found}
@@ -267,14 +269,6 @@ class _Job(Job):
             "estimated_prior": None if prior is None else dict(zip(self.keys, prior.round(6).tolist(), strict=True)),
             "retrieved": {k: len(c) for k, c in zip(self.keys, self.method.text_.chosen, strict=True)},
         }
-
-    def _unlike(self, desk: Desk) -> Floats | None:
-        """Say how unlike all classes each picture is, if that was asked for."""
-        if not self.plan.other:
-            return None
-        if not desk.pooling.plain:
-            raise InputError("--other judges single pictures, and here some units have several: leave it out")
-        return unlike_classes(self.method, desk.features, learnt_elsewhere=self.model is not None)
 
     def _logits(self, desk: Desk, by: str | None = None) -> Iterator[Floats]:
         yield from self.deciding.calibrated(self._raw(desk, by))

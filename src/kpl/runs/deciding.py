@@ -13,11 +13,13 @@ from kpl.evaluation import Calibration
 from kpl.knowledge import KnowledgeBase
 from kpl.methods import Method
 from kpl.proxies.arrays import Floats, Images
-from kpl.proxies.outside import unlike_texts
+from kpl.proxies.outside import text_fits, unlike_fits
+from kpl.runs.models import Model
 from kpl.runs.predictions import NONE_OF_THESE
+from kpl.runs.units import Pooling
 from kpl.runs.warnings import UNLIKE
 
-__all__ = ["Deciding", "looks_for_others", "unlike_classes"]
+__all__ = ["Deciding", "looks_for_others", "unlike_classes", "unlike_texts"]
 
 
 def looks_for_others(base: KnowledgeBase, asked: bool) -> bool | None:
@@ -35,25 +37,30 @@ def looks_for_others(base: KnowledgeBase, asked: bool) -> bool | None:
     return True
 
 
-def unlike_classes(method: Method, images: Images, *, learnt_elsewhere: bool) -> Floats:
-    """Return how unlike all classes images are, (n,), to the six decimals that are written: from 1 on, none of these.
+def unlike_classes(method: Method, pooling: Pooling, model: Model | None = None) -> Floats:
+    """Return how unlike all classes units are, (n,), to the six decimals that are written: from 1 on, none of these.
+
+    Where the method is a model's that learnt from other pictures, all of listed classes, the distance from its class
+    models says it. Pictures that it learnt from draw a model to themselves, and some methods know no distance: then the
+    texts say it, by what the pictures at hand have in common. Of a unit the pictures that fit best count, as its pool
+    says.
 
     Args:
         method: fitted.
-        images: (n, d) unit rows, or chunks.
-        learnt_elsewhere: the method learnt from other pictures, all of listed classes. Then the distance from its class
-            models says it; pictures that it learnt from draw a model to themselves, and the texts have to say it.
-
-    Raises:
-        InputError: too few classes, or a model without distances.
+        pooling: of the features.
+        model: that the method is of; None where it learnt from these very pictures.
     """
-    if not learnt_elsewhere:
-        return np.round(unlike_texts(images, method.text_.proxies), 6)
-    if (distances := method.distances(images)) is None:
-        raise InputError(
-            f"a model of {method.name!r} knows no distance from its classes: leave --other out, or fit kpl"
-        )
-    return np.round(distances / UNLIKE, 6)
+    images = pooling.features
+    learnt = model is None or images.index.pictures_sha256 in {lot.pictures for lot in model.learnt_from}
+    if not learnt and (distances := method.distances(images)) is not None:
+        return np.round(pooling.pooled_column(-distances) / -UNLIKE, 6)
+    return unlike_texts(method, pooling, images)
+
+
+def unlike_texts(method: Method, pooling: Pooling, images: Images) -> Floats:
+    """Return what `unlike_classes` does by the texts alone, from the features (rows, d) of the pooling."""
+    fits = text_fits(images, method.text_.proxies, method.temperature, pooling.features.weights)
+    return np.round(unlike_fits(pooling.pooled_column(fits), len(method.text_.proxies)), 6)
 
 
 @dataclass(frozen=True)

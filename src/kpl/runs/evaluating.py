@@ -21,10 +21,12 @@ from kpl.evaluation import (
     Reading,
     Resampling,
     Table,
+    Unlisted,
     caveats,
     compare,
     score_multi_label,
     table_figure,
+    told_unlisted,
 )
 from kpl.knowledge import Level, levels
 from kpl.methods import METHODS, Method, as_method
@@ -61,12 +63,14 @@ class Evaluation:
         notices: what was left out of the scoring, and what stands against the method, in plain words.
         left_out: methods that were not scored, with the reason.
         levels: where the classes form a tree, the number of each level above them, 1 for the outermost, to its table.
+        unlisted: how pictures of no listed class were told, where the run looked for them and the labels name some.
     """
 
     table: Table | MultiLabelTable
     notices: tuple[str, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
     levels: Mapping[int, Table] = field(default_factory=dict)
+    unlisted: Unlisted | None = None
 
     @property
     def methods(self) -> Table:
@@ -142,6 +146,7 @@ class _Scored:
     answered: NDArray[np.bool_] | None = None
     pooled: Callable[[Floats], Floats] = lambda logits: logits
     levels: tuple[Level, ...] = ()
+    strange: tuple[NDArray[np.bool_] | None, Floats | None] = (None, None)
 
 
 def evaluate(
@@ -203,8 +208,7 @@ def evaluate(
         scored = _of_run(target, labels, ignore_unknown, by, encoder, reading)
     made = {each.name for each in methods or () if isinstance(each, Method)}
     results, left_out = _learn(fresh, scored, asked=asked, made=made, tell=progress or silent)
-    if not asked:
-        results |= scored.done or {}
+    results |= {} if asked else scored.done or {}
     table = compare(
         scored.truth,
         results,
@@ -221,7 +225,8 @@ def evaluate(
     answered, notices = _answered(scored)
     table = replace(table, answered={name: share for name, share in answered.items() if name in results})
     above = _at_levels(scored, results, table.reference, Resampling(replicates))
-    return Evaluation(table, (*scored.notices, *notices, *caveats(table)), left_out, above)
+    strange, said = told_unlisted(*scored.strange, scored.truth >= 0, scored.groups, replicates)
+    return Evaluation(table, (*scored.notices, *notices, *said, *caveats(table)), left_out, above, strange)
 
 
 def _at_levels(
@@ -342,7 +347,7 @@ def _of_run(
     seen = learnt_from(run)
     if seen:
         own = np.array([image in seen for image in run.ids])
-        truth = replace(truth, labels=np.where(own, -1, truth.labels))
+        truth = replace(truth, labels=np.where(own, -1, truth.labels), unlisted=truth.unlisted & ~own)
     return _Scored(
         features=run.features,
         texts=lambda method: run.texts(method, encoder=encoder),
@@ -363,6 +368,7 @@ def _of_run(
         answered=said.answered if {"abstain", "other"} & set(run.plan) else None,
         pooled=run.pooled,
         levels=levels(run.knowledge),
+        strange=(truth.unlisted, said.unlike),
     )
 
 

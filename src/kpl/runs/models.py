@@ -190,11 +190,11 @@ class Model:
         rows = embed_unit(given, encoder, Asked(ct_window=self.knowledge.task.window))
         return Predictions.of_logits([given.name], self.keys, self.pooled(self.method.logits(rows)))[0]
 
-    def pooled(self, logits: Floats) -> Floats:
-        """Return (1, C) log probabilities of a unit, of those (m, C) of what was read of it."""
+    def pooled(self, logits: Floats, *, apart: bool = False) -> Floats:
+        """Return (1, C) log probabilities of a unit, of those (m, C) of what was read of it; `apart` see `Pooling`."""
         task = self.knowledge.task
         pool = Pool("mean" if task.finding == "everywhere" else DEFAULT_POOL)
-        return logits if len(logits) == 1 else pool(centred(logits), [len(logits)])
+        return logits if len(logits) == 1 else pool(logits if apart else centred(logits), [len(logits)])
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model; see `save_model`."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.errors import FeaturesError
+from kpl.evaluation import NONE_OF_THESE
 from kpl.proxies.arrays import Floats, log_odds, softmax
 from kpl.runs.scores import check_exact, read_scores
 from kpl.runs.tables import named_column, read_columns, titles, write_csv
@@ -37,8 +38,6 @@ ROUNDED = (
 )
 JOINT = "|"
 """Between the labels of a picture that has several."""
-NONE_OF_THESE = "none of these"
-"""The label of a picture that is of no listed class, where it was asked for; "No Finding" is a class like any other."""
 
 
 @dataclass(frozen=True)

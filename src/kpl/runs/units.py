@@ -99,6 +99,10 @@ class Pooling:
         for rows, sizes in whole_units(blocks, self.sizes):
             yield pool(rows if apart else centred(rows), sizes)
 
+    def pooled_column(self, values: Floats) -> Floats:
+        """Pool one number of each row (rows,), the more the better, to one of each unit, (n,)."""
+        return np.concatenate(list(self.pooled([values[:, None]], apart=True)))[:, 0]
+
     def tell(self, path: Path, classes: Sequence[str], blocks: Iterable[Floats], winners: NDArray[np.intp]) -> Told:
         """Write `instances.csv` from log odds (n_k, C) of rows, and say which speak loudest for the winners."""
         from scipy.special import expit
