@@ -257,9 +257,8 @@ def _answered(scored: _Scored) -> tuple[dict[str, Answered], list[str]]:
     if scored.answered is None:
         return {}, []
     name, own = next(iter((scored.done or {}).items()))
-    labelled = scored.truth >= 0
+    labelled, right = scored.truth >= 0, scored.truth == own.predictions
     both = scored.answered & labelled
-    right = scored.truth == own.predictions
     share = Answered(float(both.sum() / labelled.sum()), float(right[both].mean()) if both.any() else None)
     told = "" if share.accuracy is None else f"; its accuracy on the others is {share.accuracy:.3f}"
     left = int(labelled.sum() - both.sum())
