@@ -4,6 +4,7 @@
     parts.json     what the parts have in common; a part of something else is refused
     features/      the shards, each written by whichever process it falls to
     done/          a file for each shard that is finished
+    joined         the hash of the index that joining puts in its place
 
 Nothing is locked: a shard has the same bytes whoever makes it, so two that make it at once do no harm, and a lock of a
 host that died would never be given back. Joining puts the index beside the shards and the folder in its place.
@@ -32,6 +33,7 @@ from kpl.progress import Counted, counted, silent
 __all__ = ["Part", "PartDone", "Parts", "embed_part", "join_parts"]
 
 _HEADER: Final = "parts.json"
+_JOINED: Final = "joined"
 _LISTED: Final = 5  # shards that an error names
 
 
@@ -106,6 +108,7 @@ class Parts:
             )
         make_way(self.features)
         make_way(self.receipts)
+        remove(self.folder / _JOINED)
         if there is None or there.plan != header.plan:
             write_file(self.folder / _HEADER, json_bytes(header), shared=True)
 
@@ -131,14 +134,15 @@ class Parts:
 
     def join(self, *, verify: bool, tell: Callable[[int, int], None]) -> FeatureFolder:
         """Check every shard and put the folder in its place; as `join_parts`."""
-        with locked(self.out):
+        with locked(self.out), locked(self.folder):
             if self.out.exists() and not self.out.is_dir():
                 raise OutputError(f"{str(self.out)!r} is a file: give the folder that the parts were made for")
             header = self.header()
-            if header is None or not self.features.is_dir():
-                if is_feature_folder(self.out):
-                    remove(self.folder)  # all but this was done when an earlier join was stopped
-                    raise AlreadyThereError(self.out)
+            nothing = header is None or not self.features.is_dir()
+            if is_feature_folder(self.out) and (nothing or self._is_joined()):
+                remove(self.folder)  # all but this was done when an earlier join was stopped
+                raise AlreadyThereError(self.out)
+            if header is None or nothing:
                 raise InputError(
                     f"no parts of {str(self.out)!r} are there: make them first with kpl embed SCANS --out "
                     f"{str(self.out)!r} --part 0/N to N-1/N"
@@ -154,13 +158,21 @@ class Parts:
             for path in list(self.features.iterdir()):  # of a stopped process, or of a longer list of pictures
                 if path.name not in whole:
                     remove(path)
-            write_file(self.features / INDEX_NAME, json_bytes(index), shared=True)
+            write_file(self.features / INDEX_NAME, json_bytes(index))
             FeatureFolder(self.features, index)  # raises where the arrays are not what the index says
             copy_others(self.out, self.features)
             write_seen(self.out, shards)  # of other files than those there, until the next line, and so not believed
-            put(self.features, self.out)
+            write_file(self.folder / _JOINED, sha256_of_file(self.features / INDEX_NAME))
+            put(self.features, self.out)  # what was there lies among the parts afterwards
             remove(self.folder)
         return FeatureFolder(self.out, index)
+
+    def _is_joined(self) -> bool:
+        """Say whether what an earlier join was about to put in its place is there."""
+        try:
+            return (self.folder / _JOINED).read_text() == self._replaced()
+        except OSError:
+            return False
 
     def _checked(self, header: Header, verify: bool, tell: Callable[[int, int], None]) -> list[Done]:
         """Return what is done, in order, if that is everything."""
