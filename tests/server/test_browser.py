@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from tests.server.conftest import CLASSES, cell
 from tests.server.test_running import TOKEN, started
 
@@ -85,6 +86,26 @@ def test_the_whole_story(tell: Callable[..., dict[str, Any]], tmp_path: Path) ->
     assert [row["image"] for row in rows] == [f"cell-{n}.png" for n in range(9)]
     assert "cell-0.png" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert load_model(tmp_path / "model.kpl").method.k == 2
+
+
+def test_pictures_of_no_listed_class_are_called_so(
+    tell: Callable[..., dict[str, Any]], pictures: list[str], tmp_path: Path
+) -> None:
+    for number, colour in enumerate([(0, 80, 90), (0, 110, 90), (20, 120, 20)]):
+        Image.new("RGB", (128, 128), colour).save(tmp_path / f"flat-{number}.png")
+    told = tell("unlisted", *pictures[:9], *(str(tmp_path / f"flat-{n}.png") for n in range(3)))
+    assert not any("none of these" in label for label in told["before"])
+    assert sum(label == "none of these" for label in told["after"]) == len(told["shown"]) >= 1
+    assert f"{len(told['shown'])} none of these" in told["counts"]
+    assert told["said"].startswith("none of these, unlike every listed class; the likeliest of these: ")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "predictions.csv").read_text(encoding="utf-8"))))
+    assert {row["image"] for row in rows if row["label"] == "none of these"} == set(told["shown"])
+    assert all((float(row["unlike"]) >= 1) == (row["label"] == "none of these") for row in rows)
+    assert told["corrected"] == ["You: none of these"]
+    count = sum(label.startswith("no label given; ") for label in told["both"])
+    assert count + len(told["shown"]) == len(told["both"]) == 12
+    assert told["least"].startswith(f"{count} without a label, {len(told['shown'])} with one.")
+    assert told["again"] == told["before"]
 
 
 def test_everything_is_done_with_the_keyboard(tell: Callable[..., dict[str, Any]]) -> None:

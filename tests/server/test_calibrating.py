@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 from tests.server.conftest import CLASSES, finish, parts
 from tests.server.test_scores import ROWS, scored, table
@@ -27,6 +28,12 @@ def mine(client: TestClient, session: str, cells: dict[str, bytes]) -> str:
     client.post(f"{session}/pictures", files=parts(cells))
     assert finish(client, client.post(f"{session}/jobs", json={}).json())["state"] == "done"
     return session
+
+
+def flat_picture(green: int) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (128, 128), (0, green, 90)).save(data, "PNG")
+    return data.getvalue()
 
 
 def shown(client: TestClient, address: str) -> Any:
@@ -75,6 +82,31 @@ def test_below_a_least_confidence_a_picture_gets_no_label(client: TestClient, mi
     assert any("without a label" in each for each in scored(client, mine, table(ROWS)).json()["notices"])
     assert client.post(f"{mine}/predictions", json={"least": 0}).json()["unlabelled"] == []
     assert client.post(f"{mine}/predictions", json={"least": 1.5}).status_code == 422
+
+
+def test_no_label_and_none_of_these_are_asked_for_together_as_the_command_takes_them(
+    client: TestClient, session: str, cells: dict[str, bytes], tmp_path: Path
+) -> None:
+    flat = {f"flat-{number}.png": flat_picture(80 + 20 * number) for number in range(3)}
+    client.put(f"{session}/knowledge", json={"pack": "blood-cells"})
+    client.post(f"{session}/pictures", files=parts(cells | flat))
+    assert finish(client, client.post(f"{session}/jobs", json={}).json())["state"] == "done"
+    least = float(np.median(shown(client, session)["kpl"]["confidence"]))
+    client.post(f"{session}/predictions", json={"other": True})
+    now = client.post(f"{session}/predictions", json={"least": least}).json()
+    assert {each["why"] for each in now["unlabelled"]} == {"no label given", "none of these"}
+    for name, data in (cells | flat).items():
+        (tmp_path / name).write_bytes(data)
+    asked = {"knowledge": "blood-cells", "other": True, "abstain_below": least}
+    run = classify([tmp_path / name for name in cells | flat], **asked)
+    wanted = [(run.predictions[row].label or "") for row in range(run.n)]
+    rows = list(csv.DictReader(io.StringIO(client.get(f"{session}/predictions.csv").text)))
+    assert [row["label"] for row in rows] == wanted
+    (tmp_path / "report.html").write_bytes(client.get(f"{session}/report.html").content)
+    assert "none of these" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    again = client.post(f"{session}/predictions", json={"other": False}).json()
+    assert (again["least"], again["unlike"]) == (least, None)
+    assert {each["why"] for each in again["unlabelled"]} == {"no label given"}
 
 
 def test_a_calibration_goes_with_the_settings_that_it_was_made_for(client: TestClient, mine: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 from tests.server.conftest import all_places, cell, parts
 from tests.server.test_studies import slice_of
@@ -46,6 +48,29 @@ def test_it_says_what_the_model_says(shot: TestClient, model_file: Path, tmp_pat
         assert answer["probabilities"] == pytest.approx(found.probabilities, abs=1e-4)
     assert (bad["name"], bad["label"]) == ("x.txt", None)
     assert "not a JPEG" in bad["error"]
+
+
+def test_a_picture_of_no_listed_class_is_called_so_if_that_is_asked_for(shot: TestClient, model_file: Path) -> None:
+    noise = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(noise, "PNG")
+    files = {"cell.png": cell(0), "noise.png": noise.getvalue()}
+    plain, asked = (shot.post(f"/classify{query}", files=parts(files)).json() for query in ("", "?other=true"))
+    distances = [each["unlike"] for each in asked]
+    assert distances[0] < 1 <= distances[1]
+    assert [each["unlike"] for each in plain] == pytest.approx(distances, abs=1e-4)
+    assert [each["label"] for each in asked] == [plain[0]["label"], "none of these"]
+    assert plain[1]["label"] in load_model(model_file).keys
+
+
+def test_a_model_without_a_distance_says_so(
+    serving: Callable[..., TestClient], model_file: Path, tmp_path: Path
+) -> None:
+    fit(model_file.parent / "cells", knowledge="blood-cells", out=tmp_path / "text.kpl", method="cupl")
+    shot = serving(models=[tmp_path / "text.kpl"])
+    assert shot.post("/classify", files=parts({"a.png": cell(0)})).json()[0]["unlike"] is None
+    refused = shot.post("/classify?other=true", files=parts({"a.png": cell(0)}))
+    assert refused.status_code == 422
+    assert "knows no distance from its classes" in refused.json()["detail"]
 
 
 def test_many_at_once_are_answered_as_one_is(shot: TestClient) -> None:
@@ -117,11 +142,12 @@ def test_slices_become_one_answer_by_unit_as_the_command_gives_it(
     for name, data in files.items():
         (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "in" / name).write_bytes(data)
-    run = classify(tmp_path / "in", model=model_file, out=tmp_path / "out")
+    run = classify(tmp_path / "in", model=model_file, out=tmp_path / "out", other=True)
     told = {row["unit"]: row for row in csv.DictReader((run.path / "predictions.csv").read_text().splitlines())}
     for said, row in ((series, "unit-0001"), (single, "unit-0002")):
         assert said["patient"] == told[row]["patient"]
-        assert said["label"] == told[row]["label"]
+        assert said["label"] == told[row]["leading"]
+        assert said["unlike"] == pytest.approx(float(told[row]["unlike"]), rel=1e-2)
         assert said["probabilities"] == pytest.approx({key: float(told[row][f"p_{key}"]) for key in run.keys}, abs=2e-3)
     assert told["unit-0001"]["key_instance"] == f"unit-0001#{series['key_instance']:03d}"
 

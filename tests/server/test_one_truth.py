@@ -170,15 +170,22 @@ def test_another_method_is_asked_in_every_way_too(features, pictures, base, labe
     check_alike(run.with_pictures(pictures), labels)
 
 
-@pytest.mark.parametrize(("k", "prior"), [(None, None), (2, None), (None, PRIOR), (1, PRIOR)])
-def test_the_page_and_the_service_say_what_the_run_says(k, prior, pictures, base, client, knowing, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("k", "prior", "other"),
+    [(None, None, False), (2, None, False), (None, PRIOR, False), (1, PRIOR, False), (None, None, True)],
+)
+def test_the_page_and_the_service_say_what_the_run_says(
+    k, prior, other, pictures, base, client, knowing, tmp_path
+) -> None:
     settings = {name: value for name, value in (("k", k), ("prior", prior)) if value is not None}
-    run = classify(pictures, knowledge=base, out=tmp_path / "run", settings=settings)
-    asked = {"k": k or KPL().k or 99, "prior": prior and dict(zip(run.keys, prior, strict=True))}
+    run = classify(pictures, knowledge=base, out=tmp_path / "run", settings=settings, other=other)
+    asked = {"k": k or KPL().k or 99, "prior": prior and dict(zip(run.keys, prior, strict=True)), "other": other}
     shown = client.post(f"{knowing}/predictions", json=asked).json()
     assert shown["kpl"]["label"] == run.predictions.winners.tolist()
     assert shown["kpl"]["runner_up"] == run.predictions.runners.tolist()
     assert shown["kpl"]["confidence"] == pytest.approx(run.predictions.confidence.tolist(), abs=1e-4)
+    assert shown["unlike"] == (pytest.approx(run.predictions.unlike.tolist(), abs=1e-4) if other else None)
+    assert np.round(np.array(shown["kpl"]["share"]) * run.n).tolist() == list(run.counts.values())
     assert shown["text"]["label"] == run.text.winners.tolist()
     assert shown["text"]["confidence"] == pytest.approx(run.text.confidence.tolist(), abs=1e-4)
     lines = csv.DictReader(client.get(f"{knowing}/predictions.csv").text.splitlines())

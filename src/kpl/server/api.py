@@ -126,6 +126,7 @@ def classify(
     model: Annotated[
         str | None, Query(max_length=200, description="Name of the model, where there are several.")
     ] = None,
+    other: Annotated[bool, Query(description="Call pictures of no listed class 'none of these'.")] = False,
 ) -> list[OneShotAnswer]:
     """Classify pictures at once by a fitted model; medical files are put together, one answer a unit."""
     if not service.models:
@@ -133,8 +134,10 @@ def classify(
     name = model if model is not None else next(iter(service.models))
     _check_number(files, service)
     answers = service.one_shot(name, [(name_of(file), file.file) for file in files], client)
+    if other and any(not isinstance(answer.said, str) and answer.unlike is None for answer in answers):
+        raise Refused(f"model {name!r} knows no distance from its classes: leave other out, or fit kpl")
     keys = service.models[name].model.keys
-    return [views.about_one(keys, answer) for answer in answers]
+    return [views.about_one(keys, answer, other=other) for answer in answers]
 
 
 @router.post("/api/sessions", tags=["sessions"], status_code=201, responses=problems(404) | _SENT)
@@ -262,8 +265,8 @@ def predictions(session: Mine) -> schemas.Predictions:
 
 @router.post("/api/sessions/{session_id}/predictions", tags=["predictions"], responses=problems(404) | _SENT)
 def move(session: Mine, body: bodies.Move) -> schemas.Predictions:
-    """Use another class prior, number of descriptions or least confidence; nothing is read again."""
-    return views.about_outcome(session.move(body.k, body.prior, body.least))
+    """Use another class prior, k or least confidence, or call none of these what is; nothing is read again."""
+    return views.about_outcome(session.move(body.k, body.prior, body.least, body.other))
 
 
 @router.get("/api/sessions/{session_id}/pictures/{place}/evidence", tags=["predictions"], responses=_FOUND)

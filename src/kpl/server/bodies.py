@@ -87,7 +87,7 @@ class Start(_Asked):
 class Move(_Asked):
     """Look at the pictures with other settings; features stay as they are."""
 
-    model_config = example(k=5, prior={"disc": 2, "box": 1}, least=0.6)
+    model_config = example(k=5, prior={"disc": 2, "box": 1}, least=0.6, other=True)
 
     k: Retrieved | None = None
     """Descriptions retrieved per class; left out, what is in use."""
@@ -95,6 +95,9 @@ class Move(_Asked):
     """A share for each class key; they are made to sum to one. Left out, the estimated prior."""
     least: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     """Confidence below which a picture gets no label; left out, what is in use, at first none."""
+    other: bool | None = None
+    """Call pictures that are of no listed class "none of these", as `kpl classify --other` does; left out, what is in
+    use, at first not."""
 
 
 class Say(_Asked):

@@ -102,6 +102,7 @@ def classify_outcome(
             encoder=outcome.encoder,
             calibration=trusted,
             abstain_below=outcome.deciding.abstain_below,
+            other=outcome.other,
             out=folder,
             finish=finish,
         )

@@ -25,6 +25,7 @@ from kpl.images.formats import PICTURE_SUFFIXES
 from kpl.proxies.arrays import Floats, log_odds, softmax
 from kpl.proxies.site import Arrivals
 from kpl.runs import Model, Site
+from kpl.runs.warnings import UNLIKE
 from kpl.server.decoding import Decoders
 from kpl.server.limits import Limits
 from kpl.server.refusals import Busy
@@ -48,6 +49,7 @@ class Answer:
         name: of a picture the user's; units and files that are left out beside them have numbers.
         files: places of the files that it was made of, in what was sent.
         said: probabilities (C,), or why there are none.
+        unlike: how unlike all classes it is, from 1 on none of these; None of a model that knows no distance.
         kind: see `kpl.images.Unit`.
         instances: slices or frames that were read.
         key: of these the one that speaks loudest for the likeliest class.
@@ -58,6 +60,7 @@ class Answer:
     name: str
     files: tuple[int, ...]
     said: Floats | str
+    unlike: float | None = None
     kind: str = "image"
     instances: int = 1
     key: int = 0
@@ -68,7 +71,8 @@ class Answer:
 @dataclass
 class _Asked:
     picture: NDArray[np.uint8]
-    answer: Future[Floats]
+    answer: Future[tuple[Floats, float]]
+    """Log probabilities (C,) up to a constant, and the distance from the nearest class; NaN where none is known."""
 
 
 class OneShot:
@@ -110,7 +114,7 @@ class OneShot:
                 with lock:
                     fits = len(data) <= self._limits.file_bytes
                     path = hold_medical(name, data, f"{place}/", stems) if fits else None
-                return Answer(name, (at,), self._picture(data)) if path is None else (at, name, str(path))
+                return Answer(name, (at,), *self._picture(data)) if path is None else (at, name, str(path))
 
             work = ordered_map(taken, enumerate(files), workers=self._limits.workers, look_ahead=8)
             for each in work:
@@ -118,15 +122,15 @@ class OneShot:
             found += self._units(sorted(held, key=lambda each: each[1]))
         return _without_names(sorted(found, key=lambda answer: min(answer.files)), beside=bool(held))
 
-    def _picture(self, data: bytes) -> Floats | str:
+    def _picture(self, data: bytes) -> tuple[Floats | str, float | None]:
         if is_zip(data):
-            return _ZIP
+            return _ZIP, None
         try:
             picture = self._decoders.pixels(data, 3 * self.encoder.card.image_size)
         except PictureError as error:
-            return str(error)
-        said: Floats = softmax(self._asked([picture]))[0]
-        return said
+            return str(error), None
+        logits, distances = self._asked([picture])
+        return softmax(logits)[0], _unlike(distances[0])
 
     def _units(self, held: list[tuple[int, str, str]]) -> list[Answer]:
         """Put medical files, each with its place in the request, together to units, and say what these show."""
@@ -155,19 +159,21 @@ class OneShot:
                 left.append(str(error))
         if not pictures:
             return Answer("", own, left[0])
-        rows = self._asked(pictures)
+        rows, distances = self._asked(pictures)
         said = softmax(self.model.pooled(rows))[0]
         notes = (*told["notes"], *([f"{len(left)} of its pictures cannot be read: {left[0]}"] if left else []))
         key = int(log_odds(rows)[:, said.argmax()].argmax())
-        return Answer("", own, said, told["kind"], len(rows), key, told["patient"], notes)
+        unlike = _unlike(-self.model.pooled(-distances[:, None], apart=True)[0, 0])
+        return Answer("", own, said, unlike, told["kind"], len(rows), key, told["patient"], notes)
 
-    def _asked(self, pictures: list[NDArray[np.uint8]]) -> Floats:
-        """Return the log probabilities (n, C) of pictures, each row up to a constant."""
+    def _asked(self, pictures: list[NDArray[np.uint8]]) -> tuple[Floats, Floats]:
+        """Return the log probabilities (n, C) of pictures, each row up to a constant, and their distances (n,)."""
         lot = [_Asked(picture, Future()) for picture in pictures]
         for asked in lot:
             self._queue.put(asked)
         try:
-            return np.stack([asked.answer.result(timeout=_SECONDS) for asked in lot])
+            said, distances = zip(*(asked.answer.result(timeout=_SECONDS) for asked in lot), strict=True)
+            return np.stack(said), np.array(distances)
         except TimeoutError as error:
             raise Busy("the encoder has too much to do: try again in a moment") from error
 
@@ -203,23 +209,28 @@ class OneShot:
 
     def _answer(self, lot: list[_Asked]) -> None:
         try:
-            for asked, row in zip(lot, self._logits(lot) if lot else (), strict=True):
-                asked.answer.set_result(row)
+            for asked, own in zip(lot, self._said(lot) if lot else (), strict=True):
+                asked.answer.set_result(own)
         except Exception as error:  # whoever asked hears of it; the thread must go on
             for asked in lot:
                 asked.answer.set_exception(error)
 
-    def _logits(self, lot: list[_Asked]) -> Floats:
+    def _said(self, lot: list[_Asked]) -> list[tuple[Floats, float]]:
         pictures = [asked.picture for asked in lot]
         features = self.encoder.encode_images(pictures)
         if features.shape != (len(pictures), self.encoder.card.dim):
             raise EncoderError(f"encoder {self.encoder.card.name!r} gave features of shape {features.shape}")
-        rows = np.asarray(unit_rows(features, "the picture"), np.float64)
-        logits = self.model.method.logits(rows)
+        rows, method = np.asarray(unit_rows(features, "the picture"), np.float64), self.model.method
+        logits, distances = method.logits(rows), method.distances(rows)
         if self._arrived:
             with self._counting:
                 self._arrived.add(rows, logits.argmax(axis=1))
-        return logits
+        known = np.full(len(rows), np.nan) if distances is None else distances
+        return list(zip(logits, known.tolist(), strict=True))
+
+
+def _unlike(distance: float) -> float | None:
+    return None if np.isnan(distance) else float(distance) / UNLIKE
 
 
 def _without_names(answers: list[Answer], *, beside: bool) -> list[Answer]:

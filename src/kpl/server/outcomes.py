@@ -24,7 +24,7 @@ from kpl.proxies.priors import checked_prior, prior_shift, text_logits
 from kpl.proxies.sums import ImageMoments, sum_images
 from kpl.runs import Learnt, Model, Predictions
 from kpl.runs.calibrating import CalibrationFile
-from kpl.runs.deciding import Deciding
+from kpl.runs.deciding import Deciding, looks_for_others, unlike_texts
 from kpl.runs.predictions import write_predictions
 from kpl.runs.source import Source
 from kpl.runs.units import Pooling, Told
@@ -40,6 +40,13 @@ class _Fit:
 
     method: KPL
     scores: Floats  # (rows, C), log odds with the estimated prior
+    _unlike: list[Floats] = field(default_factory=list, repr=False)
+
+    def unlike(self, pooling: Pooling, images: NDArray[np.float32]) -> Floats:
+        """Return how unlike all classes the units are, (n,), worked out once."""
+        if not self._unlike:
+            self._unlike.append(unlike_texts(self.method, pooling, images))
+        return self._unlike[0]
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ class Outcome:
         prior: (C,) in use in the place of the estimated one; None for the estimated.
         calibrated: what a few labels made of the confidences, with these settings; None where they were not asked.
         least: confidence below which a picture gets no label.
+        other: whether pictures of no listed class are called so.
     """
 
     knowledge: KnowledgeBase
@@ -68,6 +76,7 @@ class Outcome:
     prior: Floats | None = None
     calibrated: CalibrationFile | None = None
     least: float = 0.0
+    other: bool = False
     _fits: dict[int, _Fit] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -146,7 +155,9 @@ class Outcome:
         """The class prior (C,) that was estimated from the pictures."""
         return self._fit().method.prior_
 
-    def moved(self, k: int | None, prior: Mapping[str, float] | None, least: float | None = None) -> Outcome:
+    def moved(
+        self, k: int | None, prior: Mapping[str, float] | None, least: float | None = None, other: bool | None = None
+    ) -> Outcome:
         """Return the same with another number of descriptions or another class prior; what was learnt is shared.
 
         A calibration holds for the settings that it was made with: with others it goes.
@@ -155,8 +166,10 @@ class Outcome:
             k: None leaves it.
             prior: class key to share, made to sum to one; None takes the estimated one.
             least: confidence below which a picture gets no label; None leaves it.
+            other: whether pictures of no listed class are called so; None leaves it.
 
         Raises:
+            InputError: a class has the name that these get.
             Refused: a key that is no class, a class without a share, or shares that all are zero.
         """
         chosen = None
@@ -170,7 +183,10 @@ class Outcome:
         moved = replace(self, asked=self.asked if k is None else k, prior=chosen)
         same = moved.k == self.k and np.array_equal(moved.in_use, self.in_use)
         return replace(
-            moved, calibrated=self.calibrated if same else None, least=self.least if least is None else least
+            moved,
+            calibrated=self.calibrated if same else None,
+            least=self.least if least is None else least,
+            other=self.other if other is None else bool(looks_for_others(self.knowledge, other)),
         )
 
     @property
@@ -191,8 +207,12 @@ class Outcome:
         """Of KPL: a shift of the scores by the log of the prior, nothing is learnt again."""
         deciding, logits = self.deciding, self._pooled(self._moved_scores())
         said = Predictions.of_logits(self.ids, self.keys, next(deciding.calibrated([logits])))
-        answered = deciding.answered(said.sureness)
-        return said if answered is None else replace(said, answered=answered)
+        if (answered := deciding.answered(said.sureness)) is not None:
+            said = replace(said, answered=answered)
+        if not self.other:
+            return said
+        unlike = self._fit().unlike(self.pooling, self.images)
+        return replace(said, unlike=unlike, answered=(unlike < 1) & said.answered)
 
     def _moved_scores(self) -> Floats:
         """Of every picture, (rows, C), with the prior in use."""
@@ -234,7 +254,7 @@ class Outcome:
     def write_csv(self, path: Path) -> None:
         """Write the predictions as `kpl classify` does."""
         said = self.predictions
-        write_predictions(path, self.ids, self.keys, [said.probabilities], said.answered, self.units)
+        write_predictions(path, self.ids, self.keys, [said.probabilities], said.answered, self.units, said.unlike)
 
     def _fit(self) -> _Fit:
         """Learn for the k in use, once for all that share it."""
@@ -281,6 +301,6 @@ def learn(
         asked=k,
     )
     if before and before.keys == outcome.keys:
-        outcome = replace(outcome, asked=k or before.asked, prior=before.prior)
+        outcome = replace(outcome, asked=k or before.asked, prior=before.prior, other=before.other)
     outcome.estimated  # noqa: B018 - learns, before anybody waits for an answer
     return outcome

@@ -195,7 +195,7 @@ class Classified(Said):
     runner_up: list[int]
     """Place of the second class."""
     share: list[float]
-    """Of the pictures that went to each class, one entry a class."""
+    """Of the pictures that went to each class, one entry a class; those that are none of these went to none."""
     order: list[int]
     """Places of the pictures, the surest first, by exact scores: confidences are rounded."""
 
@@ -216,8 +216,8 @@ class Predictions(Said):
 
     model_config = example(
         classes=["disc", "box"], names=["disc", "box"], k=5, most=8, prior=[0.6, 0.4], estimated_prior=[0.6, 0.4],
-        by_hand=False, fixed=False, units=None, kpl=_EACH, text=_EACH, warnings=[], calibrated=False, least=0.0,
-        unlabelled=[{"place": 1, "why": "no label given"}],
+        by_hand=False, fixed=False, unlike=None, units=None, kpl=_EACH, text=_EACH, warnings=[], calibrated=False,
+        least=0.0, unlabelled=[{"place": 1, "why": "no label given"}],
     )  # fmt: skip
 
     classes: list[str]
@@ -236,6 +236,8 @@ class Predictions(Said):
     """Whether the prior in use was set by hand."""
     fixed: bool
     """Whether it is of a finished run, whose settings stay."""
+    unlike: list[float] | None
+    """How unlike all classes each picture is: from 1 on it is none of these. Null where that was not asked for."""
     units: UnitsInfo | None
     """What is decided on; null where every picture stands for itself."""
     kpl: Classified

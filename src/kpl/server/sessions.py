@@ -253,16 +253,17 @@ class Session:
             if former and former.features.path != outcome.features.path:
                 shutil.rmtree(former.features.path, ignore_errors=True)
 
-    def move(self, k: int | None, prior: Mapping[str, float] | None, least: float | None = None) -> Outcome:
+    def move(
+        self, k: int | None, prior: Mapping[str, float] | None, least: float | None = None, other: bool | None = None
+    ) -> Outcome:
         """Look at what came out with other settings; see `Outcome.moved`.
 
         Raises:
-            Gone: nothing was classified yet.
-            Conflict: a finished run is looked at.
-            Refused: it is no prior of these classes.
+            Conflict, Gone: a finished run is looked at, or nothing was classified yet.
+            InputError, Refused: a class is called none of these, or it is no prior of these classes.
         """
         with self.lock:
-            self.outcome = self.learnt().moved(k, prior, least)
+            self.outcome = self.learnt().moved(k, prior, least, other)
             return self.outcome
 
     def learnt(self) -> Outcome:

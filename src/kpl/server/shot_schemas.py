@@ -52,7 +52,7 @@ class OneShotAnswer(Said):
 
     model_config = example(
         name="a.png", files=[0], kind="image", instances=1, key_instance=None, patient=None, notes=[], label="disc",
-        confidence=0.91, probabilities={"disc": 0.91, "box": 0.09}, error=None,
+        confidence=0.91, unlike=0.3, probabilities={"disc": 0.91, "box": 0.09}, error=None,
     )  # fmt: skip
 
     name: str
@@ -70,9 +70,12 @@ class OneShotAnswer(Said):
     notes: list[str]
     """What to know of how it was read, in sentences."""
     label: str | None
-    """Key of the class; null where the picture cannot be read."""
+    """Key of the class, or "none of these" if asked for; null where the picture cannot be read."""
     confidence: float | None
-    """Probability of that class; null where the picture cannot be read."""
+    """Probability of the likeliest class; null where the picture cannot be read."""
+    unlike: float | None
+    """How unlike all classes it is, from 1 on none of these; null where it cannot be read, or the model's method knows
+    no distance from its classes."""
     probabilities: dict[str, float]
     """Of every class by its key; empty where the picture cannot be read."""
     error: str | None

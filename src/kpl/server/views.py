@@ -14,6 +14,7 @@ from kpl.methods import Evidence
 from kpl.proxies.arrays import Floats
 from kpl.runs import Predictions as Said
 from kpl.runs.calibrating import CalibrationResult
+from kpl.runs.predictions import NONE_OF_THESE
 from kpl.server.brought import Brought
 from kpl.server.jobs import Job
 from kpl.server.oneshot import Answer, OneShot
@@ -147,6 +148,7 @@ def about_outcome(outcome: Outcome | OpenedRun, *, with_warnings: bool = True) -
         classes=outcome.keys,
         names=[entry.name for entry in outcome.knowledge.classes],
         fixed=isinstance(outcome, OpenedRun),
+        unlike=None if outcome.predictions.unlike is None else _short(outcome.predictions.unlike, 6),
         k=outcome.k,
         most=outcome.most,
         prior=_short(estimated if outcome.prior is None else outcome.prior, 6),
@@ -181,7 +183,8 @@ def _units(outcome: Outcome | OpenedRun) -> UnitsInfo | None:
 
 
 def _columns(said: Said) -> Classified:
-    shares = np.bincount(said.winners, minlength=len(said.classes)) / len(said)
+    listed = said.winners if said.unlike is None else said.winners[said.unlike < 1]
+    shares = np.bincount(listed, minlength=len(said.classes)) / len(said)
     return Classified.model_construct(
         label=said.winners.tolist(),
         confidence=_short(said.confidence),
@@ -290,9 +293,9 @@ def about_calibration(found: CalibrationResult) -> CalibrationInfo:
     )
 
 
-def about_one(keys: tuple[str, ...], answer: Answer) -> OneShotAnswer:
-    """Say what a fitted model says of one picture or unit."""
-    said = answer.said
+def about_one(keys: tuple[str, ...], answer: Answer, *, other: bool = False) -> OneShotAnswer:
+    """Say what a fitted model says of one picture or unit; with `other` one of no listed class is called so."""
+    said, strange = answer.said, other and answer.unlike is not None and answer.unlike >= 1
     several = answer.instances > 1
     best = None if isinstance(said, str) else int(said.argmax())
     return OneShotAnswer(
@@ -303,7 +306,8 @@ def about_one(keys: tuple[str, ...], answer: Answer) -> OneShotAnswer:
         key_instance=answer.key if several else None,
         patient=answer.patient,
         notes=list(answer.notes),
-        label=None if best is None else keys[best],
+        label=None if best is None else NONE_OF_THESE if strange else keys[best],
+        unlike=None if answer.unlike is None else round(answer.unlike, 6),
         confidence=None if best is None else round(float(said[best]), 6),
         probabilities={} if isinstance(said, str) else {k: round(float(p), 6) for k, p in zip(keys, said, strict=True)},
         error=said if isinstance(said, str) else None,

@@ -353,6 +353,40 @@ const stories = {
     told.names = (await page.$$eval("#wall .file", (all) => all.map((one) => one.textContent))).sort();
   },
 
+  // Pictures of no listed class are called so, beside others without a label, and the page goes back.
+  async unlisted() {
+    const page = await open();
+    await classify(page);
+    const labels = () => page.$$eval("#wall .label", (nodes) => nodes.map((node) => node.textContent));
+    told.before = await labels();
+    await page.check("#other");
+    await page.waitForFunction(() => document.getElementById("counts").textContent.includes("none of these"));
+    told.counts = await page.textContent("#counts");
+    told.after = await labels();
+    await axe(page, "unlisted");
+    await page.selectOption("#only", "none of these");
+    told.shown = await page.$$eval("#wall .file", (nodes) => nodes.map((node) => node.textContent));
+    await page.click("#wall .card");
+    await page.waitForFunction(() => document.getElementById("evidence-said").textContent !== "");
+    told.said = await page.textContent("#evidence-said");
+    await page.fill("#reader", "Dr. A. Example");
+    await page.click("#correct-right");
+    await page.waitForFunction(() => !document.getElementById("correct-undo").disabled);
+    await page.click("#evidence-close");
+    told.corrected = await page.$$eval("#wall .own", (nodes) => nodes.map((node) => node.textContent).filter(Boolean));
+    await page.selectOption("#only", "all");
+    await download(page, "#get-csv", "predictions.csv");
+    await page.$eval("#least", (slider) => { slider.value = 100; slider.dispatchEvent(new Event("input", { bubbles: true })); });
+    await page.waitForFunction(() => document.getElementById("least-said").textContent.includes("without a label"));
+    told.both = await labels();
+    told.least = await page.textContent("#least-said");
+    await page.$eval("#least", (slider) => { slider.value = 0; slider.dispatchEvent(new Event("input", { bubbles: true })); });
+    await page.waitForFunction(() => document.getElementById("least-said").textContent.startsWith("Every picture"));
+    await page.uncheck("#other");
+    await page.waitForFunction(() => !document.getElementById("counts").textContent.includes("none of these"));
+    told.again = await labels();
+  },
+
   // Two drops, one behind the other; archives that are refused; a stop; what the page says is what the server holds.
   async queue() {
     const page = await open();

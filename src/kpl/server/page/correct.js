@@ -2,7 +2,7 @@
 
 import { ask, save } from "./api.js";
 import { $, make } from "./dom.js";
-import { attempt, path, say, view } from "./state.js";
+import { attempt, path, say, unlisted, view } from "./state.js";
 
 const KEYED = 9; // classes that have a number of their own
 export const NONE = "none of these", UNSURE = "unsure";
@@ -63,12 +63,15 @@ async function undo() {
   return gone.place;
 }
 
+// KPL is right: of a picture that it calls none of these too.
+const right = () => tell(unlisted(place) ? NONE : view.out.classes[view.out.kpl.label[place]]);
+
 // What a key says; null where it says nothing.
 export function byKey(key) {
   if (!$("letters").checked || !view.out) return null;
   const number = Number(key);
   if (number >= 1 && number <= Math.min(KEYED, view.out.classes.length)) return () => tell(view.out.classes[number - 1]);
-  const words = { a: () => tell(view.out.classes[view.out.kpl.label[place]]), n: () => tell(NONE), u: () => tell(UNSURE), z: back };
+  const words = { a: right, n: () => tell(NONE), u: () => tell(UNSURE), z: back };
   return words[key.toLowerCase()] || null;
 }
 
@@ -102,7 +105,7 @@ async function compare() {
 }
 
 $("reader").addEventListener("change", attempt(async () => { await loadCorrections(); redraw(); showSaid(); }));
-$("correct-right").addEventListener("click", attempt(() => tell(view.out.classes[view.out.kpl.label[place]])));
+$("correct-right").addEventListener("click", attempt(right));
 $("correct-none").addEventListener("click", attempt(() => tell(NONE)));
 $("correct-unsure").addEventListener("click", attempt(() => tell(UNSURE)));
 $("correct-undo").addEventListener("click", attempt(back));

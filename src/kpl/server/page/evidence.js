@@ -2,11 +2,11 @@
 
 import { ask, show } from "./api.js";
 import { $, bar, make, sure, visible } from "./dom.js";
-import { byKey, offer } from "./correct.js";
+import { byKey, NONE, offer } from "./correct.js";
 import { changeSentence } from "./knowledge.js";
 import { askForMap, stopMap } from "./map.js";
 import { isRight } from "./scores.js";
-import { attempt, path, say, view } from "./state.js";
+import { attempt, path, say, unlisted, view } from "./state.js";
 
 const LOUDEST = 5;
 let looking = -1;
@@ -48,7 +48,7 @@ async function drawEvidence(refit) {
   offer(place);
   const winner = out.names[found.winner], second = out.names[found.runner_up], text = out.names[found.text_label];
   $("evidence-title").shownText = found.name; $("evidence-title").title = $("evidence-title").textContent;
-  $("evidence-said").replaceChildren(make("strong", {}, winner), ` ${sure(out.kpl.confidence[place])}, then ${second}`);
+  $("evidence-said").replaceChildren(...(unlisted(place) ? [make("strong", {}, NONE), ", unlike every listed class; the likeliest of these: "] : []), make("strong", {}, winner), ` ${sure(out.kpl.confidence[place])}, then ${second}`);
   $("evidence-text").shownText = text === winner ? "The text alone says the same." : `The text alone says ${text}.`;
   const right = isRight(place);
   $("evidence-truth").shownText = right === null ? "" : right ? "\u2713 The label says the same." : `\u2717 The label says ${out.names[view.truth[place]]}.`;

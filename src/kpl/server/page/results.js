@@ -2,10 +2,10 @@
 
 import { ask, show } from "./api.js";
 import { $, bar, make, percent, sure } from "./dom.js";
-import { forgetCorrections, loadCorrections, nameOf, onCorrection, onOpen } from "./correct.js";
+import { forgetCorrections, loadCorrections, nameOf, NONE, onCorrection, onOpen } from "./correct.js";
 import { closeEvidence, goOn, openEvidence, refreshEvidence } from "./evidence.js";
 import { aboutLeast, forgetLabels, forgetScores, isRight, onScores } from "./scores.js";
-import { attempt, fail, path, view } from "./state.js";
+import { attempt, fail, path, unlisted, view } from "./state.js";
 
 const A_LOOK = 48;
 const MANY = 15; // classes, above which their table scrolls by itself
@@ -36,7 +36,7 @@ async function move(settings) {
     while (wanted) {
       const next = wanted, asked = round; wanted = null;
       const started = performance.now();
-      const now = await ask("POST", path("/predictions"), { json: { k: next.k ?? null, prior: "prior" in next ? next.prior : (view.out.by_hand ? priors(own ?? view.out.prior) : null), least: next.least ?? null } });
+      const now = await ask("POST", path("/predictions"), { json: { k: next.k ?? null, prior: "prior" in next ? next.prior : (view.out.by_hand ? priors(own ?? view.out.prior) : null), least: next.least ?? null, other: next.other ?? null } });
       if (asked !== round) continue;
       draw(now, false);
       $("took").shownText = `${view.names.length} pictures looked at again in ${Math.round(performance.now() - started)} ms.`;
@@ -44,7 +44,7 @@ async function move(settings) {
     await refreshEvidence();
   } catch (error) {
     own = spread = wanted = null; // what was asked for does not hold
-    if (view.out) fillPriors();
+    if (view.out) { fillPriors(); $("other").checked = view.out.unlike !== null; }
     fail(error);
   } finally { moving = false; }
 }
@@ -67,13 +67,14 @@ function share(place, wanted) {
 function draw(now, whole) {
   forgetScores(); // they were of what was shown before
   const rebuild = whole || !view.out || view.out.classes.join("\n") !== now.classes.join("\n");
-  view.out = now; view.unlabelled = new Map(now.unlabelled.map((one) => [one.place, one.why]));
+  view.out = now; view.unlabelled = new Map(now.unlabelled.filter((one) => !unlisted(one.place)).map((one) => [one.place, one.why]));
   $("warnings").replaceChildren(...view.out.warnings.map((text) => make("li", {}, `Note: ${text}.`)));
   const n = view.out.kpl.label.length;
   const differ = view.out.kpl.label.filter((label, place) => label !== view.out.text.label[place]).length;
   $("summary").shownText = `${n} ${view.out.units ? "unit" : "picture"}${n === 1 ? "" : "s"}. KPL and the text alone disagree on ${differ} (${percent(n ? differ / n : 0)}).`;
-  const found = view.out.kpl.share.map((share, place) => [Math.round(share * n), view.out.names[place]]).filter(([count]) => count).sort((a, b) => b[0] - a[0]);
+  const found = [...view.out.kpl.share.map((share, place) => [Math.round(share * n), view.out.names[place]]), [view.out.kpl.label.filter((_, place) => unlisted(place)).length, NONE]].filter(([count]) => count).sort((a, b) => b[0] - a[0]);
   $("counts").shownText = `${found.slice(0, 6).map(([count, name]) => `${count} ${name}`).join(", ")}${found.length > 6 ? `, and ${found.length - 6} more classes` : ""}.`;
+  $("other").checked = wanted?.other ?? now.unlike !== null; $("other").disabled = now.fixed;
   $("fixed").hidden = !now.fixed; $("get-model").hidden = now.fixed;
   $("k").max = view.out.most; $("k").disabled = view.out.most < 2 || now.fixed;
   $("k").value = wanted?.k ?? view.out.k; // a newer one that is still to be asked for stays
@@ -130,6 +131,7 @@ function drawFilters() {
     ...(view.truth.length ? [make("option", { value: "wrong", textContent: "Wrong by the labels" }), make("option", { value: "right", textContent: "Right by the labels" })] : []),
     ...(view.unlabelled.size ? [make("option", { value: "bare", textContent: "Without a label" })] : []),
     make("option", { value: "unread", textContent: "Not corrected by me" }), make("option", { value: "read", textContent: "Corrected by me" }),
+    make("option", { value: NONE, textContent: "None of these" }),
     ...view.out.names.map((name, place) => make("option", { value: String(place), textContent: name })));
   $("only").value = [...$("only").options].some((one) => one.value === before) ? before : "all";
 }
@@ -138,9 +140,9 @@ function drawWall() {
   const by = view.out[$("by").value], only = $("only").value;
   const wanted = { all: () => true, differ: (place) => view.out.kpl.label[place] !== view.out.text.label[place],
     bare: (place) => view.unlabelled.has(place), wrong: (place) => isRight(place) === false, right: (place) => isRight(place) === true,
-    read: (place) => view.own.has(place), unread: (place) => !view.own.has(place) }[only] || ((place) => by.label[place] === Number(only));
+    read: (place) => view.own.has(place), unread: (place) => !view.own.has(place), [NONE]: unlisted }[only] || ((place) => by.label[place] === Number(only) && called(place, $("by").value) !== NONE);
   const words = $("find").value.trim().toLowerCase().split(/\s+/).filter(Boolean);
-  const told = (place) => `${view.names[place]} ${view.out.names[by.label[place]]}`.toLowerCase();
+  const told = (place) => `${view.names[place]} ${called(place, $("by").value)}`.toLowerCase();
   // the surest first by exact scores, as the server has them: confidences are rounded
   const all = $("order").value === "added" ? by.label.map((_, place) => place) : $("order").value === "sure" ? [...by.order] : [...by.order].reverse();
   view.order = all.filter((place) => wanted(place) && words.every((word) => told(place).includes(word)));
@@ -153,9 +155,12 @@ function drawWall() {
   $("more").hidden = here.length === view.order.length;
 }
 
+// What a picture is called: of no listed class it has no class's name, whatever the likeliest is.
+const called = (place, which) => (which === "kpl" && unlisted(place) ? NONE : view.out.names[view.out[which].label[place]]);
+
 function card(place, old) {
   const which = $("by").value, other = which === "kpl" ? "text" : "kpl";
-  const label = view.out.names[view.out[which].label[place]], rival = view.out.names[view.out[other].label[place]];
+  const label = called(place, which), rival = called(place, other);
   const item = old || make("li", {}, make("button", { type: "button", className: "card" }, make("img", { alt: "", loading: "lazy", width: 136, height: 136 }),
     make("span", { className: "label" }), make("span", { className: "truth" }), make("span", { className: "differs" }), make("span", { className: "file" }), make("span", { className: "own" })));
   const button = item.firstChild;
@@ -165,7 +170,7 @@ function card(place, old) {
     show(button.children[0], path(`/pictures/${place}/thumbnail`)).catch(() => {});
   }
   const bare = which === "kpl" && view.unlabelled.get(place);
-  button.children[1].shownText = `${bare ? `${bare}; ` : ""}${label} ${sure(view.out[which].confidence[place], 0)}`;
+  button.children[1].shownText = label === NONE ? NONE : `${bare ? `${bare}; ` : ""}${label} ${sure(view.out[which].confidence[place], 0)}`;
   const right = isRight(place);
   button.children[2].shownText = right === null ? "" : right ? "\u2713 right" : `\u2717 label: ${view.out.names[view.truth[place]]}`;
   button.children[2].className = `truth ${right ? "right" : "wrong"}`;
@@ -181,4 +186,5 @@ for (const id of ["by", "only", "order"]) $(id).addEventListener("change", () =>
 $("more").addEventListener("click", () => { const first = shown; shown += A_LOOK; drawWall(); $("wall").children[first]?.firstChild.focus(); });
 $("k").addEventListener("input", () => { $("k-value").shownText = `${$("k").value} of at most ${view.out.most}`; move({ k: Number($("k").value) }); });
 $("least").addEventListener("input", () => { $("least-value").shownText = `${$("least").value}\u00a0%`; move({ least: $("least").value / 100 }); });
+$("other").addEventListener("change", () => { shown = A_LOOK; move({ other: $("other").checked }); });
 $("estimated").addEventListener("click", () => { own = spread = null; move({ prior: null }); $("k").focus(); });

@@ -2,7 +2,7 @@
 
 import { ask, Problem, save } from "./api.js";
 import { $, make, percent } from "./dom.js";
-import { attempt, path, say, view } from "./state.js";
+import { attempt, path, say, unlisted, view } from "./state.js";
 
 const SHOWN = { accuracy: "Accuracy", balanced_accuracy: "Balanced accuracy", auroc: "AUROC", kappa: "Kappa" };
 const OF_CLASSES = { auroc: "AUROC", average_precision: "AP", sensitivity: "Sensitivity", specificity: "Specificity", f1: "F1", accuracy: "Accuracy" };
@@ -17,7 +17,7 @@ export function forgetScores() { $("scores").hidden = true; }
 export function forgetLabels() { forgetScores(); view.truth = []; $("calibrated").hidden = true; }
 
 // Whether a picture is right by its label; null where it has none.
-export const isRight = (place) => { const truth = view.truth[place] ?? null; return truth === null ? null : truth === view.out.kpl.label[place]; };
+export const isRight = (place) => { const truth = view.truth[place] ?? null; return truth === null ? null : truth === view.out.kpl.label[place] && !unlisted(place); };
 
 function told(scores, metric) {
   const value = scores.figures[metric], interval = scores.intervals[metric];
@@ -86,10 +86,10 @@ $("get-calibration").addEventListener("click", attempt(async () => { await save(
 
 // How many pictures have no label now, and how the others do by labels.
 export function aboutLeast() {
-  const { unlabelled, kpl } = view.out, given = kpl.label.length - unlabelled.length;
+  const { kpl } = view.out, without = view.unlabelled.size, given = kpl.label.length - without;
   const judged = kpl.label.map((_, place) => place).filter((place) => isRight(place) !== null && !view.unlabelled.has(place));
   const right = judged.filter(isRight).length;
-  return `${unlabelled.length ? `${unlabelled.length} without a label, ${given} with one.` : "Every picture has a label."}${judged.length ? ` Of the ${judged.length} of these that the table names ${percent(right / judged.length)} are right.` : ""}`;
+  return `${without ? `${without} without a label, ${given} with one.` : "Every picture has a label."}${judged.length ? ` Of the ${judged.length} of these that the table names ${percent(right / judged.length)} are right.` : ""}`;
 }
 // One source at a time: choosing one takes the other back.
 for (const [id, other] of [["label-file", "label-folder"], ["label-folder", "label-file"]]) $(id).addEventListener("change", () => { if ($(id).files.length) $(other).value = ""; });

@@ -14,6 +14,9 @@ export const state = { session: null, encoder: "mini", base: null, insist: false
 // order), truth the classes that labels name by place once there are labels (null for none), unlabelled why a picture has no label by its place, settling whether what is said settles what readers disagree on.
 export const view = { out: null, names: [], order: [], of: "", own: new Map(), truth: [], unlabelled: new Map(), walk: null, settling: false };
 
+// Whether a picture is of no listed class; where nobody asked, none is.
+export const unlisted = (place) => (view.out.unlike?.[place] ?? 0) >= 1;
+
 // As the server is told of it; `insist` where the encoder was made for other pictures, and the user wants it all the same.
 export const knowledge = () => JSON.stringify({ knowledge: state.base, insist: state.insist });
 
