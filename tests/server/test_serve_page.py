@@ -16,6 +16,7 @@ from tests.server.conftest import CLASSES, cell, finish
 from kpl.runs import classify, fit
 
 PAGE = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
+KNOWLEDGE = Path(__file__).parents[2] / "src" / "kpl" / "knowledge" / "packs" / "blood-cells.yaml"
 HOST = "localhost:8321"
 
 
@@ -44,11 +45,14 @@ def test_every_line_of_the_page_works_as_it_stands(serving: Callable[..., TestCl
     fit(tmp_path / "SCANS", knowledge="blood-cells", out=tmp_path / "cells.kpl")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as more:
-        for number in range(1, 4):
+        for number in range(1, 13):
             more.writestr(f"{number}.png", cell(number))
     labels = f"image,diagnosis\ncell-0001.png,{CLASSES[0]}\n1.png,{CLASSES[1]}\n"
     files = {"cell-0001.png": cell(0), "more.zip": archive.getvalue(), "labels.csv": labels.encode()}
     files["paths.txt"] = f"./{CLASSES[0]}/cell-0001.png\n./{CLASSES[1]}/1.png\n".encode()
+    few = (f"{number}.png,{CLASSES[number % 2]}\n" for number in range(1, 13))
+    files["few-labels.csv"] = ("image,label\n" + "".join(few)).encode()
+    files["mine.yaml"] = KNOWLEDGE.read_bytes()
     client = serving(models=[tmp_path / "cells.kpl"], runs=[run.path])
     lines = re.findall(r"^curl .+$", PAGE, flags=re.MULTILINE)
     assert len(lines) > 12

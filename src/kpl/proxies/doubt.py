@@ -122,7 +122,8 @@ def halves(
     agree, before = _same(learnt), _same(told)
     by_text = before @ shares
     before[by_text > by_text[0]] = before[0]
-    last = max(_last(agree, shares), _last(agree - before, shares))
+    independent = min(float(own.sum()), 1 / float(shares @ shares))  # many slices of a unit count as one
+    last = max(_last(agree, shares, independent), _last(agree - before, shares, independent))
     ends = last + 1 if last + 1 < len(agree) else settings.rounds
     return Halves(rows, shares, ends, float(agree[last] @ shares), float(before[last] @ shares))
 
@@ -134,13 +135,13 @@ def _same(said: list[list[NDArray[np.intp]]]) -> Floats:
     return np.asarray(one == other, dtype=np.float64)
 
 
-def _last(found: Floats, shares: Floats) -> int:
-    """Return the last round (r, n) whose mean is not clearly below the best one's."""
+def _last(found: Floats, shares: Floats, independent: float) -> int:
+    """Return the last round (r, n) whose mean is not clearly below the best one's, of so many independent images."""
     best = int((found @ shares).argmax())
     for later in range(len(found) - 1, best, -1):
         less = found[best] - found[later]
         mean = float(less @ shares)
-        error = np.sqrt(float((less - mean) ** 2 @ shares) * float(shares @ shares))
+        error = np.sqrt(float((less - mean) ** 2 @ shares) / independent)
         if mean <= CLEAR * error:
             return later
     return best
