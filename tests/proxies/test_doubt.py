@@ -48,10 +48,11 @@ def test_where_learning_drives_halves_apart_the_averaged_descriptions_speak():
 def test_learning_ends_before_halves_part_again():
     agree = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 0], [0, 1, 0, 0, 0]], dtype=float)
     few = np.full(5, 0.2)
-    assert _last(agree, few) == 2  # the fourth is clearly worse than the second, the third may be chance
+    assert _last(agree, few, 5) == 2  # the fourth is clearly worse than the second, the third may be chance
     many = np.full(500, 1 / 500)
-    assert _last(np.repeat(agree, 100, axis=1), many) == 1
-    assert _last(agree[:2], few) == 1
+    assert _last(np.repeat(agree, 100, axis=1), many, 500) == 1
+    assert _last(np.repeat(agree, 100, axis=1), many, 5) == 2  # a hundred slices of each of five units
+    assert _last(agree[:2], few, 5) == 1
 
 
 def test_single_descriptions_leave_nothing_to_doubt_by():
