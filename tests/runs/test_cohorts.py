@@ -9,6 +9,7 @@ import pytest
 from kpl.errors import InputError
 from kpl.images import Instance
 from kpl.runs import classify_multi_label, open_run
+from kpl.runs.thumbnails import read_thumbnails
 
 from .conftest import SENTENCES, tree
 
@@ -83,6 +84,14 @@ def test_the_table_decides_which_pictures_and_whose(job):
     assert [name.removeprefix("pictures/") for name in again.ids] == list(run.ids), "found below the table's folder"
     several = classify_multi_label(table=table, knowledge=job.knowledge, out=job.folder / "several")
     assert several.features.groups == run.features.groups
+
+
+def test_units_of_one_picture_each_keep_their_pictures(job):
+    rows = "".join(f"{n}.png,eye {n}\n" for n in range(10))
+    (job.folder / "units.csv").write_text(f"image,unit\n{rows}")
+    run = job.run(table=job.folder / "units.csv")
+    assert run.ids == tuple(f"eye {n}" for n in range(10))
+    assert {row for row, _ in read_thumbnails(job.out)} == set(range(10))
 
 
 def test_patients_of_a_run_are_those_of_its_scores(job):

@@ -57,7 +57,7 @@ class Desk:
             units = self.features.of_units.ids
             whole = {u.id: replace(u.instances[0], place=None) for u in self.source.found.units if u.kind == "slide"}
             slides = {row: whole[unit] for row, unit in enumerate(units) if unit in whole}
-            ids, beside = (told.key_ids, told.beside) if told else (units, {})
+            ids, beside = (told.key_ids, told.beside) if told else (self.features.ids, {})
             keep_thumbnails(self.folder, self.source.found.pictures, ids, rows(), beside, slides)
 
 
