@@ -133,6 +133,7 @@ SWITCHES = {"--overwrite", "--fix", "--explain", "--multi-label"}
 """Options by which a command writes more, or in another way."""
 
 READ = {
+    "--knowledge",
     "--against", "--calibration", "--calls", "--data", "--features", "--labels", "--model", "--picture", "--pictures",
     "--results", "--run", "--source", "--tissue",
     "--sources", "--table", "--token-file",
