@@ -876,4 +876,9 @@ try {
   if (page) await page.screenshot({ path: `${folder}/failed-${story}.png` }).catch(() => {});
 }
 process.stdout.write(JSON.stringify(told));
+// A page that is left ends its session; all stories share the sessions that one address may have.
+for (const page of browser.contexts().flatMap((context) => context.pages())) {
+  await page.goto("about:blank", { timeout: 2000 }).catch(() => {});
+}
+await new Promise((done) => { setTimeout(done, 200); });
 await browser.close();
