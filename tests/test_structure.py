@@ -25,6 +25,7 @@ FUNCTION_LINES = 60
 
 # A room imports only from rooms to its left.
 ROOMS = (
+    "later",
     "errors",
     "alike",
     "bounded",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from kpl import quiet
+from kpl import later, quiet
 
 if TYPE_CHECKING:
     __version__: str
@@ -115,7 +115,7 @@ _ROOMS = {
         "update",
     ),
 }
-_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+_load = later.on_first_use(__name__, {name: room for room, names in _ROOMS.items() for name in names})
 
 quiet.silence()  # here, because no part of KPL loads without passing through
 
@@ -123,11 +123,7 @@ quiet.silence()  # here, because no part of KPL loads without passing through
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the room holds under that name
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("knowledge-proxy-learning")
-    if name not in _HOME:
-        raise AttributeError(f"module 'kpl' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"kpl.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+    return _load(name)
 
 
 def __dir__() -> list[str]:

@@ -5,14 +5,14 @@ What gets and checks encoders loads on first use: a run only loads one.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kpl.encoders.adapters import adapt
 from kpl.encoders.bundles import unpacked, write_bundle
 from kpl.encoders.catalogue import catalogue, unusable
 from kpl.encoders.protocol import CatalogueEntry, Encoder, EncoderCard, HubSource, PatchEncoder
 from kpl.encoders.registry import encoder_names, load_card, load_encoder, parse_spec, suited
+from kpl.later import on_first_use
 
 if TYPE_CHECKING:
     from kpl.encoders.checking import Checked, check_encoder
@@ -39,16 +39,11 @@ __all__ = [
     "write_bundle",
 ]
 
-_HOME = {
-    "Checked": "checking",
-    "check_encoder": "checking",
-    "pull": "pulling",
-}
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds under that name
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "Checked": "checking",
+        "check_encoder": "checking",
+        "pull": "pulling",
+    },
+)

@@ -5,8 +5,7 @@ Lint loads on first use: its rules are many, and a run needs none.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kpl.knowledge.limits import check_tokens, count_prompt_tokens, fits_modality
 from kpl.knowledge.packs import own_pack, own_packs_folder, pack_names, shipped_packs
@@ -15,6 +14,7 @@ from kpl.knowledge.schema import DEFAULT_TEMPLATE, Description, KnowledgeBase, K
 from kpl.knowledge.shapes import Tidied
 from kpl.knowledge.tree import Level, levels, only_classes
 from kpl.knowledge.writing import write_knowledge
+from kpl.later import on_first_use
 
 if TYPE_CHECKING:
     from kpl.knowledge.lint import RULES, Finding, LintReport, Rule, fix_knowledge, lint_knowledge
@@ -50,19 +50,14 @@ __all__ = [
     "write_knowledge",
 ]
 
-_HOME = {
-    "RULES": "lint",
-    "Finding": "lint",
-    "LintReport": "lint",
-    "Rule": "lint",
-    "fix_knowledge": "lint",
-    "lint_knowledge": "lint",
-}
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds under that name
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "RULES": "lint",
+        "Finding": "lint",
+        "LintReport": "lint",
+        "Rule": "lint",
+        "fix_knowledge": "lint",
+        "lint_knowledge": "lint",
+    },
+)

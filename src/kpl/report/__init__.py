@@ -5,9 +5,9 @@ All but the report itself loads on first use.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from kpl.later import on_first_use
 from kpl.report.page import REPORT_FILE, write_report
 
 if TYPE_CHECKING:
@@ -52,33 +52,28 @@ __all__ = [
     "write_report",
 ]
 
-_HOME = {
-    "Explained": "explaining",
-    "SentenceSaid": "explaining",
-    "Without": "explaining",
-    "explain_picture": "explaining",
-    "SmallMap": "mapping",
-    "map_picture": "mapping",
-    "map_rows": "mapping",
-    "ClassExplained": "multi_label_explaining",
-    "explain_classes": "multi_label_explaining",
-    "draw_similarity": "similarity",
-    "similarity_figure": "similarity",
-    "How": "where",
-    "Where": "where",
-    "class_margin": "where",
-    "draw_where": "where",
-    "occlusion_map": "where",
-    "occlusion_views": "where",
-    "patch_map": "where",
-    "window_map": "where",
-    "window_views": "where",
-}
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds under that name
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "Explained": "explaining",
+        "SentenceSaid": "explaining",
+        "Without": "explaining",
+        "explain_picture": "explaining",
+        "SmallMap": "mapping",
+        "map_picture": "mapping",
+        "map_rows": "mapping",
+        "ClassExplained": "multi_label_explaining",
+        "explain_classes": "multi_label_explaining",
+        "draw_similarity": "similarity",
+        "similarity_figure": "similarity",
+        "How": "where",
+        "Where": "where",
+        "class_margin": "where",
+        "draw_where": "where",
+        "occlusion_map": "where",
+        "occlusion_views": "where",
+        "patch_map": "where",
+        "window_map": "where",
+        "window_views": "where",
+    },
+)

@@ -5,8 +5,9 @@ Names load on first use, so that a single rule can be read without the others.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kpl.later import on_first_use
 
 if TYPE_CHECKING:
     from kpl.knowledge.lint.fixing import fix_knowledge
@@ -15,19 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["RULES", "Finding", "LintReport", "Rule", "fix_knowledge", "lint_knowledge"]
 
-_HOME = {
-    "fix_knowledge": "fixing",
-    "LintReport": "linting",
-    "lint_knowledge": "linting",
-    "RULES": "rules",
-    "Finding": "rules",
-    "Rule": "rules",
-}
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module holds under that name
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "fix_knowledge": "fixing",
+        "LintReport": "linting",
+        "lint_knowledge": "linting",
+        "RULES": "rules",
+        "Finding": "rules",
+        "Rule": "rules",
+    },
+)
