@@ -180,6 +180,11 @@ def test_each_room_says_what_it_offers(room):
     assert [name for name in getattr(module, "__all__", []) if not hasattr(module, name)] == []
 
 
+def test_what_a_module_offers_is_said_once():
+    """By its name: what begins with an underscore is its own. Only a package lists what it takes from its modules."""
+    assert [str(m) for m in MODULES if m.name != "__init__.py" and "\n__all__ = " in m.read_text()] == []
+
+
 # Who moves files by hand, and why; everyone else leaves it to `kpl.files`.
 MOVES = {"files.py": "it is the room", "server/folders.py": "a lock's own file, which nobody may see before it is held"}
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import filecmp
 from pathlib import Path
 
-__all__ = ["holds", "same_content"]
-
 
 def holds(one: Path, other: Path) -> bool:
     """Say whether a folder has every file of another one, alike."""

@@ -11,8 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["LARGEST", "bounded_memory", "half_of_memory", "read_bounded"]
-
 LARGEST: Final = 128 << 20
 """Bytes of a description, a list or a vocabulary; the largest tokenizers that are published have 40 MB."""
 _PARTS: Final = 8_000_000

@@ -25,25 +25,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = [
-    "AlreadyThereError",
-    "ContractError",
-    "EncoderError",
-    "FeaturesError",
-    "InputError",
-    "KnowledgeError",
-    "KplError",
-    "LabelsError",
-    "LanguageModelError",
-    "MissingExtraError",
-    "ModelError",
-    "NotFittedError",
-    "OutputError",
-    "PictureError",
-    "TableError",
-    "UnknownNameError",
-]
-
 
 class KplError(Exception):
     """Anything the user can mend. The message says what failed, what was seen, what is allowed, what to do next."""

@@ -34,8 +34,6 @@ from kpl.errors import AlreadyThereError, OutputError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["locked", "make_way", "new_folder", "put", "remove", "working_folder", "write_file"]
-
 _UNSUPPORTED: Final = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 _PAUSE: Final = 0.05  # seconds between two looks at a lock that is waited for
 _LOOKS: Final = 20  # for what the holder says of itself

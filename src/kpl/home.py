@@ -6,8 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["home"]
-
 
 def home() -> Path:
     """The folder of everything that KPL keeps for a user: `$KPL_HOME`, else the platform's folder for such data."""

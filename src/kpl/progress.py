@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["Counted", "Progress", "counted", "silent"]
-
 Progress = Callable[[str, int, int], None]
 """Told the stage's name, how much of it is done, and how much there is."""
 

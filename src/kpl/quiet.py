@@ -13,8 +13,6 @@ from typing import Final
 
 from kpl.home import home
 
-__all__ = ["SILENCED", "TelemetryWarning", "drawing_at_home", "leave_network", "silence"]
-
 SILENCED: Final = {
     "ORT_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",

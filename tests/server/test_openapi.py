@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sysconfig
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from starlette.testclient import TestClient
 from tests.server.conftest import cell, parts
 from tests.server.test_running import started
 
-from kpl.server import bodies, schemas
+import kpl.server.app  # noqa: F401 - with it all that is said over the wire
+from kpl.server.said import Said
 
 _KNOWLEDGE = {"Task", "Ignored", "Provenance", "Rejected", "KnowledgeBase", "KnowledgeClass", "Description"}
 """Stated in the schema of knowledge files."""
@@ -71,12 +73,18 @@ def test_the_document_is_enough_to_work_from(client: TestClient) -> None:
     assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
 
 
-@pytest.mark.parametrize("name", [*schemas.__all__, *bodies.__all__])
-def test_examples_are_examples(name: str) -> None:
-    model = getattr(schemas, name, None) or getattr(bodies, name)
-    if isinstance(model, type) and model is not schemas.Said:
-        for example in model.model_json_schema()["examples"]:
-            model.model_validate(example)
+def models(of: type[Said] = Said) -> Iterator[type[Said]]:
+    """Everything that goes over the wire, without what only holds it together."""
+    for model in of.__subclasses__():
+        if not model.__name__.startswith("_"):
+            yield model
+        yield from models(model)
+
+
+@pytest.mark.parametrize("model", list(models()))
+def test_examples_are_examples(model: type[Said]) -> None:
+    for example in model.model_json_schema()["examples"]:
+        model.model_validate(example)
 
 
 def test_a_body_that_is_no_json_cannot_be_read(client: TestClient) -> None:

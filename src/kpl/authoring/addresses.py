@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 
 from kpl.errors import LanguageModelError
 
-__all__ = ["KEY_VARIABLES", "checked_address", "find_key", "is_here", "is_safe", "wants_version"]
-
 KEY_VARIABLES = ("KPL_LLM_KEY", "OPENAI_API_KEY")
 
 

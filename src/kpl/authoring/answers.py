@@ -15,8 +15,6 @@ from kpl.knowledge.folding import fold_name, fold_sentence
 from kpl.knowledge.lint.language import script_of
 from kpl.knowledge.shapes import REFUSAL
 
-__all__ = ["Said", "clean_sentence", "fold_loosely", "read_answer", "read_json", "read_numbers", "why_unusable"]
-
 MAX_CHARACTERS = 300  # about 75 tokens: no encoder of the CLIP family reads more in one prompt
 
 

@@ -18,8 +18,6 @@ from kpl.errors import LanguageModelError
 from kpl.files import locked, make_way
 from kpl.progress import Counted
 
-__all__ = ["Asker", "BudgetSpentError", "Meter", "Spent", "side_by_side"]
-
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 

@@ -16,8 +16,6 @@ from kpl.knowledge.source import SUFFIXES, parse_source
 from kpl.knowledge.writing import write_new
 from kpl.knowledge.yaml_edit import to_scalar
 
-__all__ = ["begin_knowledge", "copy_pack"]
-
 _HEAD = """\
 # {title}: how each class looks in the pictures.
 # Write descriptions by hand under each class, like

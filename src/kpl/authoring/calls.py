@@ -12,8 +12,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from kpl.errors import LanguageModelError
 from kpl.files import make_way, remove, write_file
 
-__all__ = ["Answer", "Call", "KeptCalls", "LanguageModel", "Request"]
-
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")

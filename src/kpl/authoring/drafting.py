@@ -16,8 +16,6 @@ from kpl.knowledge import Description, Provenance
 from kpl.knowledge.editing import KnowledgeFile
 from kpl.progress import Progress, silent
 
-__all__ = ["UNVERIFIED", "Written", "write_descriptions"]
-
 UNVERIFIED = "language model, unverified"
 """The source of a sentence that a model wrote from what it knows."""
 _MAX_CONTRAST = 1000

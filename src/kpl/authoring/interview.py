@@ -19,8 +19,6 @@ from kpl.errors import InputError, UnknownNameError
 from kpl.knowledge import RULES, Description, KnowledgeBase
 from kpl.knowledge.schema import negate
 
-__all__ = ["Candidate", "Found", "Interview", "Plan"]
-
 _ROUNDS = 5  # of asking, the first included, after which a class stays short
 _MOST = 60  # sentences in one question; more make models repeat themselves
 _RIVALS = 3

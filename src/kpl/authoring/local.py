@@ -10,8 +10,6 @@ from typing import Any
 from kpl.authoring.calls import Answer, Request
 from kpl.errors import LanguageModelError, MissingExtraError
 
-__all__ = ["LlamaFile"]
-
 _CONTEXT = 8192
 """Tokens of question and answer together, or fewer where the model was trained on fewer."""
 _ANSWER = 4096

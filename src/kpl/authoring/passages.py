@@ -10,8 +10,6 @@ from pathlib import Path
 
 from kpl.errors import InputError
 
-__all__ = ["Passage", "choose_passages", "read_passages", "supports"]
-
 MAX_BYTES = 16 * 2**20
 _PASSAGE = 1000  # characters: long enough to carry a description, short enough to be looked up by a person
 _GIVEN = 8  # passages in one request

@@ -10,8 +10,6 @@ from typing import Any
 from kpl.authoring.passages import Passage
 from kpl.knowledge import KnowledgeBase, KnowledgeClass
 
-__all__ = ["DEFAULT_STRATEGIES", "STRATEGIES", "Question", "Writer"]
-
 STRATEGIES = {
     "paper": "the question of the KPL paper: at least so many visual features of the class",
     "attributes": "a grid of visual attributes that fits the modality: shape, size, colour, texture, borders ...",

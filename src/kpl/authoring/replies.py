@@ -9,8 +9,6 @@ from typing import Any
 
 from kpl.authoring.calls import Answer, Request
 
-__all__ = ["DamagedError", "RefusedError", "SilentError", "read_reply", "words_of"]
-
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _NO_THINKING = (
     'turn thinking off, often with --extra \'{"chat_template_kwargs": {"enable_thinking": false}}\' or '

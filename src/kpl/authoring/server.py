@@ -17,8 +17,6 @@ from kpl.authoring.calls import Answer, Request
 from kpl.authoring.replies import DamagedError, RefusedError, SilentError, read_reply, words_of
 from kpl.errors import LanguageModelError, MissingExtraError
 
-__all__ = ["TIMEOUT", "ChatServer"]
-
 MAX_BYTES = 4 * 2**20  # a long answer is 50 kB
 TIMEOUT = 180.0
 """Seconds for one answer: fifty phrases at 5 tokens a second."""

@@ -13,8 +13,6 @@ from kpl.knowledge.lint.language import odd_ones
 from kpl.knowledge.lint.sentences import judge_content, judge_writing
 from kpl.knowledge.lint.sheet import Row, Sheet, read_sheet
 
-__all__ = ["Sieve"]
-
 _SAMPLE = 200  # sentences of the file that tell in which language it is
 
 

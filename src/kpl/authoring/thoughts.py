@@ -14,8 +14,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["BEGIN", "blanked", "spoken", "whole_json"]
-
 BEGIN = re.compile(r'[{\[](?=\s*["{\[\]}])')
 """How JSON begins that is more than numbers; those are citations."""
 _FAILURES = 200  # beginnings of JSON that come to nothing, in one answer

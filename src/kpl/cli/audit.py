@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from kpl.curation.auditing import Followed
     from kpl.evaluation import Reading
 
-__all__ = ["audit"]
-
 
 @scoring.reads_table()
 def audit(

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from kpl.evaluation import Reading
     from kpl.runs import CalibrationResult
 
-__all__ = ["calibrate"]
-
 _TITLES = {"nll": "NLL", "ece": "ECE", "brier": "Brier", "accuracy": "accuracy"}
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from kpl.knowledge import KnowledgeBase
     from kpl.runs import Run
 
-__all__ = ["classify", "print_result"]
-
 _SHOWN = 5  # set-aside files named in the terminal; run.json has them all
 
 

@@ -18,8 +18,6 @@ from kpl.visible import visible
 if TYPE_CHECKING:
     from kpl.evaluation import Reading
 
-__all__ = ["compare"]
-
 _LISTED = 20
 
 

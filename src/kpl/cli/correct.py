@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from kpl.evaluation import Reading
     from kpl.runs import SingleLabelRun
 
-__all__ = ["correct"]
-
 _KEYS = "a right · number another class · n none of these · u unsure · s skip · z undo · q quit"
 _LISTED = 20
 
@@ -108,7 +106,8 @@ def _check(asked: dict[str, bool], *, walks: bool, final: bool, by: str | None, 
 
 def _walk(run: SingleLabelRun, reader: str, n: int, by: list[str], *, final: bool) -> None:
     from kpl.curation import queue
-    from kpl.runs.corrections import NONE_OF_THESE, UNSURE, add_corrections, read_corrections
+    from kpl.evaluation import NONE_OF_THESE
+    from kpl.runs.corrections import UNSURE, add_corrections, read_corrections
     from kpl.runs.corrections import undo as take_back
 
     done = {each.image for each in read_corrections(run) if each.by == reader}

@@ -17,8 +17,6 @@ from kpl.errors import AlreadyThereError, OutputError
 if TYPE_CHECKING:
     from kpl.runs.single_label import SingleLabelRun
 
-__all__ = ["demo"]
-
 _METHODS = ("cupl", "kpl")
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from kpl.embeddings import FeatureFolder, Lots, Part, PartDone
     from kpl.images import Asked
 
-__all__ = ["embed"]
-
 
 class _Stored(StrEnum):
     float32 = "float32"

@@ -18,8 +18,6 @@ from kpl.errors import InputError
 if TYPE_CHECKING:
     from kpl.encoders import CatalogueEntry
 
-__all__ = ["app"]
-
 app = typer.Typer(no_args_is_help=True, help="List encoders, get them, carry them, check them.")
 
 Spec = Annotated[str, typer.Argument(metavar="ENCODER", help=ENCODER_HELP)]

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
     from kpl.evaluation import Scores
     from kpl.evaluation import Table as ScoreTable
-    from kpl.evaluation.metrics import Metric
+    from kpl.evaluation.weighted import Metric
     from kpl.runs import Evaluation
-
-__all__ = ["evaluate", "print_evaluation"]
 
 _WITH_INTERVAL = ("accuracy", "balanced_accuracy")  # as much as 80 columns hold; --json has them all
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from kpl.report import Explained, SentenceSaid
     from kpl.runs import SingleLabelRun
 
-__all__ = ["announce", "explain"]
-
 _SHOWN = 3  # sentences on each side
 _LEGEND = (
     "text share: the sentence's exact part of the text margin. beyond average: the same less that of the average "

@@ -11,8 +11,6 @@ import typer
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.terminal import Console, complain, print_notes, say
 
-__all__ = ["export"]
-
 
 class Format(StrEnum):
     """What can be written."""

@@ -11,8 +11,6 @@ from kpl.cli.options import K, Settings, chosen_pictures, chosen_settings, gathe
 from kpl.cli.progress import stages
 from kpl.cli.terminal import Console, plain
 
-__all__ = ["fit"]
-
 
 @gathers("pictures", chosen_pictures)
 def fit(

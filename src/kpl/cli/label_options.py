@@ -14,8 +14,6 @@ from kpl.errors import LabelsError
 if TYPE_CHECKING:
     from kpl.evaluation import OperatingRule, Reading
 
-__all__ = ["Labels", "chosen_scoring", "listed", "read_rule", "reads_table"]
-
 LabelOrder = Literal["order"]
 BlankCell = Literal["absent", "unknown"]
 UncertainCell = Literal["ignore", "present", "absent"]

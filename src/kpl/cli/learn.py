@@ -10,8 +10,6 @@ from rich.table import Table
 
 from kpl.cli.terminal import Console, plain, say
 
-__all__ = ["learn"]
-
 
 def learn(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run of `kpl classify` with corrections.")],

@@ -18,8 +18,6 @@ from kpl.cli.terminal import complain, say
 from kpl.errors import AlreadyThereError, KplError
 from kpl.visible import visible
 
-__all__ = ["main"]
-
 _INTERRUPTED = 130
 _PATIENCE = 5.0  # seconds that a thread gets to end after Ctrl-C
 _STOPPED = "stopped. What was finished is kept: the same command goes on from there"

@@ -9,8 +9,6 @@ from rich.table import Table
 
 from kpl.cli.terminal import Console
 
-__all__ = ["app"]
-
 app = typer.Typer(no_args_is_help=True, help="List the methods, and say what each takes for granted.")
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from kpl.report import ClassExplained
     from kpl.runs import ChosenThresholds, Evaluation, Run
 
-__all__ = ["explain_multi_label", "print_classes", "print_thresholds", "read_thresholds"]
-
 _SHOWN = 3  # sentences for presence, and for absence
 
 

@@ -22,25 +22,6 @@ if TYPE_CHECKING:
     from kpl.encoders import Encoder as LoadedEncoder
     from kpl.images import Asked
 
-__all__ = [
-    "ENCODER_HELP",
-    "SHOWN",
-    "K",
-    "Knowledge",
-    "KnowledgeOption",
-    "Settings",
-    "TrustRemoteCode",
-    "chosen_encoder",
-    "chosen_pictures",
-    "chosen_reading",
-    "chosen_settings",
-    "gathers",
-    "own_name",
-    "tell_own_pack",
-    "tell_terms",
-]
-
-
 ENCODER_HELP = (
     "Name of `kpl encoders list`, openclip:ARCHITECTURE/TAG, hf:ORG/NAME, a folder, .kplenc, or FILE.py:NAME."
 )

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from kpl.errors import OutputError
 
-__all__ = ["spare_inputs"]
-
 
 def spare_inputs(outputs: Iterable[Path | None], inputs: Iterable[str | Path | None]) -> None:
     """Refuse to write a file over an input, or over a file that lies in an input folder; before any work is done.

@@ -20,8 +20,6 @@ from kpl.cli.terminal import Console, plain
 if TYPE_CHECKING:
     from kpl.images import Asked, Found, Unit
 
-__all__ = ["plan"]
-
 _OF_ONE = re.compile(r"^(a mask) of .+(?=: )")  # masks of many pictures are one line
 _COLUMNS = ("unit", "kind", "patient", "read", "window", "plane")
 _SLIDE_COLUMNS = ("slide", "pixels", "levels", "µm/px", "read at", "tissue", "tiles")

@@ -22,8 +22,6 @@ from rich.progress import (
 from kpl.cli.terminal import Console, plain
 from kpl.progress import Progress, silent
 
-__all__ = ["stages"]
-
 
 class _Bars(Bars):
     """Bars with lines below them that are asked for whenever they are drawn."""

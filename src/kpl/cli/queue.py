@@ -15,8 +15,6 @@ from kpl.cli.outputs import spare_inputs
 from kpl.cli.terminal import Console, percent, plain, say
 from kpl.errors import OutputError
 
-__all__ = ["queue"]
-
 _HEADER = ["image", "label", "said", "runner_up", "why"]
 
 

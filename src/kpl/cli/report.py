@@ -13,8 +13,6 @@ from kpl.cli.options import gathers
 from kpl.cli.progress import stages
 from kpl.cli.terminal import say
 
-__all__ = ["report"]
-
 
 @gathers("scoring", chosen_scoring)
 def report(

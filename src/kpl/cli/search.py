@@ -11,8 +11,6 @@ from rich.table import Table
 from kpl.cli.terminal import Console, plain
 from kpl.errors import InputError
 
-__all__ = ["search"]
-
 
 def search(
     features: Annotated[Path, typer.Argument(metavar="FEATURES|RUN", help="Of `kpl embed` or `kpl classify`.")],

@@ -13,8 +13,6 @@ import typer
 from kpl.cli.terminal import LogFormatter, say
 from kpl.errors import InputError
 
-__all__ = ["serve"]
-
 
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; another than this machine's own needs a token.")] = (

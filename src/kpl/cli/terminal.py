@@ -13,8 +13,6 @@ from rich.text import Text
 
 from kpl.visible import visible
 
-__all__ = ["Console", "LogFormatter", "complain", "percent", "plain", "print_notes", "say", "say_json"]
-
 
 class Console(rich.console.Console):
     """A console on which only this program's own colours and cursor moves work, not those that a text brings along."""

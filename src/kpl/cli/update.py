@@ -10,8 +10,6 @@ import typer
 from kpl.cli.progress import stages
 from kpl.cli.terminal import Console, plain
 
-__all__ = ["update"]
-
 
 def update(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model of `kpl fit`; it is replaced.")],

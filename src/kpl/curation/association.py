@@ -7,8 +7,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Codes", "count_pairs", "cramers_v", "phi2", "shuffler"]
-
 Codes = NDArray[np.intp]
 
 

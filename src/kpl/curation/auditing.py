@@ -20,8 +20,6 @@ from kpl.runs import SingleLabelRun
 from kpl.runs.units import identified
 from kpl.tables import Choice, ImageColumns, Pictures, open_wanted
 
-__all__ = ["Audit", "audit"]
-
 FOLLOWS = 0.1
 """Cramér's V from which an association that is no chance is worth a warning: Cohen's small effect."""
 LEVEL = 0.05

@@ -23,8 +23,6 @@ from kpl.evaluation import (
 from kpl.runs import SingleLabelRun
 from kpl.runs.corrections import LEARNT, learnt_from
 
-__all__ = ["Comparison", "compare_runs"]
-
 NO_LABEL = "(no label)"
 
 

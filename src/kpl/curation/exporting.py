@@ -16,15 +16,14 @@ from urllib.parse import quote
 from kpl.curation.joining import joined
 from kpl.curation.structured import Said, as_reports
 from kpl.errors import AlreadyThereError, InputError, MissingExtraError, OutputError, UnknownNameError
+from kpl.evaluation import NONE_OF_THESE
 from kpl.files import put, working_folder
 from kpl.runs import MultiLabelRun, Run, SingleLabelRun
-from kpl.runs.corrections import NONE_OF_THESE, UNSURE, read_corrections, settled
+from kpl.runs.corrections import UNSURE, read_corrections, settled
 from kpl.runs.predictions import JOINT
 from kpl.runs.tables import csv_bytes
 from kpl.runs.thumbnails import find_again
 from kpl.runs.units import UNITS_FILE
-
-__all__ = ["FORMATS", "Exported", "export"]
 
 NO_LABEL = "no-label"
 Made = Mapping[PurePosixPath, Path | bytes]

@@ -13,8 +13,6 @@ from kpl.runs.units import identified
 from kpl.tables.columns import Choice, ImageColumns, open_wanted
 from kpl.tables.matching import Pictures
 
-__all__ = ["joined"]
-
 
 def joined(run: Run, table: str | Path, said: dict[str, list[Any]]) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
     """Put columns about the pictures of a run beside the rows that name them; a row of a patient is one line a unit.

@@ -19,16 +19,15 @@ from numpy.typing import NDArray
 
 from kpl.encoders import Encoder
 from kpl.errors import InputError
+from kpl.evaluation import NONE_OF_THESE
 from kpl.methods import KPL
 from kpl.proxies.arrays import Descriptions, Floats
 from kpl.proxies.sums import ClassSums, sum_images
 from kpl.runs import Learnt, Model, SingleLabelRun, classify
-from kpl.runs.corrections import NONE_OF_THESE, UNSURE, lines_of, read_corrections, settled
+from kpl.runs.corrections import UNSURE, lines_of, read_corrections, settled
 from kpl.runs.folder import CORRECTIONS_FILE, FEATURES_FOLDER
 from kpl.runs.single_label import CORRECTED
 from kpl.runs.thumbnails import THUMBNAILS_FILE
-
-__all__ = ["MOST_WEIGHT", "CorrectedKPL", "Moved", "learn"]
 
 MOST_WEIGHT = 20.0
 

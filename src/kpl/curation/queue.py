@@ -17,8 +17,6 @@ from kpl.proxies.arrays import Floats
 from kpl.runs import Predictions
 from kpl.runs.corrections import Decided
 
-__all__ = ["REASONS", "Queued", "queue"]
-
 REASONS = ("coverage", "doubt", "disagreement")
 """coverage: the picture is the most typical one of a group of like pictures (k-means where classes scatter alike in all
 directions), the largest group first. doubt: its class is the least sure. disagreement: the text alone says another

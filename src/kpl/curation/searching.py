@@ -13,8 +13,6 @@ from kpl.proxies.arrays import chunks
 from kpl.runs import is_run
 from kpl.runs.folder import FEATURES_FOLDER
 
-__all__ = ["search"]
-
 
 def search(
     features: str | Path | FeatureFolder, query: str | Path, *, n: int = 12, encoder: str | Encoder | None = None

@@ -28,8 +28,6 @@ from kpl.runs.folder import CORRECTIONS_FILE
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["Said", "as_reports"]
-
 SCHEME: Final = "99KPL"
 """Codes that no public scheme has: the classes of a knowledge file, by their keys."""
 _MEANING: Final = 64  # characters that DICOM gives to what a code means

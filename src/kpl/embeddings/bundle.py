@@ -25,8 +25,6 @@ from kpl.bounded import read_bounded
 from kpl.embeddings.rows import FeatureRows, map_array, read_npy, unit_rows
 from kpl.errors import FeaturesError
 
-__all__ = ["FeatureBundle", "is_bundle", "open_bundle"]
-
 _BUNDLE_NAME = "bundle.json"
 
 

@@ -29,8 +29,6 @@ from kpl.errors import FeaturesError, InputError
 from kpl.files import write_file
 from kpl.images import Instance
 
-__all__ = ["Done", "Header", "files_seen", "index_of", "pictures_seen", "read_seen", "total_contents", "write_seen"]
-
 _MODULUS = 1 << 256
 _SECOND = 10**9
 

@@ -40,8 +40,6 @@ from kpl.images import (
 )
 from kpl.progress import Counted, counted
 
-__all__ = ["embed_in_place", "embed_lots", "embed_picture", "embed_pictures", "embed_unit", "hash_pictures"]
-
 
 def embed_pictures(
     records: Sequence[Instance],

@@ -15,8 +15,6 @@ from kpl.embeddings.text_cache import TextCache
 from kpl.encoders.protocol import Encoder, EncoderCard, PatchEncoder, Traits, check_sentences
 from kpl.errors import EncoderError, InputError
 
-__all__ = ["EmbedSettings", "card_identity", "embed_texts", "encode_patches", "encode_pictures", "encoder_identity"]
-
 _SHAPING_FIELDS = {"name", "files", "dim", "padding", "image_size", "resize", "resize_to", "crop", "fill"} | {
     "interpolation",
     "mean",

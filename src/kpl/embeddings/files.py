@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-__all__ = ["sha256_of_file"]
-
 
 def sha256_of_file(path: Path) -> str:
     """Hash a file's content without holding it in memory; hexadecimal SHA-256.

@@ -16,8 +16,6 @@ from kpl.embeddings.units import Units
 from kpl.errors import EncoderError, FeaturesError
 from kpl.images import Asked, SetAside
 
-__all__ = ["FeatureFolder", "is_feature_folder", "is_unfinished_folder", "open_features"]
-
 
 class FeatureFolder(FeatureRows):
     """The features of pictures, as `kpl embed` wrote them: a re-iterable source of chunks that knows the pictures.

@@ -20,21 +20,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from kpl.bounded import read_bounded
 from kpl.errors import FeaturesError
 
-__all__ = [
-    "INDEX_NAME",
-    "EmbeddedPicture",
-    "Index",
-    "LeftOut",
-    "Shard",
-    "ShardEntry",
-    "Stored",
-    "StoredUnit",
-    "is_own_file",
-    "json_bytes",
-    "read_model",
-    "shard_names",
-]
-
 INDEX_NAME = "index.json"
 _OWN_FILE = re.compile(
     r"index\.json|images-\d{5,}\.(npy|json)|"

@@ -11,8 +11,6 @@ from typing import Any, Protocol
 from kpl.errors import InputError
 from kpl.images import Asked, Instance, SetAside, Unit
 
-__all__ = ["Listed", "Lot", "Lots", "planned_line"]
-
 
 @dataclass(frozen=True)
 class Lot:

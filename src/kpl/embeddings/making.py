@@ -17,8 +17,6 @@ from kpl.encoders.protocol import Encoder, Traits
 from kpl.errors import InputError
 from kpl.images import default_workers
 
-__all__ = ["SHARD_SIZE", "SHRINK_FACTOR", "Making"]
-
 SHARD_SIZE: Final = 1024
 """Pictures a shard, where nobody says otherwise."""
 SHRINK_FACTOR: Final = 3

@@ -23,8 +23,6 @@ from kpl.errors import InputError
 from kpl.images import Asked, Instance, SetAside, reader_of
 from kpl.tables import OpenedCohort, is_table, open_cohort
 
-__all__ = ["LISTED_AT_MOST", "Manifest", "open_manifest"]
-
 LISTED_AT_MOST: Final = 1 << 16
 """Rows of a table that is planned as a whole, as folders are."""
 _LOOKED_AT: Final = 100

@@ -30,8 +30,6 @@ from kpl.encoders import load_encoder
 from kpl.errors import EncoderError, InputError, KplError, MissingExtraError, OutputError
 from kpl.progress import Counted
 
-__all__ = ["embed_on_ray"]
-
 _PACKAGE: Final = "knowledge-proxy-learning"
 _DEATHS: Final = 2  # of actors with the same shard, before one of its pictures is looked for
 _SECONDS: Final = 5.0  # for a head to answer

@@ -30,8 +30,6 @@ from kpl.errors import AlreadyThereError, FeaturesError, InputError, OutputError
 from kpl.files import locked, make_way, put, remove, write_file
 from kpl.progress import Counted, counted, silent
 
-__all__ = ["Part", "PartDone", "Parts", "embed_part", "join_parts"]
-
 _HEADER: Final = "parts.json"
 _JOINED: Final = "joined"
 _LISTED: Final = 5  # shards that an error names

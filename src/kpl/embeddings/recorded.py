@@ -8,8 +8,6 @@ from kpl.embeddings.encoding import card_identity, encoder_identity
 from kpl.encoders import Encoder, encoder_names, load_card, load_encoder
 from kpl.errors import EncoderError
 
-__all__ = ["recorded_encoder"]
-
 
 def recorded_encoder(recorded: str, check: Callable[[str], None], given: str | Encoder | None = None) -> Encoder:
     """Load the encoder that a run, a model or a feature folder was made with. Its card is checked before it is loaded.

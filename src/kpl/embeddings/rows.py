@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from kpl.errors import FeaturesError
 
-__all__ = ["CHUNK_ROWS", "FeatureRows", "map_array", "read_npy", "unit_rows"]
-
 CHUNK_ROWS = 4096
 
 _UNIT_TOLERANCE = 5e-3  # float16 rounding moves a row's length by up to 0.0007 in features published by others

@@ -28,8 +28,6 @@ from kpl.files import write_file
 from kpl.images import Instance, fingerprint, load_instance, look_of, ordered_map
 from kpl.progress import silent
 
-__all__ = ["Shards", "receipt_name"]
-
 _OF_CONTENT = ("sha256", "reason", "note", "look")
 _BATCH_BYTES = 256 << 20  # of decoded pictures: a few oddly long pictures must not fill the memory
 

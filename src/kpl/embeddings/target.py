@@ -14,16 +14,6 @@ from kpl.embeddings.unique import Hashed
 from kpl.errors import FeaturesError, OutputError
 from kpl.files import remove
 
-__all__ = [
-    "check_folder",
-    "copy_files",
-    "copy_others",
-    "drop_index",
-    "drop_surplus",
-    "make_folder",
-    "read_shard",
-]
-
 _AT_ONCE = 1 << 16  # ids
 
 

@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 
 from kpl.home import home
 
-__all__ = ["TextCache"]
-
 MAX_BYTES: Final = 256 << 20
 """Of features; a row of 512 columns has 2 KiB."""
 

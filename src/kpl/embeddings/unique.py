@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Hashed"]
-
 _PARTITIONS = 64
 _ROW = np.dtype([("hash", np.int64), ("row", np.int64)])
 

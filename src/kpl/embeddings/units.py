@@ -15,8 +15,6 @@ from kpl.embeddings.layout import EmbeddedPicture, StoredUnit
 from kpl.errors import FeaturesError
 from kpl.images import Unit, near_looks
 
-__all__ = ["Units", "stored_units"]
-
 
 @dataclass(frozen=True)
 class Units:

@@ -21,8 +21,6 @@ from kpl.encoders.files import file_hash
 from kpl.encoders.protocol import Encoder, EncoderCard, FromCard, check_lengths, check_sentences
 from kpl.errors import EncoderError
 
-__all__ = ["AdaptedEncoder", "adapt", "load_adapter", "split_adapter"]
-
 _BATCH: Final = 16
 _FORM: Final = re.compile(r"(.+\.py):([A-Za-z_]\w*)")
 

@@ -19,8 +19,6 @@ from kpl.files import locked, make_way, new_folder, put, working_folder
 from kpl.home import home
 from kpl.progress import Progress
 
-__all__ = ["ENDING", "SUMS", "check_sums", "read_bundle", "sum_files", "unpacked", "write_bundle"]
-
 ENDING: Final = ".kplenc"
 SUMS: Final = "SHA256SUMS"
 _CARD: Final = "card.json"

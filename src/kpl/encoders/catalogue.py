@@ -11,8 +11,6 @@ import yaml
 
 from kpl.encoders.protocol import CatalogueEntry
 
-__all__ = ["catalogue", "unusable"]
-
 _UNUSABLE: Final = Path(__file__).parent / "unusable.yaml"
 _FOLDER: Final = Path(__file__).parent / "catalogue"
 

@@ -20,8 +20,6 @@ from kpl.encoders.selftest import check_golden, self_test
 from kpl.errors import EncoderError, KplError
 from kpl.progress import Progress
 
-__all__ = ["Checked", "check_encoder", "passes_tests"]
-
 # The network is left before anything is loaded that has threads.
 _CHILD: Final = """
 from kpl.quiet import leave_network

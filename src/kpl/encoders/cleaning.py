@@ -15,8 +15,6 @@ from typing import Any, Final, Literal
 
 from kpl.encoders.files import read_json
 
-__all__ = ["Cleaning", "clean", "cleaning_of"]
-
 Cleaning = Literal["tokenizer", "lower", "canonicalize"]
 """`tokenizer`: what the tokenizer itself does and no more; `lower`: letters are lowered before it; `canonicalize`:
 punctuation is taken out too, as big_vision and OpenCLIP do it."""

@@ -26,8 +26,6 @@ from kpl.errors import AlreadyThereError, EncoderError, MissingExtraError, Outpu
 from kpl.files import new_folder
 from kpl.progress import Progress, silent
 
-__all__ = ["LEAST_COSINE", "OPSET", "Export", "Parity", "export_onnx"]
-
 OPSET: Final = 18
 """Version of the ONNX operators that exported towers use."""
 

@@ -17,28 +17,6 @@ from kpl.bounded import read_bounded
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError
 
-__all__ = [
-    "CATALOGUE",
-    "NOT_READ",
-    "PICKLES",
-    "check_hashes",
-    "check_pickle",
-    "file_hash",
-    "has_tokenizer",
-    "hash_files",
-    "known_fields",
-    "logit_scale",
-    "memory_of",
-    "named_folder",
-    "per_channel",
-    "read_json",
-    "read_tensor",
-    "text_of",
-    "tokenizer_folder",
-    "weight_file",
-    "weights_of",
-]
-
 _SAFE: Final = ".safetensors"
 PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".tar")
 """How the files are called that torch writes."""

@@ -16,8 +16,6 @@ from kpl.demo import demo_cells
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError
 
-__all__ = ["SENTENCES", "Golden", "fixed_pictures", "has_golden", "make_golden", "read_golden", "write_golden"]
-
 _ARRAYS, _FACTS = "golden.safetensors", "golden.json"
 _SEED: Final = 20_000
 _SIZES: Final = (64, 97, 224)

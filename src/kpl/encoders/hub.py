@@ -20,9 +20,6 @@ from typing import Any, Final
 from kpl.errors import EncoderError, KplError
 from kpl.progress import Progress
 
-__all__ = ["Listing", "RemoteFile", "Snapshot", "fetch", "list_files"]
-
-
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _READ: Final = 1 << 20
 _HTTP: Final = ("httpx", "httpx2", "httpcore", "requests", "urllib3")

@@ -10,8 +10,6 @@ from typing import Any, Final
 
 from kpl.errors import EncoderError
 
-__all__ = ["network_forbidden"]
-
 _LOCAL: Final = getattr(socket, "AF_UNIX", None)  # between processes of this machine: no network
 _ASKED_NICELY: Final = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 

@@ -29,8 +29,6 @@ from kpl.images import ordered_map
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-__all__ = ["OnnxEncoder", "load"]
-
 _IMAGES, _TEXTS, _TOKENIZER = "weights/image.onnx", "weights/text.onnx", "weights/tokenizer.json"
 _BATCH: Final = 8  # a core's share at a time: enough to fill a core, small enough to stay in its cache
 _CALL: Final = 64

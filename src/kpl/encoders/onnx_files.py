@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["external_files"]
-
 # Of onnx.proto3: message to the fields that can hold a tensor, and what these are.
 _FIELDS: Final = {
     "model": {7: "graph", 20: "training", 25: "function"},

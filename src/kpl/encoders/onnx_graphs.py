@@ -8,8 +8,6 @@ from typing import Any, Final
 
 from kpl.errors import EncoderError
 
-__all__ = ["quantise", "save_graph"]
-
 _WHOLE: Final = 1_500_000_000
 """Bytes up to which a graph is one file; a protobuf message cannot hold more than 2 GiB."""
 

@@ -47,8 +47,6 @@ from kpl.encoders.torch_runtime import TorchRuntime
 from kpl.encoders.weights import plain_weights
 from kpl.errors import EncoderError
 
-__all__ = ["CONFIG", "WEIGHTS", "describe", "load", "open_clip_model", "second_repository"]
-
 CONFIG: Final = "open_clip_config.json"
 WEIGHTS: Final = (
     "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors",

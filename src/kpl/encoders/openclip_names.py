@@ -8,8 +8,6 @@ from typing import Any
 
 from kpl.errors import EncoderError, MissingExtraError
 
-__all__ = ["architecture_config", "built_in", "openclip_library"]
-
 
 def openclip_library() -> ModuleType:
     """The package open_clip.

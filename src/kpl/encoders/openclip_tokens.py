@@ -7,8 +7,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["BytePairs", "Wrapped", "reads_short", "text_rows"]
-
 
 class BytePairs:
     """OpenCLIP's own tokenizer, which knows every word."""

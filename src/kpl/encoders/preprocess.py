@@ -14,8 +14,6 @@ from kpl.encoders.protocol import EncoderCard
 from kpl.errors import InputError
 from kpl.images import pixels_of
 
-__all__ = ["FILTERS", "picture_arrays", "prepare", "read_box", "resize"]
-
 FILTERS: Final = {
     "nearest": Image.Resampling.NEAREST,
     "lanczos": Image.Resampling.LANCZOS,

@@ -15,8 +15,6 @@ from kpl.encoders.preprocess import FILTERS, picture_arrays
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError
 
-__all__ = ["preparation_of", "prepares_alike"]
-
 _LEVELS: Final = 4  # grey levels of 255: torchvision rounds a resized picture otherwise, by two at most
 
 

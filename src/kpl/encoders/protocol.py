@@ -13,17 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from kpl.errors import InputError
 
-__all__ = [
-    "CatalogueEntry",
-    "Encoder",
-    "EncoderCard",
-    "FromCard",
-    "HubSource",
-    "PatchEncoder",
-    "check_lengths",
-    "check_sentences",
-]
-
 LoaderName = Literal["onnx", "openclip", "transformers", "adapter"]
 
 

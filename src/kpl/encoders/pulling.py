@@ -31,8 +31,6 @@ from kpl.errors import EncoderError, InputError, MissingExtraError
 from kpl.files import put, working_folder
 from kpl.progress import Progress
 
-__all__ = ["pull"]
-
 _CARD: Final = "card.json"
 _WORDS: Final = ("*.json", "*.txt", "*.model", "*.jinja", "LICEN[CS]E*", "NOTICE*", "README*")
 """Configuration, tokenizer, preprocessing and licence: everything but weights."""

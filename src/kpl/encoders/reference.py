@@ -24,8 +24,6 @@ from kpl.encoders.towers import towers_of
 from kpl.encoders.transformers_parts import config_of, processor_of, quiet, tokenizer_of
 from kpl.errors import EncoderError
 
-__all__ = ["library_versions", "reference_features"]
-
 Rows = NDArray[np.float32]
 
 

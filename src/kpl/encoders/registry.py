@@ -21,8 +21,6 @@ from kpl.encoders.protocol import CatalogueEntry, Encoder, EncoderCard
 from kpl.encoders.store import kept, kept_folder, read_card
 from kpl.errors import EncoderError, UnknownNameError
 
-__all__ = ["Spec", "describe", "encoder_names", "load_card", "load_encoder", "parse_spec", "suited"]
-
 _SHIPPED: Final = Path(__file__).parent
 _PART: Final = r"[\w.-]+"
 """Loader to its module, which has `load(folder, card, ...)` and `describe(folder, entry)`."""

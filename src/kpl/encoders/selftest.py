@@ -16,8 +16,6 @@ from kpl.encoders.golden import SENTENCES, fixed_pictures, read_golden
 from kpl.encoders.protocol import Encoder, Traits
 from kpl.errors import EncoderError
 
-__all__ = ["check_golden", "self_test"]
-
 _UNIT: Final = 1e-3
 _BATCH: Final = 1e-4
 _LOWERED: Final = 2e-2  # bfloat16 has 8 bits

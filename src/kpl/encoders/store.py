@@ -10,8 +10,6 @@ from kpl.home import home
 
 _CARD_BYTES = 16 << 20
 
-__all__ = ["kept", "kept_folder", "read_card", "write_card"]
-
 
 def kept_folder(name: str) -> Path:
     """Where the encoder of this name is kept, whether it is there or not."""

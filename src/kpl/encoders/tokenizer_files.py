@@ -8,8 +8,6 @@ from typing import Any, Final
 
 from kpl.errors import EncoderError
 
-__all__ = ["as_tokenizers"]
-
 _OPENCLIP_WORDS: Final = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 _SPACES: Final = r"\s+"
 _PUNCTUATION: Final = r"[!-/:-@\[-`{-~]"

@@ -11,8 +11,6 @@ from typing import Any, Final
 from kpl.bounded import LARGEST, read_bounded
 from kpl.errors import EncoderError
 
-__all__ = ["check_tokenizer", "check_words"]
-
 _GROWTH: Final = 1000
 """Characters that may come of one: the longest that one character of Unicode becomes has 18."""
 _WORDS: Final = ("*.json", "*.txt", "*.model", "*.jinja")

@@ -13,8 +13,6 @@ from kpl.encoders.protocol import EncoderCard, FromCard, check_lengths, check_se
 from kpl.encoders.torch_patches import Gathering, patch_tower
 from kpl.encoders.torch_runtime import Tensors, TorchRuntime
 
-__all__ = ["SentenceTokenizer", "TorchEncoder", "TorchPatchEncoder"]
-
 
 class SentenceTokenizer(Protocol):
     """Turns sentences into what a text tower reads.

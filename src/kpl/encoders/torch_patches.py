@@ -17,8 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Gathering", "openclip_gathering", "patch_tower", "transformers_gathering"]
-
 
 @dataclass(frozen=True)
 class Gathering:

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from kpl.errors import EncoderError, InputError
 
-__all__ = ["TorchRuntime"]
-
 _CPU_BATCH, _DEVICE_BATCH = 16, 256
 _CPU_TEXTS, _DEVICE_TEXTS = 4, 64
 _CALLS_AHEAD = 4  # batches in one call of an encoder: only between calls does the device wait for the processor

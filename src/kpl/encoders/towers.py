@@ -16,8 +16,6 @@ from kpl.bounded import bounded_memory
 from kpl.encoders.protocol import EncoderCard
 from kpl.errors import EncoderError
 
-__all__ = ["Tower", "check_against_forward", "check_towers", "pooled", "positions", "skeleton", "towers_of"]
-
 Tower = Callable[[Mapping[str, Any]], Any]
 """From the tensors of a batch, by name, to (n, d) features of any length."""
 

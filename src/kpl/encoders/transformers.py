@@ -47,8 +47,6 @@ from kpl.encoders.transformers_parts import (
 from kpl.encoders.weights import read_weights
 from kpl.errors import EncoderError
 
-__all__ = ["WEIGHTS", "describe", "load"]
-
 _TRIED: Final = ("clip", "siglip")  # against their library, for every release
 _PADS_FULL: Final = ("siglip", "siglip2")  # trained on sentences padded to full length, without a mask
 WEIGHTS: Final = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")

@@ -18,20 +18,6 @@ from kpl.encoders.protocol import EncoderCard
 from kpl.encoders.tokenizer_limits import check_words
 from kpl.errors import EncoderError, MissingExtraError
 
-__all__ = [
-    "Tokens",
-    "check_tokenizer",
-    "config_of",
-    "library",
-    "one_line",
-    "part_of",
-    "processor_of",
-    "quiet",
-    "text_defaults",
-    "tokenizer_of",
-    "unknown_words",
-]
-
 _PADDED_VOCABULARY: Final = 512
 _WORD: Final = re.compile(r"[^\W\d_]+")
 

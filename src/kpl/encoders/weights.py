@@ -13,8 +13,6 @@ from typing import Any, Final
 from kpl.encoders.files import PICKLES, check_pickle, read_json
 from kpl.errors import EncoderError
 
-__all__ = ["as_safetensors", "choose_weights", "plain_weights", "read_weights"]
-
 _SAFE: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "openclip": (("open_clip_model.safetensors",), ("open_clip_pytorch_model.safetensors",), ("model.safetensors",)),
     "transformers": (("model.safetensors",), ("model.safetensors.index.json", "model-*-of-*.safetensors")),

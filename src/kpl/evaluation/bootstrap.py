@@ -18,19 +18,6 @@ from kpl.errors import LabelsError
 from kpl.evaluation.metrics import METRICS, Measure, check_predictions
 from kpl.evaluation.weighted import FloatArray, IntArray
 
-__all__ = [
-    "Difference",
-    "Groups",
-    "Interval",
-    "Resampling",
-    "bootstrap_intervals",
-    "holm",
-    "intervals_of",
-    "paired_difference",
-    "resamples",
-    "units_of",
-]
-
 Interval = tuple[float, float]
 Groups = Sequence[str | None]
 """One group an image; None for an image that stands alone."""

@@ -21,8 +21,6 @@ from kpl.evaluation.units import count_units
 from kpl.evaluation.weighted import FloatArray, IntArray
 from kpl.proxies.arrays import Floats, softmax
 
-__all__ = ["Calibration", "CalibrationReport", "Kind", "calibrate_by_labels", "fit_calibration", "folds_of"]
-
 Kind = Literal["none", "temperature", "temperature+prior"]
 _SMALLEST = np.finfo(np.float64).tiny  # keeps a probability of zero from being certain whatever the temperature
 _FOLDS = 5

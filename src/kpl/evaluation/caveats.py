@@ -6,8 +6,6 @@ import numpy as np
 
 from kpl.evaluation.comparison import Scores, Table
 
-__all__ = ["caveats"]
-
 _LEVEL = 0.05
 _LISTED = 5
 

@@ -25,8 +25,6 @@ from kpl.evaluation.units import count_units, unit_told
 from kpl.evaluation.weighted import Figured, FloatArray, IntArray
 from kpl.proxies.arrays import Floats, as_array, log_odds, softmax
 
-__all__ = ["CHANCE", "MAJORITY", "Answered", "Predicted", "Scores", "Table", "compare", "evaluate_predictions"]
-
 MAJORITY = "majority"
 """The row of always answering the most frequent true class. No method may have this name."""
 CHANCE = "chance"

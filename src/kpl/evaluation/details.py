@@ -14,16 +14,6 @@ from kpl.evaluation.bootstrap import Groups, Interval, Resampling, intervals_of
 from kpl.evaluation.trust import ReliabilityBin, coverage_risk, is_distribution, reliability
 from kpl.evaluation.weighted import ClassCounts, Figured, FloatArray, IntArray, OneRanking
 
-__all__ = [
-    "ClassScores",
-    "Details",
-    "OperatingPoint",
-    "OperatingRule",
-    "confusion_matrix",
-    "describe",
-    "operating_point",
-]
-
 _CURVE_POINTS = 101
 _LARGEST_MATRIX = 100
 

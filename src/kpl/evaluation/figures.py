@@ -22,17 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = [
-    "FIGURE_SUFFIXES",
-    "check_figure",
-    "draw_coverage",
-    "draw_reliability",
-    "draw_table",
-    "figure_bytes",
-    "notebook_figure",
-    "table_figure",
-]
-
 FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
 _NAMED_CLASSES = 30
 _CURVES = 6

@@ -22,8 +22,6 @@ from kpl.knowledge import KnowledgeBase
 from kpl.knowledge.folding import fold_name
 from kpl.tables import Identifiers, Pictures
 
-__all__ = ["NONE_OF_THESE", "NO_CLASS", "Classes", "Truth", "further_columns", "none_fits", "read_labels"]
-
 _DATE = re.compile(
     r"\d{4}-\d{1,2}(-\d{1,2}.*)?|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{1,2}[-. ](?P<month>[a-z]{3,4})\.?([-. ]\d{2,4})?|"
     r"[a-z]{3}[-. ]\d{2,4}",

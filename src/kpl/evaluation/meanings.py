@@ -9,8 +9,6 @@ from kpl.errors import LabelsError
 from kpl.evaluation.reading import Reading
 from kpl.evaluation.sources import LabelRow, LabelRows
 
-__all__ = ["either_class", "marks_of", "none_told", "only_class", "parts_of"]
-
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _CELLS: dict[str, int | None] = {
     **dict.fromkeys(("1", "1.0", "yes", "y", "true", "t", "present", "positive", "pos", "x"), 1),

@@ -12,31 +12,8 @@ import numpy as np
 
 from kpl.errors import LabelsError
 from kpl.evaluation.trust import Trust, is_distribution
-from kpl.evaluation.weighted import Confusion, FloatArray, IntArray, Metric, OneClass, Ranks
+from kpl.evaluation.weighted import Confusion, FloatArray, IntArray, OneClass, Ranks
 from kpl.proxies.arrays import as_array
-
-__all__ = [
-    "CLASS_METRICS",
-    "FIRST",
-    "METRICS",
-    "REGISTRY",
-    "Measure",
-    "Metric",
-    "accuracy",
-    "auroc",
-    "average_precision",
-    "balanced_accuracy",
-    "brier_score",
-    "calibration_error",
-    "chance_rate",
-    "check_predictions",
-    "check_probabilities",
-    "cohen_kappa",
-    "macro_f1",
-    "majority_rate",
-    "negative_log_likelihood",
-]
-
 
 REGISTRY = tuple(
     sorted((*Confusion.metrics, *Ranks.metrics, *Trust.metrics), key=lambda metric: not metric.first)  # stable

@@ -24,8 +24,6 @@ from kpl.evaluation.weighted import FloatArray, IntArray, OneClass
 from kpl.knowledge import KnowledgeBase
 from kpl.tables import Identifiers, Pictures
 
-__all__ = ["MultiLabelTable", "MultiLabelTruth", "read_multi_label", "score_multi_label"]
-
 _METRICS = tuple(metric.name for metric in CLASS_METRICS)
 
 

@@ -9,8 +9,6 @@ from typing import Literal
 from kpl.errors import LabelsError
 from kpl.tables import Choice, ImageColumns, Pictures, TableReader, Wanted
 
-__all__ = ["Columns", "Reading", "choose_columns"]
-
 _OF = (" of a class", "s of classes")
 _OF_PREDICTIONS = {"confidence", "margin"}
 

@@ -13,8 +13,6 @@ from kpl.evaluation.sources import LabelRow
 from kpl.knowledge.folding import fold_name
 from kpl.tables import Pictures
 
-__all__ = ["Readers", "agreed_label", "agreed_marks", "by_image"]
-
 Readers = Literal["majority", "any", "all"]
 
 

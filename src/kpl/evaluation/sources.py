@@ -14,8 +14,6 @@ from kpl.evaluation.reading import Columns, Reading, choose_columns
 from kpl.images import Unit, find_pictures
 from kpl.tables import Matched, Pictures, Row, open_wanted
 
-__all__ = ["LabelRow", "LabelRows", "match_rows", "read_folder", "read_rows", "read_table"]
-
 _OF_FOLDER = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _OF_FILES = "file_name"  # the title by which metadata of Hugging Face name what lies beside them; other metadata do not
 _COMPARED = 10  # files of one size before each, so that folders of raw pictures, all of one size, take no age

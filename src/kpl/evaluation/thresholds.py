@@ -15,8 +15,6 @@ from kpl.evaluation.details import OperatingRule, operating_point
 from kpl.evaluation.units import count_units
 from kpl.evaluation.weighted import FloatArray, IntArray, OneClass
 
-__all__ = ["ClassThreshold", "ThresholdReport", "choose_thresholds"]
-
 _SHOWN = ("sensitivity", "specificity", "f1")
 _FEWEST = 10
 

@@ -16,8 +16,6 @@ from kpl.evaluation.weighted import FloatArray, IntArray, Metric
 if TYPE_CHECKING:
     from scipy import sparse
 
-__all__ = ["BINS", "SMALLEST", "ReliabilityBin", "Trust", "coverage_risk", "is_distribution", "reliability"]
-
 BINS = 15
 """Bins of confidence, of equal width."""
 SMALLEST = 5e-7

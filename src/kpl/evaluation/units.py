@@ -9,8 +9,6 @@ import numpy as np
 from kpl.evaluation.bootstrap import Groups, units_of
 from kpl.evaluation.weighted import IntArray
 
-__all__ = ["count_units", "unit_told"]
-
 _NOUNS = {  # a part of the name of what groups the pictures: what a group is
     "patient": "patients",
     "subject": "patients",

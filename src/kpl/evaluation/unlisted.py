@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from kpl.evaluation.bootstrap import Groups, Interval, Resampling, intervals_of
 from kpl.evaluation.weighted import FloatArray, IntArray, OneClass
 
-__all__ = ["Unlisted", "told_unlisted"]
-
 
 @dataclass(frozen=True)
 class Unlisted:

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ClassCounts", "Confusion", "Figured", "FloatArray", "IntArray", "Metric", "OneClass", "OneRanking", "Ranks"]
-
 IntArray = NDArray[np.integer[Any]]
 FloatArray = NDArray[np.floating[Any]]
 

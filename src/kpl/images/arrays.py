@@ -28,8 +28,6 @@ from kpl.images.records import Asked, Instance, Planned, SetAside, Unit
 from kpl.images.shaping import finished
 from kpl.images.voxels import Grid, VoxelReader
 
-__all__ = ["ArrayReader", "ArrayReading"]
-
 _SMALLEST: Final = 8  # pixels of a side
 _MOST_ARRAYS: Final = 1000
 _MOST_BYTES: Final = 1 << 32  # of an array in an archive, which is unpacked as a whole

@@ -16,8 +16,6 @@ from kpl.images.records import Asked, Found, Unit
 from kpl.images.windows import read_window
 from kpl.tables import CohortRow, Identifiers, OpenedCohort, Pictures, Wanted, is_table, open_cohort
 
-__all__ = ["find_inputs"]
-
 _LOOKED_AT = 100
 
 

@@ -32,8 +32,6 @@ from kpl.images.formats import READ_FORMATS, known_content, reason_for, unread_f
 from kpl.images.hushed import ignore_warnings_of
 from kpl.images.tiff import is_tiff, planes_of_16_bits, refuse_slides_and_stacks, tiff_reason
 
-__all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "as_rgb", "decode", "decode_told", "eight_bits", "read_picture_bytes"]
-
 MAX_PIXELS = 150_000_000
 """Pictures with more pixels by their header are refused before decoding (a decompression bomb, or a slide)."""
 

@@ -35,17 +35,6 @@ from kpl.images.windows import Window
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = [
-    "PERCENTILES",
-    "grey_values",
-    "own_window",
-    "picture_of",
-    "read_dicom",
-    "regions_of",
-    "said_without_the_patient",
-    "square_size_of",
-]
-
 PERCENTILES = (0.5, 99.5)
 _CT = Window(40.0, 400.0)
 _TABLES = 16

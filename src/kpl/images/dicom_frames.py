@@ -13,8 +13,6 @@ from kpl.images.stacking import along_the_normal
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["Frame", "Source", "frames_of", "source_of"]
-
 _SLICED = frozenset({"CT", "MR", "PT"})
 _CAPTURED = "1.2.840.10008.5.1.4.1.1.7"
 """The class of what was taken from a screen, and the beginning of its multi-frame kinds."""

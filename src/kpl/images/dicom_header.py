@@ -19,8 +19,6 @@ from kpl.images.hushed import ignore_warnings_of
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["floats", "frame_group", "header_of", "image_offset", "open_dicom", "text", "whole"]
-
 _TALKERS = ("pydicom", "pylibjpeg", "openjpeg", "rle", "jpeg_ls")
 _QUIET_MODULES = r"(pydicom|pylibjpeg|openjpeg|rle|jpeg_ls|kpl\.images\.dicom\w*)"
 _BINARY = {"US": 2, "SS": 2, "UL": 4, "SL": 4}

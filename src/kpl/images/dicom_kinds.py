@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
     from pydicom.uid import UID
 
-__all__ = ["refuse_what_is_no_picture"]
-
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 
 # By the beginning of the SOP class, the longer ones first.

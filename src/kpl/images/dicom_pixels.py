@@ -15,8 +15,6 @@ from kpl.images.dicom_header import image_offset, open_dicom, whole
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["refuse_without_decoder", "stored_values"]
-
 _NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
 _DEEP_JPEG = "1.2.840.10008.1.2.4.51"
 _RARE_JPEG = ("1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55")

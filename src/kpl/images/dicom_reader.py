@@ -40,8 +40,6 @@ from kpl.images.shaping import finished
 from kpl.images.stacking import evenly, name_of_plane, remarks_on
 from kpl.images.windows import Window, read_window
 
-__all__ = ["DicomReader", "DicomReading"]
-
 _FRAMES: Final = 16  # of a clip
 _SAMPLED: Final = 1 << 24  # values that the percentiles of a series are taken from, at most
 

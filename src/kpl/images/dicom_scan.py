@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["SCANNED", "scan"]
-
 SCANNED = 1 << 16
 """Bytes of a file that are looked at; of a longer header pydicom reads all."""
 

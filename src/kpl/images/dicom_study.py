@@ -13,8 +13,6 @@ from kpl.images.hushed import ignore_warnings_of
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["study_of"]
-
 _UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
 _TEXTS: Final = ("PatientID", "IssuerOfPatientID", "PatientName", "AccessionNumber", "StudyID")
 _MORE: Final = ("ReferringPhysicianName", "StudyDescription")

@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["few_values", "hints_at_a_drawing", "is_drawing", "masks_beside", "plain_stem"]
-
 _SURE = re.compile(
     r"(?P<picture>.+?)[ _.-](?:cp[_-])?(?:masks?|segm?|segmentations?|ground[ _-]?truth|superpixels)(?:[_-]?\d+)?"
 )

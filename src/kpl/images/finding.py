@@ -17,8 +17,6 @@ from kpl.images.readers import load_instance, readers
 from kpl.images.records import Asked, Found, SetAside, Unit
 from kpl.images.slides import SlideReader
 
-__all__ = ["Search", "find_pictures", "reader_of"]
-
 _CONVINCING = 8  # pictures in a folder that is called after masks: then it is one of pictures
 _DRAWING = "a mask: outlines or labels, by its name and by what it holds, no picture; name the file itself to read it"
 

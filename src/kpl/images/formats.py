@@ -7,19 +7,6 @@ import struct
 import zlib
 from pathlib import Path, PurePath
 
-__all__ = [
-    "HEAD_BYTES",
-    "PICTURE_SUFFIXES",
-    "READ_FORMATS",
-    "VOLUME_SUFFIXES",
-    "first_bytes",
-    "is_picture",
-    "known_content",
-    "reason_for",
-    "set_aside_reason",
-    "unread_format",
-]
-
 # A closed list: Pillow's other plugins start programs (EPS) or guess from little (TGA).
 READ_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
 

@@ -6,8 +6,6 @@ import re
 import threading
 import warnings
 
-__all__ = ["ignore_warnings_of"]
-
 _lock = threading.Lock()
 
 

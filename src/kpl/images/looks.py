@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["look_of", "near_looks"]
-
 _SIDE, _KEPT = 64, 16
 _NEAR = 20  # bits
 _COLOUR = 24  # mean difference of the quarters' colours, of 255

@@ -16,8 +16,6 @@ from kpl.images.cohorts import find_inputs
 from kpl.images.decoding import as_rgb, eight_bits, read_picture_bytes
 from kpl.images.records import Asked, Found, Instance, Unit
 
-__all__ = ["Pictures", "find_given", "picture_bytes", "pixels_of"]
-
 Pictures = Any
 """Folders and files by their paths; or pictures in memory, one or many: see `find_given`."""
 _COLUMNS = ("image", "picture", "path", "file", "file_name", "filename", "img")

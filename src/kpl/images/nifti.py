@@ -17,8 +17,6 @@ from kpl.images.hushed import ignore_warnings_of
 from kpl.images.records import Asked, Planned
 from kpl.images.voxels import Grid, VoxelReader
 
-__all__ = ["SECOND_SUFFIXES", "NiftiReader"]
-
 _PARTS = {".img": ".hdr", ".rec": ".par", ".brik": ".head"}
 """The second file of a pair, and the first, which names it."""
 SECOND_SUFFIXES = frozenset(_PARTS)

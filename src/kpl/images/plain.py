@@ -19,8 +19,6 @@ from kpl.images.records import Asked, Instance, Kind, Planned, SetAside, Unit
 from kpl.images.stacking import evenly
 from kpl.images.tiff import is_tiff, refuse_slides_and_stacks, tiff_reason
 
-__all__ = ["PageReading", "PictureReader"]
-
 _LOOKED_AT = 1 << 16  # bytes: what stands before the pixels of most pictures
 _MEDICAL_SUFFIXES = frozenset({"", ".dcm", ".dicom", ".ima", ".img", ".nii"})
 

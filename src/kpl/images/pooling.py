@@ -15,8 +15,6 @@ from kpl.errors import PictureError
 from kpl.images.readers import load_instance
 from kpl.images.records import Instance
 
-__all__ = ["decode_many", "default_workers", "ordered_map"]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

@@ -17,8 +17,6 @@ from kpl.errors import OutputError
 from kpl.files import locked, make_way, write_file
 from kpl.home import home
 
-__all__ = ["Identifier", "found_by_pseudonym", "key_file", "pseudonym", "read_key", "same_number"]
-
 Identifier = Literal["patient", "study", "series", "instance", "path"]
 """What is hashed; the same text gives different pseudonyms as one and as the other."""
 

@@ -28,8 +28,6 @@ from kpl.images.records import Asked, Instance, Planned
 from kpl.images.slides import SlideReader
 from kpl.images.volumes import VolumeReader
 
-__all__ = ["Loaded", "Reader", "fingerprint", "load_instance", "readers"]
-
 
 class Reader(Protocol):
     """Reads one kind of files.

@@ -10,8 +10,6 @@ from typing import Any, Final, Literal, Protocol
 from kpl.images.tissue import Polygon
 from kpl.progress import Counted
 
-__all__ = ["BURNED_IN", "Asked", "Found", "Instance", "Kind", "Planned", "Reading", "SetAside", "Unit"]
-
 BURNED_IN: Final = "text in the picture may name the patient"
 """The note of a unit whose pictures may have text burnt into them."""
 _UNTOLD: Final = ("only", "tissue", "everywhere", "suits", "progress")

@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["finished", "square_size"]
-
 
 def square_size(width: int, height: int, *, down: float, across: float) -> tuple[int, int] | None:
     """Return the (width, height) with square pixels, the finer side kept; None where they are square already.

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from kpl.errors import MissingExtraError, PictureError
 
-__all__ = ["Slide", "opened", "region", "small_picture"]
-
 _BLOCK: Final = 2048  # pixels of a level along a side that are read at once
 _LARGEST: Final = 2 << 30  # pixels of the level that the small picture is made of
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-__all__ = ["Page", "is_slide_file", "looks_like_slide", "part_of_slide", "pixel_size_of", "series_of", "tiff_pages"]
-
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _TEXT, _SAMPLES = 256, 257, 258, 262, 270, 277
 _TILE_WIDTH, _LEVELS, _NDPI = 322, 330, 65420
 _WANTED: Final = {_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _TEXT, _SAMPLES, _TILE_WIDTH, _LEVELS, _NDPI}

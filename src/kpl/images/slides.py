@@ -23,8 +23,6 @@ from kpl.images.slide_access import Slide, opened, region, small_picture
 from kpl.images.slide_files import is_slide_file, looks_like_slide, part_of_slide, pixel_size_of, series_of, tiff_pages
 from kpl.images.tissue import Mask, Polygon, drawn, find_tissue, outlines, read_geojson
 
-__all__ = ["SlideReader", "SlideReading"]
-
 _MPP: Final = 0.5  # of a lens of 20
 _SIDE: Final = 224
 _AS_ASKED: Final = 0.05  # a level whose pixels are larger or smaller by less is read as it is

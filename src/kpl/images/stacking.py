@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["along_the_normal", "evenly", "name_of_plane", "remarks_on"]
-
 _GAP = 1.5  # times the median distance
 _SAME = 1e-3  # of the same unit as positions: closer ones are one position
 _OBLIQUE = 5.0  # degrees

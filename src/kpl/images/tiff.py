@@ -11,8 +11,6 @@ from PIL import Image, TiffImagePlugin
 
 from kpl.errors import PictureError
 
-__all__ = ["is_tiff", "planes_of_16_bits", "refuse_slides_and_stacks", "tiff_reason"]
-
 _KIND, _WIDTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _TEXT = 254, 256, 258, 259, 262, 270
 _STRIPS, _SAMPLES, _STRIP_BYTES, _PLANAR, _TILE_WIDTH, _LEVELS, _SAMPLE_FORMAT = 273, 277, 279, 284, 322, 330, 339
 _REDUCED, _MASK = 1, 4

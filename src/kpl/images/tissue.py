@@ -20,8 +20,6 @@ from PIL import Image, ImageFilter
 from kpl.bounded import read_bounded
 from kpl.errors import PictureError
 
-__all__ = ["Mask", "Polygon", "as_geojson", "find_tissue", "otsu", "outlines", "read_geojson"]
-
 Polygon = tuple[tuple[tuple[float, float], ...], ...]
 """Rings of (x, y), the outer one first, then the holes in it."""
 

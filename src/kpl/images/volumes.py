@@ -15,8 +15,6 @@ from kpl.errors import PictureError
 from kpl.images.records import Asked, Planned
 from kpl.images.voxels import Grid, VoxelReader
 
-__all__ = ["VolumeReader"]
-
 _RIGHT_FRONT_UP = ((0, 1), (1, 1), (2, 1))
 _META_HEADER = 1 << 16
 _VALUES = frozenset({".raw", ".zraw"})

@@ -25,8 +25,6 @@ from kpl.images.shaping import finished, square_size
 from kpl.images.stacking import evenly
 from kpl.images.windows import Window, read_window
 
-__all__ = ["Grid", "VoxelReader", "VoxelReading"]
-
 _HOUNSFIELD: Final = -500.0
 _CT: Final = Window(40.0, 400.0)
 _SAMPLED: Final = 1 << 23  # voxels that percentiles are taken from, at most

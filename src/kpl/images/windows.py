@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from kpl.errors import InputError
 
-__all__ = ["CT_WINDOWS", "Window", "read_window"]
-
 CT_WINDOWS = {
     "abdomen": (50.0, 400.0),
     "bone": (400.0, 1800.0),

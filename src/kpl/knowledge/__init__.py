@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from kpl.knowledge.limits import check_tokens, count_prompt_tokens, fits_modality
 from kpl.knowledge.packs import own_pack, own_packs_folder, pack_names, shipped_packs
 from kpl.knowledge.reading import PackHead, load_knowledge, load_tidied, read_pack_head
-from kpl.knowledge.schema import DEFAULT_TEMPLATE, Description, KnowledgeBase, KnowledgeClass, Provenance, Task
+from kpl.knowledge.records import Provenance
+from kpl.knowledge.schema import Description, KnowledgeBase, KnowledgeClass, Task
 from kpl.knowledge.shapes import Tidied
+from kpl.knowledge.template import DEFAULT_TEMPLATE
 from kpl.knowledge.tree import Level, levels, only_classes
 from kpl.knowledge.writing import write_knowledge
 from kpl.later import on_first_use

@@ -14,8 +14,6 @@ from kpl.knowledge.reading import load_knowledge
 from kpl.knowledge.schema import KnowledgeBase, KnowledgeClass
 from kpl.knowledge.writing import check_suffix, to_text
 
-__all__ = ["Change", "diff_knowledge", "merge_knowledge"]
-
 Fact = tuple[str | None, ...]
 """What two statements have in common that are the same."""
 

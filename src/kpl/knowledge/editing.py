@@ -20,8 +20,6 @@ from kpl.knowledge.source import MAX_BYTES, parse_source, read_bytes
 from kpl.knowledge.writing import check_suffix, to_class_entry, to_entry, write_new
 from kpl.knowledge.yaml_edit import YamlEdit
 
-__all__ = ["KnowledgeFile", "copy_knowledge", "open_copy"]
-
 
 class KnowledgeFile:
     """A knowledge file opened for additions; comments, order, quotes and layout are the user's and stay.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["fold_name", "fold_sentence"]
-
 _JOINTS = re.compile(r"[\s_\-]+")
 
 

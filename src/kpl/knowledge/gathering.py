@@ -8,8 +8,6 @@ from typing import Any, Literal
 from kpl.errors import KnowledgeError
 from kpl.knowledge.places import Place
 
-__all__ = ["CLASS_FIELDS", "TEXT_FIELDS", "Gathering", "fold_field"]
-
 CLASS_FIELDS = ("class", "label", "name", "classname", "class_name", "category", "key")
 TEXT_FIELDS = tuple(
     field

@@ -18,8 +18,6 @@ from kpl.knowledge.schema import KnowledgeBase
 from kpl.knowledge.shapes import Tidied, drop_faults, refuse_unversioned, title_of, to_document
 from kpl.knowledge.tables import LINES, TABLES, read_folder, read_lines, read_table
 
-__all__ = ["Imported", "import_knowledge", "remark_on_prompts"]
-
 _PRESENT = ("positive", "present", "pos")
 _ABSENT = ("negative", "absent", "neg")
 _NUMBERED = re.compile(r"(?:[^\W\d]+[\W_]*)?\d+")

@@ -10,8 +10,6 @@ from typing import Any
 from kpl.errors import KnowledgeError
 from kpl.knowledge.places import MAX_DEPTH, Place, Source, enclosing_line, repeated_key
 
-__all__ = ["parse_json"]
-
 
 def parse_json(name: str, text: str) -> Source:
     """Parse the JSON text of a file called `name` in messages.

@@ -8,8 +8,6 @@ from kpl.errors import KnowledgeError
 from kpl.knowledge.folding import fold_name
 from kpl.knowledge.schema import KnowledgeBase
 
-__all__ = ["check_tokens", "count_prompt_tokens", "fits_modality"]
-
 
 def count_prompt_tokens(kb: KnowledgeBase, count_tokens: Callable[[str], int]) -> list[list[int]]:
     """Count the tokens of every filled prompt: one list a class, one count a description."""

@@ -9,8 +9,6 @@ from kpl.visible import visible_html
 if TYPE_CHECKING:
     from kpl.knowledge.schema import KnowledgeBase
 
-__all__ = ["knowledge_html"]
-
 _CLASSES = 60
 _SAID = 2
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from kpl.errors import KnowledgeError, UnknownNameError
 from kpl.home import home
 
-__all__ = ["own_pack", "own_packs_folder", "pack_names", "read_pack", "shipped_packs"]
-
 _SUFFIX = ".yaml"
 
 

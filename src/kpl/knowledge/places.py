@@ -8,8 +8,6 @@ from typing import Any
 
 from kpl.errors import KnowledgeError
 
-__all__ = ["MAX_DEPTH", "Place", "Source", "enclosing_line", "repeated_key"]
-
 MAX_DEPTH = 12  # the format needs six
 
 Place = tuple[str | int, ...]

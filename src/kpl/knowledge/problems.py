@@ -13,8 +13,6 @@ from kpl.knowledge.places import Place
 from kpl.knowledge.records import Ignored, Provenance, Rejected
 from kpl.knowledge.schema import Description, KnowledgeBase, KnowledgeClass, Task
 
-__all__ = ["explain"]
-
 _MODELS: dict[str, type[BaseModel]] = {
     "": KnowledgeBase,
     "task": Task,

@@ -19,16 +19,6 @@ from kpl.knowledge.schema import KnowledgeBase, Task
 from kpl.knowledge.shapes import Tidied, drop_faults, to_document
 from kpl.knowledge.source import SUFFIXES, parse_source, read_source
 
-__all__ = [
-    "PackHead",
-    "find_source",
-    "load_knowledge",
-    "load_tidied",
-    "read_pack_head",
-    "validate",
-    "validate_document",
-]
-
 
 @dataclass(frozen=True)
 class PackHead:

@@ -7,8 +7,6 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-__all__ = ["Code", "Ignored", "Label", "Part", "Provenance", "Rejected", "Sentence", "problem"]
-
 
 def problem(kind: str, message: str, *at: int | str) -> PydanticCustomError:
     """Build an error whose context says which item of a list is meant, so that the reader can find its line."""

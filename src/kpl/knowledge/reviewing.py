@@ -12,8 +12,6 @@ from kpl.knowledge.folding import fold_sentence
 from kpl.knowledge.records import Provenance, Rejected
 from kpl.knowledge.schema import Description
 
-__all__ = ["Review", "Turn"]
-
 Decision = Literal["accepted", "edited", "rejected"]
 
 

@@ -23,8 +23,6 @@ from kpl.knowledge.notebook import knowledge_html
 from kpl.knowledge.records import Code, Ignored, Label, Part, Provenance, Rejected, Sentence, problem
 from kpl.knowledge.template import DEFAULT_TEMPLATE, check_template
 
-__all__ = ["DEFAULT_TEMPLATE", "Description", "KnowledgeBase", "KnowledgeClass", "Provenance", "Task", "negate"]
-
 
 class Description(Part):
     """One sentence about how a class looks, and where the sentence comes from."""

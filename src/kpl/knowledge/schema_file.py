@@ -10,8 +10,6 @@ from kpl.errors import OutputError
 from kpl.files import locked, write_file
 from kpl.knowledge.schema import KnowledgeBase
 
-__all__ = ["SCHEMA_FILE", "make_schema", "published_schema", "schema_lies_beside", "with_schema_line", "write_schema"]
-
 SCHEMA_FILE = "knowledge.schema.json"
 _LINE = f"# yaml-language-server: $schema={SCHEMA_FILE}"
 

@@ -13,19 +13,6 @@ from kpl.errors import KnowledgeError
 from kpl.knowledge.folding import fold_sentence
 from kpl.knowledge.places import Place, Source
 
-__all__ = [
-    "BULLET",
-    "REFUSAL",
-    "SCHEMA_KEY",
-    "Tidied",
-    "drop_faults",
-    "find_faults",
-    "refuse_unversioned",
-    "title_of",
-    "to_document",
-    "without_bullets",
-]
-
 _VERSION = "kpl_knowledge"
 SCHEMA_KEY = "$schema"
 """By which JSON files name their schema to an editor."""

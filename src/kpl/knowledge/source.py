@@ -8,8 +8,6 @@ from kpl.errors import KnowledgeError
 from kpl.knowledge.json_text import parse_json
 from kpl.knowledge.places import Source
 
-__all__ = ["MAX_BYTES", "SUFFIXES", "decode", "parse_source", "read_bounded", "read_bytes", "read_source"]
-
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 32 * 2**20  # a thousand classes with a hundred sentences each are about 10 MB
 

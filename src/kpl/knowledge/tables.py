@@ -10,8 +10,6 @@ from kpl.knowledge.gathering import CLASS_FIELDS, TEXT_FIELDS, Gathering, fold_f
 from kpl.knowledge.json_text import parse_json
 from kpl.knowledge.source import MAX_BYTES, decode, read_bounded
 
-__all__ = ["LINES", "TABLES", "read_folder", "read_lines", "read_table"]
-
 TABLES = (".csv", ".tsv")
 LINES = (".jsonl", ".ndjson")
 

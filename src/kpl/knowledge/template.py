@@ -7,8 +7,6 @@ import string
 from kpl.errors import UnknownNameError
 from kpl.knowledge.records import problem
 
-__all__ = ["DEFAULT_TEMPLATE", "check_template"]
-
 DEFAULT_TEMPLATE = "a photo of a {class}, which has {description}"
 """The prompt of the KPL paper."""
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Level", "levels", "only_classes"]
-
 
 @dataclass(frozen=True, eq=False)
 class Level:

@@ -9,13 +9,11 @@ from typing import Any
 
 from kpl.errors import AlreadyThereError, OutputError
 from kpl.files import locked, write_file
-from kpl.knowledge.records import Part
-from kpl.knowledge.schema import Description, KnowledgeBase, KnowledgeClass, Provenance
+from kpl.knowledge.records import Part, Provenance
+from kpl.knowledge.schema import Description, KnowledgeBase, KnowledgeClass
 from kpl.knowledge.schema_file import SCHEMA_FILE, schema_lies_beside, with_schema_line
 from kpl.knowledge.shapes import SCHEMA_KEY
 from kpl.knowledge.source import SUFFIXES
-
-__all__ = ["check_suffix", "to_class_entry", "to_entry", "to_text", "write_knowledge", "write_new"]
 
 
 def write_knowledge(kb: KnowledgeBase, path: Path, *, overwrite: bool = False) -> None:

@@ -17,9 +17,6 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from kpl.knowledge.yaml_text import compose_yaml
 
-__all__ = ["YamlEdit", "to_scalar"]
-
-
 _LONG = ("descriptions", "absent", "rejected")
 """Lists of a class of which every entry has a line of its own."""
 _COMMENT = re.compile(r"\r?\n([ ]*)#[^\r\n]*")

@@ -12,8 +12,6 @@ from yaml.reader import ReaderError
 from kpl.errors import KnowledgeError
 from kpl.knowledge.places import MAX_DEPTH, Place, Source, enclosing_line, repeated_key
 
-__all__ = ["compose_yaml", "parse_yaml"]
-
 
 def parse_yaml(name: str, text: str) -> Source:
     """Parse the YAML text of a file called `name` in messages.

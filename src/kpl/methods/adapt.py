@@ -35,8 +35,6 @@ from kpl.proxies.gaussians import shared_gaussians
 from kpl.proxies.ridge import LinearScores
 from kpl.proxies.sums import ImageMoments
 
-__all__ = ["ADAPT", "learn_adapt"]
-
 _TIED = 1e-9  # logits that differ by rounding alone: an image goes to the banks of all such classes
 
 

@@ -27,8 +27,6 @@ from kpl.proxies.priors import given_prior, text_logits
 from kpl.proxies.retrieval import TextProxies, best_k, retrieve
 from kpl.proxies.sums import ImageMoments, sum_images
 
-__all__ = ["Facts", "Method", "Reading"]
-
 Reading = Literal["names", "templates", "descriptions", "random", "subclasses", "pairs"]
 """The texts that a method wants of each class, as the (m_c, d) rows that `fit` gets in the place of descriptions:
 

@@ -24,8 +24,6 @@ from kpl.methods.contract import Facts, Method
 from kpl.proxies.arrays import Floats, Images, check_positive, softmax, weighted_chunks
 from kpl.proxies.sums import ImageMoments
 
-__all__ = ["DirichletClasses", "DirichletSettings", "EMDirichlet", "learn_dirichlet"]
-
 #: Concentrations stay below it: images that are all alike would drive them to infinity.
 LARGEST = 1e6
 SMALLEST = 1e-6

@@ -26,8 +26,6 @@ from kpl.proxies.arrays import Floats, Images, chunks
 from kpl.proxies.retrieval import best_k
 from kpl.proxies.sums import ImageMoments, sum_images
 
-__all__ = ["Evidence", "Sentence", "explain", "text_shares", "without"]
-
 
 @dataclass(frozen=True)
 class Sentence:

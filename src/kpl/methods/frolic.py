@@ -28,8 +28,6 @@ from kpl.proxies.gaussians import shared_gaussians
 from kpl.proxies.ridge import LinearScores
 from kpl.proxies.sums import ImageMoments
 
-__all__ = ["Frolic", "learn_frolic", "prompt_gaussians"]
-
 _BISECTIONS = 60
 _LEAST_SHARE = 1e-6
 

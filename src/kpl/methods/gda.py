@@ -26,8 +26,6 @@ from kpl.proxies.gaussians import shared_gaussians
 from kpl.proxies.ridge import LinearScores
 from kpl.proxies.sums import ClassSums, ImageMoments
 
-__all__ = ["GDA", "learn_gda"]
-
 
 def learn_gda(
     images: Images,

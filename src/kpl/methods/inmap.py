@@ -15,8 +15,6 @@ from kpl.proxies.official import harden, proxy_descent
 from kpl.proxies.sums import ImageMoments
 from kpl.proxies.transport import sinkhorn
 
-__all__ = ["InMaP"]
-
 
 @dataclass(kw_only=True, eq=False)
 class InMaP(Descent):

@@ -40,15 +40,6 @@ from kpl.proxies.arrays import Descriptions, Floats, Images, checked_description
 from kpl.proxies.retrieval import TextProxies
 from kpl.proxies.sums import ClassSums, ImageMoments, ImageSums
 
-__all__ = [
-    "ClassInsight",
-    "DescriptionInsight",
-    "Insight",
-    "Near",
-    "Verdict",
-    "judge_descriptions",
-]
-
 RARE = 1 / 20
 """The share of other sentences that chance is granted: one in twenty, the usual level of a test."""
 FEW_PICTURES = 5

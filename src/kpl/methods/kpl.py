@@ -26,8 +26,6 @@ from kpl.proxies.retrieval import TextProxies, misplaced, retrieve
 from kpl.proxies.ridge import LinearScores, loop_ridge, ridge_discriminant, text_class_means
 from kpl.proxies.sums import ClassSums, ImageMoments
 
-__all__ = ["KPL", "ClosedKPL"]
-
 
 @dataclass(kw_only=True, eq=False)
 class KPL(Method):

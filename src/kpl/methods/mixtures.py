@@ -23,8 +23,6 @@ from kpl.methods.transductive import Transductive
 from kpl.proxies.arrays import Floats, check_positive, log_odds, softmax, unit_rows
 from kpl.proxies.neighbours import neighbour_graph
 
-__all__ = ["DiagonalGaussians", "GraphSettings", "StatA", "TransCLIP", "stata", "transclip"]
-
 #: No variance falls below it: images that are all alike have none.
 LEAST_VARIANCE = 1e-10
 

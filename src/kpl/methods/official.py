@@ -12,8 +12,6 @@ from kpl.proxies.arrays import Floats, Images, chunks
 from kpl.proxies.official import official_proxies
 from kpl.proxies.sums import ImageMoments
 
-__all__ = ["Descent", "OfficialKPL"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Descent(Method):

@@ -22,8 +22,6 @@ from kpl.proxies.arrays import Floats, Images, chunks, softmax
 from kpl.proxies.priors import checked_prior, estimated_prior
 from kpl.proxies.sums import ImageMoments
 
-__all__ = ["OTTER", "ExactPlan", "exact_transport"]
-
 _MASS_TOLERANCE = 1e-9
 _EMPTY_MARGIN = 1e-6
 

@@ -20,8 +20,6 @@ from kpl.methods.otter import OTTER
 from kpl.methods.textual import CHiLS, ClassNames, CuPL, PromptEnsemble, TextProxy, VisDesc, Waffle, Xplainer
 from kpl.methods.zlap import ZLaP
 
-__all__ = ["METHODS", "add_offered", "as_method", "make_method"]
-
 METHODS: dict[str, type[Method]] = {
     method.name: method
     for method in (

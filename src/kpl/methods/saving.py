@@ -15,8 +15,6 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Arrays", "flatten", "restore"]
-
 Arrays = Mapping[str, NDArray[Any]]
 
 

@@ -13,8 +13,6 @@ from kpl.errors import InputError, UnknownNameError
 from kpl.methods.contract import Method
 from kpl.methods.registry import METHODS, make_method
 
-__all__ = ["read_settings", "settings_of"]
-
 
 def settings_of(method: type[Method] | Method) -> list[str]:
     """Return the names of a method's settings."""

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from kpl.proxies.arrays import Floats, unit_rows
 
-__all__ = ["COLLAPSED", "ClassSimilarity", "class_similarity"]
-
 COLLAPSED = 0.999
 """Cosine above which two text proxies cannot be told apart."""
 _AS_GIVEN = 20  # classes up to which the order is left alone

@@ -15,8 +15,6 @@ from kpl.proxies.multi_label import log_multi_label
 from kpl.proxies.retrieval import TextProxies, image_scores
 from kpl.proxies.sums import ImageMoments
 
-__all__ = ["CHiLS", "ClassNames", "CuPL", "PromptEnsemble", "TextProxy", "Textual", "VisDesc", "Waffle", "Xplainer"]
-
 
 @dataclass(kw_only=True, eq=False)
 class Textual(Method):

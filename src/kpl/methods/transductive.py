@@ -14,8 +14,6 @@ from kpl.methods.contract import Method
 from kpl.proxies.arrays import Floats, Images, chunks
 from kpl.proxies.sums import ImageMoments
 
-__all__ = ["Transductive"]
-
 _GRID = float(1 << 22)  # rows that differ by less are the same image: above float64's rounding, below float32's
 
 

@@ -26,8 +26,6 @@ from kpl.methods.transductive import Transductive
 from kpl.proxies.arrays import Floats, check_positive
 from kpl.proxies.neighbours import nearest
 
-__all__ = ["Propagation", "PropagationSettings", "ZLaP", "propagate"]
-
 _TOLERANCE = 1e-12
 
 

@@ -63,17 +63,6 @@ from kpl.proxies.retrieval import TextProxies, confirm, description_spreads, rea
 from kpl.proxies.ridge import LinearScores
 from kpl.proxies.sums import ClassSums, ImageMoments
 
-__all__ = [
-    "AnchoredRounds",
-    "AnchoredSettings",
-    "Step",
-    "anchored_passes",
-    "anchored_sums",
-    "class_distances",
-    "learn_anchored",
-    "solve_anchored",
-]
-
 #: Unit rows whose total variance is below this differ by float16 rounding alone; the ridge never rests on less.
 LEAST_VARIANCE = 1e-6
 #: The rounds end when the class sums, in sum over classes, moved by less than this share of the number of images.

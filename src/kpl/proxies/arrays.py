@@ -10,22 +10,6 @@ from numpy.typing import NDArray
 
 from kpl.errors import FeaturesError, InputError
 
-__all__ = [
-    "CHUNK_ROWS",
-    "Descriptions",
-    "Floats",
-    "Images",
-    "as_array",
-    "check_positive",
-    "checked_descriptions",
-    "checked_weights",
-    "chunks",
-    "log_odds",
-    "softmax",
-    "unit_rows",
-    "weighted_chunks",
-]
-
 Floats = NDArray[np.float64]
 #: (n, d) unit rows, or anything that can be iterated again and again over such chunks.
 Images = NDArray[np.floating] | Iterable[NDArray[np.floating]]

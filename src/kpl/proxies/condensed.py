@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from kpl.proxies.arrays import CHUNK_ROWS, Floats, Images, weighted_chunks
 
-__all__ = ["GROUPS", "LEAST", "Condensed", "condensed"]
-
 GROUPS = 256
 LEAST = 5.0
 """What a group weighs at least, in images; all images together make one group if they are fewer."""

@@ -35,8 +35,6 @@ from kpl.proxies.retrieval import retrieve
 from kpl.proxies.ridge import LinearScores
 from kpl.proxies.sums import ClassSums, ImageMoments
 
-__all__ = ["Doubt", "Halves", "believed", "halves", "sampled"]
-
 APART = 0.2  # by which learning has driven the halves apart where the text alone is left
 CLEAR = 2.0  # standard errors by which a round is to be worse than the best one before the rounds end there
 _STEPS = 16  # of halving the interval of the log temperature

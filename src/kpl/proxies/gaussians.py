@@ -7,8 +7,6 @@ import numpy as np
 from kpl.proxies.arrays import Floats
 from kpl.proxies.ridge import LinearScores
 
-__all__ = ["shared_gaussians"]
-
 
 def shared_gaussians(means: Floats, covariance: Floats, count: float) -> LinearScores:
     """Return log N(x; m_c, S) up to what is the same for all classes, as linear scores.

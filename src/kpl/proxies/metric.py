@@ -13,8 +13,6 @@ import numpy as np
 from kpl.proxies.arrays import Floats
 from kpl.proxies.sums import ImageMoments, inverse
 
-__all__ = ["Metric", "class_metric", "few_classes", "squares"]
-
 
 @dataclass(frozen=True)
 class Metric:

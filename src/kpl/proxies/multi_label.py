@@ -19,8 +19,6 @@ import numpy as np
 from kpl.errors import FeaturesError
 from kpl.proxies.arrays import Descriptions, Floats, Images, check_positive, checked_descriptions, chunks, unit_rows
 
-__all__ = ["log_multi_label", "multi_label_blocks", "multi_label_probabilities", "multi_label_shares", "other_texts"]
-
 
 def multi_label_probabilities(
     images: Images, present: Descriptions, absent: Descriptions, *, temperature: float = 0.01

@@ -12,8 +12,6 @@ from kpl.proxies.arrays import Floats
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["BLOCK_CELLS", "nearest", "nearest_others", "neighbour_graph"]
-
 BLOCK_CELLS = 1 << 22  # cosines held at a time: 33 MB
 
 

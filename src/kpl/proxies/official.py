@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from kpl.proxies.arrays import check_positive, unit_rows
 from kpl.proxies.transport import official_greenkhorn
 
-__all__ = ["harden", "official_proxies", "proxy_descent"]
-
 
 def harden(responsibilities: NDArray[np.floating], alpha: float) -> NDArray[np.floating]:
     """Return the responsibilities with every row whose maximum exceeds alpha made one-hot.

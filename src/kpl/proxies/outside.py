@@ -18,8 +18,6 @@ import numpy as np
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, Images, softmax, weighted_chunks
 
-__all__ = ["text_fits", "unlike_fits"]
-
 _COMMON = 0.5  # what the texts have in common, beside what tells them apart
 _TOP = 0.95  # of the pictures of a folder, the place of one that fits well
 _SHARE = 1 / 3  # of what that one has, below which a picture of many classes is none of the listed

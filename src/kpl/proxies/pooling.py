@@ -23,8 +23,6 @@ from numpy.typing import NDArray
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats
 
-__all__ = ["DEFAULT_POOL", "SLIDE_POOL", "Pool", "centred", "key_rows", "whole_units"]
-
 # Nowhere behind the mean by .02 AUROC, and ahead where few slices show a finding: `benchmarks/pooling.py`.
 DEFAULT_POOL = "top-5"
 # Nearest to the best for slides of which 1 % or more show a finding: `benchmarks/slide_pooling.py`.

@@ -9,8 +9,6 @@ import numpy as np
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, Images, as_array, chunks, softmax
 
-__all__ = ["checked_prior", "estimated_prior", "given_prior", "prior_shift", "text_logits"]
-
 _NEVER = -1e12  # below any score, and still a number that can be added to and saved
 
 

@@ -19,17 +19,6 @@ from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, unit_rows
 from kpl.proxies.sums import ClassSums, ImageMoments
 
-__all__ = [
-    "TextProxies",
-    "best_k",
-    "confirm",
-    "description_spreads",
-    "image_scores",
-    "misplaced",
-    "reads_like_others",
-    "retrieve",
-]
-
 ELSEWHERE = 0.25
 """Of a description's scatter over the images: by how much more another class has to support it to have it."""
 _TINY = 1e-12

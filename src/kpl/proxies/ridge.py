@@ -15,8 +15,6 @@ from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, Images, check_positive, softmax, weighted_chunks
 from kpl.proxies.sums import ClassSums, ImageMoments, sum_images
 
-__all__ = ["LinearScores", "closed_proxies", "loop_ridge", "ridge_discriminant", "text_class_means"]
-
 
 @dataclass(frozen=True)
 class LinearScores:

@@ -22,8 +22,6 @@ from numpy.typing import NDArray
 from kpl.proxies.arrays import Floats, Images, weighted_chunks
 from kpl.proxies.sums import ClassSums, ImageMoments, inverse
 
-__all__ = ["Arrivals", "Moved", "nobodys", "sums_by_class"]
-
 FLOOR = 0.1
 TIMES = 4.0
 LEAST = 5.0

@@ -10,8 +10,6 @@ import numpy as np
 from kpl.errors import FeaturesError
 from kpl.proxies.arrays import Floats, Images, weighted_chunks
 
-__all__ = ["ClassSums", "ImageMoments", "ImageSums", "inverse", "sum_images"]
-
 _SMALL = 256  # up to here SciPy takes longer to load than it saves
 
 

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from kpl.errors import InputError
 from kpl.proxies.arrays import Floats, check_positive
 
-__all__ = ["TransportPlan", "official_greenkhorn", "sinkhorn"]
-
 
 @dataclass(frozen=True)
 class TransportPlan:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["coverage_curve", "curves", "histogram", "plane_map", "probability_histogram", "reliability_curve"]
-
 _POINTS_PER_INCH = 72  # of an SVG by matplotlib: sizes here are pixels of the page
 _DASHES = dict(zip("o^sD", ("-", "--", "-.", (0, (1, 1))), strict=True))
 _LONGEST = 28  # letters of a name beside a curve or a mark

@@ -18,8 +18,6 @@ from kpl.runs.single_label import CORRECTED
 from kpl.runs.units import fit_on
 from kpl.visible import visible_html
 
-__all__ = ["Explained", "SentenceSaid", "Without", "explain_picture"]
-
 _SHOWN = 3  # sentences for the label, and sentences against it, in a notebook
 
 

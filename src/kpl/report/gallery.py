@@ -16,8 +16,6 @@ from kpl.report.layout import Sprite
 from kpl.runs import MultiLabelRun, Run, SingleLabelRun
 from kpl.visible import visible
 
-__all__ = ["gallery"]
-
 _PAGE = 60
 _NO_LABEL, _OTHER = "no label", "none of these"
 

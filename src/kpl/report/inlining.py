@@ -11,8 +11,6 @@ from markupsafe import Markup
 from kpl.evaluation import figure_bytes
 from kpl.report.marks import COLOURS
 
-__all__ = ["LIGHT", "inline_figure"]
-
 LIGHT = {
     "paper": "#ffffff",
     "ink": "#1b1f24",

@@ -10,8 +10,6 @@ from kpl.images import BURNED_IN
 from kpl.methods import METHODS
 from kpl.runs import Run
 
-__all__ = ["Near", "Sprite", "inline", "set_aside", "what_was_run"]
-
 _LISTED = 200  # set aside, one line each
 
 Near = tuple[str, float, str | None]

@@ -30,8 +30,6 @@ from kpl.report.where import (
 )
 from kpl.runs import SingleLabelRun
 
-__all__ = ["SmallMap", "map_picture", "map_rows"]
-
 _GRID = 8
 _TIMED = 4
 _SMALL_SIDE = 224

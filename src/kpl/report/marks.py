@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-__all__ = ["COLOURS", "MARKED", "class_colour", "class_shape", "mark"]
-
 COLOURS = ("c0", "c1", "c2", "c3", "c4", "c5")
 """Names of the page's colours for classes; `report.css` says what they are in each theme."""
 _REST = "rest"

@@ -13,8 +13,6 @@ from kpl.report.story import WALLS, Story, Wall, loudest
 from kpl.runs import MultiLabelRun
 from kpl.runs.thumbnails import empty_rows, multi_label_rows
 
-__all__ = ["MultiLabelStory"]
-
 _TOGETHER = 20  # sets of classes that are listed, and classes that fit a square table
 _SUMMARY = "Each class by itself: what is seen when it is there against what is seen when it is not; nothing is learnt"
 

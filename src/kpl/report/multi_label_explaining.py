@@ -10,8 +10,6 @@ import numpy as np
 from kpl.errors import FeaturesError
 from kpl.runs import MultiLabelRun, MultiLabelSentence, Run, open_run
 
-__all__ = ["ClassExplained", "explain_classes"]
-
 
 @dataclass(frozen=True)
 class ClassExplained:

@@ -25,8 +25,6 @@ from kpl.report.charts import coverage_curve, reliability_curve
 from kpl.report.scores import Figure, Scored, laid_out, roc_curves
 from kpl.runs import Evaluation, MultiLabelRun, evaluate
 
-__all__ = ["score_multi_label"]
-
 _NAMES = {metric.name: metric.title for metric in CLASS_METRICS}
 _METRICS = tuple(_NAMES)
 _RANKING = ("auroc", "average_precision")

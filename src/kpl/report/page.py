@@ -26,8 +26,6 @@ from kpl.report.story import Story
 from kpl.runs import MultiLabelRun, Run, open_run, open_single_label
 from kpl.visible import visible
 
-__all__ = ["REPORT_FILE", "write_report"]
-
 REPORT_FILE = "report.html"
 
 

@@ -9,8 +9,6 @@ import numpy as np
 from kpl.proxies.arrays import Floats
 from kpl.runs import SingleLabelRun
 
-__all__ = ["Plane", "plane_of"]
-
 
 @dataclass(frozen=True)
 class Plane:

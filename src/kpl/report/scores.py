@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from kpl.encoders import Encoder
 from kpl.evaluation import CLASS_METRICS, MultiLabelTable, Reading, Scores
 from kpl.evaluation.details import Details
-from kpl.evaluation.metrics import REGISTRY, Metric
+from kpl.evaluation.metrics import REGISTRY
+from kpl.evaluation.weighted import Metric
 from kpl.progress import Progress
 from kpl.proxies.arrays import Floats
 from kpl.report.charts import coverage_curve, curves, reliability_curve
 from kpl.runs import Evaluation, SingleLabelRun, evaluate
-
-__all__ = ["Figure", "Scored", "laid_out", "roc_curves", "score"]
 
 Figure = tuple[float | None, tuple[float, float] | None]
 """A value and its interval."""

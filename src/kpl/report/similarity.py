@@ -13,8 +13,6 @@ from kpl.methods import ClassSimilarity
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_similarity", "similarity_figure"]
-
 _NUMBERED = 20  # classes up to which every cell says its number
 _NAMED = 60
 _PALE = 0.6  # from here on black ink would not be read

@@ -22,8 +22,6 @@ from kpl.runs import SingleLabelRun, verdict_words
 from kpl.runs.tables import read_csv
 from kpl.runs.thumbnails import overruled_rows, shown_rows
 
-__all__ = ["SingleLabelStory"]
-
 _POINTS = 2000
 _IN_WORDS = 2  # sentences that speak for the label in plain words
 _PAIRS = 20

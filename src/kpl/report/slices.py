@@ -20,8 +20,6 @@ from kpl.runs.tables import read_columns
 from kpl.runs.thumbnails import SLIDE
 from kpl.runs.units import INSTANCES_FILE
 
-__all__ = ["Slices"]
-
 _WIDTH, _HEIGHT = 300.0, 60.0
 _NAMES = {"series": "slice", "volume": "slice", "clip": "frame", "slide": "tile"}
 _TILES = (None, "1", "2", "3", "4")

@@ -17,8 +17,6 @@ from kpl.report.slices import Slices
 from kpl.report.verdict import verdict
 from kpl.runs import MultiLabelRun, SingleLabelRun
 
-__all__ = ["WALLS", "Story", "Wall", "loudest"]
-
 WALLS = 40
 """Classes with a wall; more would be no report but a book."""
 _SENTENCES = 12

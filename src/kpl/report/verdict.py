@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kpl.evaluation import NONE_OF_THESE
 from kpl.runs import Run, SingleLabelRun
-from kpl.runs.predictions import NONE_OF_THESE
-
-__all__ = ["verdict"]
 
 _NAMED = 5
 

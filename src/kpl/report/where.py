@@ -21,18 +21,6 @@ from kpl.errors import InputError
 from kpl.progress import Counted
 from kpl.proxies.arrays import Floats
 
-__all__ = [
-    "How",
-    "Where",
-    "class_margin",
-    "draw_where",
-    "occlusion_map",
-    "occlusion_views",
-    "patch_map",
-    "window_map",
-    "window_views",
-]
-
 How = Literal["patches", "hiding", "windows"]
 """By what a map is made."""
 

@@ -23,8 +23,6 @@ from kpl.methods import make_method
 from kpl.progress import Progress
 from kpl.runs.source import asked_of
 
-__all__ = ["Advice", "EncoderSeen", "advise"]
-
 _BATCH = 16
 _HALVINGS = 5
 _FEWEST = 8

@@ -22,8 +22,6 @@ from kpl.runs.run import Run
 from kpl.runs.single_label import SingleLabelRun
 from kpl.runs.units import fit_on
 
-__all__ = ["CalibrationFile", "CalibrationResult", "calibrate", "load_calibration"]
-
 
 class CalibrationFile(BaseModel):
     """What `kpl calibrate` writes: a calibration, what it is for, and what it did to labels it was not fitted on."""

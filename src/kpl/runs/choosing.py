@@ -16,8 +16,6 @@ from kpl.runs.multi_label import MultiLabelRun
 from kpl.runs.opening import open_run
 from kpl.runs.run import Run
 
-__all__ = ["ChosenThresholds", "ThresholdsFile", "calibrate_multi_label", "load_thresholds"]
-
 
 class ThresholdsFile(BaseModel):
     """What `kpl calibrate` writes of a multi-label run: thresholds, what they are for, and how good they were."""

@@ -48,8 +48,6 @@ from kpl.runs.units import Told, fit_on, odds_of, write_units
 from kpl.runs.warnings import further_keys, result_warnings
 from kpl.tables import Wanted
 
-__all__ = ["classify"]
-
 _EVIDENCE = "evidence.csv"
 
 

@@ -18,8 +18,6 @@ from kpl.errors import InputError, LabelsError
 from kpl.proxies.arrays import Floats
 from kpl.runs.predictions import JOINT
 
-__all__ = ["ConformalSets", "find_sets"]
-
 
 class ConformalSets(BaseModel):
     """Which classes are likely enough.

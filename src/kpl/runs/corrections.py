@@ -12,32 +12,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kpl.errors import FeaturesError, InputError, LabelsError, UnknownNameError
-from kpl.evaluation import Reading, cohen_kappa, read_labels
+from kpl.evaluation import NONE_OF_THESE, Reading, cohen_kappa, read_labels
 from kpl.files import locked, write_file
 from kpl.knowledge import KnowledgeBase
 from kpl.knowledge.folding import fold_name
 from kpl.runs.folder import CORRECTIONS_FILE
-from kpl.runs.predictions import NONE_OF_THESE, Predictions
+from kpl.runs.predictions import Predictions
 from kpl.runs.single_label import CORRECTED, SingleLabelRun
 from kpl.runs.units import identified
-
-__all__ = [
-    "LEARNT",
-    "NONE_OF_THESE",
-    "UNSURE",
-    "Agreement",
-    "Correction",
-    "Decided",
-    "add_corrections",
-    "agreement",
-    "keep_corrections",
-    "learnt_from",
-    "lines_of",
-    "read_corrections",
-    "read_verdicts",
-    "settled",
-    "undo",
-]
 
 UNSURE = "unsure"
 LEARNT = "not scored, the run learnt from them: {} corrected images"

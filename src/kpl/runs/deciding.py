@@ -9,17 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.errors import InputError
-from kpl.evaluation import Calibration
+from kpl.evaluation import NONE_OF_THESE, Calibration
 from kpl.knowledge import KnowledgeBase
 from kpl.methods import Method
 from kpl.proxies.arrays import Floats, Images
 from kpl.proxies.outside import text_fits, unlike_fits
 from kpl.runs.models import Model
-from kpl.runs.predictions import NONE_OF_THESE
 from kpl.runs.units import Pooling
 from kpl.runs.warnings import UNLIKE
-
-__all__ = ["Deciding", "looks_for_others", "unlike_classes", "unlike_texts"]
 
 
 def looks_for_others(base: KnowledgeBase, asked: bool) -> bool | None:

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
-__all__ = ["EVALUATED", "Evaluation", "evaluate"]
-
 EVALUATED = ("names", "cupl", "text", "inmap", "kpl-official", "kpl")
 _NO_LABELS = "labels are needed to score a run: give --labels, a table or a folder of class folders"
 _BY_ITSELF = "a multi-label run is scored by itself, against a table of labels: leave out {}"

@@ -9,8 +9,6 @@ from kpl.knowledge import KnowledgeBase
 from kpl.methods import Evidence
 from kpl.runs.tables import write_csv
 
-__all__ = ["write_evidence"]
-
 _HEADER = (
     "image",
     "label",

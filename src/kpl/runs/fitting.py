@@ -28,8 +28,6 @@ from kpl.runs.source import Source, card_of
 from kpl.runs.texts import wanted_prompts
 from kpl.runs.units import Pooling, fit_on
 
-__all__ = ["Drift", "Update", "fit", "update"]
-
 _FEATURES = "features"
 
 

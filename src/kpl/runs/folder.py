@@ -44,23 +44,6 @@ from kpl.errors import AlreadyThereError, OutputError
 from kpl.files import new_folder, write_file
 from kpl.proxies.retrieval import TextProxies
 
-__all__ = [
-    "CORRECTIONS_FILE",
-    "FEATURES_FOLDER",
-    "KNOWLEDGE_FILE",
-    "RUN_FILE",
-    "RUN_FILES",
-    "TEXTS_FILE",
-    "TISSUE_FOLDER",
-    "Place",
-    "copy_run",
-    "is_run",
-    "new_run_folder",
-    "run_folder",
-    "save_texts",
-    "write_log",
-]
-
 RUN_FILE = "run.json"
 KNOWLEDGE_FILE = "knowledge.json"
 FEATURES_FOLDER = "features"

@@ -15,8 +15,6 @@ from kpl.progress import Progress, silent
 from kpl.runs.folder import FEATURES_FOLDER, is_run
 from kpl.runs.source import Source
 
-__all__ = ["KnowledgeInsight", "inspect_knowledge", "verdict_words"]
-
 
 @dataclass(frozen=True)
 class KnowledgeInsight:

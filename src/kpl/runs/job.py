@@ -27,8 +27,6 @@ from kpl.runs.thumbnails import keep_thumbnails
 from kpl.runs.units import Pooling, Told, write_tissue
 from kpl.runs.warnings import text_warnings
 
-__all__ = ["Desk", "Job"]
-
 
 @dataclass(frozen=True)
 class Desk:

@@ -10,8 +10,6 @@ from kpl.knowledge import KnowledgeBase, levels
 from kpl.proxies.arrays import Floats
 from kpl.runs.tables import write_csv
 
-__all__ = ["LEVELS_FILE", "write_levels"]
-
 LEVELS_FILE = "levels.csv"
 
 

@@ -36,8 +36,6 @@ from kpl.proxies.sums import ClassSums
 from kpl.runs.predictions import Prediction, Predictions
 from kpl.runs.warnings import further_keys
 
-__all__ = ["Learnt", "Model", "check_folder", "check_target", "is_model", "known_base", "load_model", "save_model"]
-
 VERSION = 1
 _KEY = "kpl_model"
 _SEEN = "seen"

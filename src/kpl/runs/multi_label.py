@@ -20,8 +20,6 @@ from kpl.runs.run import Run
 from kpl.runs.thumbnails import kept_multi_label_rows
 from kpl.runs.units import identified
 
-__all__ = ["MultiLabelRun", "MultiLabelSentence"]
-
 _EVEN = 0.5  # what a class is held against whose threshold is 0 or 1, from which nothing has a distance
 
 

@@ -33,8 +33,6 @@ from kpl.runs.units import Told, write_units
 from kpl.runs.warnings import absence_warnings
 from kpl.tables import Wanted
 
-__all__ = ["classify_multi_label"]
-
 _METHOD = "multi-label"
 
 

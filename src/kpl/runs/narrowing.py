@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from kpl.errors import InputError, UnknownNameError
 from kpl.knowledge import KnowledgeBase
 
-__all__ = ["known_prior", "thresholds_of"]
-
 
 def known_prior(base: KnowledgeBase, shares: Mapping[str, float]) -> tuple[float, ...]:
     """Return the class prior (C,) for shares of some classes by key, name or alias; the others share the rest evenly.

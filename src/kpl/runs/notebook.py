@@ -11,8 +11,6 @@ from kpl.visible import visible_html
 if TYPE_CHECKING:
     from kpl.runs.run import Run
 
-__all__ = ["result_html"]
-
 _A_CLASS = 6
 _CLASSES = 60
 

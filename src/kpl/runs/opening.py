@@ -19,8 +19,6 @@ from kpl.runs.run import Run
 from kpl.runs.single_label import SingleLabelRun
 from kpl.runs.summary import check_rows, read_summary
 
-__all__ = ["open_run", "open_single_label"]
-
 
 def open_run(path: str | Path) -> SingleLabelRun | MultiLabelRun:
     """Open a finished run.

@@ -18,20 +18,6 @@ from kpl.proxies.arrays import Floats, log_odds, softmax
 from kpl.runs.scores import check_exact, read_scores
 from kpl.runs.tables import named_column, read_columns, titles, write_csv
 
-__all__ = [
-    "JOINT",
-    "NONE_OF_THESE",
-    "ROUNDED",
-    "Findings",
-    "MultiLabelPredictions",
-    "Prediction",
-    "Predictions",
-    "read_multi_label_predictions",
-    "read_predictions",
-    "write_multi_label_predictions",
-    "write_predictions",
-]
-
 ROUNDED = (
     "this run is of an earlier version, which kept its probabilities rounded to six decimals only: pictures that round "
     "to the same rank as equal; classify again to tell them apart"

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
-__all__ = ["Run", "as_pandas"]
-
 At = TypeVar("At")
 
 

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from kpl.evaluation import CLASS_METRICS, METRICS, MultiLabelTable, Table
 from kpl.visible import visible, visible_html
 
-__all__ = ["html", "latex", "markdown", "rows"]
-
 _Interval = tuple[float, float] | None
 _Row = tuple[str, Mapping[str, float | None], Mapping[str, _Interval]]
 _SPECIAL = re.compile(r"[&%$#_{}]")

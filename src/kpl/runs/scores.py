@@ -13,8 +13,6 @@ from kpl.embeddings.rows import read_npy
 from kpl.errors import FeaturesError
 from kpl.proxies.arrays import Floats
 
-__all__ = ["SCORES_FILE", "check_exact", "read_scores", "write_scores"]
-
 SCORES_FILE = "scores.npy"
 _ROUNDING = 1e-6
 

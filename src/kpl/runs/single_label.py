@@ -22,8 +22,6 @@ from kpl.runs.run import Run
 from kpl.runs.thumbnails import kept_rows
 from kpl.runs.units import identified
 
-__all__ = ["CORRECTED", "SingleLabelRun"]
-
 CORRECTED = "kpl-corrected"
 """What `kpl learn` names its way of learning; it is no method of the registry, which see no label."""
 

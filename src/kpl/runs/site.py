@@ -12,8 +12,6 @@ from kpl.proxies.site import Arrivals, Moved
 from kpl.runs.models import Model
 from kpl.runs.warnings import UNLIKE
 
-__all__ = ["Site", "site_of"]
-
 
 @dataclass(frozen=True)
 class Site:

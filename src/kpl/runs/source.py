@@ -28,8 +28,6 @@ from kpl.runs.folder import FEATURES_FOLDER
 from kpl.runs.warnings import misfit
 from kpl.tables import Wanted
 
-__all__ = ["DEFAULT_ENCODER", "Source", "asked_of", "card_of"]
-
 DEFAULT_ENCODER = "mini"
 
 

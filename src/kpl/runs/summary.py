@@ -14,8 +14,6 @@ from kpl.errors import FeaturesError
 from kpl.runs.folder import RUN_FILE
 from kpl.runs.warnings import further_keys
 
-__all__ = ["FORMAT", "check_rows", "read_summary"]
-
 FORMAT = 1
 """Of a run folder; raised when a reader of the former could not make sense of it."""
 _BYTES = 64 << 20

@@ -12,17 +12,6 @@ from typing import Any, TextIO
 from kpl.errors import FeaturesError, TableError
 from kpl.tables import read_records
 
-__all__ = [
-    "csv_bytes",
-    "named_column",
-    "read_columns",
-    "read_csv",
-    "read_key_instances",
-    "read_unit_columns",
-    "titles",
-    "write_csv",
-]
-
 _OF_UNITS = ("kind", "patient", "instances", "key_instance")
 _FORMULA = re.compile(r"(?='*[=+\-@\t\r])")
 _MARKED = re.compile(r"'(?='*[=+\-@\t\r])")

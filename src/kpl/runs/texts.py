@@ -22,8 +22,6 @@ from kpl.knowledge import KnowledgeBase
 from kpl.methods import Method
 from kpl.proxies.arrays import unit_rows
 
-__all__ = ["bundle_texts", "wanted_prompts"]
-
 Rows = NDArray[np.floating]
 
 _PLAIN_TEMPLATE = "a photo of a {}."

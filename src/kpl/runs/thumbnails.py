@@ -20,24 +20,6 @@ from kpl.files import write_file
 from kpl.images import Asked, Instance, decode_many, find_inputs, fingerprint
 from kpl.proxies.arrays import Floats
 
-__all__ = [
-    "SHOWN_SIDE",
-    "SLIDE",
-    "THUMBNAILS_FILE",
-    "THUMBNAIL_SIDE",
-    "empty_rows",
-    "find_again",
-    "keep_thumbnails",
-    "kept_multi_label_rows",
-    "kept_rows",
-    "make_thumbnails",
-    "multi_label_rows",
-    "overruled_rows",
-    "read_thumbnails",
-    "shown_rows",
-    "thumbnail",
-]
-
 THUMBNAIL_SIDE = 112
 """Pixels of the longer side."""
 SHOWN_SIDE = 320

@@ -31,19 +31,6 @@ from kpl.runs.folder import TISSUE_FOLDER
 from kpl.runs.tables import read_columns, write_csv
 from kpl.tables import Identifiers
 
-__all__ = [
-    "INSTANCES_FILE",
-    "UNITS_FILE",
-    "Pooling",
-    "Told",
-    "fit_on",
-    "identified",
-    "labelled_copies",
-    "odds_of",
-    "write_tissue",
-    "write_units",
-]
-
 INSTANCES_FILE = "instances.csv"
 UNITS_FILE = "units.csv"
 _BESIDE = ("study", "series", "instance", "path")

@@ -15,8 +15,6 @@ from kpl.methods import KPL, Method
 from kpl.methods.similarity import COLLAPSED
 from kpl.proxies.arrays import Floats
 
-__all__ = ["UNLIKE", "absence_warnings", "further_keys", "misfit", "result_warnings", "text_warnings"]
-
 _MOVED = 0.3  # share of images on which the images overrule the text, above which a user should look
 _FEW_PER_CLASS = 5
 _ONE_CLASS = 0.9  # share of the pictures in one class

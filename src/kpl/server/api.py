@@ -26,8 +26,6 @@ from kpl.server.service import Service
 from kpl.server.sessions import Session, shown_name
 from kpl.server.shot_schemas import ModelInfo, OneShotAnswer
 
-__all__ = ["Mine", "Served", "answer_with_file", "name_of", "router", "unguarded"]
-
 _SECONDS_A_LOOK = 0.1
 _FOUND = problems(404, 422)
 _SENT = problems(400, 408, 413, 422)

@@ -29,8 +29,6 @@ from kpl.server.reviewing import router as reviewing
 from kpl.server.scores import router as scores
 from kpl.server.service import Service
 
-__all__ = ["create_app"]
-
 _PAGE = Path(__file__).parent / "page"
 _SWEEP_SECONDS = 60
 _log = logging.getLogger("kpl.server")

@@ -11,9 +11,7 @@ from pydantic_core import CoreSchema
 from kpl.evaluation import Reading
 from kpl.knowledge import KnowledgeBase
 from kpl.report import How
-from kpl.server.schemas import Said, example
-
-__all__ = ["Begin", "Choice", "Draw", "HowRead", "Move", "Say", "Share", "Start"]
+from kpl.server.said import Said, example
 
 Share = Annotated[float, Field(ge=0.1, le=1, description="Side of a window, as a share of the picture's shorter side.")]
 Retrieved = Annotated[int, Field(ge=1, le=100_000)]

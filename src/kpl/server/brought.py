@@ -16,8 +16,6 @@ from kpl.knowledge.source import parse_source
 from kpl.server.limits import Limits
 from kpl.server.refusals import Refused, TooLarge
 
-__all__ = ["Brought", "encoder_is_here", "read_base", "read_file"]
-
 
 class Brought:
     """What clients may name: what everybody's KPL knows, and what who runs the server added by its place.

@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 from kpl.errors import InputError
 from kpl.server.refusals import Busy
 
-__all__ = ["Networks", "Places", "client_of", "is_proxy", "read_networks"]
-
 Networks = tuple[IPv4Network | IPv6Network, ...]
 _OF_ONE = 64  # bits that all addresses of one IPv6 client have in common: it may choose the others
 

@@ -14,9 +14,6 @@ from kpl.server.clients import Networks, client_of, is_proxy
 from kpl.server.guard import Metrics, refusal
 from kpl.server.limits import Limits
 
-__all__ = ["connection_of"]
-
-
 _TOO_MANY = refusal("too many connections: close some, or try again in a moment")
 
 

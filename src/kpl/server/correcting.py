@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from kpl.curation import Queued, queue
 from kpl.curation.queue import Asked
 from kpl.errors import UnknownNameError
+from kpl.evaluation import NONE_OF_THESE
 from kpl.knowledge import KnowledgeBase
 from kpl.runs import Predictions
 from kpl.runs.corrections import (
-    NONE_OF_THESE,
     UNSURE,
     Agreement,
     Correction,
@@ -29,16 +29,6 @@ from kpl.runs.tables import write_csv
 from kpl.server.outcomes import Outcome
 from kpl.server.refusals import Gone
 from kpl.server.sessions import Session, check_place
-
-__all__ = [
-    "carry_corrections",
-    "disagreements",
-    "own_corrections",
-    "say",
-    "take_back",
-    "to_read",
-    "write_corrections",
-]
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,6 @@ from kpl.server.limits import Limits
 from kpl.server.refusals import Busy
 from kpl.server.studies import Files, plan_units, read_instance
 
-__all__ = ["THUMBNAIL_SIDE", "Decoders", "Kept"]
-
 THUMBNAIL_SIDE = 160
 """Pixels of the longer side."""
 

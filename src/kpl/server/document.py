@@ -8,8 +8,6 @@ from fastapi.security import HTTPBearer
 
 from kpl.server.schemas import Problem
 
-__all__ = ["ABOUT", "BEARER", "EVENTS", "TAGS", "file_of", "problems"]
-
 Responses = dict[int | str, dict[str, Any]]
 
 ABOUT = """\

@@ -22,16 +22,6 @@ from kpl.server.outcomes import Outcome
 from kpl.server.refusals import Gone
 from kpl.server.sessions import Session
 
-__all__ = [
-    "classify_outcome",
-    "write_calibration",
-    "write_csv",
-    "write_knowledge_file",
-    "write_model",
-    "write_report",
-    "write_run",
-]
-
 
 def write_csv(session: Session, path: Path) -> None:
     """Write `predictions.csv` as it is shown, with the class prior in use."""

@@ -14,8 +14,6 @@ from kpl.server.requests import Route
 from kpl.server.said import Said, example
 from kpl.server.sessions import Session, check_place
 
-__all__ = ["router"]
-
 _FOUND = problems(404, 422)
 router = APIRouter(route_class=Route, responses=problems(401, 403, 421, 429, 503), dependencies=[Security(BEARER)])
 _HERE = "/api/sessions/{session_id}"

@@ -13,8 +13,6 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["PrivateFolder", "clear_left_behind"]
-
 _PREFIX = "kpl-serve-"
 _LOCK = "lock"
 

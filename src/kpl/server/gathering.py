@@ -11,8 +11,6 @@ from kpl.server.refusals import TooLarge
 from kpl.server.sessions import Session
 from kpl.server.studies import units_of
 
-__all__ = ["put_together"]
-
 _IN_TWO_LOTS = "its series came in two lots: remove the pictures, and add all of its files before you classify"
 
 

@@ -20,8 +20,6 @@ from kpl.server.clients import Networks, client_of
 from kpl.server.limits import Limits
 from kpl.server.refusals import Busy
 
-__all__ = ["Guard", "Metrics", "Rates", "refusal"]
-
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -15,8 +15,6 @@ from typing import Literal
 from kpl.errors import KplError
 from kpl.server.refusals import Busy, Conflict, Gone, said_to_strangers
 
-__all__ = ["JOB", "Cancelled", "Job", "Jobs", "State"]
-
 JOB = re.compile(r"[0-9a-f]{32}")
 """The name of a job."""
 

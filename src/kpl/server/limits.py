@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, fields
 from kpl.errors import InputError
 from kpl.images import default_workers
 
-__all__ = ["Limits"]
-
 
 @dataclass(frozen=True)
 class Limits:

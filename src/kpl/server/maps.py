@@ -18,8 +18,6 @@ from kpl.proxies.arrays import Floats
 from kpl.report import How, draw_where, occlusion_map, occlusion_views, patch_map, window_map, window_views
 from kpl.server.refusals import Refused, TooLarge
 
-__all__ = ["DrawnMap", "MapPlan", "draw_map", "known_ways", "plan_map", "seconds_a_view"]
-
 _GRID = 8
 _TIMED = 2
 _LEAST_SIDE, _SHOWN_SIDE = 8, 640

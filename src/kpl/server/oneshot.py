@@ -32,8 +32,6 @@ from kpl.server.refusals import Busy
 from kpl.server.studies import Files, hold_medical
 from kpl.server.zips import is_zip
 
-__all__ = ["Answer", "OneShot"]
-
 _TOGETHER = 16
 _SECONDS = 60.0
 _FEW = 10  # pictures of which nothing is said

@@ -18,8 +18,6 @@ from kpl.runs.tables import read_columns
 from kpl.runs.units import INSTANCES_FILE, Pooling
 from kpl.server.refusals import Conflict
 
-__all__ = ["Opened", "OpenedFindings", "OpenedRun"]
-
 _TOP = 3  # of the loudest sentences of each side, that are left out when the method learns again
 
 

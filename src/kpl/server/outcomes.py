@@ -31,8 +31,6 @@ from kpl.runs.units import Pooling, Told
 from kpl.runs.warnings import result_warnings, text_warnings
 from kpl.server.refusals import Refused
 
-__all__ = ["Outcome", "learn"]
-
 
 @dataclass(frozen=True)
 class _Fit:

@@ -7,8 +7,6 @@ import re
 
 from kpl.errors import InputError, UnknownNameError
 
-__all__ = ["Busy", "Conflict", "Gone", "Refused", "TooLarge", "said_to_strangers"]
-
 _PATH = re.compile(r"(?<![\w.:/\\])(?:/[^\s/'\"]+){2,}|(?<!\w)[A-Za-z]:\\|\\\\\w")
 _log = logging.getLogger("kpl.server")
 

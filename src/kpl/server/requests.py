@@ -15,8 +15,6 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-__all__ = ["Route"]
-
 _HEADER_BYTES = 1 << 20  # of one line in the head of a part: with the name of a file, which is cut when it is shown
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from kpl.server.schemas import Said, example
-
-__all__ = ["Corrected", "Disputed", "OwnCorrections", "Pair", "Readers", "RunInfo", "ToRead"]
+from kpl.server.said import Said, example
 
 
 class RunInfo(Said):

@@ -16,8 +16,6 @@ from kpl.server.document import BEARER, file_of, problems
 from kpl.server.requests import Route
 from kpl.server.sessions import Session
 
-__all__ = ["router"]
-
 _FOUND = problems(404, 422)
 _SENT = problems(400, 404, 408, 413, 422)
 router = APIRouter(route_class=Route, responses=problems(401, 403, 421, 429, 503), dependencies=[Security(BEARER)])

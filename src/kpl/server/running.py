@@ -17,8 +17,6 @@ from kpl.server.clients import read_networks
 from kpl.server.jobs import JOB
 from kpl.server.limits import Limits
 
-__all__ = ["Options", "is_loopback", "serve", "sweep", "where_to_look"]
-
 _SHORTEST_TOKEN = 16
 _ROOT = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
 _OWN = ("api", "classify", "health", "metrics", "openapi.json", "static")  # paths of the service itself

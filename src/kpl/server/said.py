@@ -6,8 +6,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Said", "UnitsInfo", "example"]
-
 
 def example(**values: Any) -> ConfigDict:  # noqa: ANN401 - JSON
     """Return what adds an example to a model."""

@@ -8,28 +8,6 @@ from kpl.report import How
 from kpl.server.jobs import State
 from kpl.server.said import Said, UnitsInfo, example
 
-__all__ = [
-    "Classified",
-    "EncoderInfo",
-    "EvidenceInfo",
-    "Health",
-    "JobInfo",
-    "LeftOut",
-    "MapCost",
-    "NearPicture",
-    "PackInfo",
-    "PictureNames",
-    "Predictions",
-    "Problem",
-    "Said",
-    "SentenceInfo",
-    "SessionInfo",
-    "UnitsInfo",
-    "Uploaded",
-    "example",
-]
-
-
 _EACH = {"label": [0, 1], "confidence": [0.91, 0.64], "runner_up": [1, 0], "share": [0.5, 0.5], "order": [0, 1]}
 
 

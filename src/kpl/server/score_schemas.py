@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from kpl.server.said import Said, example
 
-__all__ = ["CalibrationInfo", "ClassFigures", "Figures", "ScoresInfo"]
-
 _FIGURES = {"figures": {"accuracy": 0.9, "auroc": None}, "intervals": {"accuracy": [0.8, 0.95], "auroc": None}}
 
 

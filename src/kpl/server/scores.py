@@ -14,8 +14,6 @@ from kpl.server.document import BEARER, file_of, problems
 from kpl.server.requests import Route
 from kpl.server.score_schemas import CalibrationInfo, ScoresInfo
 
-__all__ = ["router"]
-
 router = APIRouter(route_class=Route, responses=problems(401, 403, 421, 429, 503), dependencies=[Security(BEARER)])
 _HERE = "/api/sessions/{session_id}"
 _Tables = Annotated[

@@ -17,8 +17,6 @@ from kpl.server.downloads import classify_outcome
 from kpl.server.refusals import Conflict, Refused, TooLarge
 from kpl.server.sessions import Session, shown_name
 
-__all__ = ["Scored", "calibrated", "score"]
-
 _MOST_FILES = 100_000
 _BESIDE = "text"  # what the page shows beside the result
 

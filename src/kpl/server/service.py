@@ -38,8 +38,6 @@ from kpl.server.refusals import Busy, Gone, Refused, TooLarge
 from kpl.server.sessions import Session, Sessions, check_place
 from kpl.server.zips import is_zip, unpack
 
-__all__ = ["Service"]
-
 _SHARD = 256
 _LOADED = 2  # encoders held in memory
 _ELSEWHERE = re.compile(r"[/\\:]|^[.~]")  # no name of an encoder, but of a place

@@ -23,8 +23,6 @@ from kpl.server.outcomes import Outcome
 from kpl.server.refusals import Busy, Conflict, Gone, TooLarge
 from kpl.server.studies import hold_medical
 
-__all__ = ["Session", "Sessions", "check_place", "shown_name"]
-
 _NAME_LENGTH = 200
 
 

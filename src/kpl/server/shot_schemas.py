@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from kpl.server.schemas import Said, example
-
-__all__ = ["ModelInfo", "ModelSite", "OneShotAnswer"]
+from kpl.server.said import Said, example
 
 
 class ModelSite(Said):

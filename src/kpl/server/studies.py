@@ -19,8 +19,6 @@ from kpl.images.finding import Search
 from kpl.images.nifti import SECOND_SUFFIXES
 from kpl.images.pseudonyms import pseudonym
 
-__all__ = ["Files", "hold_medical", "plan_units", "read_instance", "units_of"]
-
 Files = Sequence[tuple[str, str]]
 """The user's name and the server's path of each file."""
 _SUFFIX = re.compile(r"(\.[a-z0-9]{1,8}){0,2}$")

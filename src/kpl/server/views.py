@@ -8,18 +8,18 @@ import numpy as np
 
 from kpl.encoders import catalogue, load_card
 from kpl.errors import KplError
-from kpl.evaluation import CLASS_METRICS, MultiLabelTable, Scores
+from kpl.evaluation import CLASS_METRICS, NONE_OF_THESE, MultiLabelTable, Scores
 from kpl.knowledge import pack_names, read_pack_head
 from kpl.methods import Evidence
 from kpl.proxies.arrays import Floats
 from kpl.runs import Predictions as Said
 from kpl.runs.calibrating import CalibrationResult
-from kpl.runs.predictions import NONE_OF_THESE
 from kpl.server.brought import Brought
 from kpl.server.jobs import Job
 from kpl.server.oneshot import Answer, OneShot
 from kpl.server.opened import OpenedRun
 from kpl.server.outcomes import Outcome
+from kpl.server.said import UnitsInfo
 from kpl.server.schemas import (
     Classified,
     EncoderInfo,
@@ -31,26 +31,12 @@ from kpl.server.schemas import (
     Predictions,
     SentenceInfo,
     SessionInfo,
-    UnitsInfo,
     Unlabelled,
 )
 from kpl.server.score_schemas import CalibrationInfo, ClassFigures, Figures, ScoresInfo
 from kpl.server.scoring import Scored
 from kpl.server.sessions import Session, shown_name
 from kpl.server.shot_schemas import ModelInfo, ModelSite, OneShotAnswer
-
-__all__ = [
-    "about_calibration",
-    "about_evidence",
-    "about_job",
-    "about_model",
-    "about_one",
-    "about_outcome",
-    "about_scores",
-    "about_session",
-    "encoders",
-    "packs",
-]
 
 _LISTED = 500  # files left out that one answer names
 

@@ -12,8 +12,6 @@ from typing import BinaryIO
 from kpl.server.limits import Limits
 from kpl.server.refusals import Refused, TooLarge
 
-__all__ = ["is_zip", "unpack"]
-
 _BLOCK = 1 << 20
 
 

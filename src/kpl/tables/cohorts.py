@@ -13,8 +13,6 @@ from kpl.tables.matching import Pictures
 from kpl.tables.opening import TableReader
 from kpl.tables.records import Slice
 
-__all__ = ["CohortRow", "OpenedCohort", "is_table", "open_cohort"]
-
 _SUFFIXES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"}
 
 

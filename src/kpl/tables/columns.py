@@ -13,8 +13,6 @@ from kpl.tables.matching import Pictures
 from kpl.tables.opening import TableReader, open_table
 from kpl.tables.records import Row
 
-__all__ = ["Choice", "ImageColumns", "Wanted", "fold_title", "open_wanted"]
-
 _NAMES = {
     "image": "image images imageid imgid img imageindex imagename imgname imagepath imgpath imagefile imgfile "
     "imagefilename imagefilepath file filename fname filepath fullpath relativepath path pathtoimage idcode dicomid "

@@ -11,8 +11,6 @@ from typing import Any
 from kpl.errors import TableError
 from kpl.tables.records import Content, Row, as_text
 
-__all__ = ["open_json", "open_json_lines"]
-
 _FILE = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
 _OF_COCO = {"id", "file_name", "width", "height", "license", "date_captured", "coco_url", "flickr_url"}
 

@@ -12,8 +12,6 @@ from urllib.parse import unquote
 
 from kpl.errors import TableError
 
-__all__ = ["Identifiers", "Matched", "Pictures", "match_names"]
-
 _UPLOAD = re.compile(r"(?:^|.*/)upload/(?:\d+/)?[0-9a-f]{8}-(?P<name>.+)$|.*[?&]d=(?P<local>[^&]+)")
 _UNUSUAL = re.compile(r"[%?'\\]|upload/")  # what the rules take apart; other names are known by their last part
 

@@ -13,8 +13,6 @@ from kpl.tables.records import Content, Row, Slice
 from kpl.tables.sheets import open_excel, open_parquet
 from kpl.tables.text import open_text
 
-__all__ = ["GROUP_ROWS", "TableReader", "open_table"]
-
 GROUP_ROWS = 1 << 16
 """Rows of a group, unless another number is asked for."""
 

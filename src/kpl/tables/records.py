@@ -7,8 +7,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["Content", "Row", "Slice", "as_text"]
-
 
 class Row(NamedTuple):
     """One row: the number of the line where it ends (in a sheet, of its row), and its cells as text."""

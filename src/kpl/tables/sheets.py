@@ -15,8 +15,6 @@ from kpl.tables.workbooks import check_workbook
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet, CalamineWorkbook
 
-__all__ = ["open_excel", "open_parquet"]
-
 _BATCH = 1 << 16
 _LONGEST = 1 << 17  # characters of a cell, as of CSV; Excel itself takes 32767
 _UNPACKED = 1 << 28  # bytes to which a part of a Parquet file may unpack,

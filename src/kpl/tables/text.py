@@ -12,8 +12,6 @@ from pathlib import Path
 from kpl.errors import TableError
 from kpl.tables.records import Content, Row
 
-__all__ = ["encoding_of", "open_text", "read_records"]
-
 _DELIMITERS = ",;\t|"
 _MARKS = (  # the longer first: the mark of UTF-32 begins as that of UTF-16
     (codecs.BOM_UTF8, "utf-8-sig"),

@@ -13,8 +13,6 @@ from xml.parsers import expat
 
 from kpl.errors import TableError
 
-__all__ = ["check_workbook"]
-
 _OLE = b"\xd0\xcf\x11\xe0"  # of workbooks before 2007, and of every one with a password
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _UNPACKED: Final = 1 << 30  # bytes of all parts

@@ -15,8 +15,6 @@ from kpl.methods.contract import Method
 from kpl.proxies.arrays import Floats, softmax
 from kpl.testing.worlds import Chunked, World, planted
 
-__all__ = ["METHOD_CHECKS", "check_method"]
-
 Make = Callable[[], Method]
 _CLOSE = 1e-6
 

@@ -10,8 +10,6 @@ import numpy as np
 from kpl.methods.contract import Reading
 from kpl.proxies.arrays import Floats, unit_rows
 
-__all__ = ["Chunked", "World", "planted", "texts_for"]
-
 
 class World(NamedTuple):
     """Images (n, d), texts of C classes (m_c, d), and the class of each image (n,), which no method sees."""

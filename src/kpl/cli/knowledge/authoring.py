@@ -30,8 +30,6 @@ from kpl.cli.terminal import say
 from kpl.errors import InputError
 from kpl.knowledge import DEFAULT_TEMPLATE, own_pack, pack_names
 
-__all__ = ["new", "write"]
-
 Extra = Annotated[
     str | None,
     typer.Option(

@@ -13,8 +13,6 @@ from kpl.errors import KplError
 from kpl.knowledge import load_knowledge
 from kpl.knowledge.combining import diff_knowledge, merge_knowledge
 
-__all__ = ["diff", "merge"]
-
 
 def diff(first: Knowledge, second: Knowledge) -> None:
     """Show what two knowledge bases say differently; order, layout, provenance and records do not count.

@@ -13,8 +13,6 @@ from kpl.knowledge import write_knowledge
 from kpl.knowledge.editing import copy_knowledge
 from kpl.knowledge.importing import import_knowledge, remark_on_prompts
 
-__all__ = ["import_"]
-
 
 def import_(
     source: Annotated[

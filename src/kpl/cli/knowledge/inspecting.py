@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from kpl.methods import DescriptionInsight
     from kpl.runs import KnowledgeInsight
 
-__all__ = ["inspect"]
-
 _WORDS = 60  # of a sentence in a table
 _MATRIX = 12  # classes whose similarities fit 80 columns
 _COLOURS = {"does the work": "green", "helps a little": "", "too few pictures": "dim"}

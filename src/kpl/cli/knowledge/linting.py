@@ -15,8 +15,6 @@ from kpl.knowledge import RULES, Finding, LintReport, fix_knowledge, lint_knowle
 if TYPE_CHECKING:
     from kpl.knowledge.lint.encoded import EncoderRules
 
-__all__ = ["lint", "rules"]
-
 _COULD_NOT = 2
 """Exit code of a check that could not be made, or not wholly."""
 

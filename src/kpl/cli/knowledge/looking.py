@@ -16,8 +16,6 @@ from kpl.errors import InputError, UnknownNameError
 from kpl.knowledge import load_knowledge, own_packs_folder, pack_names, read_pack_head
 from kpl.knowledge.schema_file import published_schema, write_schema
 
-__all__ = ["packs", "schema", "show"]
-
 
 def schema(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write it to a file instead.")] = None,

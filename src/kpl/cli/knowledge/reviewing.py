@@ -21,8 +21,6 @@ try:
 except ImportError:  # Windows has none: the sentence is typed anew there
     readline = None  # type: ignore[assignment]
 
-__all__ = ["review"]
-
 _KEYS = "a accept · e edit · r reject · u undo · q quit"
 
 

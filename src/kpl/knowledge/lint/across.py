@@ -12,8 +12,6 @@ from kpl.knowledge.lint.rules import RULES, Finding
 from kpl.knowledge.lint.sheet import Row, Sheet
 from kpl.knowledge.lint.words import VISIBLE, stems
 
-__all__ = ["find_in_file", "find_near", "find_other_classes", "find_shared", "row_finding"]
-
 NEAR = 0.75
 """Share of the words of two sentences that must be the same for them to say the same."""
 FEWEST = 5

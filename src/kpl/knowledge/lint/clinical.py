@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["CLINICAL"]
-
 _ILLS = (
     r"(?:\w+ )?(?:disease|infection|injur\w+|illness|inflammation|o?edema|virus|bacteri\w+|malignan\w+|cancer"
     r"|tumou?r|trauma|mutation|\w+itis|\w{3,}osis|\w{3,}emia)"

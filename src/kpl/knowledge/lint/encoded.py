@@ -14,8 +14,6 @@ from kpl.knowledge.lint.across import row_finding
 from kpl.knowledge.lint.rules import RULES, Finding
 from kpl.knowledge.lint.sheet import Row, Sheet
 
-__all__ = ["EncoderRules"]
-
 
 @dataclass(frozen=True)
 class EncoderRules:

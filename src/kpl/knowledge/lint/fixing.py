@@ -13,8 +13,6 @@ from kpl.knowledge.lint.rules import RULES
 from kpl.knowledge.lint.sentences import cleaned
 from kpl.knowledge.packs import own_pack, pack_names
 
-__all__ = ["fix_knowledge"]
-
 _REMOVED = ("K101", "K102", "K103", "K201")
 _CLEANED = ("K105", "K107")
 

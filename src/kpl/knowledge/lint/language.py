@@ -7,8 +7,6 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 
-__all__ = ["odd_ones", "script_of"]
-
 _SMALL_WORDS = {
     "English": "the a an of and with is are that which in to its has have for or by from on as it at",
     "German": "der die das und mit ist sind ein eine einer eines dem den des von im zu auf nicht sich auch oder aus",

@@ -14,8 +14,6 @@ from kpl.knowledge.lint.rules import RULES, Finding
 from kpl.knowledge.lint.sentences import judge_content, judge_writing
 from kpl.knowledge.lint.sheet import Sheet, read_sheet
 
-__all__ = ["LintReport", "lint_knowledge"]
-
 Extra = Callable[[Sheet], Iterable[Finding]]
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["RULES", "Finding", "Rule", "Severity"]
-
 Severity = Literal["error", "warning", "notice"]
 """An error spoils what an encoder reads, a warning probably does, a notice is worth knowing and never fails a check."""
 

@@ -12,8 +12,6 @@ from kpl.knowledge.lint.sheet import Row, Sheet
 from kpl.knowledge.lint.words import ASIDE, EMPTY_TALK, FINDINGS, NEGATION, NOT_NEGATION, OPINION, UNSEEN, VISIBLE
 from kpl.knowledge.shapes import BULLET, REFUSAL
 
-__all__ = ["cleaned", "judge_content", "judge_writing"]
-
 _OPENING = re.compile(
     r"^\W*((sure|certainly|of course|okay|here (are|is)|here's|below (are|is|you)|the following|let me|as requested"
     r"|i(['’]d| would| am|['’]m) (be )?(happy|glad)|(yes|absolutely|definitely|gladly|great( question)?|all ?right"

@@ -13,8 +13,6 @@ from kpl.knowledge.reading import find_source, validate_document
 from kpl.knowledge.schema import Description, KnowledgeBase
 from kpl.knowledge.shapes import find_faults, to_document
 
-__all__ = ["Row", "Sheet", "read_sheet"]
-
 _WHOLE = re.compile(r"^\W*[^\W\d_a-z].*[.!?]\W*$", re.DOTALL)
 
 

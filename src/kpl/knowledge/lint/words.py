@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["ASIDE", "EMPTY_TALK", "FINDINGS", "NEGATION", "NOT_NEGATION", "OPINION", "UNSEEN", "VISIBLE", "stems"]
-
 NEGATION = re.compile(
     r"\b(no|not|none|never|neither|nor|without|lack(s|ing)?|absen(t|ce)|hardly|scarcely|devoid|missing|zero"
     r"|free (of|from)|(deprived|void|bare|stripped|emptied) of|cannot|nothing|fails?|\w+-free|\w+n't|rather than"
