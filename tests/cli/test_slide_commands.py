@@ -6,10 +6,15 @@ import csv
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+from tests.conftest import SHARED
+from tests.images.made_dicom import dataset, packed
+from tests.images.made_slides import blocks, of_picture, write_slide
 
 from kpl.runs import open_run
 
@@ -116,3 +121,95 @@ def test_what_is_wrong_with_a_slide_is_one_line(quick: Run, slides: Path, knowle
     (slides.parent / "masks" / "SMITH^ANNA.geojson").write_text("{}")
     assert "its GeoJSON of tissue is none" in quick(*classify, "--tissue", "masks").error
     assert not (slides.parent / "run").exists()
+
+
+REAL = SHARED / "medical"
+
+
+def cine_of(path: Path) -> None:
+    """Sixteen frames of an MR, as scanners write them."""
+    values = np.random.default_rng(5).integers(0, 900, (16 * 32, 32)).astype("u2")
+    uids = {f"{what}InstanceUID": f"2.25.77.{n}" for n, what in enumerate(("SOP", "Study", "Series"), start=1)}
+    made = dataset(values, Rows=32, NumberOfFrames=16, Modality="MR", PatientID="P1", **uids)
+    made.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+    path.write_bytes(packed(made))
+
+
+@pytest.fixture
+def material(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """A slide, a cine and its study: the real ones, or small ones that are drawn."""
+    for name in ("slides", "STUDIES", "masks"):
+        (tmp_path / name).mkdir()
+    if request.param == "real":
+        if not SHARED.is_dir():
+            pytest.skip("the data folder ../shared/data is not beside this checkout")
+        shutil.copy(REAL / "slides" / "CMU-1-Small-Region.svs", tmp_path / "slides" / "a.svs")
+        shutil.copy(REAL / "dicom" / "mr-cine-16-frames.dcm", tmp_path / "STUDIES" / "cine.dcm")
+    else:
+        picture = blocks(np.eye(5, dtype=np.bool_), 128)
+        write_slide(tmp_path / "slides" / "a.svs", picture.shape[1::-1], of_picture(picture))
+        cine_of(tmp_path / "STUDIES" / "cine.dcm")
+    shutil.copy(tmp_path / "STUDIES" / "cine.dcm", tmp_path / "cine.dcm")
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest) -> Run:
+    """The command in a process of its own, or within this one."""
+    return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
+
+
+@pytest.mark.dcmtk
+@pytest.mark.long
+@pytest.mark.parametrize(("material", "run"), [("real", "kpl"), ("drawn", "quick")], indirect=True)
+@pytest.mark.usefixtures("material")
+def test_what_a_user_types_of_slides_and_clips(run: Run, tmp_path: Path, knowledge: Path) -> None:
+    """The commands of docs/pathology.md and docs/ultrasound.md to their end: the real files in processes."""
+    pydicom = pytest.importorskip("pydicom")
+    pytest.importorskip("highdicom", reason="not installed: highdicom")
+    coder = ("--knowledge", knowledge, "--encoder", "mini")
+    assert "1 slide: " in run("plan", "slides/").plain
+    ring = [[0, 0], [600, 0], [600, 600], [0, 600], [0, 0]]
+    (tmp_path / "masks/a.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    told = run("classify", "slides/a.svs", *coder, "--mpp", "0.5", "--tissue", "masks/", "--out", "run/")
+    assert told.code == 0, told.err
+    assert len(rows_of(tmp_path / "run/instances.csv")) == 25
+    assert (tmp_path / "run/tissue/unit-0001.geojson").exists()
+    told = run("export", "run/", "--to", "dicom-sr", "--source", "slides/", "--out", "none/")
+    assert "export to csv instead" in told.error
+    told = run("classify", "cine.dcm", *coder, "--frames", "8", "--out", "clip/")
+    assert told.code == 0, told.err
+    (row,) = rows_of(tmp_path / "clip/predictions.csv")
+    assert (row["kind"], row["instances"]) == ("clip", "8")
+    assert "say where they are with --source" in run("export", "clip/", "--to", "dicom-sr", "--out", "sr/").error
+    assert "1 unit" in run("export", "clip/", "--to", "dicom-sr", "--source", "STUDIES/", "--out", "sr/").plain
+    report = pydicom.dcmread(tmp_path / "sr/study-0001.dcm")
+    assert report.StudyInstanceUID == pydicom.dcmread(tmp_path / "cine.dcm").StudyInstanceUID
+    done = subprocess.run(["dsrdump", tmp_path / "sr/study-0001.dcm"], capture_output=True, text=True, check=False)
+    assert (done.returncode, "Comprehensive SR Document" in done.stdout) == (0, True), done.stderr
+    (key,) = (r for r in rows_of(tmp_path / "clip/instances.csv") if r["instance"] == row["key_instance"])
+    assert f"(MR image,,{int(key['frame']) + 1})" in done.stdout
+
+
+def test_a_slide_of_dicom_has_a_report(quick: Run, tmp_path: Path, shared: Path, knowledge: Path) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    pytest.importorskip("highdicom", reason="not installed: highdicom")
+    (tmp_path / "STUDIES").mkdir()
+    shutil.copy(shared / "medical" / "slides" / "camelyon-tiled.dcm", tmp_path / "STUDIES")
+    words = ("--knowledge", knowledge, "--encoder", "mini", "--mpp", "29", "--out", "run")
+    assert quick("classify", "STUDIES", *words).code == 0
+    assert "1 unit" in quick("export", "run", "--to", "dicom-sr", "--source", "STUDIES", "--out", "sr").out
+    report, slide = (pydicom.dcmread(path) for path in (tmp_path / "sr/study-0001.dcm", *tmp_path.glob("STUDIES/*")))
+    assert report.StudyInstanceUID == slide.StudyInstanceUID
+    (series,) = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == slide.SOPInstanceUID
+
+
+def test_tissue_stays_with_features(quick: Run, tmp_path: Path, knowledge: Path) -> None:
+    picture = blocks(np.eye(3, dtype=np.bool_), 128)
+    slide = write_slide(tmp_path / "a.tif", picture.shape[1::-1], of_picture(picture))
+    coder = ("--encoder", "mini")
+    assert quick("embed", slide, *coder, "--out", "features").code == 0
+    for source, out in ((slide, "run"), ("features", "again")):
+        assert quick("classify", source, "--knowledge", knowledge, *coder, "--out", out).code == 0
+    held = [(tmp_path / name / "tissue/unit-0001.geojson").read_bytes() for name in ("run", "again")]
+    assert held[0] == held[1]

@@ -86,7 +86,7 @@ def as_reports(run: Run, said: Sequence[Said], source: Path) -> tuple[dict[PureP
         key = (whose.StudyInstanceUID, whose.PatientID)
         studies.setdefault(key, []).append((each, found[row], whose))
     if not studies and others:
-        raise InputError(f"the source files cannot carry a report of DICOM: {reason}")
+        raise InputError(f"the source files cannot carry a report of DICOM: {reason}; export to csv instead")
     if not studies:
         raise InputError(
             f"no file of the run is in {str(source)!r}, or all are others now: say where its studies are with --source"

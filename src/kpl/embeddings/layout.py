@@ -65,6 +65,8 @@ class StoredUnit(Stored):
     series: str | None = None
     notes: tuple[str, ...] = ()
     reading: dict[str, Any] = {}
+    tissue: str | None = None
+    """Of a slide its outlines as GeoJSON, in pixels of the finest level."""
 
 
 class Shard(Stored):

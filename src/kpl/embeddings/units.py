@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kpl.embeddings.layout import EmbeddedPicture, StoredUnit
 from kpl.errors import FeaturesError
 from kpl.images import Unit, near_looks
+from kpl.images.tissue import as_geojson
 
 
 @dataclass(frozen=True)
@@ -132,4 +133,5 @@ def _stored(name: str, unit: Unit | None, group: str | None) -> StoredUnit:
         series=unit.series,
         notes=unit.notes,
         reading=unit.reading,
+        tissue=as_geojson(unit.tissue) if unit.tissue else None,
     )

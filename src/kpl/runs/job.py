@@ -110,7 +110,7 @@ class Job(ABC):
             reading = time.perf_counter() - before
             desk = Desk(work, Pooling(features, self.plan.pool or DEFAULT_POOL), source, tell)
             answers = self.answer(desk)
-            write_tissue(work, source.found.units if source.found else ())
+            write_tissue(work, features.of_units.listed)
             write_knowledge(self.knowledge, work / KNOWLEDGE_FILE, overwrite=True)
             self._write_summary(desk, answers)
             seconds = time.perf_counter() - began

@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings import FeatureFolder
+from kpl.embeddings.layout import StoredUnit
 from kpl.embeddings.units import Units
 from kpl.files import write_file
-from kpl.images import Unit
 from kpl.images.pseudonyms import found_by_pseudonym, read_key
-from kpl.images.tissue import as_geojson
 from kpl.methods import Method
 from kpl.proxies.arrays import Floats, log_odds
 from kpl.proxies.pooling import DEFAULT_POOL, Pool, centred, key_rows, whole_units
@@ -280,7 +279,7 @@ def write_units(folder: Path, features: FeatureFolder) -> None:
     write_csv(folder / UNITS_FILE, ["instance_id", "unit", "patient", *_BESIDE], rows())
 
 
-def write_tissue(folder: Path, units: Iterable[Unit]) -> None:
+def write_tissue(folder: Path, units: Iterable[StoredUnit]) -> None:
     """Write the tissue of slides as GeoJSON, one file each, called by the unit's stem, as `--tissue` reads it."""
     names: Counter[str] = Counter()
     for unit in units:
@@ -288,7 +287,7 @@ def write_tissue(folder: Path, units: Iterable[Unit]) -> None:
             (folder / TISSUE_FOLDER).mkdir(exist_ok=True)
             names[name := PurePosixPath(unit.id).stem] += 1
             number = f"-{names[name]}" if names[name] > 1 else ""
-            write_file(folder / TISSUE_FOLDER / f"{name}{number}.geojson", as_geojson(unit.tissue))
+            write_file(folder / TISSUE_FOLDER / f"{name}{number}.geojson", unit.tissue)
 
 
 def identified(folder: Path, ids: Sequence[str]) -> Identifiers | None:
