@@ -10,7 +10,7 @@ from statistics import median
 from kpl.knowledge.folding import fold_sentence
 from kpl.knowledge.lint.rules import RULES, Finding
 from kpl.knowledge.lint.sheet import Row, Sheet
-from kpl.knowledge.lint.words import VISIBLE, stems
+from kpl.knowledge.lint.words import EVERYDAY, VISIBLE, stems
 
 NEAR = 0.75
 """Share of the words of two sentences that must be the same for them to say the same."""
@@ -95,14 +95,6 @@ def find_in_file(sheet: Sheet) -> Iterator[Finding]:
 
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|\*")
-_EVERYDAY_NAMES = """normal benign positive negative other empty none mild moderate severe grade control healthy
-mixed background buckle button comb hook knot nail nails screw ring ships shield mask drum
-crane seat belt boxer mouse iron swing bow punch stove can safe tank switch trailer jean jeans
-cup mug plate tray tub vase pot ruler cart cradle space bar whistle sock bath coil home street
-park square yard beach field house bridge fountain dock pier stage cliff valley ocean"""
-_EVERYDAY = frozenset(_EVERYDAY_NAMES.split()) | {"fur coat"}
-"""Names whose everyday sense in a sentence is seldom the class."""
-
 
 _ADJECTIVES = {"osis": ("otic", "ous"), "oma": ("omatous",), "ia": ("ic",), "itis": ("itic",), "edema": ("edematous",)}
 
@@ -115,7 +107,7 @@ def _owners(sheet: Sheet) -> dict[str, int]:
             folded = " ".join(_TOKEN.findall(name.replace("_", " ").lower()))
             if len(name) == 2 and name.isupper() and name.isalpha():
                 owners.setdefault(name, number)
-            if len(folded) <= 2 or folded.isdigit() or folded in VISIBLE or folded in _EVERYDAY:
+            if len(folded) <= 2 or folded.isdigit() or folded in VISIBLE or folded in EVERYDAY:
                 continue
             owners.setdefault(folded, number)
             for ending, adjectives in _ADJECTIVES.items():

@@ -9,7 +9,16 @@ from collections.abc import Iterator
 
 from kpl.knowledge.lint.clinical import CLINICAL
 from kpl.knowledge.lint.sheet import Row, Sheet
-from kpl.knowledge.lint.words import ASIDE, EMPTY_TALK, FINDINGS, NEGATION, NOT_NEGATION, OPINION, UNSEEN, VISIBLE
+from kpl.knowledge.lint.words import (
+    ASIDE,
+    EMPTY_TALK,
+    FINDINGS,
+    NEGATION,
+    NOT_NEGATION,
+    OPINION,
+    UNSEEN,
+    VISIBLE,
+)
 from kpl.knowledge.shapes import BULLET, REFUSAL
 
 _OPENING = re.compile(

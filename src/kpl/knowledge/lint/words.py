@@ -6,48 +6,26 @@ All are for text in lower case: a pattern that looks past case takes several tim
 from __future__ import annotations
 
 import re
+import tomllib
+from importlib.resources import files
 
-NEGATION = re.compile(
-    r"\b(no|not|none|never|neither|nor|without|lack(s|ing)?|absen(t|ce)|hardly|scarcely|devoid|missing|zero"
-    r"|free (of|from)|(deprived|void|bare|stripped|emptied) of|cannot|nothing|fails?|\w+-free|\w+n't|rather than"
-    r"|instead of|exclud(?:es?|ing))\b"
-)
+_PLACE = re.compile("<([a-z]+)>")
+
+
+def any_of(listed: str) -> str:
+    """Return the pattern that fits any line of a list; <name> in it stands for any line of that part."""
+    alternatives = "|".join(listed.split("\n")[:-1])
+    return f"(?:{_PLACE.sub(lambda found: any_of(LISTS['parts'][found[1]]), alternatives)})"
+
+
+LISTS = tomllib.loads((files("kpl.knowledge.lint") / "words.toml").read_text(encoding="utf-8"))
+_PRAISE, _MANNER, _GENERAL, _LOOKS = (any_of(LISTS["parts"][name]) for name in ("praise", "manner", "general", "looks"))
+
+NEGATION, UNSEEN = (re.compile(rf"\b{any_of(LISTS['patterns'][name])}\b") for name in ("negation", "unseen"))
 NOT_NEGATION = re.compile(
     r"\bnot (only|just|merely|to mention)\b|\bwhether or not\b|\bno(?=\. ?\d)|\b(absolute|sub|near)[- ]zero\b"
 )
 
-UNSEEN = re.compile(
-    r"\b(native to|found (in|on|throughout|near|along|across|all over)|originat\w+|origins?|aris(es|ing) from"
-    r"|invented|developed|history|historical\w*|ancient|century|centuries|traditional\w*|popular\w*|famous"
-    r"|well[- ]known|known (for|as|to)|also (called|known)|belongs? to|member of|species|breeds?|bred|family|genus"
-    r"|type of|kind of|form of|used|serves?|served|purpose|designed|intended|enjoyed|delicious|tast\w+|flavou?r\w*"
-    r"|smell\w*|aroma\w*|sound\w*|nutritious|healthy (?:snack|meal|food|diet|option|choice|eating|breakfast|fats?"
-    r"|and nutritious)|rich in|protein|vitamin\w*|diet|eats?|feeds?|prey|device|tool (?:used|for|that)|instrument"
-    r"|machine|vehicle|garment|vessel (?:used|designed)|hunt(?:s|ed)?|behaviou?r\w*|temperament|intelligen\w+"
-    r"|loyal\w*|friendly|playful|price\w*|expensive|cheap|weigh\w*|kilograms?|pounds|lifespan|symbol\w*|cultur\w+"
-    r"|religio\w+|common(ly)?|staple|cuisine|dish|dessert|recipe|prepared|cooked|made (by|with|from)|consists? of"
-    r"|refers? to|variety|varieties|provid\w+|allow\w*|help\w*|protect\w*|involv(?:es?|ed|ing)|play(?:s"
-    r"|ed)? an? (?:\w+ )?role|responsible for|functions? as|hallmark|(?:can|may|often) (?:support|influence)s?"
-    r"|depend\w*|important|essential|typically (worn|found|seen))\b"
-)
-
-_PRAISE = (
-    r"(?:distinct(?:ive(?:ly)?|ly)?|unique(?:ly)?|recogni[sz]able|characteristic|unmistakable|striking|fascinating"
-    r"|interesting|impressive|beautiful|remarkable|notable|specific|certain|identifiable|unusual|memorable|typical)"
-)
-_MANNER = (
-    r"(?:powerful|elegant|majestic|graceful|stylish|sophisticated|modern|classic|timeless|rugged|formidable|regal"
-    r"|noble|intimidating|imposing|menacing|charming|cute|adorable|attractive|appealing|luxurious|professional"
-    r"|iconic|exotic|sleek|rustic|appetizing|delicious|mouthwatering|inviting|refined|dignified|athletic|fierce"
-    r"|intelligent|friendly|gentle|traditional|dramatic|bold|confident|agile|strong|sturdy|overall|general"
-    r"|unassuming)"
-)
-_GENERAL = r"(?:common|various|different|main|key|important|special|particular|visual|physical|aesthetic|simple)"
-_LOOKS = (
-    r"(?:appearances?|looks?|features?|characteristics?|traits?|shapes?|designs?|styles?|expressions?|patterns?"
-    r"|markings?|colou?rs?|colou?rations?|textures?|structures?|silhouettes?|outlines?|profiles?|builds?"
-    r"|physiques?)"
-)
 _VERY = r"(?:(?:very|highly|quite|truly|easily|most|more|rather|somewhat|visually) )"
 _WORTH = rf"(?:{_PRAISE}|{_MANNER}|{_GENERAL})"
 OPINION = re.compile(rf"\b{_VERY}?{_WORTH}(?:(?:,? and|,|,? yet|,? but)? {_VERY}?{_WORTH})*(?:,? {_LOOKS})?\b(?! of )")
@@ -79,68 +57,14 @@ ASIDE = re.compile(
 )
 """The part of a sentence that says what a thing is for, where it is from, what it does: nothing in it is seen."""
 
-_COLOURS = """black white grey gray red orange yellow green blue purple violet pink brown tan beige cream golden
-gold silver silvery bronze copper ivory crimson scarlet maroon olive teal turquoise navy amber rust rusty reddish
-bluish greenish yellowish brownish greyish grayish whitish blackish pinkish purplish pale dark darker bright vivid
-vibrant dull colour color coloured colored colours colors colourful colorful colouring coloring coloration hue
-hues tint shade shades tone tones monochrome iridescent translucent transparent opaque shiny glossy matte metallic
-glowing gleaming"""
-_SHAPES = """round rounded circular oval ovoid spherical sphere cylinder cylindrical cylinder-shaped conical cone
-cube cubic cuboid rectangular rectangle square triangular triangle hexagonal octagonal flat flattened curved
-curving straight bent hooked pointed pointy blunt tapered tapering tapers narrow wide broad thin thick slim
-slender long longer short shorter tall elongated stocky stout chunky plump chubby streamlined lean bulky muscular
-heavy-bodied shape shaped shapes bell-shaped boxy arched arch domed dome spiral coiled twisted hollow solid
-symmetrical asymmetrical irregular lobed lobes branched forked crescent ring ring-shaped disc disk ball-shaped
-heart-shaped star-shaped pear-shaped egg-shaped upright vertical horizontal diagonal sloping sloped steep shallow
-length width diameter feet umbrella-shaped u-shaped v-shaped y-shaped l-shaped wedge-shaped hourglass folded
-rolled wrapped layered stacked sliced chopped diced shredded cubed crumbled minced mashed half silhouette outline
-profile bodied physique"""
-_TEXTURES = """smooth rough bumpy wrinkled wrinkly fluffy furry fuzzy hairy bristly shaggy silky woolly wooly wiry
-curly wavy soft scaly spiny spiky prickly thorny ribbed ridged grooved textured texture coarse fine grainy
-granular crispy crisp crunchy crusty crumbly flaky creamy moist juicy sticky gooey glazed crust golden-brown
-caramelized charred seared melted runny spotted spots spot striped stripes stripe speckled mottled marbled marble
-patches patch patterned pattern patterns markings marking rosette rosettes bands banded checkered plaid dotted
-dots streaks streaked freckled glass metal steel iron aluminum aluminium brass wood wooden plastic leather rubber
-ceramic clay stone concrete brick fabric cloth cotton wool paper cardboard straw feathers feathered plumage fur
-coat mane wool quilted woven knitted mesh lace embroidered carved engraved polished slimy wet dry icy frosty dusty
-cloudy hazy opacity opacities density echogenic hyperechoic hypoechoic consolidation nodules nodule lesion lesions
-mass margins margin granules"""
-_PARTS = """head face eyes eye ears ear snout muzzle nose mouth lips teeth tusks fangs tongue beak bill neck
-throat chest breast belly abdomen back spine shoulder shoulders leg legs limbs paw paws foot hoof hooves claw
-claws talons tail tails tailed wing wings fin fins gills antenna antennae horn horns antlers crest shell shells
-carapace shelled scales legged eared haired faced nosed billed winged headed necked edged sided footed skin
-tentacles trunk stem stems leaf leaves petals petal roots branches bark cap gills handle handles blade blades edge
-edges rim lid spout base bottom side sides wheel wheels tire tires windshield windows window door doors roof roofs
-hood bumper headlights engine seat seats backrest armrests cushion cushions strap straps buckle zipper pocket
-pockets collar sleeves sleeve hem brim button buttons knob knobs dial dials screen display keyboard keys cord
-cable wire wires lens lenses barrel hull deck mast masts sail sails bow stern fuselage cockpit propeller
-wheelhouse column columns pillar pillars tower towers spire steeple arches wall walls stairs steps railing shelves
-shelf drawers drawer compartment compartments panel panels slot slots hole holes opening openings bars bar pole
-poles rod rods shaft tube tubes pipe pipes strings bridge neck pedals pendulum hands numerals lettering logo label
-filling toppings topping topped layers layer slices slice pieces sauce cheese noodles rice vegetables herbs broth
-crumbs sprinkled drizzled garnished dusted frosting icing whipped bun tortilla plate bowl chunks strands lobe
-nucleus cytoplasm vessels rings ridges bumps spikes spines quills thorns fringe tuft whiskers jaw jaws forehead
-cheeks brow crown nape rump underside underparts upperparts flanks hind front rear inner outer interior exterior
-corner corners tip tips"""
-_FINDINGS = """ulceration ulcerations ulcer ulcers erosion erosions erythema erythematous mucosa glands nuclei
-collagen edema oedema swelling enhancement calcification calcifications calcified necrosis necrotic cyst cysts
-cystic septa septum cavity cavities effusion infiltrate infiltrates osteophyte osteophytes sclerosis exudates
-hemorrhage hemorrhages haemorrhage haemorrhages microaneurysms drusen thickening thinning atrophy plaque plaques
-papule papules pigment pigmented globules crusting telangiectasia keratin mucin lymphocytes hyperreflective
-hyporeflective hyperdense hypodense heterogeneous homogeneous spiculated polyp polyps pseudopolyps osteoblastic
-granuloma"""
-VISIBLE = frozenset(" ".join((_COLOURS, _SHAPES, _TEXTURES, _PARTS)).split())
+EVERYDAY = frozenset(LISTS["everyday"]["words"].split()) | {"fur coat"}
+"""Names whose everyday sense in a sentence is seldom the class."""
+VISIBLE = frozenset(" ".join(LISTS["visible"].values()).split())
 """Words for what a picture shows: colours, shapes, textures, and the parts of things; size alone shows nothing."""
-FINDINGS = frozenset(_FINDINGS.split())
+FINDINGS = frozenset(LISTS["findings"]["words"].split())
 """Words for what a medical picture shows; many of them name a class."""
 
-_FILLERS = frozenset(
-    re.findall(
-        r"\w+",
-        "a an and as at by for from in into its it is are of on one or over that the to two with which has hav"
-        r"e",
-    )
-)
+_FILLERS = frozenset(LISTS["fillers"]["words"].split())
 
 
 def stems(text: str) -> frozenset[str]:
