@@ -21,6 +21,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.long
 def test_parts_at_once_twice_and_killed_make_the_folder_of_one_process(
     kpl: Run, cells: Path, knowledge: Path, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ class Terminal:
         return bool(data)
 
 
+@pytest.mark.long
 def test_one_keypress_each_with_undo_edit_and_quit(tmp_path):
     path = tmp_path / "my.yaml"
     path.write_text(YAML.replace("  - key: box", "    absent: [no outline, a thick rim, a bent face]\n  - key: box"))

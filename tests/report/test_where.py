@@ -212,6 +212,7 @@ def points_at(peak, place):
     return x * TILE <= peak[0] < (x + 1) * TILE and y * TILE <= peak[1] < (y + 1) * TILE
 
 
+@pytest.mark.long
 def test_windows_point_at_the_right_cell_of_a_scene_and_wrong_classes_do_not():
     encoder, base = load_encoder("mini"), load_knowledge("blood-cells")
     rows = [r.mean(axis=0, dtype=np.float64) for r in embed_texts(base.prompts(), encoder)]
