@@ -1,10 +1,12 @@
-"""Names of a package that load on first use, so that who needs few of them waits for few."""
+"""What loads on first use, so that who needs little waits for little: names of a package, what other packages offer."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.metadata import EntryPoints, entry_points
 from typing import Any
 
 
@@ -24,3 +26,14 @@ def on_first_use(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]
         return value
 
     return load
+
+
+@cache
+def _installed() -> Any:  # noqa: ANN401 - of another type from Python 3.12 on
+    return entry_points()
+
+
+def offered(group: str) -> EntryPoints:
+    """Return what installed packages offer under a name; all of them are looked through once."""
+    found: EntryPoints = _installed().select(group=group)
+    return found

@@ -14,9 +14,10 @@ NEVER = ("fastapi", "httpx2", "huggingface_hub", "kpl.server", "matplotlib", "sc
 OTHERS = (
     "kpl.authoring", "kpl.encoders.checking", "kpl.encoders.hub", "kpl.encoders.openclip", "kpl.encoders.pulling",
     "kpl.encoders.torch_runtime", "kpl.encoders.transformers", "kpl.knowledge.lint.clinical",
-    "kpl.knowledge.lint.linting", "kpl.knowledge.lint.sentences", "kpl.report.similarity",
+    "kpl.knowledge.lint.linting", "kpl.knowledge.lint.sentences", "kpl.report.similarity", "PIL.PdfImagePlugin",
+    "PIL.TiffImagePlugin",
 )  # fmt: skip
-"""What other commands are for."""
+"""What other commands are for, and other kinds of pictures."""
 PROBE = """
 import json, sys
 from kpl.cli import main

@@ -422,7 +422,7 @@ def test_the_labels_score_exact_confidences(sure, labels):
 
 
 def test_figures_are_drawn_in_the_colours_that_the_page_begins_with():
-    style = (Path(kpl.report.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    style = (Path(kpl.report.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
     found = dict(re.findall(r"--([\w-]+):(#[0-9a-f]{3,6})", style[: style.index("@media")]))
     light = {name: f"#{''.join(2 * digit for digit in c[1:])}" if len(c) == 4 else c for name, c in found.items()}
     assert {name: light[name] for name in LIGHT} == LIGHT

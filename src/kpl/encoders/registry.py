@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +19,7 @@ from kpl.encoders.files import weights_of
 from kpl.encoders.protocol import CatalogueEntry, Encoder, EncoderCard
 from kpl.encoders.store import kept, kept_folder, read_card
 from kpl.errors import EncoderError, UnknownNameError
+from kpl.later import offered
 
 _SHIPPED: Final = Path(__file__).parent
 _PART: Final = r"[\w.-]+"
@@ -128,8 +128,7 @@ def encoder_names() -> list[str]:
         True
     """
     shipped = {path.parent.name for path in _SHIPPED.glob("*/card.json")}
-    offered = {point.name for point in entry_points(group="kpl.encoders")}
-    return sorted(shipped | set(catalogue()) | set(kept()) | offered)
+    return sorted(shipped | set(catalogue()) | set(kept()) | {point.name for point in offered("kpl.encoders")})
 
 
 def suited(wanted: str) -> list[str]:
@@ -250,8 +249,10 @@ def _offered(name: str) -> Encoder | None:
     Raises:
         EncoderError: it cannot be made, or is no encoder.
     """
-    point = next((point for point in entry_points(group="kpl.encoders") if point.name == name), None)
-    if point is None or name in catalogue() or (_SHIPPED / name / "card.json").is_file():
+    if name in catalogue() or (_SHIPPED / name / "card.json").is_file():
+        return None
+    point = next((point for point in offered("kpl.encoders") if point.name == name), None)
+    if point is None:
         return None
     try:
         made = point.load()()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, Protocol
@@ -27,6 +26,7 @@ from kpl.images.plain import PictureReader
 from kpl.images.records import Asked, Instance, Planned
 from kpl.images.slides import SlideReader
 from kpl.images.volumes import VolumeReader
+from kpl.later import offered
 
 
 class Reader(Protocol):
@@ -61,7 +61,7 @@ class Reader(Protocol):
 @cache
 def readers() -> dict[str, Reader]:
     """Return every reader by its name, in the order in which they are asked; pictures come last."""
-    plugins = [entry.load() for entry in entry_points(group="kpl.readers")]
+    plugins = [entry.load() for entry in offered("kpl.readers")]
     made: list[Reader] = [each() if isinstance(each, type) else each for each in plugins]
     made += [SlideReader(), DicomReader(), NiftiReader(), VolumeReader(), ArrayReader(), PictureReader()]
     return {reader.name: reader for reader in made}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from kpl.errors import PictureError
 
@@ -31,7 +31,11 @@ def refuse_slides_and_stacks(picture: Image.Image, *, stacks: bool = True) -> No
     Raises:
         PictureError: it is a slide or a stack, with what to do.
     """
-    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
+    if picture.format != "TIFF":
+        return
+    from PIL.TiffImagePlugin import TiffImageFile  # no other picture needs it
+
+    if not isinstance(picture, TiffImageFile):
         return
     tags, tiled = picture.tag_v2, _TILE_WIDTH in picture.tag_v2
     text = str(tags.get(_TEXT, ""))
@@ -73,6 +77,8 @@ def planes_of_16_bits(picture: Image.Image, data: bytes) -> NDArray[np.uint16] |
 
 def tiff_reason(data: bytes) -> str:
     """Say why a TIFF that Pillow does not take is not read, from its first directory."""
+    from PIL import TiffImagePlugin
+
     try:
         tags = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if b"+" in data[2:4] else 8])
         file = io.BytesIO(data)

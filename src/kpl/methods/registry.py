@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from kpl.errors import InputError, UnknownNameError
+from kpl.later import offered
 from kpl.methods.adapt import ADAPT
 from kpl.methods.contract import Method
 from kpl.methods.em_dirichlet import EMDirichlet
@@ -63,7 +64,7 @@ def _offered(point: EntryPoint) -> type[Method]:
 
 def add_offered() -> None:
     """Add the methods of installed packages; those that cannot be used are kept with the reason."""
-    for point in entry_points(group="kpl.methods"):
+    for point in offered("kpl.methods"):
         try:
             METHODS[point.name] = _offered(point)
         except Exception as error:  # somebody else's code: whatever it raises must not stop the other methods

@@ -19,7 +19,7 @@ LIGHT = {
     "rest": "#8c959f",
     **dict(zip(COLOURS, ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"), strict=True)),
 }
-"""The page's colours by name, in its light theme: what figures are drawn in, and what `report.css` begins with."""
+"""The page's colours by name, in its light theme: what figures are drawn in, and what `style.css` begins with."""
 _NAMED = {value: f"var(--{name})" for name, value in LIGHT.items()}
 _SVG, _XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 _DROPPED = (f"{_SVG}metadata", f"{_SVG}style", f"{_SVG}clipPath")

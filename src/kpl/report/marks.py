@@ -9,7 +9,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 COLOURS = ("c0", "c1", "c2", "c3", "c4", "c5")
-"""Names of the page's colours for classes; `report.css` says what they are in each theme."""
+"""Names of the page's colours for classes; `style.css` says what they are in each theme."""
 _REST = "rest"
 _SHAPES = {  # matplotlib's name, and the corners in units of the size; a circle has none
     "o": (),

@@ -9,7 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
+from jinja2 import Environment, UndefinedError
 from markupsafe import Markup
 
 from kpl.encoders import Encoder
@@ -17,6 +17,7 @@ from kpl.errors import FeaturesError, InputError
 from kpl.evaluation import Reading
 from kpl.files import locked, write_file
 from kpl.progress import Progress
+from kpl.report.compiled import templates
 from kpl.report.mapping import map_rows
 from kpl.report.multi_label import MultiLabelStory
 from kpl.report.multi_label_scores import score_multi_label
@@ -137,14 +138,7 @@ def _shown(value: object) -> object:
 
 @cache
 def _templates() -> Environment:
-    return Environment(
-        loader=PackageLoader("kpl.report"),
-        autoescape=True,
-        finalize=_shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return templates(_shown)
 
 
 def _write(run: Path, story: Story[Any]) -> Path:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, WebPImagePlugin
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
@@ -144,7 +144,7 @@ def thumbnail(picture: NDArray[np.uint8], side: int = THUMBNAIL_SIDE) -> bytes:
     small = Image.fromarray(picture)
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    small.save(buffer, format="WEBP", quality=_QUALITY, method=4)
+    small.save(buffer, format=WebPImagePlugin.WebPImageFile.format, quality=_QUALITY, method=4)
     return buffer.getvalue()
 
 
