@@ -5,6 +5,7 @@
     python benchmarks/contest.py --grounds cells,drawn --methods cupl,kpl,kpl:rounds=1
     python benchmarks/contest.py --bundle FOLDER                  # one's own ground, made by make_ground.py
     python benchmarks/contest.py --kept                           # tables of what has been measured so far
+    python benchmarks/contest.py --methods gda --onto benchmarks/results/contest.json --json ...   # further methods
 
 A ground has regimes, each with one or more members (encoders or tasks), each with one or more problems (`grounds.py`);
 figures are means over problems, then members. 95 % intervals are percentiles of bootstrap draws over images, the same
@@ -25,7 +26,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,9 @@ def main() -> None:
     args = _options()
     grounds = all_grounds(args.bundle)
     chosen = _chosen(args, grounds)
+    if args.regimes:
+        wanted = set(args.regimes.split(","))
+        chosen = [replace(each, units=tuple(unit for unit in each.units if unit[0] in wanted)) for each in chosen]
     methods = _methods(args)
     units = [
         Unit(ground.name, regime, member, method)
@@ -94,19 +98,34 @@ def main() -> None:
         }
         for ground in chosen
     }
-    told = {ground.name: ground.told for ground in chosen}
+    if args.onto:
+        figures = _onto(json.loads(args.onto.read_text(encoding="utf-8"))["figures"], figures)
+    told = {name: grounds[name].told for name in figures}
     for title, header, rows in tables(figures, told):
         print_table(title, header, rows)
     print_table("Worst case of each method, points", *summary(figures))
-    if "kpl" in methods:
+    if "kpl" in methods or args.onto:
         print_table("Where kpl is more than a point behind", *losses(figures))
     save(args.json, {"grounds": told, "figures": figures, "left_out": LEFT_OUT})
+
+
+def _onto(earlier: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Add figures to those of an earlier file: by ground, regime and method, the newer in the place of the older."""
+    return {
+        ground: {
+            regime: {**earlier.get(ground, {}).get(regime, {}), **now.get(ground, {}).get(regime, {})}
+            for regime in {**earlier.get(ground, {}), **now.get(ground, {})}
+        }
+        for ground in {**earlier, **now}
+    }
 
 
 def _options() -> argparse.Namespace:
     options = parser((__doc__ or "").partition("\n")[0])
     options.add_argument("--grounds", default="", help="comma-separated names; default all but those for settings")
     options.add_argument("--methods", default="", help="comma-separated; settings as name:key=value; default all")
+    options.add_argument("--regimes", default="", help="comma-separated; default all of a ground")
+    options.add_argument("--onto", type=Path, help="a file of --json, whose figures stay but where measured anew")
     options.add_argument("--bundle", type=Path, action="append", default=[], help="a further ground; may be repeated")
     options.add_argument("--kept", action="store_true", help="measure nothing: tables of the results that are kept")
     options.add_argument("--quick", action="store_true", help="two members, one problem each, five methods")
@@ -227,6 +246,8 @@ def solve(name: str, problem: Problem, weights: NDArray[np.float64]) -> tuple[ND
         numbers |= _unlisted(method, problem, probabilities)
     if problem.planted is not None:
         numbers["planted_auroc"] = _planted(method, problem)
+    if isinstance(method, KPL):
+        numbers |= _contradicted(method, problem)
     return drawn, numbers
 
 
@@ -252,11 +273,22 @@ def _planted(method: Method, problem: Problem) -> float:
     """AUROC of telling the sentences that were planted: the most misplaced first, or those that were left out."""
     wrong = np.concatenate(problem.planted or ())
     if isinstance(method, KPL):
-        return _ranked(wrong, np.concatenate(method.misplaced()))
+        return _ranked(wrong, np.concatenate(method.misplaced().scores))
     kept = np.concatenate(
         [np.isin(np.arange(len(own)), used) for own, used in zip(problem.texts, method.text_.chosen, strict=True)]
     )
     return _ranked(wrong, (~kept).astype(float))
+
+
+def _contradicted(method: KPL, problem: Problem) -> dict[str, float]:
+    """Shares of the sentences that the method says the images contradict: of those planted, and of the others."""
+    wrong = [np.zeros(len(own), dtype=bool) for own in problem.texts] if problem.planted is None else problem.planted
+    named = [np.zeros(len(own), dtype=bool) for own in problem.texts]
+    for said in method.contradicted():
+        named[said.class_index][said.description] = True
+    told, planted = np.concatenate(named), np.concatenate(wrong)
+    numbers = {"genuine_contradicted": float(told[~planted].mean())}
+    return numbers | ({"planted_contradicted": float(told[planted].mean())} if planted.any() else {})
 
 
 def _ranked(positive: NDArray[np.bool_], score: NDArray[np.floating[Any]]) -> float:

@@ -41,8 +41,20 @@ def tables(figures: Figures, told: dict[str, str]) -> Iterator[tuple[str, list[s
         yield "None of these", header, rows
     wrong = [(g, by) for g, regimes in figures.items() for by in regimes.values() if _has(by, "planted_auroc")]
     if wrong and "kpl" in wrong[0][1]:
-        header = ["planted sentences: AUROC of", *(ground for ground, _ in wrong)]
-        yield "Wrong sentences found", header, [["kpl", *(_single(by["kpl"], "planted_auroc") for _, by in wrong)]]
+        header = ["sentences", *(ground for ground, _ in wrong)]
+        named = (
+            ("AUROC of the ranking", "planted_auroc"),
+            ("planted: said to be contradicted", "planted_contradicted"),
+            ("the others: said to be contradicted", "genuine_contradicted"),
+        )
+        rows = [[title, *(_single(by["kpl"], key) for _, by in wrong)] for title, key in named]
+        clean = [
+            [by["kpl"] for by in figures[ground].values() if "planted_auroc" not in by["kpl"]] for ground, _ in wrong
+        ]
+        rows.append(
+            ["none planted: said to be contradicted", *(_average(each, "genuine_contradicted") for each in clean)]
+        )
+        yield "Wrong sentences found by `kpl`, four in ten planted", header, rows
 
 
 def doubt(figures: Figures, method: str = "kpl") -> str:
@@ -171,6 +183,11 @@ def _cell(by: dict[str, dict[str, Any]], method: str) -> str:
         bold = f"**{text}**" if text == f"{100 * most[kind]:.1f}" else text
         parts.append(f"{bold} ±{50 * (high - low):.1f}")
     return f"{parts[0]} ({parts[1]})"
+
+
+def _average(found: list[dict[str, Any]], key: str) -> str:
+    measured = [each[key] for each in found if key in each]
+    return f"{sum(measured) / len(measured):.2f}" if measured else "—"
 
 
 def _single(found: dict[str, Any], key: str) -> str:

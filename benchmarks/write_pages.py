@@ -236,6 +236,12 @@ def contest_grounds(found: dict[str, Any]) -> str:
     return "\n".join(f"**{t}**\n\n{markdown(h, rows)}" for t, h, rows in tables(found["figures"], found["grounds"]))
 
 
+def contradicted(found: dict[str, Any]) -> str:
+    """How well planted sentences are found: the table of the contest."""
+    every = tables(found["figures"], found["grounds"])
+    return next(markdown(header, rows) for title, header, rows in every if title.startswith("Wrong sentences"))
+
+
 def unlisted(found: dict[str, Any]) -> str:
     """What `--other` finds and costs."""
     rows = [(name, row) for name, row in found.items() if name != "machine"]
@@ -303,6 +309,7 @@ TABLES = (
     ("contest.md", "contest", contest_losses),
     ("contest.md", "contest", contest_doubt),
     ("contest.md", "contest", contest_grounds),
+    ("knowledge.md", "contest", contradicted),
     ("knowledge.md", "insight", insight_marked),
     ("knowledge.md", "insight", insight_dropped),
     ("knowledge.md", "insight", insight_seconds),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -182,6 +184,21 @@ def test_what_the_images_speak_against_is_left_out_and_named():
     right = [unit(row + 0.1 * rng.normal(size=(6, 16))) for row in np.eye(16)[:3]]
     wrong = [np.vstack([right[c], right[(c + 1) % 3][:2]]) for c in range(3)]
     model = KPL().fit(images, wrong)
-    assert [found.tolist() for found in model.contradicted()] == [[6, 7]] * 3
-    assert [len(found) for found in KPL().fit(images, right).contradicted()] == [0, 0, 0]
-    assert [len(found) for found in KPL(rounds=1).fit(images, wrong).contradicted()] == [0, 0, 0]
+    found = model.contradicted()
+    assert {(said.class_index, said.description) for said in found} == {(c, j) for c in range(3) for j in (6, 7)}
+    assert all(said.instead == (said.class_index + 1) % 3 for said in found)
+    assert [said.score for said in found] == sorted((said.score for said in found), reverse=True)
+    assert KPL().fit(images, right).contradicted() == KPL(rounds=1).fit(images, wrong).contradicted() == ()
+
+
+def test_nothing_is_said_of_descriptions_where_the_images_cannot_tell():
+    rng = np.random.default_rng(0)
+    images = unit(np.eye(16)[rng.integers(0, 3, 150)] + 0.1 * rng.normal(size=(150, 16)))
+    right = [unit(row + 0.1 * rng.normal(size=(6, 16))) for row in np.eye(16)[:3]]
+    wrong = [np.vstack([right[c], right[(c + 1) % 3][:2]]) for c in range(3)]
+    assert KPL().fit(images[:14], wrong).contradicted() == (), "fewer than five images a class"
+    absent = [*wrong, np.vstack([right[0][:1], unit(np.eye(16)[5:6])])]
+    assert {said.class_index for said in KPL().fit(images, absent).contradicted()} == {0, 1, 2}
+    model = KPL().fit(images, wrong)
+    model.doubt_ = replace(model.doubt_, agreement=0.8, text_agreement=0.9)
+    assert model.contradicted() == (), "learning drove the halves apart"

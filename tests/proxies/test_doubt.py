@@ -91,5 +91,5 @@ def test_sentences_of_other_classes_are_the_most_misplaced():
     images, texts = clusters(2, cut_across=False)
     texts[0][3] = texts[2][5]
     found = KPL().fit(images, texts).misplaced()
-    assert int(found[0].argmax()) == 3
-    assert [len(each) for each in found] == [8, 8, 8]
+    assert (int(found.scores[0].argmax()), int(found.instead[0][3])) == (3, 2)
+    assert [len(each) for each in found.scores] == [8, 8, 8]

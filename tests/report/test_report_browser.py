@@ -24,6 +24,10 @@ def test_a_report_is_readable_everywhere(
 ) -> None:
     place = tmp_path / "run"
     shutil.copytree(run if kind == "single" else several.path, place)
+    if kind == "single":
+        summary = json.loads((place / "run.json").read_text(encoding="utf-8"))
+        said = {"key": "neutrophil", "text": f"no granules {HOSTILE}", "instead": "platelet", "score": 2.0}
+        (place / "run.json").write_text(json.dumps(summary | {"contradicted": [said]}), encoding="utf-8")
     truth = labels if kind == "single" else many_labels
     methods = {"methods": ("text", "kpl")} if kind == "single" else {}
     file = write_report(place, labels=truth, by=["site"], replicates=50, **methods)
@@ -45,6 +49,7 @@ def test_a_report_is_readable_everywhere(
         assert count == seen >= 18
     assert told["background"]["dark"] != told["background"]["light"] == told["background"]["print"]
     assert HOSTILE in told["text"]
+    assert ("The pictures contradict this" in told["text"]) == (kind == "single")
     assert told["opened"]
     assert told["enlarged"][0] <= 112 < told["enlarged"][1] == told["one"] == 320
     assert 250 < told["large"] <= 320, "without scripts too, on a narrow screen"

@@ -237,9 +237,13 @@ def test_a_run_is_read_corrected_and_settled(
     tell: Callable[..., dict[str, Any]], pictures: list[str], tmp_path: Path
 ) -> None:
     run = classify([name for name in pictures if "cell" in name], knowledge="blood-cells", out=tmp_path / "ward-3")
+    summary = json.loads((run.path / "run.json").read_text(encoding="utf-8"))
+    said = {"key": "neutrophil", "text": "a pink disc", "instead": "platelet", "score": 2.0}
+    (run.path / "run.json").write_text(json.dumps(summary | {"contradicted": [said]}), encoding="utf-8")
     process, server = started("--run", str(run.path))
     try:
         told = tell("reading", server=server)
+        assert "neutrophil: \u201ca pink disc\u201d; the pictures give it to platelet" in told["contradicted"]
     finally:
         process.terminate()
         process.communicate(timeout=60)

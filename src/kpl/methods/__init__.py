@@ -1,7 +1,7 @@
 """Thin estimators over the proxies: one contract, one registry."""
 
 from kpl.methods.adapt import ADAPT
-from kpl.methods.contract import Facts, Method, Reading
+from kpl.methods.contract import Contradicted, Facts, Method, Reading
 from kpl.methods.em_dirichlet import EMDirichlet
 from kpl.methods.evidence import Evidence, Sentence, explain, text_shares, without
 from kpl.methods.frolic import Frolic
@@ -36,6 +36,7 @@ __all__ = [
     "ClassNames",
     "ClassSimilarity",
     "ClosedKPL",
+    "Contradicted",
     "CuPL",
     "DescriptionInsight",
     "EMDirichlet",

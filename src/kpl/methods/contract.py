@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, Self, TypeVar, get_type_hints
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from kpl.proxies.arrays import (
     softmax,
 )
 from kpl.proxies.priors import given_prior, text_logits
-from kpl.proxies.retrieval import TextProxies, best_k, retrieve
+from kpl.proxies.retrieval import TextProxies, retrieve
 from kpl.proxies.sums import ImageMoments, sum_images
 
 Reading = Literal["names", "templates", "descriptions", "random", "subclasses", "pairs"]
@@ -38,6 +38,25 @@ subclasses      the class name first, then its subclasses
 pairs           2 m rows: m prompts that say a finding is there, then the m that say it is not
 """
 _Scalar = TypeVar("_Scalar", bound=np.generic)
+
+
+FEW_PICTURES = 5
+"""A class with fewer has too few to judge its descriptions by."""
+
+
+class Contradicted(NamedTuple):
+    """A description that the images of its class speak against, so that it was left out.
+
+    Attributes:
+        class_index, description: which.
+        instead: the other class whose images support it most.
+        score: how much more it looks like one of another class, `kpl.proxies.retrieval.misplaced`; zero is the average.
+    """
+
+    class_index: int
+    description: int
+    instead: int
+    score: float
 
 
 @dataclass(frozen=True)
@@ -274,11 +293,10 @@ class Method(ABC):
         texts[class_index] = np.delete(texts[class_index], indices, axis=0)
         return texts
 
-    def contradicted(self) -> list[NDArray[np.intp]]:
-        """Return per class the indices of retrieved descriptions that the images spoke against in `fit`."""
+    def contradicted(self) -> tuple[Contradicted, ...]:
+        """Return the descriptions that the images spoke against in `fit`, the worst first; none of most methods."""
         self._check_fitted()
-        pairs = zip(self.text_.relevance, self.text_.chosen, strict=True)
-        return [np.setdiff1d(best_k(relevance, self.k), chosen) for relevance, chosen in pairs]
+        return ()
 
     def _weights(self, weights: Floats | None) -> Floats | None:
         weights = checked_weights(weights)

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from kpl.errors import FeaturesError, InputError
 from kpl.knowledge.lint.encoded import EncoderRules
+from kpl.methods.contract import FEW_PICTURES
 from kpl.methods.similarity import COLLAPSED, ClassSimilarity, class_similarity
 from kpl.proxies.arrays import Descriptions, Floats, Images, checked_descriptions, chunks
 from kpl.proxies.retrieval import TextProxies
@@ -42,8 +43,6 @@ from kpl.proxies.sums import ClassSums, ImageMoments, ImageSums
 
 RARE = 1 / 20
 """The share of other sentences that chance is granted: one in twenty, the usual level of a test."""
-FEW_PICTURES = 5
-"""A class with fewer, or with all but fewer, is not judged."""
 REPEATED = EncoderRules.alike
 """Cosine from which two sentences of a class say the same: that of lint's rule K202."""
 _BLOCK = 1024
@@ -109,11 +108,6 @@ class DescriptionInsight:
     same: Near | None
     elsewhere: Near | None
     verdict: Verdict
-
-    @property
-    def contradicted(self) -> bool:
-        """Whether the pictures of its class speak against it, so that it is no part of the text proxy."""
-        return not self.used and self.lift < 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from kpl.errors import InputError
-from kpl.methods.contract import Facts, Method
+from kpl.methods.contract import FEW_PICTURES, Contradicted, Facts, Method
 from kpl.proxies.anchored import (
     AnchoredRounds,
     AnchoredSettings,
@@ -22,7 +22,7 @@ from kpl.proxies.arrays import Descriptions, Floats, Images, checked_description
 from kpl.proxies.condensed import Condensed, condensed
 from kpl.proxies.doubt import Doubt, believed, halves
 from kpl.proxies.priors import checked_prior, prior_shift
-from kpl.proxies.retrieval import TextProxies, misplaced, retrieve
+from kpl.proxies.retrieval import Misplaced, TextProxies, best_k, misplaced, retrieve
 from kpl.proxies.ridge import LinearScores, loop_ridge, ridge_discriminant, text_class_means
 from kpl.proxies.sums import ClassSums, ImageMoments
 
@@ -152,16 +152,42 @@ class KPL(Method):
         self._check_fitted()
         return class_distances(images, self.sums_, self.text_.proxies, self.moments_, self._settings())
 
-    def misplaced(self) -> list[Floats]:
-        """Return per class (m_c,) how much more each description looks like one of another class, the larger the more.
+    def misplaced(self) -> Misplaced:
+        """Say how much more each description looks like one of another class: `kpl.proxies.retrieval.misplaced`.
 
-        See `kpl.proxies.retrieval.misplaced`; sentences of other classes that slipped in are found by it.
+        Sentences of other classes that slipped in are found by it.
 
         Raises:
             NotFittedError: before `fit`.
         """
         self._check_fitted()
         return misplaced(self.descriptions_, self.sums_, self.moments_, self.anchor_images)
+
+    def contradicted(self) -> tuple[Contradicted, ...]:
+        """Return the retrieved descriptions that the images spoke against in `fit`, the most misplaced first.
+
+        Empty where the images cannot tell: too few of them to learn from (then of that class), or two halves of the
+        knowledge part as they learn.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        self._check_fitted()
+        few = self.moments_.count < FEW_PICTURES * len(self.descriptions_)
+        if few or len(self.descriptions_) < 2 or (self.doubt_ is not None and self.doubt_.apart):
+            return ()
+        pairs = zip(self.text_.relevance, self.text_.chosen, strict=True)
+        left = [np.setdiff1d(best_k(relevance, self.k), chosen) for relevance, chosen in pairs]
+        if not any(map(len, left)):
+            return ()
+        found = self.misplaced()
+        listed = [
+            Contradicted(c, j, int(found.instead[c][j]), float(found.scores[c][j]))
+            for c, own in enumerate(left)
+            for j in own.tolist()
+            if self.sums_.mass[c] >= FEW_PICTURES
+        ]
+        return tuple(sorted(listed, key=lambda each: -each.score))
 
     def with_prior(self, prior: Sequence[float] | Floats) -> KPL:
         """Return this fitted method with a class prior that is known, in the place of the one it has.

@@ -37,6 +37,7 @@ from kpl.proxies.sums import ClassSums, ImageMoments
 
 APART = 0.2  # by which learning has driven the halves apart where the text alone is left
 CLEAR = 2.0  # standard errors by which a round is to be worse than the best one before the rounds end there
+_LESS = 0.01  # by which two halves agree less once they have learnt: rounding is below it
 _STEPS = 16  # of halving the interval of the log temperature
 _HIGHEST = 6.0
 
@@ -55,6 +56,11 @@ class Doubt:
     text_agreement: float
     temperature: float
     rounds: int = AnchoredSettings.rounds
+
+    @property
+    def apart(self) -> bool:
+        """Whether learning drove the halves apart: the images do not settle what the descriptions ask."""
+        return self.text_agreement - self.agreement > _LESS
 
     @property
     def text_share(self) -> float:

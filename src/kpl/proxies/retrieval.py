@@ -43,6 +43,19 @@ class TextProxies:
         return all(set(a.tolist()) == set(b.tolist()) for a, b in zip(self.chosen, other.chosen, strict=True))
 
 
+@dataclass(frozen=True)
+class Misplaced:
+    """How much each description looks like one of another class.
+
+    Attributes:
+        scores: per class (m_c,), the larger the more; zero is the average.
+        instead: per class (m_c,), the other class whose images support it most, standardised within each class.
+    """
+
+    scores: list[Floats]
+    instead: list[NDArray[np.intp]]
+
+
 def best_k(scores: Floats, k: int | None) -> NDArray[np.intp]:
     """Return the indices of the k largest scores, best first, ties in order; all of them if k is None or too large.
 
@@ -171,15 +184,15 @@ def reads_like_others(descriptions: list[Floats]) -> list[NDArray[np.bool_]]:
     return found
 
 
-def misplaced(descriptions: list[Floats], sums: ClassSums, moments: ImageMoments, kappa: float) -> list[Floats]:
-    """Return per class (m_c,) how much more each description looks like one of another class than like one of its own.
+def misplaced(descriptions: list[Floats], sums: ClassSums, moments: ImageMoments, kappa: float) -> Misplaced:
+    """Say how much more each description looks like one of another class than like one of its own.
 
     Two margins, each brought to a standard deviation of one over all descriptions, are added: that of its support by
     the images of the best other class, standardised within each class, over that by its own; and that of its cosine
     with the mean description of the nearest other class over that with the rest of its own. Zero is the average.
 
     Args:
-        descriptions: per class (m_c, d) unit rows.
+        descriptions: per class (m_c, d) unit rows, of two classes or more.
         sums, moments: of the images.
         kappa: as in `confirm`.
 
@@ -188,28 +201,30 @@ def misplaced(descriptions: list[Floats], sums: ClassSums, moments: ImageMoments
         >>> images = np.eye(3).repeat(20, axis=0)
         >>> sums = ClassSums(3, 3).update(images, images)
         >>> found = misplaced(rows, sums, ImageMoments(60, np.full(3, 1 / 3), np.eye(3) / 3), 1.5)
-        >>> [int(own.argmax()) for own in found[:1]], bool(found[0][2] > 1)
-        ([2], True)
+        >>> int(found.scores[0].argmax()), bool(found.scores[0][2] > 1), int(found.instead[0][2])
+        (2, True, 1)
     """
-    every = np.concatenate(descriptions)
-    counts = np.array([len(rows) for rows in descriptions])
-    owner, at = np.repeat(np.arange(len(counts)), counts), np.arange(len(every))
     mass = sums.mass[:, None]
-    means = (sums.weighted - mass * moments.mean) / (mass + kappa)
-    spread = np.concatenate(description_spreads(descriptions, moments.covariance))
-    support = every @ means.T / np.maximum(spread, _TINY)[:, None]
-    support = (support - support.mean(axis=0)) / np.maximum(support.std(axis=0), _TINY)
-    typical = np.stack([rows.mean(axis=0) for rows in descriptions])
-    cosines = every @ typical.T
-    others = np.maximum(counts - 1, 1)[owner]
-    rest = np.where(counts[owner] > 1, (cosines[at, owner] * counts[owner] - 1) / others, cosines[at, owner])
-    found = np.zeros(len(every))
-    for table, own in ((support, support[at, owner]), (cosines, rest)):
-        away = table.copy()
-        away[at, owner] = -np.inf
-        margin = away.max(axis=1) - own
-        found += (margin - margin.mean()) / max(float(margin.std()), _TINY)
-    return np.split(found, np.cumsum(counts)[:-1])
+    means = ((sums.weighted - mass * moments.mean) / (mass + kappa)).T
+    scatter = [np.maximum(own, _TINY)[:, None] for own in description_spreads(descriptions, moments.covariance)]
+    typical = np.stack([rows.mean(axis=0) for rows in descriptions]).T
+    total = squares = np.zeros(len(descriptions))
+    for rows, spread in zip(descriptions, scatter, strict=True):  # class by class, so that no (m, C) table is held
+        support = rows @ means / spread
+        total, squares = total + support.sum(axis=0), squares + (support**2).sum(axis=0)
+    count = sum(map(len, descriptions))
+    centre = total / count
+    scale = np.maximum(np.sqrt(np.maximum(squares / count - centre**2, 0.0)), _TINY)
+    margins, instead = [], []
+    for c, (rows, spread) in enumerate(zip(descriptions, scatter, strict=True)):
+        by_images, by_text, others = (rows @ means / spread - centre) / scale, rows @ typical, len(rows) - 1
+        own = by_images[:, c].copy(), (by_text[:, c] * len(rows) - 1) / others if others else by_text[:, c].copy()
+        by_images[:, c] = by_text[:, c] = -np.inf
+        margins.append(np.stack([by_images.max(axis=1) - own[0], by_text.max(axis=1) - own[1]], axis=1))
+        instead.append(by_images.argmax(axis=1))
+    every = np.concatenate(margins)
+    centre, scale = every.mean(axis=0), np.maximum(every.std(axis=0), _TINY)
+    return Misplaced([((own - centre) / scale).sum(axis=1) for own in margins], instead)
 
 
 def image_scores(chunk: Floats, descriptions: list[Floats], k: int | None = None) -> Floats:

@@ -26,6 +26,7 @@ _POINTS = 2000
 _IN_WORDS = 2  # sentences that speak for the label in plain words
 _PAIRS = 20
 _DRAWN = 3  # pictures from which on a figure shows more than the table
+_CONTRADICTED = 40
 _TABLED = 30  # classes whose similarities are a table
 _HOW = {
     "patches": "by the encoder's features of its patches",
@@ -78,7 +79,7 @@ class SingleLabelStory(Story[SingleLabelRun]):
     def further(self) -> dict[str, Any]:
         """Shares, what text and pictures disagree on, the map, and how alike the classes are."""
         run = self.run
-        drawn = run.n >= _DRAWN
+        drawn, names = run.n >= _DRAWN, dict(zip(run.keys, run.class_names, strict=True))
         return {
             "shares": self._shares(),
             "absent": [name for name, count in zip(run.class_names, self.counts, strict=True) if not count],
@@ -93,6 +94,11 @@ class SingleLabelStory(Story[SingleLabelRun]):
             },
             "map": _map(run) if drawn else None,
             "alike": _alike(run),
+            "contradicted": [
+                (names.get(said.key, said.key), said.text, names.get(said.instead, said.instead))
+                for said in run.contradicted[:_CONTRADICTED]
+            ],
+            "contradicted_more": max(0, len(run.contradicted) - _CONTRADICTED),
         }
 
     def _shares(self) -> list[dict[str, Any]]:
@@ -172,13 +178,15 @@ class SingleLabelStory(Story[SingleLabelRun]):
         """Say how much nearer each description is to the pictures of its class than to others, and its verdict."""
         if self.run.insight is None:
             return None
-        items = self.run.insight.descriptions[c]
+        items, entry = self.run.insight.descriptions[c], self.run.knowledge.classes[c]
+        texts = [each.text for each in entry.descriptions]
+        against = {said.text for said in self.run.contradicted if said.key == entry.key}
         told = [
             {
-                "used": "yes" if item.used else "no: the pictures contradict it" if item.contradicted else "no",
+                "used": "yes" if item.used else "no: the pictures contradict it" if text in against else "no",
                 "verdict": verdict_words(item, self.run.knowledge),
             }
-            for item in items
+            for item, text in zip(items, texts, strict=True)
         ]
         marked = sum(item.verdict.marked for item in items)
         return self.sentences(

@@ -66,9 +66,6 @@ def _look(run: Run) -> list[tuple[str, str]]:
         moved = int((run.predictions.winners != run.text.winners).sum())
         if moved:
             look.append((f"the {moved} on which pictures and descriptions disagree", "overruled"))
-        against = 0 if run.insight is None else sum(
-            item.contradicted for items in run.insight.descriptions for item in items
-        )  # fmt: skip
-        if against:
+        if against := len(run.contradicted):
             look.append((f"the {against} descriptions that the pictures contradict", "knowledge"))
     return look

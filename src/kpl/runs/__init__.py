@@ -3,6 +3,7 @@
 from kpl.runs.calibrating import CalibrationFile, CalibrationResult, calibrate, load_calibration
 from kpl.runs.choosing import ChosenThresholds, ThresholdsFile, calibrate_multi_label, load_thresholds
 from kpl.runs.classifying import classify
+from kpl.runs.contradicting import Contradiction, contradictions
 from kpl.runs.evaluating import EVALUATED, Evaluation, evaluate
 from kpl.runs.fitting import Drift, Update, fit, update
 from kpl.runs.folder import is_run
@@ -24,6 +25,7 @@ __all__ = [
     "CalibrationFile",
     "CalibrationResult",
     "ChosenThresholds",
+    "Contradiction",
     "Drift",
     "Evaluation",
     "Findings",
@@ -45,6 +47,7 @@ __all__ = [
     "calibrate_multi_label",
     "classify",
     "classify_multi_label",
+    "contradictions",
     "evaluate",
     "fit",
     "inspect_knowledge",

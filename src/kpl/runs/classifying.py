@@ -28,6 +28,7 @@ from kpl.proxies.arrays import Floats, chunks, log_odds, softmax
 from kpl.proxies.sums import sum_images
 from kpl.runs.calibrating import CalibrationFile, load_calibration
 from kpl.runs.conformal import ConformalSets
+from kpl.runs.contradicting import contradictions
 from kpl.runs.deciding import Deciding, looks_for_others, unlike_classes
 from kpl.runs.evidence_file import write_evidence
 from kpl.runs.folder import save_texts
@@ -249,7 +250,8 @@ class _Job(Job):
         found = [*(site.warnings if site else []), *result_warnings(method, winners, text, self.keys, far)]
         found += [*(self.model.notes if self.model else []), *self.further]
         moved = {"site": site.to_json()} if site else {}
-        return {**self._counts(winners, answered, unlike), **moved, "warnings": found}
+        against = [] if self.model else [each._asdict() for each in contradictions(method, self.knowledge)]
+        return {**self._counts(winners, answered, unlike), **moved, "contradicted": against, "warnings": found}
 
     def _counts(
         self, winners: NDArray[np.intp], answered: NDArray[np.bool_] | None, unlike: Floats | None

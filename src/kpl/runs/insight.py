@@ -12,6 +12,7 @@ from kpl.errors import FeaturesError
 from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.methods import DescriptionInsight, Insight, Near, Verdict, judge_descriptions, make_method
 from kpl.progress import Progress, silent
+from kpl.runs.contradicting import Contradiction, contradictions
 from kpl.runs.folder import FEATURES_FOLDER, is_run
 from kpl.runs.source import Source
 
@@ -25,6 +26,7 @@ class KnowledgeInsight:
         encoder, method: names; the method made the predictions.
         pictures: how many.
         found: what each class and description does, in the knowledge's order.
+        contradicted: descriptions that the pictures contradict, the worst first; none where these cannot tell.
     """
 
     knowledge: KnowledgeBase = field(repr=False)
@@ -32,6 +34,7 @@ class KnowledgeInsight:
     method: str
     pictures: int
     found: Insight = field(repr=False)
+    contradicted: tuple[Contradiction, ...] = field(default=(), repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as plain values."""
@@ -53,6 +56,7 @@ class KnowledgeInsight:
                 }
                 for entry, told, items in zip(classes, found.classes, found.descriptions, strict=True)
             ],
+            "contradicted": [said._asdict() for said in self.contradicted],
             "similarity": found.similarity.centred.round(4).tolist(),
         }
 
@@ -116,7 +120,7 @@ def inspect_knowledge(
     tell("descriptions", 1, 1)
     method = make_method("kpl", temperature=1.0 / coder.logit_scale).fit(images, texts, weights=images.weights)
     found = judge_descriptions(images, method.predict(images), texts, method.text_)
-    return KnowledgeInsight(base, coder.card.name, method.name, images.n, found)
+    return KnowledgeInsight(base, coder.card.name, method.name, images.n, found, contradictions(method, base))
 
 
 def _features(path: Path) -> FeatureFolder:

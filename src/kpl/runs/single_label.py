@@ -17,6 +17,7 @@ from kpl.proxies.neighbours import nearest_others
 from kpl.proxies.priors import given_prior, text_logits
 from kpl.proxies.retrieval import TextProxies, best_k
 from kpl.proxies.sums import sum_images
+from kpl.runs.contradicting import Contradiction
 from kpl.runs.predictions import ROUNDED, Predictions, read_predictions
 from kpl.runs.run import Run
 from kpl.runs.thumbnails import kept_rows
@@ -74,6 +75,13 @@ class SingleLabelRun(Run):
         """Return of each class the rows that went to it, the surest first."""
         order = np.argsort(-self.predictions.sureness, kind="stable")
         return [order[self.predictions.winners[order] == c].tolist() for c in range(len(self.keys))]
+
+    @property
+    def contradicted(self) -> tuple[Contradiction, ...]:
+        """Descriptions that the pictures contradict, the worst first; none where the pictures cannot tell."""
+        return tuple(
+            Contradiction(*map(said.get, Contradiction._fields)) for said in self.summary.get("contradicted") or ()
+        )
 
     @property
     def prior(self) -> Sequence[float] | None:

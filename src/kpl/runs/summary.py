@@ -77,6 +77,13 @@ class _Site(_Said):
     unlike: FiniteFloat | None = None
 
 
+class _Contradicted(_Said):
+    key: str
+    text: str
+    instead: str
+    score: FiniteFloat
+
+
 class _Summary(_Said):
     kpl_run: int
     multi_label: bool = False
@@ -95,6 +102,7 @@ class _Summary(_Said):
     units: list[_Unit] | None = None
     asked: dict[str, Any] | None = None
     site: _Site | None = None
+    contradicted: list[_Contradicted] | None = None
 
 
 def read_summary(path: Path) -> dict[str, Any]:

@@ -24,7 +24,6 @@ _WORD = re.compile(r"[^\W\d_]+")
 _CONTRADICTED = 0.25  # share of the descriptions; in knowledge without a fault it was a sixth at most
 UNLIKE = 3.5  # times as far from every class as usual: some 4 % of new pictures of the learnt kinds are
 _MANY_UNLIKE = 0.2
-_APART = 0.01  # by which two halves of the knowledge agree less once they have learnt: rounding is below it
 _HANGS = 0.8  # agreement of two halves, below which the answer hangs on the choice of sentences
 _FAR_FROM_EVEN = 0.6  # of the way from even classes to a single one
 
@@ -136,7 +135,7 @@ def result_warnings(
             f"{learnt:g} pictures for {n_classes} classes is little to learn from: "
             "believe the result no more than the text alone"
         )
-    against, described = sum(map(len, method.contradicted())), sum(map(len, method.text_.relevance))
+    against, described = len(method.contradicted()), sum(map(len, method.text_.relevance))
     if against > _CONTRADICTED * described:
         found.append(
             f"the pictures contradict {against} of the {described} descriptions, which were left out: see "
@@ -166,7 +165,7 @@ def _doubts(method: Method) -> list[str]:
     told = (
         f"learnt from either half of the descriptions alone, the answers agree on {doubt.agreement:.0%} of the pictures"
     )
-    if doubt.text_agreement - doubt.agreement > _APART:
+    if doubt.apart:
         return [
             f"{told}, and on {doubt.text_agreement:.0%} before they learnt: the pictures do not settle what the "
             f"sentences ask, so the averaged descriptions have {doubt.text_share:.0%} of the say; check on labels"

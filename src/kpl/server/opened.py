@@ -13,7 +13,7 @@ from kpl.knowledge import KnowledgeBase
 from kpl.methods import KPL, Evidence
 from kpl.proxies.arrays import Floats
 from kpl.report import explain_picture
-from kpl.runs import MultiLabelRun, Predictions, SingleLabelRun
+from kpl.runs import Contradiction, MultiLabelRun, Predictions, SingleLabelRun
 from kpl.runs.tables import read_columns
 from kpl.runs.units import INSTANCES_FILE, Pooling
 from kpl.server.refusals import Conflict
@@ -93,6 +93,11 @@ class OpenedRun(Opened):
     def alone(self) -> OpenedRun:
         """Return it."""
         return self
+
+    @property
+    def contradicted(self) -> tuple[Contradiction, ...]:
+        """Descriptions that the pictures contradicted, the worst first."""
+        return self.run.contradicted
 
     @property
     def most(self) -> int:

@@ -22,7 +22,7 @@ from kpl.proxies.neighbours import nearest_others
 from kpl.proxies.pooling import DEFAULT_POOL, key_rows
 from kpl.proxies.priors import checked_prior, prior_shift, text_logits
 from kpl.proxies.sums import ImageMoments, sum_images
-from kpl.runs import Learnt, Model, Predictions
+from kpl.runs import Contradiction, Learnt, Model, Predictions, contradictions
 from kpl.runs.calibrating import CalibrationFile
 from kpl.runs.deciding import Deciding, looks_for_others, unlike_texts
 from kpl.runs.predictions import write_predictions
@@ -232,6 +232,11 @@ class Outcome:
     def nearest(self, place: int, class_index: int, count: int = 4) -> list[tuple[int, float]]:
         """Return the other pictures of a class that are nearest to a picture, with their cosines, the nearest first."""
         return nearest_others(self.standing, place, self.predictions.winners == class_index, count)
+
+    @property
+    def contradicted(self) -> tuple[Contradiction, ...]:
+        """Descriptions that the pictures contradict, the worst first."""
+        return contradictions(self.method, self.knowledge)
 
     def warnings(self) -> list[str]:
         """What to know before believing it."""

@@ -189,13 +189,28 @@ class Unlabelled(Said):
     """In words: no label given, or none of these."""
 
 
+class ContradictedInfo(Said):
+    """A description that the pictures contradict."""
+
+    model_config = example(key="disc", text="a square outline", instead="box", score=3.2)
+
+    key: str
+    """Of its class."""
+    text: str
+    """The sentence."""
+    instead: str
+    """Key of the class whose pictures support it most."""
+    score: float
+    """How much more it looks like one of another class; zero is the average."""
+
+
 class Predictions(Said):
     """What KPL and the text proxies say with the settings in use."""
 
     model_config = example(
         classes=["disc", "box"], names=["disc", "box"], k=5, most=8, prior=[0.6, 0.4], estimated_prior=[0.6, 0.4],
-        by_hand=False, fixed=False, unlike=None, units=None, kpl=_EACH, text=_EACH, warnings=[], calibrated=False,
-        least=0.0, unlabelled=[{"place": 1, "why": "no label given"}],
+        by_hand=False, fixed=False, unlike=None, units=None, kpl=_EACH, text=_EACH, warnings=[], contradicted=[],
+        calibrated=False, least=0.0, unlabelled=[{"place": 1, "why": "no label given"}],
     )  # fmt: skip
 
     classes: list[str]
@@ -224,6 +239,8 @@ class Predictions(Said):
     """By the text proxies alone, to compare it with."""
     warnings: list[str]
     """What to know before believing it, in sentences."""
+    contradicted: list[ContradictedInfo]
+    """Descriptions that the pictures contradict, the worst first; none where the pictures cannot tell."""
     calibrated: bool
     """Whether the confidences were brought to what a few labels say."""
     least: float

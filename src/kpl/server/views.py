@@ -22,6 +22,7 @@ from kpl.server.outcomes import Outcome
 from kpl.server.said import UnitsInfo
 from kpl.server.schemas import (
     Classified,
+    ContradictedInfo,
     EncoderInfo,
     EvidenceInfo,
     JobInfo,
@@ -144,6 +145,10 @@ def about_outcome(outcome: Outcome | OpenedRun, *, with_warnings: bool = True) -
         kpl=_columns(outcome.predictions),
         text=_columns(outcome.text),
         warnings=outcome.warnings() if with_warnings else [],
+        contradicted=[
+            ContradictedInfo.model_validate(said, from_attributes=True)
+            for said in (outcome.contradicted[:_LISTED] if with_warnings else ())
+        ],
         calibrated=outcome.calibrated is not None,
         least=outcome.least,
         unlabelled=[

@@ -636,6 +636,8 @@ const stories = {
     await page.waitForFunction(() => document.activeElement.id === "results-title");
     told.count = await page.textContent("#count");
     told.counts = await page.textContent("#counts");
+    await page.click("#contradicted > summary");
+    told.contradicted = await page.textContent("#contradicted");
     await page.waitForFunction(() => document.querySelector("#wall img").naturalWidth > 0);
     await page.fill("#find", "cell-3");
     told.found = await page.$$eval("#wall .file", (all) => all.map((one) => one.textContent));

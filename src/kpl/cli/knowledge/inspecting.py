@@ -47,6 +47,7 @@ def inspect(
     if chosen is None:
         _print_classes(console, told, limit)
     _print_descriptions(console, told, chosen, limit)
+    _print_contradicted(console, told, chosen, limit)
     if json_out is not None:
         content = json.dumps(told.to_json(), ensure_ascii=False) + "\n"
         write_file(json_out, content.encode("utf-8", errors="replace"))
@@ -123,6 +124,20 @@ def _print_descriptions(console: Console, told: KnowledgeInsight, chosen: int | 
         say(f"{len(marked) - limit} more are marked: --limit 0 prints every description, CLASS those of one class")
 
 
+def _print_contradicted(console: Console, told: KnowledgeInsight, chosen: int | None, limit: int) -> None:
+    """Print the sentences that the pictures contradict, the worst first."""
+    keys = {entry.key for entry in told.knowledge.classes[slice(None) if chosen is None else slice(chosen, chosen + 1)]}
+    found = [said for said in told.contradicted if said.key in keys]
+    if not found:
+        return
+    table = Table("class", "description", "they give it to", title="The pictures contradict this", title_justify="left")
+    for said in found[: limit or None]:
+        table.add_row(plain(said.key), plain(said.text), plain(said.instead))
+    console.print(table)
+    if limit and len(found) > limit:
+        say(f"{len(found) - limit} more are contradicted: --limit 0 prints them all")
+
+
 def _worst(item: DescriptionInsight) -> tuple[float, float]:
     return (item.weaker - item.rivals, item.lift)
 
@@ -147,8 +162,10 @@ def _print_rows(
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict")
+    against = {(said.key, said.text) for said in told.contradicted}
     for item in items:
         entry = told.knowledge.classes[item.class_index]
+        text = entry.descriptions[item.index].text
         same, elsewhere = ("-" if near is None else f"{near.cosine:.2f}" for near in (item.same, item.elsewhere))
         cells = {
             "mean": f"{item.relevance:.3f}",
@@ -160,17 +177,11 @@ def _print_rows(
         }
         table.add_row(
             *([plain(entry.key)] if with_class else []),
-            plain(entry.descriptions[item.index].text + _place(item)),
+            plain(text + ("" if item.used else " (contradicted)" if (entry.key, text) in against else " (not used)")),
             *(cells[heading] for heading in headings),
             plain(_shortened(verdict_words(item, told.knowledge)), style=_COLOURS.get(str(item.verdict), "red")),
         )
     console.print(table)
-
-
-def _place(item: DescriptionInsight) -> str:
-    if item.used:
-        return ""
-    return " (contradicted)" if item.contradicted else " (not used)"
 
 
 def _shortened(text: str) -> str:

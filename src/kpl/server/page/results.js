@@ -69,6 +69,7 @@ function draw(now, whole) {
   const rebuild = whole || !view.out || view.out.classes.join("\n") !== now.classes.join("\n");
   view.out = now; view.unlabelled = new Map(now.unlabelled.filter((one) => !unlisted(one.place)).map((one) => [one.place, one.why]));
   $("warnings").replaceChildren(...view.out.warnings.map((text) => make("li", {}, `Note: ${text}.`)));
+  drawContradicted(now);
   const n = view.out.kpl.label.length;
   const differ = view.out.kpl.label.filter((label, place) => label !== view.out.text.label[place]).length;
   $("summary").shownText = `${n} ${view.out.units ? "unit" : "picture"}${n === 1 ? "" : "s"}. KPL and the text alone disagree on ${differ} (${percent(n ? differ / n : 0)}).`;
@@ -93,6 +94,13 @@ function draw(now, whole) {
 onOpen(openEvidence);
 onCorrection(goOn, () => drawWall());
 onScores(() => { drawFilters(); drawWall(); $("least-said").shownText = aboutLeast(); }, async () => { draw(await ask("GET", path("/predictions")), false); await refreshEvidence(); });
+
+function drawContradicted(now) {
+  const name = (key) => now.names[now.classes.indexOf(key)] ?? key, found = now.contradicted;
+  $("contradicted").hidden = found.length === 0;
+  $("contradicted").querySelector("summary").shownText = `The pictures contradict ${found.length === 1 ? "this sentence" : `these ${found.length} sentences`}`;
+  $("contradicted").querySelector("ul").replaceChildren(...found.map((one) => make("li", {}, `${name(one.key)}: \u201c${one.text}\u201d; the pictures give it to ${name(one.instead)}`)));
+}
 
 function drawTable() {
   $("shares").closest(".scroll").classList.toggle("many", view.out.classes.length > MANY);
