@@ -19,7 +19,7 @@ from kpl.images import find_pictures
 from kpl.knowledge import load_knowledge
 from kpl.methods import METHODS
 from kpl.runs import classify, is_run, open_run
-from kpl.runs.predictions import read_predictions
+from kpl.runs.prediction_files import read_predictions
 
 from .conftest import SENTENCES, draw, tree
 

@@ -18,7 +18,8 @@ from kpl.proxies.outside import text_fits, unlike_fits
 from kpl.report.single_label import SingleLabelStory
 from kpl.report.verdict import verdict
 from kpl.runs import calibrate, classify, classifying, evaluate, fit, load_calibration, open_run
-from kpl.runs.predictions import NONE_OF_THESE, read_predictions
+from kpl.runs.prediction_files import read_predictions
+from kpl.runs.predictions import NONE_OF_THESE
 from kpl.runs.warnings import UNLIKE, result_warnings
 
 from .conftest import SENTENCES

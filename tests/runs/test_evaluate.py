@@ -14,7 +14,7 @@ from kpl.errors import FeaturesError, InputError, LabelsError, UnknownNameError
 from kpl.evaluation import Predicted, Reading, Resampling, compare
 from kpl.methods import make_method
 from kpl.runs import EVALUATED, evaluate, open_run
-from kpl.runs.predictions import read_predictions, write_predictions
+from kpl.runs.prediction_files import read_predictions, write_predictions
 
 from .conftest import SENTENCES, draw
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kpl.errors import FeaturesError
 from kpl.proxies.arrays import softmax
 from kpl.runs.plan import Plan
-from kpl.runs.predictions import read_predictions, write_predictions
+from kpl.runs.prediction_files import read_predictions, write_predictions
 from kpl.runs.scores import SCORES_FILE, write_scores
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)

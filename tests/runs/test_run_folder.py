@@ -12,7 +12,7 @@ from tests.conftest import FakeEncoder
 import kpl.files as files
 import kpl.runs.classifying as classifying
 import kpl.runs.job as job_room
-import kpl.runs.predictions as predictions
+import kpl.runs.tables as tables
 from kpl.errors import AlreadyThereError, KplError, OutputError
 from kpl.methods import KPL
 from kpl.runs import is_run, open_run
@@ -97,7 +97,7 @@ STAGES = {
     "in the second shard": lambda job, _patch, error: encoder_fails(job, error, 3),
     "sentences": at(classifying, "embed_texts"),
     "learning": at(KPL, "_learn"),
-    "predictions": at(predictions, "write_csv", fail_late),
+    "predictions": at(tables, "write_csv", fail_late),
     "evidence": at(classifying, "explain"),
     "writing evidence": at(classifying, "write_evidence"),
     "texts": at(classifying, "save_texts"),

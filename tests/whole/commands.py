@@ -73,6 +73,7 @@ def _cases() -> dict[str, Case]:
         "classify over": Case(f"classify scans {k} --overwrite", before=(old,), short=True),
         "classify explain": Case(f"classify features {k} --explain"),
         "classify explain over": Case(f"classify features {k} --explain --overwrite", before=(old,)),
+        "classify parquet": Case(f"classify features {k} --predictions parquet"),
         "classify several": Case(f"classify scans {k} --multi-label"),
         "classify several over": Case(f"classify scans {k} --multi-label --overwrite", before=(old,)),
         "classify model": Case("classify scans --model old.kpl -o out"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from kpl.runs import Run
 
 _SHOWN = 5  # set-aside files named in the terminal; run.json has them all
+
+
+class _Kept(StrEnum):
+    csv = "csv"
+    parquet = "parquet"
 
 
 _Calibration = Annotated[
@@ -77,6 +83,9 @@ _Prior = Annotated[
         help="A known share of a class, CLASS=0.6, again for others; those not named share the rest. Else estimated."
     ),
 ]
+_Predictions = Annotated[
+    _Kept, typer.Option("--predictions", help="Keep predictions as one CSV, or in Parquet (extra: parquet).")
+]
 
 
 @gathers("pictures", chosen_pictures)
@@ -102,6 +111,7 @@ def classify(
     threshold: _Threshold = None,
     only: _Only = None,
     prior: _Prior = None,
+    predictions: _Predictions = _Kept.csv,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")] = False,
     reading: Reading,
 ) -> None:
@@ -130,12 +140,15 @@ def classify(
       kpl classify SCANS/ --table cohort.xlsx --knowledge my-classes.yaml --out run/
 
       kpl classify manifest.csv --knowledge my-classes.yaml --out run/
+
+      kpl classify features/ --model cells.kpl --predictions parquet --out run/
     """
     from kpl.report import write_report
     from kpl.runs import classify as run_classify
     from kpl.runs import classify_multi_label
 
     given = pictures | {"out": out, "table": table, "reading": reading, "pool": pool, "overwrite": overwrite}
+    given |= {"predictions": predictions.value, "calibration": calibration}
     learnt = {"method": method, "model": model, "k": k, "set": settings, "prior": prior, "explain": explain}
     learnt["other"] = other
     decided: dict[str, Any] = {"abstain_below": abstain_below, "coverage": coverage}
@@ -163,9 +176,7 @@ def classify(
         }
         run = partial(run_classify, **how, **decided)
     with stages() as progress:
-        result = run(
-            inputs or [], knowledge=base, calibration=calibration, **given, finish=write_report, progress=progress
-        )
+        result = run(inputs or [], knowledge=base, **given, finish=write_report, progress=progress)
     print_result(result)
 
 
@@ -214,7 +225,9 @@ def print_result(result: Run) -> None:
         console.print(f"{others} other file{'s' * (others != 1)} passed over", highlight=False)
     print_notes(console, result.warnings)
     further = ("instances.csv", "units.csv", "evidence.csv")
-    files = ", ".join(["predictions.csv", "run.json", *(name for name in further if (result.path / name).exists())])
+    files = ", ".join(
+        [result.predictions_file.name, "run.json", *(name for name in further if (result.path / name).exists())]
+    )
     console.print(plain(f"Written to {result.path}/: {files}"), soft_wrap=True)
     if (result.path / "report.html").exists():
         console.print(plain(f"Look at it: {result.path / 'report.html'}", style="bold"), soft_wrap=True)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings.files import sha256_of_file
-from kpl.embeddings.layout import INDEX_NAME, EmbeddedPicture, Index, Shard, is_own_file, read_model
-from kpl.embeddings.rows import FeatureRows
+from kpl.embeddings.layout import INDEX_NAME, EmbeddedPicture, Index, Shard, ShardEntry, is_own_file, read_model
+from kpl.embeddings.rows import CHUNK_ROWS, FeatureRows, map_array, unit_rows
 from kpl.embeddings.units import Units
 from kpl.errors import EncoderError, FeaturesError
 from kpl.images import Asked, SetAside
@@ -77,7 +77,7 @@ class FeatureFolder(FeatureRows):
         Raises:
             FeaturesError: the rows of a unit do not stand together.
         """
-        return Units.of(list(self.pictures()), self.index.units)
+        return Units.of(self.pictures, self.index.units)
 
     @property
     def units(self) -> NDArray[np.intp]:
@@ -101,12 +101,46 @@ class FeatureFolder(FeatureRows):
                 "the pictures again"
             )
 
+    def only(self, rows: NDArray[np.intp]) -> FeatureFolder:
+        """Return some rows, rising, as features of their own; every picture stands for itself."""
+        return _SomeRows(self, rows)
+
     def pictures(self) -> Iterator[EmbeddedPicture]:
         """Yield the pictures, one a row, each with its id, group and content hash; one shard is held at a time."""
         for shard in self.index.shards:
             for picture in read_model(Shard, self.path / shard.pictures).pictures:
                 if picture.reason is None:
                     yield picture
+
+
+class _SomeRows(FeatureFolder):
+    """Some rows of a feature folder, in its order."""
+
+    def __init__(self, folder: FeatureFolder, rows: NDArray[np.intp]) -> None:
+        super().__init__(folder.path, folder.index)
+        self._rows = rows
+        self.n = len(rows)
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the rows, those of a file together."""
+        for shard, own in self._by_shard():
+            path = self.path / shard.array
+            for part in range(0, len(own), CHUNK_ROWS):
+                yield unit_rows(map_array(path)[own[part : part + CHUNK_ROWS]], f"{str(path)!r}")
+
+    def pictures(self) -> Iterator[EmbeddedPicture]:
+        """Yield the pictures of the rows."""
+        for shard, own in self._by_shard():
+            good = [each for each in read_model(Shard, self.path / shard.pictures).pictures if each.reason is None]
+            yield from (good[row] for row in own.tolist())
+
+    def _by_shard(self) -> Iterator[tuple[ShardEntry, NDArray[np.intp]]]:
+        start = 0
+        for shard in self.index.shards:
+            own = self._rows[slice(*np.searchsorted(self._rows, [start, start + shard.rows]))] - start
+            start += shard.rows
+            if len(own):
+                yield shard, own
 
 
 def open_features(path: str | Path, *, verify: bool = True) -> FeatureFolder:

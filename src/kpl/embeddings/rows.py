@@ -39,14 +39,14 @@ class FeatureRows:
         self._paths = tuple(paths)
         if not self._paths:
             raise FeaturesError("no file of features is named: at least one is needed")
-        arrays = [map_array(path) for path in self._paths]
-        for path, array in zip(self._paths, arrays, strict=True):
-            if array.ndim != 2 or array.shape[1] != arrays[0].shape[1] or array.shape[1] == 0:
+        shapes = [map_array(path).shape for path in self._paths]  # one at a time: a mapping holds its file open
+        for path, shape in zip(self._paths, shapes, strict=True):
+            if len(shape) != 2 or shape[1] != shapes[0][1] or shape[1] == 0:
                 raise FeaturesError(
-                    f"{str(path)!r} has the shape {array.shape}: features are (rows, d), d the same in every file"
+                    f"{str(path)!r} has the shape {shape}: features are (rows, d), d the same in every file"
                 )
-        self.n = sum(array.shape[0] for array in arrays)
-        self.d: int = arrays[0].shape[1]
+        self.n = sum(shape[0] for shape in shapes)
+        self.d: int = shapes[0][1]
         if self.n == 0:
             raise FeaturesError(f"{str(self._paths[0])!r} holds no row: at least one picture is needed")
 

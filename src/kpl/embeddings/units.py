@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +18,15 @@ from kpl.errors import FeaturesError
 from kpl.images import Unit, near_looks
 from kpl.images.tissue import as_geojson
 
+Begin = Callable[[], Iterator[EmbeddedPicture]]
+_DIGEST = 16  # bytes of a content's hash that tell it from any other
+
 
 @dataclass(frozen=True)
 class Units:
     """The units of a feature folder, whose rows stand one behind the other.
+
+    Of pictures that stand for themselves a few bytes each are held; their names are read again when they are asked for.
 
     Attributes:
         listed: one a unit, in order.
@@ -27,43 +34,49 @@ class Units:
         plain: every picture stands for itself, as in folders without medical files or a manifest.
     """
 
-    listed: tuple[StoredUnit, ...]
-    sizes: tuple[int, ...]
+    listed: Sequence[StoredUnit]
+    sizes: Sequence[int]
     plain: bool
-    notes: tuple[tuple[str, int], ...] = ()
+    notes: tuple[tuple[str, int], ...]
     """Of pictures, what was found when they were read, with how many it was found of."""
-    _contents: tuple[tuple[str | None, ...], ...] = field(default=(), repr=False)
-    _looks: tuple[str | None, ...] = field(default=(), repr=False)
+    _contents: NDArray[np.bytes_]
+    _begin: Begin
 
     @classmethod
-    def of(cls, pictures: Sequence[EmbeddedPicture], stored: Sequence[StoredUnit] | None) -> Units:
-        """Put the pictures of a folder together.
+    def of(cls, begin: Begin, stored: Sequence[StoredUnit] | None) -> Units:
+        """Put the pictures of a folder together, which `begin` reads from the first.
 
         Raises:
             FeaturesError: the rows of a unit do not stand together, or the index lists other units.
         """
-        names: list[str] = []
-        contents: list[list[str | None]] = []
-        for picture in pictures:
-            name = picture.unit or picture.id
-            if not names or names[-1] != name:
-                names.append(name)
-                contents.append([])
-            contents[-1].append(picture.sha256)
+        names: list[int] = []  # hashes of this process: no names are held
+        sizes, contents, noted = [], bytearray(), Counter[str]()
+        for name, own in groupby(begin(), key=_unit_of):
+            pictures = list(own)
+            names.append(hash(name))
+            sizes.append(len(pictures))
+            contents += _digest([picture.sha256 for picture in pictures])
+            noted.update(picture.note for picture in pictures if picture.note)
+        held = np.array(names, np.int64)
         if stored is None:
-            stored = [StoredUnit(id=p.unit or p.id, kind="image", patient=p.group) for p in pictures]
-        if [unit.id for unit in stored] != names or len(set(names)) < len(names):
+            unlike = len(held) < sum(sizes)
+        else:
+            unlike = not np.array_equal(held, [hash(unit.id) for unit in stored])
+        if unlike or (len(np.unique(held)) < len(held) and _repeats(begin)):
             raise FeaturesError("the units of these features are not those that their index lists: embed again")
-        plain = all(unit.kind == "image" for unit in stored)
-        noted = Counter(picture.note for picture in pictures if picture.note)
-        looks = [next(own).look for _, own in groupby(pictures, key=lambda picture: picture.unit or picture.id)]
-        counted = tuple(map(tuple, contents))
-        return cls(tuple(stored), tuple(map(len, contents)), plain, tuple(noted.most_common()), counted, tuple(looks))
+        listed = _Singles(begin, len(held)) if stored is None else tuple(stored)
+        plain = stored is None or all(unit.kind == "image" for unit in stored)
+        notes = tuple(noted.most_common())
+        return cls(listed, tuple(sizes), plain, notes, np.frombuffer(contents, f"S{_DIGEST}"), begin)
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """Names of the units, (units,)."""
-        return tuple(unit.id for unit in self.listed)
+        return tuple(self.names())
+
+    def names(self) -> Iterator[str]:
+        """Yield the names of the units, holding none."""
+        return (name for name, _ in groupby(map(_unit_of, self._begin())))
 
     @cached_property
     def of_rows(self) -> NDArray[np.intp]:
@@ -73,18 +86,19 @@ class Units:
     @cached_property
     def copies(self) -> tuple[tuple[int, ...], ...]:
         """Places of units that are the same byte for byte, each group in order."""
-        alike = defaultdict(list)
-        for place, content in enumerate(self._contents):
-            if None not in content:
-                alike[content].append(place)
-        return tuple(tuple(places) for places in alike.values() if len(places) > 1)
+        known = np.flatnonzero(self._contents != b"")
+        order = known[np.argsort(self._contents[known], kind="stable")]
+        starts = np.flatnonzero(np.r_[True, self._contents[order[1:]] != self._contents[order[:-1]]])
+        ends = np.r_[starts[1:], len(order)]
+        groups = (order[a:b].tolist() for a, b in zip(starts, ends, strict=True) if b - a > 1)
+        return tuple(sorted(map(tuple, groups)))
 
     @cached_property
     def near_copies(self) -> tuple[tuple[int, ...], ...]:
         """Places of pictures that look all but the same and are not the same byte for byte, each group in order."""
         same = {place: places[0] for places in self.copies for place in places[1:]}
-        looks = [None if place in same else look for place, look in enumerate(self._looks)]
-        return tuple(map(tuple, near_looks(looks)))
+        looks = (next(own).look for _, own in groupby(self._begin(), key=_unit_of))
+        return tuple(map(tuple, near_looks(None if place in same else look for place, look in enumerate(looks))))
 
     def copies_across(self, values: Sequence[object]) -> tuple[tuple[int, ...], ...]:
         """Return the groups of copies, the same or all but the same, of which `values`, (units,), say several things.
@@ -100,12 +114,54 @@ class Units:
     @cached_property
     def weights(self) -> NDArray[np.float64] | None:
         """How much each row counts in what is learnt, (n,), every distinct unit once; None where all do alike."""
-        if not self.copies and len(self.sizes) == len(self.of_rows):
+        if not self.copies and len(self.sizes) == sum(self.sizes):
             return None
         times = np.ones(len(self.sizes))
         for places in self.copies:
             times[list(places)] = len(places)
         return np.asarray(1.0 / (times * self.sizes)[self.of_rows])
+
+
+class _Singles(Sequence[StoredUnit]):
+    """Pictures that stand for themselves, as units; each pass reads them anew, and asking for one keeps all."""
+
+    def __init__(self, begin: Begin, count: int) -> None:
+        self._begin, self._count = begin, count
+
+    @cached_property
+    def _all(self) -> tuple[StoredUnit, ...]:
+        return tuple(self)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[StoredUnit]:
+        return (StoredUnit(id=_unit_of(p), kind="image", patient=p.group) for p in self._begin())
+
+    @overload
+    def __getitem__(self, place: int) -> StoredUnit: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[StoredUnit, ...]: ...
+    def __getitem__(self, place: int | slice) -> StoredUnit | tuple[StoredUnit, ...]:
+        return self._all[place]
+
+
+def _unit_of(picture: EmbeddedPicture) -> str:
+    return picture.unit or picture.id
+
+
+def _digest(contents: Sequence[str | None]) -> bytes:
+    """Return what a unit holds as `_DIGEST` bytes; zeros where that is not known."""
+    if None in contents:
+        return bytes(_DIGEST)
+    if len(contents) == 1:
+        return bytes.fromhex(contents[0] or "")[:_DIGEST]
+    return hashlib.sha256("\n".join(map(str, contents)).encode()).digest()[:_DIGEST]
+
+
+def _repeats(begin: Begin) -> bool:
+    names = [name for name, _ in groupby(map(_unit_of, begin()))]
+    return len(set(names)) < len(names)
 
 
 def stored_units(units: Sequence[Unit], pictures: Sequence[EmbeddedPicture]) -> tuple[StoredUnit, ...] | None:

@@ -9,6 +9,9 @@ different ones were at least 44 bits apart, but for those that are in the sets t
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -38,7 +41,7 @@ def look_of(pixels: NDArray[np.uint8]) -> str:
     return (signs.tobytes() + small.resize((2, 2), Image.Resampling.BOX).tobytes()).hex()
 
 
-def near_looks(looks: list[str | None]) -> list[list[int]]:
+def near_looks(looks: Iterable[str | None]) -> list[list[int]]:
     """Find pictures that look all but the same.
 
     Args:
@@ -47,17 +50,21 @@ def near_looks(looks: list[str | None]) -> list[list[int]]:
     Returns:
         The places of each group, in order; each has two or more, every one near another of its group.
     """
-    places = np.array([place for place, look in enumerate(looks) if look is not None], np.intp)
-    if len(places) < 2:
+    held, whose = bytearray(), array("q")
+    for place, look in enumerate(looks):
+        if look is not None:
+            held += bytes.fromhex(look)
+            whose.append(place)
+    if len(whose) < 2:
         return []
-    bits = np.frombuffer(bytes.fromhex("".join(look for look in looks if look is not None)), np.uint8)
-    bits = bits.reshape(len(places), -1)
-    first = list(range(len(places)))
+    places = np.frombuffer(whose, np.int64)
+    bits = np.frombuffer(held, np.uint8).reshape(len(places), -1)
+    first: dict[int, int] = {}
 
     def head(place: int) -> int:
-        while first[place] != place:
-            first[place] = first[first[place]]
-            place = first[place]
+        while (before := first.setdefault(place, place)) != place:
+            first[place] = first[before]
+            place = before
         return place
 
     for band in range(0, _SIGNS, _BAND):
@@ -65,9 +72,9 @@ def near_looks(looks: list[str | None]) -> list[list[int]]:
             a, b = sorted((head(one), head(other)))
             first[b] = a
     groups: dict[int, list[int]] = {}
-    for place in range(len(places)):
+    for place in sorted(first):
         groups.setdefault(head(place), []).append(int(places[place]))
-    return [group for group in groups.values() if len(group) > 1]
+    return list(groups.values())
 
 
 def _near_in_band(bits: NDArray[np.uint8], band: int) -> list[tuple[int, int]]:

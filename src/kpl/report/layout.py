@@ -61,9 +61,11 @@ def what_was_run(run: Run) -> dict[str, Any]:
     plan, about, encoder = summary["plan"], summary["knowledge"], summary["encoder"]
     method = METHODS.get(plan["method"])
     return {
-        "pictures": run.features.n,
+        "pictures": run.total if run.whole else run.features.n,
         "units": run.n if run.key_rows is not None else None,
-        "n": run.n,
+        "n": run.total,
+        "table": run.predictions_file.name,
+        "sample": run.n if run.whole else None,
         "things": "pictures" if run.key_rows is None else "units",
         "burned_in": sum(BURNED_IN in unit.notes for unit in run.features.of_units.listed),
         "classes": len(run.knowledge.classes),

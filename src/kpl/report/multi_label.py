@@ -32,7 +32,7 @@ class MultiLabelStory(Story[MultiLabelRun]):
         super().__init__(run, scored.context if scored else None)
         self.truth = scored.truth if scored else None
         said = run.predictions
-        self.counts = said.present.sum(axis=0)
+        self.counts = run.whole.counts if run.whole else said.present.sum(axis=0)
         self._shown = multi_label_rows(said.probabilities, said.present, run.thresholds)
         self._empty = empty_rows(said.probabilities, said.present, run.thresholds)
         self.rows = {row for c in self.order[:WALLS] for rows in self._shown[c] for row in rows.tolist()}

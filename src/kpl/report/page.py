@@ -23,8 +23,9 @@ from kpl.report.multi_label import MultiLabelStory
 from kpl.report.multi_label_scores import score_multi_label
 from kpl.report.scores import score
 from kpl.report.single_label import SingleLabelStory
-from kpl.report.story import Story
+from kpl.report.story import Kind, Story
 from kpl.runs import MultiLabelRun, Run, open_run, open_single_label
+from kpl.runs.sampling import sampled
 from kpl.visible import visible
 
 REPORT_FILE = "report.html"
@@ -80,8 +81,6 @@ def write_report(
     how: dict[str, Any] = {"by": by, "replicates": replicates, "reading": reading}
     with _alone_with(run.path if isinstance(run, Run) else Path(run)):
         seen = run if isinstance(run, Run) else open_run(run)
-        if pictures is not None:
-            seen = seen.with_pictures(pictures)
         if isinstance(seen, MultiLabelRun):
             if maps or methods or ordered or ignore_unknown:
                 raise InputError(
@@ -89,12 +88,14 @@ def write_report(
                     "no label: leave these out"
                 )
             found = score_multi_label(seen, labels, **how) if labels else None
-            return _write(seen.path, MultiLabelStory(seen, found))
+            several = _shown_of(seen, pictures)
+            return _write(seen.path, MultiLabelStory(several, found and found.only(several.whole)))
         single, scored = open_single_label(seen), None
         if labels is not None:
             how |= {"methods": methods, "encoder": encoder, "ordered": ordered, "ignore_unknown": ignore_unknown}
             scored = score(single, labels, **how, progress=progress)
-        story = SingleLabelStory(single, scored)
+        single = _shown_of(single, pictures)
+        story = SingleLabelStory(single, scored and scored.only(single.whole))
         if maps and pictures is not None:
             story.maps = map_rows(
                 single,
@@ -107,6 +108,12 @@ def write_report(
                 progress=progress and partial(progress, "maps"),
             )
         return _write(single.path, story)
+
+
+def _shown_of(run: Kind, pictures: str | Path | None) -> Kind:
+    """Return what of a run is shown, with the small pictures that it did not keep where it is said where they are."""
+    shown = sampled(run)
+    return shown if pictures is None else shown.with_pictures(pictures)
 
 
 def _alone_with(run: Path) -> AbstractContextManager[object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from kpl.progress import Progress
 from kpl.proxies.arrays import Floats
 from kpl.report.charts import coverage_curve, curves, reliability_curve
 from kpl.runs import Evaluation, SingleLabelRun, evaluate
+from kpl.runs.whole import Whole
 
 Figure = tuple[float | None, tuple[float, float] | None]
 """A value and its interval."""
@@ -45,6 +46,10 @@ class Scored:
 
     truth: NDArray[np.int64]
     context: dict[str, Any]
+
+    def only(self, whole: Whole | None) -> Scored:
+        """Return the same with the labels of a sample; of the whole where it is none."""
+        return self if whole is None else replace(self, truth=self.truth[whole.rows])
 
 
 def laid_out(

@@ -52,7 +52,7 @@ class SingleLabelStory(Story[SingleLabelRun]):
         self.truth = scored.truth if scored else np.full(run.n, -1)
         self.maps: Mapping[int, SmallMap] = {}
         said, text = run.predictions, run.text
-        self.counts = np.bincount(said.winners, minlength=len(run.keys))
+        self.counts = run.winner_counts
         self._shown = shown_rows(said.winners, said.sureness, len(run.keys))
         self._overruled = overruled_rows(said.winners, text.winners, said.sureness)
         self.rows = {row for c in self.order[:WALLS] for row in self._shown[c].tolist()} | set(self._overruled)
@@ -104,6 +104,8 @@ class SingleLabelStory(Story[SingleLabelRun]):
     def _shares(self) -> list[dict[str, Any]]:
         run = self.run
         text = np.bincount(run.text.winners, minlength=len(run.keys))
+        if run.whole:  # as many as there would be of all
+            text = np.round(text * run.total / run.n).astype(np.intp)
         top = max(int(self.counts.max()), int(text.max()), 1)
         prior = run.summary.get("estimated_prior") or {}
         return [
@@ -111,7 +113,7 @@ class SingleLabelStory(Story[SingleLabelRun]):
             | {
                 "bar": 100 * self.counts[c] / top,
                 "text_count": int(text[c]),
-                "text_share": text[c] / run.n,
+                "text_share": text[c] / run.total,
                 "text_bar": 100 * text[c] / top,
                 "prior": prior.get(key),
             }

@@ -101,7 +101,7 @@ class Story(ABC, Generic[Kind]):
             "name": self.run.class_names[c],
             "mark": mark(c),
             "count": count,
-            "share": count / self.run.n,
+            "share": count / self.run.total,
             "bar": 100 * count / top,
         }
 

@@ -38,11 +38,12 @@ from kpl.runs.models import Model, known_base, load_model
 from kpl.runs.narrowing import thresholds_of
 from kpl.runs.opening import open_single_label
 from kpl.runs.plan import Plan
-from kpl.runs.predictions import write_predictions
+from kpl.runs.prediction_files import write_predictions
 from kpl.runs.scores import SCORES_FILE, write_scores
 from kpl.runs.single_label import SingleLabelRun
 from kpl.runs.site import site_of
 from kpl.runs.source import DEFAULT_ENCODER, Source, card_of
+from kpl.runs.tables import Kept, check_parquet, predictions_place
 from kpl.runs.texts import wanted_prompts
 from kpl.runs.thumbnails import kept_rows
 from kpl.runs.units import Told, fit_on, odds_of, write_units
@@ -73,6 +74,7 @@ def classify(
     batch_size: int | None = None,
     workers: int | None = None,
     asked: Asked | None = None,
+    predictions: Kept = "csv",
     overwrite: bool = False,
     finish: Callable[[Path], object] | None = None,
     progress: Progress | None = None,
@@ -106,6 +108,7 @@ def classify(
             `kpl.proxies.pooling`.
         batch_size, workers: as in `embed_pictures`; refused where the features are there already.
         asked: of the readers of medical files: window, slices, frames, ids; refused where the features are there.
+        predictions: kept as one table, or in Parquet, a file a shard of the features.
         overwrite: replace an earlier run in `out`.
         finish: called with the run folder before it gets its name, to write more into it.
         progress: called while pictures are embedded and evidence is gathered.
@@ -115,6 +118,8 @@ def classify(
         KplError: one of the tree in `kpl.errors`; nothing is half-written.
     """
     started = time.perf_counter()
+    if predictions == "parquet":
+        check_parquet()
     learnt = load_model(model) if isinstance(model, str | Path) else model
     base = known_base(knowledge, learnt)
     card = learnt.card_by(encoder) if learnt else partial(card_of, encoder)
@@ -132,7 +137,7 @@ def classify(
     further = further_keys("calibration", (trusted and trusted.model_extra) or ())
     job = _Job(
         knowledge=base, encoder=coder, plan=plan, method=chosen, deciding=deciding, model=learnt,
-        with_evidence=with_evidence, further=further, sets=trusted.sets if trusted else None,
+        with_evidence=with_evidence, further=further, sets=trusted.sets if trusted else None, kept=predictions,
     )  # fmt: skip
     return open_single_label(
         job.carry_out(source, started, out=out, overwrite=overwrite, finish=finish, progress=progress)
@@ -205,7 +210,7 @@ class _Job(Job):
     sets: ConformalSets | None
 
     def is_whole(self, run: Path) -> bool:
-        return (run / _EVIDENCE).exists() == self.with_evidence
+        return (run / _EVIDENCE).exists() == self.with_evidence and super().is_whole(run)
 
     def answer(self, desk: Desk) -> dict[str, Any]:
         cache, method = TextCache(), self.method
@@ -223,10 +228,12 @@ class _Job(Job):
             answered = (unlike < 1) & (True if answered is None else answered)
         told = self._tell_units(desk, first)
         own = self._columns(desk, told, first) if told else None
-        table, ids = desk.folder / "predictions.csv", desk.features.of_units.ids
+        table, units = predictions_place(desk.folder, self.kept), desk.features.of_units
         chances, sets = map(softmax, self._logits(desk)), self._sets(desk)
-        winners = write_predictions(table, ids, self.keys, chances, answered, own, unlike, sets)
-        write_levels(desk.folder, ids, self.knowledge, lambda: map(softmax, self._logits(desk)))
+        winners = write_predictions(
+            table, units.names(), self.keys, chances, answered, own, unlike, sets, desk.pooling.shards
+        )
+        write_levels(desk.folder, units.names(), self.knowledge, lambda: map(softmax, self._logits(desk)))
         text = np.concatenate(
             [each.argmax(axis=1) for each in desk.pooling.pooled(map(method.text_logits, chunks(desk.features)))]
         )
@@ -241,7 +248,7 @@ class _Job(Job):
                 sides=self._first_two(desk) if told else None,
                 progress=partial(desk.tell, "evidence"),
             )
-            write_evidence(desk.folder / _EVIDENCE, ids, evidence, self.knowledge)
+            write_evidence(desk.folder / _EVIDENCE, units.ids, evidence, self.knowledge)
         reads = method.reads == "descriptions"
         save_texts(desk.folder, descriptions, np.concatenate(names), method.text_, of_descriptions=reads)
         distances = method.distances(desk.features)
@@ -291,7 +298,7 @@ class _Job(Job):
             return None
         return desk.pooling.tell(desk.folder, self.keys, odds_of(self.method, chunks(desk.features)), winners)
 
-    def _columns(self, desk: Desk, told: Told, winners: NDArray[np.intp]) -> dict[str, Sequence[str]]:
+    def _columns(self, desk: Desk, told: Told, winners: NDArray[np.intp]) -> dict[str, Sequence[Any]]:
         """Return what predictions.csv tells of units, with the label by the other pool where that is another."""
         pool = desk.pooling.other
         other = np.concatenate([block.argmax(axis=1) for block in self._logits(desk, pool)])

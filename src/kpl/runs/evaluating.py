@@ -38,8 +38,9 @@ from kpl.runs.folder import is_run
 from kpl.runs.multi_label import MultiLabelRun
 from kpl.runs.opening import open_run
 from kpl.runs.predictions import ROUNDED
-from kpl.runs.run import Run, as_pandas
+from kpl.runs.run import Run
 from kpl.runs.single_label import SingleLabelRun
+from kpl.runs.tables import as_pandas
 from kpl.runs.texts import bundle_texts
 from kpl.runs.units import fit_on, labelled_copies
 

@@ -2,6 +2,7 @@
 
 predictions.csv      image, label, confidence, margin, runner_up, one probability column per class; in a multi-label run
                      image, labels (joined by "|"), one probability column per class
+predictions/         the same in Parquet, a file a shard of the features, not rounded, where that was asked for instead
 scores.npy           (n, C) float32, what predictions.csv rounds: log odds whose softmax is the probabilities; in a
                      multi-label run the log odds of each class being there
 instances.csv        where units have several pictures (slices, frames): what is said of each
@@ -47,11 +48,12 @@ from kpl.proxies.retrieval import TextProxies
 RUN_FILE = "run.json"
 KNOWLEDGE_FILE = "knowledge.json"
 FEATURES_FOLDER = "features"
+PREDICTIONS_TABLE, PREDICTIONS_FOLDER = "predictions.csv", "predictions"
 TISSUE_FOLDER = "tissue"
 TEXTS_FILE = "texts.safetensors"
 CORRECTIONS_FILE = "corrections.jsonl"
 RUN_FILES = (
-    RUN_FILE, KNOWLEDGE_FILE, TEXTS_FILE, "predictions.csv", "scores.npy", "evidence.csv", "thumbnails.safetensors",
+    RUN_FILE, KNOWLEDGE_FILE, TEXTS_FILE, PREDICTIONS_TABLE, "scores.npy", "evidence.csv", "thumbnails.safetensors",
     "instances.csv", "units.csv", "levels.csv", "log.json", "report.html", CORRECTIONS_FILE,
 )  # fmt: skip
 """What a run folder holds beside its features."""
@@ -122,7 +124,7 @@ def copy_run(source: Path, out: Path, *, overwrite: bool) -> None:
         for name in RUN_FILES:
             if (source / name).exists():
                 shutil.copyfile(source / name, work / name)
-        for name in (FEATURES_FOLDER, TISSUE_FOLDER):
+        for name in (FEATURES_FOLDER, TISSUE_FOLDER, PREDICTIONS_FOLDER):
             if (source / name).exists():
                 shutil.copytree(source / name, work / name, dirs_exist_ok=True)
 

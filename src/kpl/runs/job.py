@@ -23,6 +23,7 @@ from kpl.runs.plan import Plan
 from kpl.runs.run import Run
 from kpl.runs.source import Source
 from kpl.runs.summary import FORMAT
+from kpl.runs.tables import Kept, predictions_place
 from kpl.runs.thumbnails import keep_thumbnails
 from kpl.runs.units import Pooling, Told, write_tissue
 from kpl.runs.warnings import text_warnings
@@ -66,6 +67,7 @@ class Job(ABC):
     Attributes:
         knowledge, encoder: of the run.
         plan: what decides its numbers; its pictures are not read yet.
+        kept: how the predictions are.
     """
 
     stated: ClassVar[dict[str, Any]] = {}
@@ -73,6 +75,7 @@ class Job(ABC):
     knowledge: KnowledgeBase
     encoder: Encoder
     plan: Plan
+    kept: Kept = "csv"
 
     @property
     def keys(self) -> list[str]:
@@ -85,8 +88,7 @@ class Job(ABC):
 
     def is_whole(self, run: Path) -> bool:
         """Say whether a run of the same plan has all that this job writes."""
-        del run
-        return True
+        return predictions_place(run, self.kept).exists()
 
     def carry_out(
         self,

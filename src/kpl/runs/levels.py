@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -14,7 +14,7 @@ LEVELS_FILE = "levels.csv"
 
 
 def write_levels(
-    folder: Path, ids: Sequence[str], base: KnowledgeBase, chances: Callable[[], Iterable[Floats]]
+    folder: Path, ids: Iterable[str], base: KnowledgeBase, chances: Callable[[], Iterable[Floats]]
 ) -> None:
     """Write `levels.csv`, a row a picture and level; nothing where the classes form no tree.
 

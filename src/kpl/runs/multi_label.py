@@ -15,8 +15,10 @@ from kpl.knowledge.schema import negate
 from kpl.proxies.arrays import Floats
 from kpl.proxies.multi_label import multi_label_shares
 from kpl.proxies.neighbours import nearest_others
-from kpl.runs.predictions import ROUNDED, MultiLabelPredictions, read_multi_label_predictions
+from kpl.runs.prediction_files import read_multi_label_predictions
+from kpl.runs.predictions import ROUNDED, MultiLabelPredictions
 from kpl.runs.run import Run
+from kpl.runs.scores import has_scores
 from kpl.runs.thumbnails import kept_multi_label_rows
 from kpl.runs.units import identified
 
@@ -52,16 +54,18 @@ class MultiLabelRun(Run):
     @cached_property
     def predictions(self) -> MultiLabelPredictions:
         """What the run says of each picture: a sequence of `Findings`, and arrays."""
-        return read_multi_label_predictions(self.predictions_file, self.keys, self.ids)
+        return read_multi_label_predictions(self.predictions_file, self.keys, self.ids, rows=self._sample)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What to know before believing the run."""
-        return (*self.summary["warnings"], *([] if self.predictions.exact else [ROUNDED]))
+        return (*self.summary["warnings"], *([] if has_scores(self.path) else [ROUNDED]))
 
     @property
     def empty(self) -> int:
         """Pictures without any class."""
+        if self.whole is not None:
+            return int(self.summary["without_any"])
         return int((~self.predictions.present.any(axis=1)).sum())
 
     @property

@@ -25,9 +25,11 @@ from kpl.runs.folder import save_texts
 from kpl.runs.job import Desk, Job
 from kpl.runs.multi_label import MultiLabelRun
 from kpl.runs.plan import Plan
-from kpl.runs.predictions import JOINT, write_multi_label_predictions
+from kpl.runs.prediction_files import write_multi_label_predictions
+from kpl.runs.predictions import JOINT
 from kpl.runs.scores import SCORES_FILE, write_scores
 from kpl.runs.source import Source, card_of
+from kpl.runs.tables import Kept, check_parquet, predictions_place
 from kpl.runs.thumbnails import kept_multi_label_rows
 from kpl.runs.units import Told, write_units
 from kpl.runs.warnings import absence_warnings
@@ -51,6 +53,7 @@ def classify_multi_label(
     batch_size: int | None = None,
     workers: int | None = None,
     asked: Asked | None = None,
+    predictions: Kept = "csv",
     overwrite: bool = False,
     finish: Callable[[Path], object] | None = None,
     progress: Progress | None = None,
@@ -62,8 +65,8 @@ def classify_multi_label(
     alone.
 
     Args:
-        inputs, table, reading, knowledge, out, encoder, pool, batch_size, workers, asked, overwrite, finish, progress:
-            as for `classify`.
+        inputs, table, reading, knowledge, out, encoder, pool, batch_size, workers, asked, predictions, overwrite,
+            finish, progress: as for `classify`.
         threshold: a class is present from this probability on; None takes 0.5.
         thresholds: class key, name or alias to a threshold of its own.
         calibration: a file of `calibrate_multi_label`, in the place of these two.
@@ -72,6 +75,8 @@ def classify_multi_label(
         KplError: one of the tree in `kpl.errors`; nothing is half-written.
     """
     began = time.perf_counter()
+    if predictions == "parquet":
+        check_parquet()
     base = load_knowledge(knowledge)
     keys = _keys(base)
     if calibration is not None and (threshold is not None or thresholds):
@@ -95,7 +100,7 @@ def classify_multi_label(
         pool=pool,
     )
     told = () if chosen is None else (f"its thresholds were chosen by the labels of {chosen.labelled} pictures",)
-    job = _Job(knowledge=base, encoder=coder, plan=plan, least=least, told=told)
+    job = _Job(knowledge=base, encoder=coder, plan=plan, least=least, told=told, kept=predictions)
     run = job.carry_out(source, began, out=out, overwrite=overwrite, finish=finish, progress=progress)
     if not isinstance(run, MultiLabelRun):
         raise FeaturesError(f"{str(run.path)!r} was changed while it was written: classify again")
@@ -115,9 +120,10 @@ class _Job(Job):
         heat = 1.0 / self.encoder.logit_scale
         chances = multi_label_probabilities(desk.features, present, absent, temperature=heat)
         chances, told = _of_units(desk, chances, self.keys)
-        there, ids, own = chances >= self.least, desk.features.of_units.ids, told.columns() if told else None
+        there, ids, own = chances >= self.least, desk.features.of_units.names(), told.columns() if told else None
         write_scores(desk.folder / SCORES_FILE, [_logits(chances)], *chances.shape)
-        write_multi_label_predictions(desk.folder / "predictions.csv", ids, self.keys, chances, there, own)
+        place = predictions_place(desk.folder, self.kept)
+        write_multi_label_predictions(place, ids, self.keys, chances, there, own, desk.pooling.shards)
         desk.keep_thumbnails(told, lambda: kept_multi_label_rows(chances, there, self.least))
         save_texts(desk.folder, present, np.concatenate(names), absent=absent)
         return {

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.errors import FeaturesError
 from kpl.evaluation import NONE_OF_THESE
 from kpl.proxies.arrays import Floats, log_odds, softmax
-from kpl.runs.scores import check_exact, read_scores
-from kpl.runs.tables import named_column, read_columns, titles, write_csv
 
 ROUNDED = (
     "this run is of an earlier version, which kept its probabilities rounded to six decimals only: pictures that round "
@@ -92,7 +87,7 @@ class Predictions(Sequence[Prediction]):
     def of_logits(cls, ids: Sequence[str], classes: Sequence[str], logits: Floats) -> Predictions:
         """Return what log probabilities (n, C) say, each row up to a constant; every image is answered."""
         probabilities = softmax(logits)
-        winners, runners = _first_two(probabilities)
+        winners, runners = first_two(probabilities)
         answered = np.ones(len(winners), dtype=np.bool_)
         return cls(tuple(ids), tuple(classes), winners, runners, answered, probabilities, log_odds(logits))
 
@@ -121,7 +116,7 @@ class Predictions(Sequence[Prediction]):
 
     def _label(self, row: int) -> str | None:
         key = self.classes[self.winners[row]] if self.answered[row] else None
-        return _label(key, None if self.unlike is None else float(self.unlike[row]))
+        return label_of(key, None if self.unlike is None else float(self.unlike[row]))
 
     def unlabelled(self, row: int) -> str:
         """Say why an image has not the label of its class, in words; empty where it has."""
@@ -143,7 +138,9 @@ class Predictions(Sequence[Prediction]):
         leading = not self.answered.all() or self.unlike is not None
         labels = [self._label(row) for row in range(len(self))]
         said = (self.winners, self.runners, labels)
-        told = _told(self.classes, self.probabilities, *said, leading=leading, unlike=self.unlike, sets=self.sets)
+        told = told_columns(
+            self.classes, self.probabilities, *said, leading=leading, unlike=self.unlike, sets=self.sets
+        )
         return {"image": list(self.ids), **told}
 
 
@@ -192,61 +189,13 @@ class MultiLabelPredictions(Sequence[Findings]):
         }
 
 
-def _first_two(probabilities: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def first_two(probabilities: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the likeliest class of each image and the next, (n,) each."""
     order = np.argsort(-probabilities, axis=1, kind="stable")
     return order[:, 0], order[:, 1]
 
 
-def write_predictions(
-    path: Path,
-    ids: Sequence[str],
-    classes: Sequence[str],
-    blocks: Iterable[Floats],
-    answered: NDArray[np.bool_] | None = None,
-    units: Mapping[str, Sequence[str]] | None = None,
-    unlike: Floats | None = None,
-    sets: Iterable[str] | None = None,
-) -> NDArray[np.intp]:
-    """Write predictions and return the winning class of each image, (n,).
-
-    Args:
-        path: the CSV to write.
-        ids: n image names.
-        classes: C keys, the order of the columns.
-        blocks: (n_k, C) probabilities, in the order of the ids.
-        answered: (n,) which images get a label; the others' cell stays empty, and a column `leading` has the likeliest
-            class of all. None gives a label to all.
-        units: columns (n,) that tell of units; None where every image stands for itself.
-        unlike: (n,) as in `Predictions`; a column of its own.
-        sets: (n,) class keys that are likely enough, joined; a column of its own.
-    """
-    winners: list[NDArray[np.intp]] = []
-    given = np.ones(len(ids), dtype=np.bool_) if answered is None else answered
-    how: dict[str, Any] = {"leading": not given.all() or unlike is not None}
-    likely = None if sets is None else iter(sets)
-
-    def rows() -> Iterator[list[str]]:
-        names, start = _names(ids, units), 0
-        for block in blocks:
-            firsts, seconds = _first_two(block)
-            winners.append(firsts)
-            part = slice(start, start := start + len(block))
-            far = None if unlike is None else unlike[part]
-            keys = [classes[c] if labelled else None for c, labelled in zip(firsts, given[part], strict=True)]
-            labels = list(map(_label, keys, [None] * len(keys) if far is None else far))
-            own = None if likely is None else list(islice(likely, len(block)))
-            told = _told(classes, block, firsts, seconds, labels, unlike=far, sets=own, **how)
-            for row in zip(*told.values(), strict=True):
-                yield [*next(names), *map(_cell, row)]
-
-    none: tuple[Any, ...] = (np.empty((0, len(classes))), np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp), [])
-    heads = _told(classes, *none, unlike=unlike, sets=None if sets is None else (), **how)
-    write_csv(path, [*_heads(units), *heads], rows())
-    return np.concatenate(winners)
-
-
-def _told(
+def told_columns(
     classes: Sequence[str],
     chances: Floats,
     firsts: NDArray[np.intp],
@@ -271,114 +220,6 @@ def _told(
     }
 
 
-def _label(key: str | None, unlike: float | None) -> str | None:
+def label_of(key: str | None, unlike: float | None) -> str | None:
+    """Return the label of an image by the key of its class, None for none, and how unlike all classes it is."""
     return key if unlike is None or unlike < 1 else NONE_OF_THESE
-
-
-def _cell(value: str | float | None) -> str:
-    return value or "" if isinstance(value, str | None) else f"{value:.6f}"
-
-
-def _heads(units: Mapping[str, Sequence[str]] | None) -> list[str]:
-    return ["image"] if units is None else ["unit", *units]
-
-
-def _names(ids: Sequence[str], units: Mapping[str, Sequence[str]] | None) -> Iterator[tuple[str, ...]]:
-    return zip(ids, *(units or {}).values(), strict=True)
-
-
-def _check_pictures(path: Path, names: Sequence[str], ids: Sequence[str] | None) -> None:
-    """Refuse a table of predictions of other images than those that were classified; None takes any.
-
-    Raises:
-        FeaturesError: it is of others, or in another order.
-    """
-    if ids is not None and tuple(names) != tuple(ids):
-        raise FeaturesError(f"{str(path.parent)!r}: predictions and features are of different pictures: classify again")
-
-
-def read_predictions(
-    path: Path, classes: Sequence[str], ids: Sequence[str] | None = None, *, unlike: bool = False
-) -> Predictions:
-    """Read what `write_predictions` and, beside it, `write_scores` wrote.
-
-    Args:
-        path: of `predictions.csv`.
-        classes: C keys.
-        ids: the images that it must be of, in their order; None takes any.
-        unlike: whether it has a column of this name.
-
-    Raises:
-        FeaturesError: a file is missing or damaged, not of these classes, or of other images.
-    """
-    position = {key: c for c, key in enumerate(classes)}
-    try:
-        names, labels, runner_keys, *chances = read_columns(
-            path, (named_column(path), "label", "runner_up", *(f"p_{key}" for key in classes))
-        )
-        strange = np.array(read_columns(path, ("unlike",))[0], dtype=np.float64) if unlike else None
-        sets = read_columns(path, ("set",))[0] if "set" in titles(path) else None
-        if strange is not None:  # the label is of no class
-            labels = tuple("" if far >= 1 else key for key, far in zip(labels, strange, strict=True))
-        rounded = np.array(chances, dtype=np.float64).T.reshape(len(names), len(classes))
-        runners = np.array([position[key] for key in runner_keys], dtype=np.intp)
-        best = rounded.copy()
-        best[np.arange(len(names)), runners] = -1.0  # six decimals may tie with the runner-up
-        winners = np.array(
-            [position[key] if key else guess for key, guess in zip(labels, best.argmax(axis=1), strict=True)],
-            dtype=np.intp,
-        )
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise FeaturesError(f"{str(path)!r} is not the predictions file of this run: classify again") from error
-    _check_pictures(path, names, ids)
-    answered = np.array([bool(key) for key in labels])
-    scores, keys = read_scores(path.parent), tuple(classes)
-    if scores is None:
-        return Predictions(names, keys, winners, runners, answered, rounded, None, strange, sets)
-    probabilities = softmax(scores)
-    check_exact(path, probabilities, rounded)
-    return Predictions(names, keys, winners, runners, answered, probabilities, log_odds(scores), strange, sets)
-
-
-def write_multi_label_predictions(
-    path: Path,
-    ids: Sequence[str],
-    classes: Sequence[str],
-    chances: Floats,
-    present: NDArray[np.bool_],
-    units: Mapping[str, Sequence[str]] | None = None,
-) -> None:
-    """Write the predictions of a multi-label run; arrays as in `MultiLabelPredictions`."""
-
-    def rows() -> Iterator[list[str]]:
-        for name, own, there in zip(_names(ids, units), chances, present, strict=True):
-            yield [*name, JOINT.join(classes[c] for c in np.flatnonzero(there).tolist()), *(f"{p:.6f}" for p in own)]
-
-    write_csv(path, [*_heads(units), "labels", *(f"p_{key}" for key in classes)], rows())
-
-
-def read_multi_label_predictions(
-    path: Path, classes: Sequence[str], ids: Sequence[str] | None = None
-) -> MultiLabelPredictions:
-    """Read the predictions of a multi-label run, with the exact probabilities beside them.
-
-    Arguments and errors as in `read_predictions`.
-    """
-    position = {key: c for c, key in enumerate(classes)}
-    try:
-        names, labels, *chances = read_columns(path, (named_column(path), "labels", *(f"p_{key}" for key in classes)))
-        probabilities = np.array(chances, dtype=np.float64).T.reshape(len(names), len(classes))
-        present = np.zeros(probabilities.shape, dtype=np.bool_)
-        for number, joined in enumerate(labels):
-            present[number, [position[key] for key in joined.split(JOINT) if key]] = True
-    except (OSError, ValueError, KeyError) as error:
-        raise FeaturesError(f"{str(path)!r} is not the predictions file of this run: classify again") from error
-    _check_pictures(path, names, ids)
-    scores, keys = read_scores(path.parent), tuple(classes)
-    if scores is None:
-        return MultiLabelPredictions(names, keys, present, probabilities, exact=False)
-    from scipy.special import expit
-
-    exact = expit(scores)
-    check_exact(path, exact, probabilities)
-    return MultiLabelPredictions(names, keys, present, exact)

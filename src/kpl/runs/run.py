@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kpl.embeddings import FeatureFolder, TextCache, embed_texts, open_features, recorded_encoder
 from kpl.encoders import Encoder
-from kpl.errors import EncoderError, FeaturesError, InputError, UnknownNameError
+from kpl.errors import EncoderError, FeaturesError, InputError, OutputError, UnknownNameError
 from kpl.images import Instance, SetAside
 from kpl.knowledge import KnowledgeBase
 from kpl.methods import Method
@@ -25,10 +25,11 @@ from kpl.runs.folder import FEATURES_FOLDER, copy_run
 from kpl.runs.notebook import result_html
 from kpl.runs.predictions import Findings, MultiLabelPredictions, Prediction, Predictions
 from kpl.runs.site import Site
-from kpl.runs.tables import read_key_instances, read_unit_columns
+from kpl.runs.tables import as_pandas, predictions_place, read_key_instances, read_unit_columns, write_as_csv
 from kpl.runs.texts import wanted_prompts
 from kpl.runs.thumbnails import THUMBNAIL_SIDE, find_again, make_thumbnails, read_thumbnails
 from kpl.runs.units import Pooling, identified
+from kpl.runs.whole import Whole
 
 if TYPE_CHECKING:
     import pandas
@@ -50,6 +51,7 @@ class Run(ABC):
         features: of the images, a re-iterable source of chunks.
         descriptions: per class (m_c, d).
         name_features: (C, d) of the class-name prompts.
+        whole: of what this is a sample, see `kpl.runs.sampling`; None where it is no sample.
         seconds: that the run took from start to end, if it was made just now; `embed_seconds` of these for reading and
             embedding pictures, None if the features were there already.
     """
@@ -62,6 +64,7 @@ class Run(ABC):
     name_features: NDArray[np.float32] = field(repr=False)
     seconds: float | None = field(default=None, repr=False)
     embed_seconds: float | None = field(default=None, repr=False)
+    whole: Whole | None = field(default=None, repr=False)
     _kept: object = field(default=None, repr=False)
     """Holds a temporary folder for as long as the run is used."""
 
@@ -117,6 +120,15 @@ class Run(ABC):
         return len(self.summary.get("units") or ()) or int(self.features.n)
 
     @property
+    def total(self) -> int:
+        """How much the run decided on, also where this is a sample of it."""
+        return self.whole.n if self.whole else self.n
+
+    @property
+    def _sample(self) -> NDArray[np.intp] | None:
+        return self.whole.rows if self.whole else None
+
+    @property
     def ids(self) -> tuple[str, ...]:
         """Names of the pictures, or units, (n,)."""
         return self.features.of_units.ids
@@ -124,7 +136,7 @@ class Run(ABC):
     @property
     def counted(self) -> str:
         """How much was decided on, in words."""
-        return f"{self.n} units of {self.features.n} pictures" if self.noun == "units" else f"{self.n} pictures"
+        return f"{self.n} units of {self.features.n} pictures" if self.noun == "units" else f"{self.total} pictures"
 
     @property
     def noun(self) -> str:
@@ -210,8 +222,22 @@ class Run(ABC):
 
     @property
     def predictions_file(self) -> Path:
-        """Where the predictions are, for people and spreadsheets."""
-        return self.path / "predictions.csv"
+        """Where the predictions are, for people and spreadsheets; a folder of Parquet where that was asked for."""
+        return predictions_place(self.path)
+
+    def write_csv(self, path: str | Path) -> None:
+        """Write the predictions as `predictions.csv` has them, whichever way the run keeps them.
+
+        Raises:
+            FeaturesError: they cannot be read.
+            OutputError: it cannot be written.
+        """
+        try:
+            write_as_csv(self.predictions_file, Path(path))
+        except OSError as error:
+            raise OutputError(f"cannot write {str(path)!r}: {error.strerror}") from error
+        except ValueError as error:
+            raise FeaturesError(f"{str(self.predictions_file)!r} cannot be read ({error}): classify again") from error
 
     @property
     def method_name(self) -> str:
@@ -248,7 +274,10 @@ class Run(ABC):
     @cached_property
     def thumbnails(self) -> dict[int, bytes]:
         """Row to a small picture, WebP, of those that the run kept."""
-        return {row: small for (row, side), small in read_thumbnails(self.path).items() if not side}
+        kept = {row: small for (row, side), small in read_thumbnails(self.path).items() if not side}
+        if self.whole is None:
+            return kept
+        return {place: kept[row] for place, row in enumerate(self.whole.rows.tolist()) if row in kept}
 
     @cached_property
     def beside(self) -> dict[tuple[int, str], bytes]:
@@ -364,18 +393,3 @@ class Run(ABC):
 
     def _repr_html_(self) -> str:
         return result_html(self)
-
-
-def as_pandas(
-    columns: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]],
-) -> pandas.DataFrame:
-    """Return columns, or rows, as a pandas DataFrame.
-
-    Raises:
-        InputError: pandas is not installed.
-    """
-    try:
-        from pandas import DataFrame
-    except ImportError as error:
-        raise InputError("to_pandas needs pandas, which is not installed: pip install pandas") from error
-    return DataFrame(columns)

@@ -30,19 +30,24 @@ def write_scores(path: Path, blocks: Iterable[NDArray[np.floating]], n: int, n_c
             file.write(np.ascontiguousarray(block, dtype="<f4").data)
 
 
-def read_scores(path: Path) -> Floats | None:
-    """Read the scores (n, C) of a run folder; None if it has none, as those of earlier versions.
+def has_scores(path: Path) -> bool:
+    """Say whether a run folder keeps its scores, as those of earlier versions do not."""
+    return os.path.lexists(path / SCORES_FILE)  # a link that leads nowhere is damage
+
+
+def read_scores(path: Path, rows: NDArray[np.intp] | None = None) -> Floats:
+    """Read the scores (n, C) of a run folder, or some rows of them.
 
     They are log odds: the softmax of a row is the image's probabilities; in a multi-label run the logistic function of
     each is the probability of its class.
 
     Raises:
-        FeaturesError: the file is damaged.
+        FeaturesError: the file is damaged, or there is none, as in a run of an earlier version.
     """
-    if not os.path.lexists(path / SCORES_FILE):  # a link that leads nowhere is damage
-        return None
     try:
         scores = read_npy(path / SCORES_FILE)
+        if rows is not None and scores.ndim == 2 and len(rows) and rows[-1] < len(scores):
+            scores = scores[rows]
     except FeaturesError as error:
         raise FeaturesError(f"{str(path / SCORES_FILE)!r} is damaged: classify again") from error
     if scores.ndim != 2 or scores.dtype.kind != "f" or not np.isfinite(scores).all():

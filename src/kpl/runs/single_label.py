@@ -18,8 +18,10 @@ from kpl.proxies.priors import given_prior, text_logits
 from kpl.proxies.retrieval import TextProxies, best_k
 from kpl.proxies.sums import sum_images
 from kpl.runs.contradicting import Contradiction
-from kpl.runs.predictions import ROUNDED, Predictions, read_predictions
+from kpl.runs.prediction_files import read_predictions
+from kpl.runs.predictions import ROUNDED, Predictions
 from kpl.runs.run import Run
+from kpl.runs.scores import has_scores
 from kpl.runs.thumbnails import kept_rows
 from kpl.runs.units import identified
 
@@ -42,17 +44,19 @@ class SingleLabelRun(Run):
     @cached_property
     def predictions(self) -> Predictions:
         """What the run says of each picture: a sequence of `Prediction`, and arrays."""
-        return read_predictions(self.predictions_file, self.keys, self.ids, unlike=bool(self.plan.get("other")))
+        return read_predictions(
+            self.predictions_file, self.keys, self.ids, unlike=bool(self.plan.get("other")), rows=self._sample
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What to know before believing the run."""
-        return (*self.summary["warnings"], *([ROUNDED] if self.predictions.ranking is None else []))
+        return (*self.summary["warnings"], *([] if has_scores(self.path) else [ROUNDED]))
 
     @property
     def abstained(self) -> int:
         """Pictures without a label, which `counts` leaves out."""
-        return self.n - sum(self.counts.values()) - (self.none_of_these or 0)
+        return self.total - sum(self.counts.values()) - (self.none_of_these or 0)
 
     @property
     def none_of_these(self) -> int | None:
@@ -63,8 +67,8 @@ class SingleLabelRun(Run):
     @property
     def left_out(self) -> tuple[str, ...]:
         """Of how many pictures no class is said, in words."""
-        strange = [] if self.none_of_these is None else [f"{self.none_of_these} of {self.n} are none of these"]
-        return (*strange, *([f"{self.abstained} of {self.n} left without a label"] if self.abstained else []))
+        strange = [] if self.none_of_these is None else [f"{self.none_of_these} of {self.total} are none of these"]
+        return (*strange, *([f"{self.abstained} of {self.total} left without a label"] if self.abstained else []))
 
     @property
     def title(self) -> str:
@@ -82,6 +86,11 @@ class SingleLabelRun(Run):
         return tuple(
             Contradiction(*map(said.get, Contradiction._fields)) for said in self.summary.get("contradicted") or ()
         )
+
+    @property
+    def winner_counts(self) -> NDArray[np.intp]:
+        """Pictures of each class, (C,), by the likeliest also where no label was given."""
+        return self.whole.counts if self.whole else np.bincount(self.predictions.winners, minlength=len(self.keys))
 
     @property
     def prior(self) -> Sequence[float] | None:

@@ -66,9 +66,16 @@ class Pooling:
         return min(Pool(self.pool).most(100 * _SHOWN), _SHOWN)
 
     @property
-    def sizes(self) -> tuple[int, ...]:
+    def sizes(self) -> Sequence[int]:
         """Rows of each unit, (U,)."""
         return self.features.of_units.sizes
+
+    @property
+    def shards(self) -> list[int]:
+        """Units whose first row lies in each of the shards, (shards,)."""
+        first = np.cumsum([0, *self.sizes])[:-1]
+        ends = np.cumsum([shard.rows for shard in self.features.index.shards])
+        return list(map(int, np.bincount(np.searchsorted(ends, first, side="right"), minlength=len(ends))))
 
     def pooled(self, blocks: Iterable[Floats], *, apart: bool = False, by: str | None = None) -> Iterator[Floats]:
         """Pool log probabilities (n_k, C) of rows to such of units; those of single pictures stay as they are.
@@ -237,13 +244,13 @@ class Told:
             first += size
         return found
 
-    def columns(self, **more: Sequence[str]) -> dict[str, Sequence[str]]:
+    def columns(self, **more: Sequence[str]) -> dict[str, Sequence[Any]]:
         """Return the columns that stand behind a unit's name."""
         units = self.features.of_units
         return {
             "kind": [unit.kind for unit in units.listed],
             "patient": [unit.patient or "" for unit in units.listed],
-            "instances": [str(size) for size in units.sizes],
+            "instances": list(units.sizes),
             "key_instance": self.key_ids,
             **more,
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,7 +69,7 @@ class Opened:
 
     def write_csv(self, path: Path) -> None:
         """Give the run's own table."""
-        shutil.copyfile(self.run.predictions_file, path)
+        self.run.write_csv(path)
 
 
 @dataclass(frozen=True)

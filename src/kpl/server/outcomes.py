@@ -25,7 +25,7 @@ from kpl.proxies.sums import ImageMoments, sum_images
 from kpl.runs import Contradiction, Learnt, Model, Predictions, contradictions
 from kpl.runs.calibrating import CalibrationFile
 from kpl.runs.deciding import Deciding, looks_for_others, unlike_texts
-from kpl.runs.predictions import write_predictions
+from kpl.runs.prediction_files import write_predictions
 from kpl.runs.source import Source
 from kpl.runs.units import Pooling, Told
 from kpl.runs.warnings import result_warnings, text_warnings
