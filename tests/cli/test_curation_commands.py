@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -285,6 +286,24 @@ def test_some_classes_known_shares_and_thresholds_are_typed(quick, features, cel
     assert "Level 1 above the classes: white, small" in said
     scores = json.loads((tmp_path / "s.json").read_text())
     assert scores["levels"]["1"]["kpl"]["accuracy"] >= scores["kpl"]["accuracy"]
+    mixed = labels.replace(",neutrophil", ",white")
+    (tmp_path / "mixed.csv").write_text("image,label\n" + mixed)
+    said = quick("evaluate", "whole", "--labels", "mixed.csv", "--methods", "kpl", "--json", "m.json").plain
+    assert "name a group of classes" in said
+    of_mixed = json.loads((tmp_path / "m.json").read_text())
+    assert of_mixed["levels"]["1"]["kpl"] == scores["levels"]["1"]["kpl"]
+    (tmp_path / "groups.csv").write_text(
+        "image,label\n" + re.sub(",(platelet|normal_red_cell)", ",small", mixed), encoding="utf-8"
+    )
+    said = quick(
+        "evaluate", "whole", "--labels", "groups.csv", "--methods", "kpl", "--json", "g.json", "--classes"
+    ).plain
+    assert "all name groups: every figure is of level 1" in said
+    of_groups = json.loads((tmp_path / "g.json").read_text())
+    assert of_groups["kpl"]["accuracy"] == scores["levels"]["1"]["kpl"]["accuracy"]
+    assert "of classes: `kpl evaluate`" in quick("report", "whole", "--labels", "groups.csv").error
+    quick("report", "whole", "--labels", "mixed.csv").plain  # noqa: B018
+    assert "Level 1 above the classes: white, small" in (tmp_path / "whole" / "report.html").read_text()
     (tmp_path / "few.csv").write_text("image,label\n" + labels)
     quick("calibrate", "whole", "--labels", "few.csv", "--sets", "0.8").plain  # noqa: B018
     quick(*again, "--calibration", "calibration.json", "-o", "sets").plain  # noqa: B018

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kpl import read_labels
 from kpl.errors import InputError, KnowledgeError, LabelsError, UnknownNameError
 from kpl.knowledge import KnowledgeBase, levels, load_knowledge, only_classes, write_knowledge
 from kpl.runs.conformal import find_sets
@@ -52,6 +53,21 @@ def test_a_tree_is_read_and_written(tmp_path: Path) -> None:
 def test_what_is_no_tree_is_refused(second: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         base_of({"key": "a", "parent": "x"}, second, {"key": "c"})
+
+
+def test_a_label_may_name_a_group(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("image,label\na,eosinophil\nb,Granulocyte\nc,white cell\nd,platelet\n", encoding="utf-8")
+    truth = read_labels(path, ["a", "b", "c", "d", "e"], TREE, groups=True)
+    assert truth.labels.tolist() == [1, -1, -1, 3, -1]
+    assert {number: places.tolist() for number, places in truth.above.items()} == {
+        1: [0, 0, 0, 1, -1],
+        2: [0, 0, -1, 2, -1],
+    }
+    assert not truth.unlisted.any()
+    assert "scored at its level alone: 2 of 5 images" in " ".join(truth.notices)
+    with pytest.raises(LabelsError, match="'Granulocyte' \\(1\\)"):
+        read_labels(path, ["a", "b", "c", "d", "e"], TREE)
 
 
 def test_only_some_classes() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from starlette.testclient import TestClient
 from tests.server.conftest import CLASSES, finish, parts
@@ -82,6 +83,52 @@ def test_below_a_least_confidence_a_picture_gets_no_label(client: TestClient, mi
     assert any("without a label" in each for each in scored(client, mine, table(ROWS)).json()["notices"])
     assert client.post(f"{mine}/predictions", json={"least": 0}).json()["unlabelled"] == []
     assert client.post(f"{mine}/predictions", json={"least": 1.5}).status_code == 422
+
+
+def test_classes_have_thresholds_of_their_own_and_all_of_it_stays_when_the_session_learns_again(
+    client: TestClient, mine: str, tmp_path: Path
+) -> None:
+    said = shown(client, mine)["kpl"]
+    key = CLASSES[0]
+    asked = {"least": 0.1, "thresholds": {key: 1}}
+    now = client.post(f"{mine}/predictions", json=asked).json()
+    kept = {name: now[name] for name in ("least", "thresholds")}
+    assert kept == {"least": 0.1, "thresholds": {key: 1.0}}
+    at = now["classes"].index(key)
+    assert [each["place"] for each in now["unlabelled"]] == [row for row, c in enumerate(said["label"]) if c == at]
+    rows = list(csv.DictReader(io.StringIO(client.get(f"{mine}/predictions.csv").text)))
+    assert {row["label"] for row in rows} == {*CLASSES[1:], ""}
+    (tmp_path / "report.html").write_bytes(client.get(f"{mine}/report.html").content)
+    assert "without a label" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    base = yaml.safe_load(client.get(f"{mine}/knowledge.yaml").text)
+    base["classes"][0]["descriptions"].append("a further sentence")
+    assert client.put(f"{mine}/knowledge", json={"knowledge": base}).status_code == 200
+    assert finish(client, client.post(f"{mine}/jobs", json={}).json())["state"] == "done"
+    assert {name: shown(client, mine)[name] for name in kept} == kept
+    base["classes"] = [each | {"key": f"{each['key']}_2"} for each in base["classes"]]
+    assert client.put(f"{mine}/knowledge", json={"knowledge": base}).status_code == 200
+    assert finish(client, client.post(f"{mine}/jobs", json={}).json())["state"] == "done"
+    assert {name: shown(client, mine)[name] for name in kept} == {"least": 0.1, "thresholds": {}}
+    assert client.post(f"{mine}/predictions", json={"thresholds": {"unicorn": 0.5}}).status_code == 422
+    assert client.post(f"{mine}/predictions", json={"thresholds": {f"{key}_2": 2}}).status_code == 422
+
+
+def test_labels_of_groups_are_scored_at_their_level(client: TestClient, mine: str) -> None:
+    base = yaml.safe_load(client.get(f"{mine}/knowledge.yaml").text)
+    base |= {"kpl_knowledge": 2, "classes": [
+        each | {"parent": ["red" if each["key"].endswith("red_cell") else "other"]} for each in base["classes"]
+    ]}  # fmt: skip
+    assert client.put(f"{mine}/knowledge", json={"knowledge": base}).status_code == 200
+    assert finish(client, client.post(f"{mine}/jobs", json={}).json())["state"] == "done"
+    mixed = scored(client, mine, table([(*row[:2], "red" if "red" in row[2] else row[2]) for row in ROWS])).json()
+    (level,) = mixed["levels"]
+    assert (level["level"], sorted(level["names"]), level["labelled"]) == (1, ["other", "red"], 12)
+    assert mixed["labelled"] == 8
+    assert mixed["truth"].count(None) == 4
+    groups = scored(client, mine, table([(*row[:2], "red" if "red" in row[2] else "other") for row in ROWS])).json()
+    assert groups["methods"]["kpl"] == level["methods"]["kpl"]
+    assert groups["levels"] == []
+    assert groups["truth"] == [None] * 12
 
 
 def test_no_label_and_none_of_these_are_asked_for_together_as_the_command_takes_them(

@@ -18,7 +18,7 @@ from kpl.evaluation.reading import Reading
 from kpl.evaluation.several import agreed_label, by_image
 from kpl.evaluation.sources import LabelRow, LabelRows, match_rows, read_rows
 from kpl.evaluation.weighted import IntArray
-from kpl.knowledge import KnowledgeBase
+from kpl.knowledge import KnowledgeBase, Level, levels
 from kpl.knowledge.folding import fold_name
 from kpl.tables import Identifiers, Pictures
 
@@ -53,6 +53,9 @@ class Truth:
     """What says which images belong together, for the user."""
     unlisted: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     """(n,) which images the labels name as of no listed class."""
+    above: Mapping[int, IntArray] = field(default_factory=dict)
+    """Where groups were asked for, the number of each level above the classes to (n,) places in its names, -1 for none;
+    an image whose label is a group has one at the levels from that group upward, and no class."""
 
 
 def read_labels(
@@ -66,6 +69,7 @@ def read_labels(
     also: Sequence[str] = (),
     identifiers: Identifiers | None = None,
     patients: Sequence[str | None] = (),
+    groups: bool = False,
 ) -> Truth:
     """Read the true classes of a run's images.
 
@@ -81,24 +85,25 @@ def read_labels(
         also: labels beside the classes, which get the indices C, C + 1, ...
         identifiers: what stands for the images beside their ids; one of a patient is one of all that patient's images.
         patients: of the images, (n,), for labels of patients.
+        groups: take a label that names a group of classes for what it says, instead of an unknown class.
 
     Raises:
         LabelsError: no label is for an image of the run, an image has two labels, a class is unknown, or the source
             cannot be read.
     """
-    classes = Classes(knowledge, also)
+    classes = Classes(knowledge, also, groups=groups)
     if not isinstance(source, str | Path):
         if columns:
             raise LabelsError(f"an array of class indices has no column {columns[0]!r}: give the labels as a CSV file")
-        labels = _check_array(source, len(ids), len(classes.names))
+        labels = _check_array(source, len(ids), len(classes.own))
         return _finish(labels, None, unused=0, ignored={}, notices=[])
     reading = reading or Reading()
     path, pictures = Path(source), Pictures(ids, identifiers, patients)
     table = read_rows(path, columns, reading, pictures, classes.resolve)
     rows = table.rows
     told: list[str] = []
-    if len(table.classes) == 1 and len(classes.names) == 2:
-        rows, told = either_class(table, reading, classes.names)
+    if len(table.classes) == 1 and len(classes.own) == 2:
+        rows, told = either_class(table, reading, classes.own)
     elif table.classes:
         rows = [only_class(row, list(table.classes), path.name, lenient=ignore_unknown) for row in rows]
     found = match_rows(pictures, rows)
@@ -113,24 +118,33 @@ def read_labels(
     unknown = Counter(label for label in words.values() if label and meant[label] is None)
     if unknown and not ignore_unknown:
         raise LabelsError(classes.describe_unknown(unknown))
-    labels = np.full(len(ids), -1, dtype=np.int64)
-    unlisted = np.zeros(len(ids), dtype=np.bool_)
-    groups: list[str | None] = [None] * len(ids)
+    labels, unlisted = np.full(len(ids), -1, dtype=np.int64), np.zeros(len(ids), dtype=np.bool_)
     for place, label in words.items():
         index = meant.get(label or "")
         labels[place] = -1 if index is None or index == NO_CLASS else index
         unlisted[place] = bool(label) and labels[place] < 0 and len(classes.parts(label or "", reading)) == 1
-        groups[place] = matched[place][0].group
+    together = tuple(matched[place][0].group if place in matched else None for place in range(len(ids)))
+    named = labels - len(classes.own)  # which group, below 0 for none
+    labels[named >= 0] = -1
     truth = _finish(
         labels,
-        tuple(groups) if any(group is not None for group in groups) else None,
+        together if set(together) != {None} else None,
         unused=sum(place is None for place in found.places) + table.others,
         ignored=dict(unknown.most_common()),
         notices=[*table.notes, *told, *found.told(), *classes.told(words.values(), reading), *_open(words, reading)],
         named=sum(meant[label] == NO_CLASS for label in words.values() if label),
+        coarse=int((named >= 0).sum()),
     )
-    further = further_columns(columns, matched, len(ids))
-    return replace(truth, columns=further, said=table.said, group_column=table.group_column, unlisted=unlisted)
+    truth = replace(truth, columns=further_columns(columns, matched, len(ids)), said=table.said)
+    above = {level.number: _at_level(level, labels, named, classes.groups) for level in classes.tree}
+    return replace(truth, group_column=table.group_column, unlisted=unlisted, above=above)
+
+
+def _at_level(level: Level, labels: IntArray, named: IntArray, groups: Sequence[str]) -> IntArray:
+    """Return the place of each image at a level, (n,), by its class or else by the group that its label names."""
+    by_class = np.where(labels < 0, -1, np.array(level.of_classes)[labels])
+    by_group = np.array([level.of_groups.get(group, -1) for group in groups])[np.maximum(named, 0)]
+    return np.where(named < 0, by_class, by_group)
 
 
 def further_columns(
@@ -191,7 +205,11 @@ class Classes:
 
     resolve: Callable[[str], int | None]
 
-    def __init__(self, knowledge: KnowledgeBase | Sequence[str], also: Sequence[str] = ()) -> None:
+    def __init__(
+        self, knowledge: KnowledgeBase | Sequence[str], also: Sequence[str] = (), *, groups: bool = False
+    ) -> None:
+        self.tree = levels(knowledge) if groups and isinstance(knowledge, KnowledgeBase) else ()
+        self.groups = list(dict.fromkeys(group for level in self.tree for group in level.of_groups))
         if isinstance(knowledge, KnowledgeBase):
             self.names = [entry.key for entry in knowledge.classes]
             self.resolve = knowledge.resolve
@@ -202,8 +220,10 @@ class Classes:
             answers = [(name,) for name in knowledge]
             if len({fold_name(name) for name in self.names}) < len(self.names):
                 raise LabelsError(f"two of the class names are one when case and spaces do not count: {self.names}")
-        self.names = [*self.names, *also]
-        answers += [(name,) for name in also]
+        self.listed = len(self.names)
+        self.own = [*self.names, *also]
+        self.names = [*self.own, *self.groups]
+        answers += [(name,) for name in (*also, *self.groups)]
         self._indices = {fold_name(name): index for index, names in enumerate(answers) for name in names}
 
     def meant(self, label: str, reading: Reading) -> int | None:
@@ -215,7 +235,7 @@ class Classes:
         if fold_name(label) in {fold_name(none) for none in (NONE_OF_THESE, reading.none) if none is not None}:
             return NO_CLASS
         number = label.removesuffix(".0")
-        if reading.numbers == "order" and number.isdecimal() and int(number) < len(self.names):
+        if reading.numbers == "order" and number.isdecimal() and int(number) < self.listed:
             return int(number)
         parts = self.parts(label, reading)
         several = {self.meant(part, reading) for part in parts} if parts != [label] else set()
@@ -293,12 +313,13 @@ def _finish(
     ignored: Mapping[str, int],
     notices: list[str],
     named: int = 0,
+    coarse: int = 0,
 ) -> Truth:
-    """Count what is left out, and say it; of `named` images the labels say that no class is there."""
+    """Count what is left out, and say it; `named` images are labelled as of no class, `coarse` ones as of a group."""
     n, left_out = len(labels), sum(ignored.values())
     scored = labels[labels >= 0]
-    missing = n - len(scored) - left_out - named
-    if not scored.size:
+    missing = n - len(scored) - left_out - named - coarse
+    if not scored.size and not coarse:
         raise LabelsError(
             f"none of the {n} images of the run has a label that can be scored "
             f"({missing} without a label, {left_out} of unknown classes, {named} of none): check the labels"
@@ -312,7 +333,9 @@ def _finish(
     if ignored:
         names = ", ".join(repr(name) for name in list(ignored)[:5]) + (", ..." if len(ignored) > 5 else "")
         notices.append(f"not scored, class not in the knowledge: {left_out} of {n} images ({names})")
-    if np.all(scored == scored[0]):
+    if coarse:
+        notices.append(f"labels that name a group of classes, scored at its level alone: {coarse} of {n} images")
+    if scored.size and np.all(scored == scored[0]):
         notices.append("the labels hold a single class: AUROC is undefined and balanced accuracy equals accuracy")
     if groups is not None and None in groups:
         alone = sum(group is None and label >= 0 for group, label in zip(groups, labels, strict=True))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kpl.errors import KnowledgeError, UnknownNameError
@@ -23,11 +23,13 @@ class Level:
         number: 1 for the outermost.
         names: G, of groups and of such classes by their keys.
         of_classes: C, the place of each class in `names`.
+        of_groups: the same of each group of this level, and of those below it.
     """
 
     number: int
     names: tuple[str, ...]
     of_classes: tuple[int, ...]
+    of_groups: Mapping[str, int] = field(default_factory=dict)
 
     def summed(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return probabilities (n, G) of such of the classes, (n, C).
@@ -62,7 +64,8 @@ def levels(base: KnowledgeBase) -> tuple[Level, ...]:
             own = entry.parent[depth] if depth < len(entry.parent) else entry.key
             names.setdefault(fold_name(own), own)
             places.append(list(names).index(fold_name(own)))
-        found.append(Level(depth + 1, tuple(names.values()), tuple(places)))
+        groups = {group: at for entry, at in zip(base.classes, places, strict=True) for group in entry.parent[depth:]}
+        found.append(Level(depth + 1, tuple(names.values()), tuple(places), groups))
     return tuple(found)
 
 

@@ -12,9 +12,10 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from kpl.encoders import Encoder
-from kpl.evaluation import CLASS_METRICS, MultiLabelTable, Reading, Scores
+from kpl.errors import LabelsError
+from kpl.evaluation import CLASS_METRICS, MultiLabelTable, Reading, Scores, Table
 from kpl.evaluation.details import Details
-from kpl.evaluation.metrics import REGISTRY
+from kpl.evaluation.metrics import FIRST, REGISTRY
 from kpl.evaluation.weighted import Metric
 from kpl.progress import Progress
 from kpl.proxies.arrays import Floats
@@ -104,6 +105,11 @@ def score(
         LabelsError, FeaturesError: what cannot be used.
     """
     own = run.method_name
+    truth = run.labels(labels, ignore_unknown=ignore_unknown, reading=reading, groups=True).labels
+    if not (truth >= 0).any():
+        raise LabelsError(
+            "every label names a group of classes, and the report is of classes: `kpl evaluate` scores it"
+        )
     given = methods if methods is None or methods == "all" else list(dict.fromkeys([*methods, own]))
     evaluation = evaluate(
         run,
@@ -117,7 +123,6 @@ def score(
         reading=reading,
         progress=progress,
     )
-    truth = run.labels(labels, ignore_unknown=ignore_unknown, reading=reading).labels
     return Scored(truth, _context(run, evaluation, truth, replicates))
 
 
@@ -140,7 +145,8 @@ def _context(run: SingleLabelRun, evaluation: Evaluation, truth: NDArray[np.int6
             (told, [m.title for m in part], [(name, own, _figures(row, part)) for name, row, own in rows])
             for told, part in parts
             if part
-        ],
+        ]
+        + [_at_level(level, each, focus) for level, each in evaluation.levels.items()],
         "class_metrics": [metric.short for metric in CLASS_METRICS],
         "reference": table.reference,
         "differences": [(name, d.accuracy, d.interval, d.p_value, d.p_holm) for name, d in table.differences.items()],
@@ -161,6 +167,13 @@ def _context(run: SingleLabelRun, evaluation: Evaluation, truth: NDArray[np.int6
             ),
         ],
     }
+
+
+def _at_level(level: int, table: Table, focus: str) -> tuple[str, list[str], list[tuple[str, bool, list[Figure]]]]:
+    names = next(iter(table.details.values())).classes
+    rows = [(name, name == focus, _figures(scores, FIRST)) for name, scores in table.scores.items()]
+    told = f"Level {level} above the classes: {', '.join(names)}; {table.majority.n} labelled"
+    return told, [metric.title for metric in FIRST], rows
 
 
 def _reliability(details: Details, n: int, ece: float | None) -> Markup | None:

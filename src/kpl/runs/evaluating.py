@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from kpl.evaluation import (
     table_figure,
     told_unlisted,
 )
+from kpl.evaluation.weighted import IntArray
 from kpl.knowledge import Level, levels
 from kpl.methods import METHODS, Method, as_method
 from kpl.progress import Progress, silent
@@ -35,6 +36,7 @@ from kpl.proxies.arrays import Floats
 from kpl.runs import scored
 from kpl.runs.corrections import LEARNT, learnt_from
 from kpl.runs.folder import is_run
+from kpl.runs.levels import compared_above
 from kpl.runs.multi_label import MultiLabelRun
 from kpl.runs.opening import open_run
 from kpl.runs.predictions import ROUNDED
@@ -61,7 +63,8 @@ class Evaluation:
         table: scores with intervals, details of each method, and the majority and chance rows.
         notices: what was left out of the scoring, and what stands against the method, in plain words.
         left_out: methods that were not scored, with the reason.
-        levels: where the classes form a tree, the number of each level above them, 1 for the outermost, to its table.
+        levels: where the classes form a tree, the number of each level above them, 1 for the outermost, to its table;
+            labels may name groups too. Where all do, `table` is that of the innermost level that they name.
         unlisted: how pictures of no listed class were told, where the run looked for them and the labels name some.
     """
 
@@ -145,6 +148,7 @@ class _Scored:
     answered: NDArray[np.bool_] | None = None
     pooled: Callable[[Floats], Floats] = lambda logits: logits
     levels: tuple[Level, ...] = ()
+    above: Mapping[int, IntArray] = field(default_factory=dict)
     strange: tuple[NDArray[np.bool_] | None, Floats | None] = (None, None)
 
 
@@ -208,55 +212,29 @@ def evaluate(
     made = {each.name for each in methods or () if isinstance(each, Method)}
     results, left_out = _learn(fresh, scored, asked=asked, made=made, tell=progress or silent)
     results |= {} if asked else scored.done or {}
-    table = compare(
-        scored.truth,
-        results,
-        n_classes=len(scored.classes),
-        groups=scored.groups,
-        group_column=scored.group_column,
-        reference=_reference(against, scored, results),
-        resampling=Resampling(replicates),
-        ordered=ordered,
-        classes=scored.classes,
-        rule=rule,
-        subgroups=scored.columns,
-    )
+    alike: dict[str, Any] = {"groups": scored.groups, "group_column": scored.group_column, "subgroups": scored.columns}
+    alike |= {"reference": _reference(against, scored, results), "resampling": Resampling(replicates)}
+    above = compared_above(scored.levels, scored.above, results, **alike)
     answered, notices = _answered(scored)
-    table = replace(table, answered={name: share for name, share in answered.items() if name in results})
-    above = _at_levels(scored, results, table.reference, Resampling(replicates))
+    if above and not (scored.truth >= 0).any():
+        number, table = above.popitem()
+        notices.append(f"no label names a class, all name groups: every figure is of level {number} above the classes")
+    else:
+        n_classes = len(scored.classes)
+        how: dict[str, Any] = {"ordered": ordered, "classes": scored.classes, "rule": rule}
+        table = compare(scored.truth, results, n_classes=n_classes, **how, **alike)
+        table = replace(table, answered={name: share for name, share in answered.items() if name in results})
     strange, said = told_unlisted(*scored.strange, scored.truth >= 0, scored.groups, replicates)
     return Evaluation(table, (*scored.notices, *notices, *said, *caveats(table)), left_out, above, strange)
 
 
-def _at_levels(
-    scored: _Scored, results: Mapping[str, Predicted], reference: str | None, resampling: Resampling
-) -> dict[int, Table]:
-    """Score the same methods at each level above the classes: probabilities are summed, labels are those of groups."""
-    found = {}
-    for level in scored.levels:
-        summed = {
-            name: Predicted.of_logits(np.log(np.maximum(level.summed(each.probabilities), np.finfo(np.float64).tiny)))
-            for name, each in results.items()
-            if each.probabilities is not None
-        }
-        found[level.number] = compare(
-            np.where(scored.truth < 0, -1, np.array(level.of_classes)[scored.truth]),
-            summed,
-            n_classes=len(level.names),
-            groups=scored.groups,
-            reference=reference,
-            resampling=resampling,
-            classes=level.names,
-        )
-    return found
-
-
 def _answered(scored: _Scored) -> tuple[dict[str, Answered], list[str]]:
     """Say what share of the labelled images the run gave a label, and how many of these are right."""
-    if scored.answered is None:
+    labelled = scored.truth >= 0
+    if scored.answered is None or not labelled.any():
         return {}, []
     name, own = next(iter((scored.done or {}).items()))
-    labelled, right = scored.truth >= 0, scored.truth == own.predictions
+    right = scored.truth == own.predictions
     both = scored.answered & labelled
     share = Answered(float(both.sum() / labelled.sum()), float(right[both].mean()) if both.any() else None)
     told = "" if share.accuracy is None else f"; its accuracy on the others is {share.accuracy:.3f}"
@@ -341,11 +319,12 @@ def _of_run(
     if labels is None:
         raise LabelsError(_NO_LABELS)
     run, said = target, target.predictions
-    truth = run.labels(labels, ignore_unknown=ignore_unknown, columns=by, reading=reading)
+    truth = run.labels(labels, ignore_unknown=ignore_unknown, columns=by, reading=reading, groups=True)
     seen = learnt_from(run)
     if seen:
         own = np.array([image in seen for image in run.ids])
-        truth = replace(truth, labels=np.where(own, -1, truth.labels), unlisted=truth.unlisted & ~own)
+        above = {number: np.where(own, -1, places) for number, places in truth.above.items()}
+        truth = replace(truth, labels=np.where(own, -1, truth.labels), unlisted=truth.unlisted & ~own, above=above)
     return _Scored(
         features=run.features,
         texts=lambda method: run.texts(method, encoder=encoder),
@@ -366,6 +345,7 @@ def _of_run(
         answered=said.answered if {"abstain", "other"} & set(run.plan) else None,
         pooled=run.pooled,
         levels=levels(run.knowledge),
+        above=truth.above,
         strange=(truth.unlisted, said.unlike),
     )
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from kpl.knowledge import KnowledgeBase, levels
+import numpy as np
+
+from kpl.evaluation import Predicted, Table, compare
+from kpl.evaluation.weighted import IntArray
+from kpl.knowledge import KnowledgeBase, Level, levels
 from kpl.proxies.arrays import Floats
 from kpl.runs.tables import write_csv
 
@@ -38,3 +43,40 @@ def write_levels(
                 yield [image, str(level.number), level.names[best], f"{summed[best]:.6f}"]
 
     write_csv(folder / LEVELS_FILE, ["image", "level", "label", "confidence"], rows())
+
+
+def compared_above(
+    found: Sequence[Level],
+    truth: Mapping[int, IntArray],
+    results: Mapping[str, Predicted],
+    *,
+    reference: str | None,
+    **alike: Any,  # noqa: ANN401 - what `compare` takes
+) -> dict[int, Table]:
+    """Score methods at each level that labels name, the outermost first: probabilities are summed.
+
+    Args:
+        found: the levels.
+        truth: number of a level to the (n,) places in its names, -1 for none.
+        results: what each method said of the classes; those without probabilities are left out.
+        reference, alike: as `compare` takes them.
+    """
+    tables = {}
+    tiny = np.finfo(np.float64).tiny
+    for level in found:
+        summed = {
+            name: Predicted.of_logits(np.log(np.maximum(level.summed(each.probabilities), tiny)))
+            for name, each in results.items()
+            if each.probabilities is not None
+        }
+        if not summed or not (truth[level.number] >= 0).any():
+            continue
+        tables[level.number] = compare(
+            truth[level.number],
+            summed,
+            n_classes=len(level.names),
+            classes=level.names,
+            reference=reference if reference in summed else None,
+            **alike,
+        )
+    return tables

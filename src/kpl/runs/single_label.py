@@ -135,6 +135,7 @@ class SingleLabelRun(Run):
         ignore_unknown: bool = False,
         columns: Sequence[str] = (),
         reading: Reading | None = None,
+        groups: bool = False,
     ) -> Truth:
         """Read labels of the run's pictures; arguments and errors as in `kpl.read_labels`."""
         truth = read_labels(
@@ -146,6 +147,7 @@ class SingleLabelRun(Run):
             reading=reading,
             identifiers=identified(self.path, self.ids),
             patients=self.patients,
+            groups=groups,
         )
         return truth if truth.groups else replace(truth, **self._patients)
 

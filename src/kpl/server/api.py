@@ -264,7 +264,8 @@ def predictions(session: Mine) -> schemas.Predictions:
 @router.post("/api/sessions/{session_id}/predictions", tags=["predictions"], responses=problems(404) | _SENT)
 def move(session: Mine, body: bodies.Move) -> schemas.Predictions:
     """Use another class prior, k or least confidence, or call none of these what is; nothing is read again."""
-    return views.about_outcome(session.move(body.k, body.prior, body.least, body.other))
+    asked = dict(body)
+    return views.about_outcome(session.move(lambda shown: shown.moved(**asked)))
 
 
 @router.get("/api/sessions/{session_id}/pictures/{place}/evidence", tags=["predictions"], responses=_FOUND)

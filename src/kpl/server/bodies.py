@@ -85,7 +85,7 @@ class Start(_Asked):
 class Move(_Asked):
     """Look at the pictures with other settings; features stay as they are."""
 
-    model_config = example(k=5, prior={"disc": 2, "box": 1}, least=0.6, other=True)
+    model_config = example(k=5, prior={"disc": 2, "box": 1}, least=0.6, thresholds={"box": 0.9}, other=True)
 
     k: Retrieved | None = None
     """Descriptions retrieved per class; left out, what is in use."""
@@ -93,6 +93,8 @@ class Move(_Asked):
     """A share for each class key; they are made to sum to one. Left out, the estimated prior."""
     least: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     """Confidence below which a picture gets no label; left out, what is in use, at first none."""
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]] | None = None
+    """The same for single classes, by their keys, in the place of `least`; left out, what is in use."""
     other: bool | None = None
     """Call pictures that are of no listed class "none of these", as `kpl classify --other` does; left out, what is in
     use, at first not."""

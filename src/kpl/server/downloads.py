@@ -92,6 +92,7 @@ def classify_outcome(
             encoder=outcome.encoder,
             calibration=trusted,
             abstain_below=outcome.deciding.abstain_below,
+            thresholds=dict((outcome.deciding.thresholds or {}).items()),
             other=outcome.other,
             out=folder,
             finish=finish,

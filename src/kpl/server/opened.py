@@ -132,6 +132,12 @@ class OpenedRun(Opened):
         return float((self.run.plan.get("abstain") or {}).get("below", 0.0))
 
     @property
+    def thresholds(self) -> dict[str, float]:
+        """The same of single classes, by their keys."""
+        asked = self.run.plan.get("abstain") or {}
+        return {key: float(asked[f"below {key}"]) for key in self.keys if f"below {key}" in asked}
+
+    @property
     def predictions(self) -> Predictions:
         """Of the run."""
         return self.run.predictions

@@ -61,6 +61,7 @@ class Outcome:
         prior: (C,) in use in the place of the estimated one; None for the estimated.
         calibrated: what a few labels made of the confidences, with these settings; None where they were not asked.
         least: confidence below which a picture gets no label.
+        thresholds: the same of single classes, by their keys, in its place.
         other: whether pictures of no listed class are called so.
     """
 
@@ -74,6 +75,7 @@ class Outcome:
     prior: Floats | None = None
     calibrated: CalibrationFile | None = None
     least: float = 0.0
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     other: bool = False
     _fits: dict[int, _Fit] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -154,7 +156,12 @@ class Outcome:
         return self._fit().method.prior_
 
     def moved(
-        self, k: int | None, prior: Mapping[str, float] | None, least: float | None = None, other: bool | None = None
+        self,
+        k: int | None,
+        prior: Mapping[str, float] | None,
+        least: float | None = None,
+        thresholds: Mapping[str, float] | None = None,
+        other: bool | None = None,
     ) -> Outcome:
         """Return the same with another number of descriptions or another class prior; what was learnt is shared.
 
@@ -164,12 +171,15 @@ class Outcome:
             k: None leaves it.
             prior: class key to share, made to sum to one; None takes the estimated one.
             least: confidence below which a picture gets no label; None leaves it.
+            thresholds: the same of single classes, by their keys; None leaves them.
             other: whether pictures of no listed class are called so; None leaves it.
 
         Raises:
             InputError: a class has the name that these get.
             Refused: a key that is no class, a class without a share, or shares that all are zero.
         """
+        if strange := sorted(set(thresholds or ()) - set(self.keys)):
+            raise Refused(f"a threshold is of a class, by its key: {strange[0]!r} is none")
         chosen = None
         if prior is not None:
             if unknown := sorted(set(prior) ^ set(self.keys)):
@@ -184,6 +194,7 @@ class Outcome:
             moved,
             calibrated=self.calibrated if same else None,
             least=self.least if least is None else least,
+            thresholds=self.thresholds if thresholds is None else thresholds,
             other=self.other if other is None else bool(looks_for_others(self.knowledge, other)),
         )
 
@@ -198,14 +209,15 @@ class Outcome:
         told = self.calibrated
         bias = np.array([told.bias[key] for key in self.keys]) if told else None
         calibration = None if told is None or bias is None else Calibration(told.temperature, bias)
-        return Deciding(calibration, abstain_below=self.least or None)
+        own = {key: self.thresholds.get(key, self.least) for key in self.keys} if self.thresholds else None
+        return Deciding(calibration, abstain_below=None if own else self.least or None, thresholds=own)
 
     @cached_property
     def predictions(self) -> Predictions:
         """Of KPL: a shift of the scores by the log of the prior, nothing is learnt again."""
         deciding, logits = self.deciding, self._pooled(self._moved_scores())
         said = Predictions.of_logits(self.ids, self.keys, next(deciding.calibrated([logits])))
-        if (answered := deciding.answered(said.sureness)) is not None:
+        if (answered := deciding.answered(said.sureness, [self.keys[c] for c in said.winners])) is not None:
             said = replace(said, answered=answered)
         if not self.other:
             return said
@@ -290,7 +302,7 @@ def learn(
         descriptions: per class (m_c, d).
         k: descriptions per class; None keeps what was asked for, else KPL's own.
         before: the last outcome of the session: features that are the same are not read again, and what was asked for
-            (k, a prior) stays while the classes are the same.
+            (k, a prior, thresholds) stays while the classes are the same, the least confidence always.
     """
     same = before is not None and before.features.index.pictures_sha256 == features.index.pictures_sha256
     images = before.images if before and same else features.load()
@@ -303,7 +315,10 @@ def learn(
         moments=before.moments if before and same else sum_images(images, features.weights),
         asked=k,
     )
+    if before:
+        outcome = replace(outcome, least=before.least)
     if before and before.keys == outcome.keys:
-        outcome = replace(outcome, asked=k or before.asked, prior=before.prior, other=before.other)
+        asked, prior, thresholds = k or before.asked, before.prior, before.thresholds
+        outcome = replace(outcome, asked=asked, prior=prior, thresholds=thresholds, other=before.other)
     outcome.estimated  # noqa: B018 - learns, before anybody waits for an answer
     return outcome

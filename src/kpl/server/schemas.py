@@ -210,7 +210,7 @@ class Predictions(Said):
     model_config = example(
         classes=["disc", "box"], names=["disc", "box"], k=5, most=8, prior=[0.6, 0.4], estimated_prior=[0.6, 0.4],
         by_hand=False, fixed=False, unlike=None, units=None, kpl=_EACH, text=_EACH, warnings=[], contradicted=[],
-        calibrated=False, least=0.0, unlabelled=[{"place": 1, "why": "no label given"}],
+        calibrated=False, least=0.0, thresholds={"box": 0.9}, unlabelled=[{"place": 1, "why": "no label given"}],
     )  # fmt: skip
 
     classes: list[str]
@@ -245,6 +245,8 @@ class Predictions(Said):
     """Whether the confidences were brought to what a few labels say."""
     least: float
     """Confidence below which a picture gets no label."""
+    thresholds: dict[str, float]
+    """The same of single classes by their keys, in the place of `least`."""
     unlabelled: list[Unlabelled]
     """Pictures that do not have the label of their class."""
 

@@ -31,12 +31,29 @@ class ClassFigures(Figures):
     """From which probability on the run says that it is there."""
 
 
+class LevelFigures(Said):
+    """How good the result is on the groups of one level above the classes, whose probabilities are summed."""
+
+    model_config = example(level=1, names=["round", "box"], labelled=12, methods={"kpl": _FIGURES}, majority=_FIGURES)
+
+    level: int
+    """1 for the outermost."""
+    names: list[str]
+    """The groups, and the classes that have none there by their keys."""
+    labelled: int
+    """Pictures whose label names a class, or a group of this level or below it."""
+    methods: dict[str, Figures]
+    """As of the classes."""
+    majority: Figures
+    """Of always naming the commonest group."""
+
+
 class ScoresInfo(Said):
     """What labels say of the result."""
 
     model_config = example(
         labelled=12, unit="12 images", methods={"kpl": _FIGURES}, classes={}, majority=_FIGURES, chance=0.5,
-        notices=[], truth=[0, None],
+        levels=[], notices=[], truth=[0, None],
     )  # fmt: skip
 
     labelled: int
@@ -51,6 +68,9 @@ class ScoresInfo(Said):
     """Of always naming the commonest class."""
     chance: float
     """Accuracy of guessing evenly."""
+    levels: list[LevelFigures]
+    """Where the classes form a tree. Where every label names a group, the other figures are of the innermost level that
+    labels name, and it is not among these."""
     notices: list[str]
     """Which columns were taken, what was left out, and what stands against the result, in sentences."""
     truth: list[int | None]

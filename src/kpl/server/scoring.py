@@ -69,7 +69,7 @@ def score(
         found = evaluate(run, labels=path, methods=methods, reading=reading, ignore_unknown=ignore_unknown)
         if not isinstance(run, SingleLabelRun):
             return Scored(found, ())
-        truth = run.labels(path, reading=reading, ignore_unknown=ignore_unknown).labels
+        truth = run.labels(path, reading=reading, ignore_unknown=ignore_unknown, groups=True).labels
         return Scored(found, tuple(truth.tolist()))
 
 

@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -251,17 +251,14 @@ class Session:
             if former and former.features.path != outcome.features.path:
                 shutil.rmtree(former.features.path, ignore_errors=True)
 
-    def move(
-        self, k: int | None, prior: Mapping[str, float] | None, least: float | None = None, other: bool | None = None
-    ) -> Outcome:
-        """Look at what came out with other settings; see `Outcome.moved`.
+    def move(self, moved: Callable[[Outcome], Outcome]) -> Outcome:
+        """Look at what came out with other settings, as `moved` makes it of what is shown; errors are its own.
 
         Raises:
             Conflict, Gone: a finished run is looked at, or nothing was classified yet.
-            InputError, Refused: a class is called none of these, or it is no prior of these classes.
         """
         with self.lock:
-            self.outcome = self.learnt().moved(k, prior, least, other)
+            self.outcome = moved(self.learnt())
             return self.outcome
 
     def learnt(self) -> Outcome:

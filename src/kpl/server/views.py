@@ -34,7 +34,7 @@ from kpl.server.schemas import (
     SessionInfo,
     Unlabelled,
 )
-from kpl.server.score_schemas import CalibrationInfo, ClassFigures, Figures, ScoresInfo
+from kpl.server.score_schemas import CalibrationInfo, ClassFigures, Figures, LevelFigures, ScoresInfo
 from kpl.server.scoring import Scored
 from kpl.server.sessions import Session, shown_name
 from kpl.server.shot_schemas import ModelInfo, ModelSite, OneShotAnswer
@@ -151,6 +151,7 @@ def about_outcome(outcome: Outcome | OpenedRun, *, with_warnings: bool = True) -
         ],
         calibrated=outcome.calibrated is not None,
         least=outcome.least,
+        thresholds=dict(outcome.thresholds),
         unlabelled=[
             Unlabelled(place=row, why=outcome.predictions.unlabelled(row))
             for row in np.flatnonzero(~outcome.predictions.answered).tolist()
@@ -240,6 +241,16 @@ def about_scores(found: Scored) -> ScoresInfo:
         classes={},
         majority=figures(table.majority),
         chance=table.chance,
+        levels=[
+            LevelFigures(
+                level=level,
+                names=list(next(iter(above.details.values())).classes),
+                labelled=above.majority.n,
+                methods={name: figures(scores) for name, scores in above.scores.items()},
+                majority=figures(above.majority),
+            )
+            for level, above in found.evaluation.levels.items()
+        ],
         notices=list(found.evaluation.notices),
         truth=[None if label < 0 else label for label in found.truth],
     )
@@ -267,6 +278,7 @@ def _about_findings(table: MultiLabelTable, notices: Sequence[str]) -> ScoresInf
         },
         majority=Figures(figures={"accuracy": table.majority}, intervals={}),
         chance=0.5,
+        levels=[],
         notices=list(notices),
         truth=[],
     )

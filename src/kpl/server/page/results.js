@@ -36,7 +36,7 @@ async function move(settings) {
     while (wanted) {
       const next = wanted, asked = round; wanted = null;
       const started = performance.now();
-      const now = await ask("POST", path("/predictions"), { json: { k: next.k ?? null, prior: "prior" in next ? next.prior : (view.out.by_hand ? priors(own ?? view.out.prior) : null), least: next.least ?? null, other: next.other ?? null } });
+      const now = await ask("POST", path("/predictions"), { json: { k: next.k ?? null, prior: "prior" in next ? next.prior : (view.out.by_hand ? priors(own ?? view.out.prior) : null), least: next.least ?? null, thresholds: next.thresholds ?? null, other: next.other ?? null } });
       if (asked !== round) continue;
       draw(now, false);
       $("took").shownText = `${view.names.length} pictures looked at again in ${Math.round(performance.now() - started)} ms.`;
@@ -44,7 +44,7 @@ async function move(settings) {
     await refreshEvidence();
   } catch (error) {
     own = spread = wanted = null; // what was asked for does not hold
-    if (view.out) { fillPriors(); $("other").checked = view.out.unlike !== null; }
+    if (view.out) { fillPriors(); fillThresholds(); $("other").checked = view.out.unlike !== null; }
     fail(error);
   } finally { moving = false; }
 }
@@ -107,9 +107,22 @@ function drawTable() {
   $("shares").replaceChildren(...view.out.classes.map((key, place) => {
     const slider = make("input", { type: "range", min: 0, max: 100, step: 0.1, disabled: view.out.fixed, "aria-label": `Class prior of ${view.out.names[place]}, percent` });
     slider.addEventListener("input", () => move({ prior: priors(share(place, slider.value / 100)) }));
+    const least = make("input", { type: "number", min: 0, max: 100, step: 1, disabled: view.out.fixed, "aria-label": `No label ${view.out.names[place]} below a confidence of, percent` });
+    least.addEventListener("change", () => { if (least.checkValidity()) move({ thresholds: thresholds() }); else least.reportValidity(); });
     return make("tr", {}, make("th", { scope: "row", textContent: view.out.names[place] }), make("td"), make("td"),
-      make("td", {}, make("span", { className: "prior" }, slider, make("output"))));
+      make("td", {}, make("span", { className: "prior" }, slider, make("output"))), make("td", {}, least));
   }));
+}
+
+// What stands in the fields: of a class whose field is empty the confidence for all holds.
+const thresholds = () => Object.fromEntries(view.out.classes.map((key, place) => [key, $("shares").rows[place].cells[4].firstChild.value]).filter(([, typed]) => typed !== "").map(([key, typed]) => [key, typed / 100]));
+
+function fillThresholds() {
+  for (const [place, row] of [...$("shares").rows].entries()) {
+    const field = row.cells[4].firstChild, own = (wanted?.thresholds ?? view.out.thresholds)[view.out.classes[place]];
+    if (document.activeElement !== field) field.value = own === undefined ? "" : Math.round(100 * own);
+    field.placeholder = $("least").value;
+  }
 }
 
 function fillTable() {
@@ -118,6 +131,7 @@ function fillTable() {
     kpl.replaceChildren(percent(view.out.kpl.share[place]), bar(view.out.kpl.share[place]));
     text.replaceChildren(percent(view.out.text.share[place]), bar(view.out.text.share[place], true));
   }
+  fillThresholds();
   fillPriors();
 }
 

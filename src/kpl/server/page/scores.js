@@ -35,6 +35,11 @@ function draw(found) {
   const rows = several.map(([key, one]) => row(key, one, shown, `${one.positives} of ${one.n}`));
   if (several.length) rows.push(row("mean", found.methods["multi-label"], shown, ""), row("Majority", found.majority, shown, ""));
   else rows.push(...Object.entries(found.methods).map(([name, scores]) => row(NAMES[name] ?? name, scores, shown)), row("Majority", found.majority, shown));
+  for (const { level, names, labelled, methods, majority } of found.levels) {
+    const title = `Level ${level} above the classes (${names.slice(0, 4).join(", ")}${names.length > 4 ? ", ..." : ""}), ${labelled} labelled`;
+    rows.push(make("tr", {}, make("th", { scope: "rowgroup", colSpan: 1 + Object.keys(shown).length, textContent: title })));
+    rows.push(...Object.entries(methods).map(([name, scores]) => row(NAMES[name] ?? name, scores, shown)), row("Majority", majority, shown));
+  }
   $("scores-of").shownText = `${found.labelled} labelled pictures. In brackets 95 % intervals over ${found.unit}.`;
   $("scores-rows").replaceChildren(...rows);
   $("scores-notes").replaceChildren(...found.notices.map((text) => make("li", {}, text)));
