@@ -341,6 +341,8 @@ def test_labels_calibrate_and_little_confidence_gives_no_label(
     assert told["least"].startswith(f"{len(told['bare'])} without a label, {12 - len(told['bare'])} with one. Of the ")
     assert all(each.startswith("no label given; ") for each in told["bare"])
     assert load_calibration(tmp_path / "calibration.json").labelled == 12
+    assert "Classes of their own: neutrophil 100\u00a0%." in told["classes"]
+    assert sum("neutrophil" in each for each in told["own"]) == sum("neutrophil" in each for each in told["before"])
 
 
 def test_a_knowledge_file_is_opened_by_keyboard(

@@ -830,6 +830,18 @@ const stories = {
       await noSidewaysScroll(page, `${where} least`);
       await page.screenshot({ path: `${folder}/least-${where}.png`, fullPage: true });
       if (where === "wide") await download(page, "#get-calibration", "calibration.json");
+      // a class gets a confidence of its own; one for every class takes it back
+      await page.selectOption("#least-of", "neutrophil");
+      await page.focus("#least");
+      await page.keyboard.press("End");
+      const called = told.before.filter((text) => text.includes("neutrophil")).length;
+      await page.waitForFunction((wanted) => [...document.querySelectorAll("#wall .label")].filter((node) => /neutrophil/.test(node.textContent)).length === wanted, called);
+      told.own = await sure();
+      told.classes = await page.textContent("#least-said");
+      await page.selectOption("#least-of", "");
+      await page.focus("#least");
+      await page.keyboard.press("Home");
+      await page.waitForFunction((count) => document.querySelectorAll("#wall .card").length === count, pictures.length); // none is bare: all are shown
     }
   },
 

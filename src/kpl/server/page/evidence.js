@@ -57,6 +57,7 @@ async function drawEvidence(refit) {
   drawSlices(place, found, winner);
   $("evidence-margins").shownText = `Each sentence has an exact share of the text's margin between the two, ${found.text_margin.toFixed(4)}; nearly all of it is common to every picture, so the sentences stand by what their share has beyond the average picture's. KPL's own margin, ${found.proxy_margin.toFixed(2)} in log odds, is no such sum: the two often disagree.`;
   if (found.sentences.some((one) => one.proxy_effect !== null)) $("evidence-note").shownText = "Change of KPL's margin when it learns without the sentence: where it falls, the sentence holds the prediction up.";
+  $("evidence-because").shownText = inWords(found, winner, second);
   const most = Math.max(...found.sentences.map((one) => Math.abs(one.text_excess)), 1e-9);
   const sides = [
     [winner, `For ${winner}`, found.nearest_winner, found.sentences.filter((one) => one.text_excess >= 0), false],
@@ -70,6 +71,13 @@ async function drawEvidence(refit) {
   $("next").disabled = order.indexOf(place) >= order.length - 1;
   $("where").hidden = out.fixed; // a finished run keeps small pictures only
   if (!out.fixed) await askForMap(place, [found.winner, found.runner_up]);
+}
+
+// What speaks loudest, in a sentence, as the report says it.
+function inWords({ sentences, winner: at }, winner, second) {
+  const because = sentences.filter((one) => one.class_index === at && one.text_excess > 0).slice(0, 2).map((one) => one.text);
+  const but = sentences.findLast((one) => one.class_index !== at && one.text_excess < 0)?.text;
+  return because.length ? `Like ${winner}: ${because.join("; ")}.${but ? ` More like ${second}: ${but}.` : ""}` : "";
 }
 
 // A unit of several pictures: its class over them, and the one that speaks loudest between its neighbours.
@@ -146,7 +154,7 @@ function sentence(one, most, other) {
       if (event.key === "Enter") save();
     });
   });
-  return make("li", {}, line, bar(Math.abs(one.text_excess) / most, other), make("span", { className: "small" }, `of ${names[one.class_index]}: ${signed(one.text_excess)} beyond average, share ${signed(one.text_share)}${effect}`));
+  return make("li", {}, line, bar(Math.abs(one.text_excess) / most, other), make("span", { className: "small" }, `of ${names[one.class_index]}`, make("span", { className: "figures" }, `: ${signed(one.text_excess)} beyond average, share ${signed(one.text_share)}`), effect));
 }
 
 const place = (by) => { const order = view.walk ?? view.order; return order[order.indexOf(looking) + by]; };
@@ -156,6 +164,7 @@ export async function goOn() { if (place(1) === undefined) { $("correct-said").s
 $("previous").addEventListener("click", step(-1));
 $("next").addEventListener("click", step(1));
 $("enlarge").addEventListener("click", () => { $("enlarge").setAttribute("aria-pressed", String($("evidence-picture").classList.toggle("large"))); });
+$("numbers").addEventListener("change", () => $("evidence").classList.toggle("counted", $("numbers").checked));
 $("refit").addEventListener("click", attempt(async () => { try { await drawEvidence(true); } catch (error) { $("evidence-note").shownText = error.message; } }));
 $("evidence-close").addEventListener("click", () => { if (!unsaved()) closeEvidence(); });
 $("evidence").addEventListener("cancel", (event) => { if (unsaved()) event.preventDefault(); });

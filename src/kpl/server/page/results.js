@@ -44,7 +44,7 @@ async function move(settings) {
     await refreshEvidence();
   } catch (error) {
     own = spread = wanted = null; // what was asked for does not hold
-    if (view.out) { fillPriors(); fillThresholds(); $("other").checked = view.out.unlike !== null; }
+    if (view.out) { fillPriors(); drawLeast(); $("other").checked = view.out.unlike !== null; }
     fail(error);
   } finally { moving = false; }
 }
@@ -81,8 +81,8 @@ function draw(now, whole) {
   $("k").value = wanted?.k ?? view.out.k; // a newer one that is still to be asked for stays
   $("k-value").shownText = `${$("k").value} of at most ${view.out.most}`;
   $("least").disabled = now.fixed; $("calibrate").disabled = now.fixed;
-  $("least").value = wanted?.least !== undefined ? 100 * wanted.least : 100 * now.least;
-  $("least-value").shownText = `${Math.round($("least").value)}\u00a0%`; $("least-said").shownText = aboutLeast();
+  if (rebuild) $("least-of").replaceChildren(make("option", { value: "", textContent: "every class" }), ...now.names.map((name, at) => make("option", { value: now.classes[at], textContent: name })));
+  drawLeast();
   $("get-calibration").hidden = !now.calibrated || now.fixed;
   if (!now.calibrated) $("calibrated").hidden = true;
   if (rebuild) drawTable();
@@ -93,7 +93,7 @@ function draw(now, whole) {
 
 onOpen(openEvidence);
 onCorrection(goOn, () => drawWall());
-onScores(() => { drawFilters(); drawWall(); $("least-said").shownText = aboutLeast(); }, async () => { draw(await ask("GET", path("/predictions")), false); await refreshEvidence(); });
+onScores(() => { drawFilters(); drawWall(); drawLeast(); }, async () => { draw(await ask("GET", path("/predictions")), false); await refreshEvidence(); });
 
 function drawContradicted(now) {
   const name = (key) => now.names[now.classes.indexOf(key)] ?? key, found = now.contradicted;
@@ -107,22 +107,24 @@ function drawTable() {
   $("shares").replaceChildren(...view.out.classes.map((key, place) => {
     const slider = make("input", { type: "range", min: 0, max: 100, step: 0.1, disabled: view.out.fixed, "aria-label": `Class prior of ${view.out.names[place]}, percent` });
     slider.addEventListener("input", () => move({ prior: priors(share(place, slider.value / 100)) }));
-    const least = make("input", { type: "number", min: 0, max: 100, step: 1, disabled: view.out.fixed, "aria-label": `No label ${view.out.names[place]} below a confidence of, percent` });
-    least.addEventListener("change", () => { if (least.checkValidity()) move({ thresholds: thresholds() }); else least.reportValidity(); });
     return make("tr", {}, make("th", { scope: "row", textContent: view.out.names[place] }), make("td"), make("td"),
-      make("td", {}, make("span", { className: "prior" }, slider, make("output"))), make("td", {}, least));
+      make("td", {}, make("span", { className: "prior" }, slider, make("output"))));
   }));
 }
 
-// What stands in the fields: of a class whose field is empty the confidence for all holds.
-const thresholds = () => Object.fromEntries(view.out.classes.map((key, place) => [key, $("shares").rows[place].cells[4].firstChild.value]).filter(([, typed]) => typed !== "").map(([key, typed]) => [key, typed / 100]));
+// A confidence for every class, or one of a class's own, which one for every class takes back.
+function drawLeast() {
+  const of = $("least-of").value, { least, thresholds } = { ...view.out, ...(wanted ?? {}) };
+  $("least").value = 100 * (thresholds[of] ?? least);
+  $("least-value").shownText = `${Math.round($("least").value)}\u00a0%`;
+  const own = Object.entries(thresholds).map(([key, share]) => `${nameOf(key)} ${Math.round(100 * share)}\u00a0%`);
+  $("least-said").shownText = `${aboutLeast()}${own.length ? ` Classes of their own: ${own.join(", ")}.` : ""}`;
+}
 
-function fillThresholds() {
-  for (const [place, row] of [...$("shares").rows].entries()) {
-    const field = row.cells[4].firstChild, own = (wanted?.thresholds ?? view.out.thresholds)[view.out.classes[place]];
-    if (document.activeElement !== field) field.value = own === undefined ? "" : Math.round(100 * own);
-    field.placeholder = $("least").value;
-  }
+function askLeast() {
+  const of = $("least-of").value, share = $("least").value / 100;
+  $("least-value").shownText = `${$("least").value}\u00a0%`;
+  move(of ? { thresholds: { ...(wanted?.thresholds ?? view.out.thresholds), [of]: share } } : { least: share, thresholds: {} });
 }
 
 function fillTable() {
@@ -131,7 +133,6 @@ function fillTable() {
     kpl.replaceChildren(percent(view.out.kpl.share[place]), bar(view.out.kpl.share[place]));
     text.replaceChildren(percent(view.out.text.share[place]), bar(view.out.text.share[place], true));
   }
-  fillThresholds();
   fillPriors();
 }
 
@@ -207,6 +208,6 @@ $("find").addEventListener("input", () => { shown = A_LOOK; drawWall(); });
 for (const id of ["by", "only", "order"]) $(id).addEventListener("change", () => { shown = A_LOOK; drawWall(); });
 $("more").addEventListener("click", () => { const first = shown; shown += A_LOOK; drawWall(); $("wall").children[first]?.firstChild.focus(); });
 $("k").addEventListener("input", () => { $("k-value").shownText = `${$("k").value} of at most ${view.out.most}`; move({ k: Number($("k").value) }); });
-$("least").addEventListener("input", () => { $("least-value").shownText = `${$("least").value}\u00a0%`; move({ least: $("least").value / 100 }); });
+$("least").addEventListener("input", askLeast); $("least-of").addEventListener("change", drawLeast);
 $("other").addEventListener("change", () => { shown = A_LOOK; move({ other: $("other").checked }); });
 $("estimated").addEventListener("click", () => { own = spread = null; move({ prior: null }); $("k").focus(); });
