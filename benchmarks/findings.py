@@ -7,8 +7,8 @@ of real blood cells that `mini` reads. Every finding ranks the pictures by itsel
 scores are the cosine with the class name, the mean over the descriptions, and the nearest description; the best of them
 is taken by the very labels that score, which no user can. Beside what `--multi-label` does (each class against the mean
 text of the others): against "no ..." for every sentence, and against the best of the others. Then the mean of
-sensitivity and specificity at .5, and at thresholds chosen by labels of other pictures (five folds). Labels serve to
-score, and to choose the thresholds.
+sensitivity and specificity at .5, at thresholds that part the pictures by themselves, and at thresholds chosen by
+labels of other pictures (five folds). Labels serve to score, and to choose the last.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kpl.evaluation import choose_thresholds
 from kpl.knowledge import load_knowledge
 from kpl.knowledge.schema import negate
 from kpl.proxies.arrays import unit_rows
-from kpl.proxies.multi_label import multi_label_probabilities, other_texts
+from kpl.proxies.multi_label import multi_label_probabilities, other_texts, parting_thresholds
 from picture_grounds import HERE, _attributes, _cells, read_all, reader
 
 Floats = NDArray[np.floating[Any]]
@@ -102,9 +102,15 @@ def measure(found: Findings) -> dict[str, float]:
     told = {way: macro(found.present, each) for way, each in said.items()}
     told["best single"] = max(told[way] for way in SINGLE)
     chosen = choose_thresholds(found.present.astype(np.intp), said["`--multi-label`"], [0.5] * found.present.shape[1])
-    for when in ("before", "after"):
-        mean = chosen.mean(when)
-        told[f"thresholds {when}"] = (mean["sensitivity"] + mean["specificity"]) / 2
+    share = found.present.mean(axis=0)
+    here = (share > 0) & (share < 1)
+    chances = said["`--multi-label`"].astype(np.float64)
+    there = (chances >= parting_thresholds(chances))[:, here]
+    had = found.present[:, here]
+    rates = ((there & had).sum(axis=0) / had.sum(axis=0), (~there & ~had).sum(axis=0) / (~had).sum(axis=0))
+    told["decided at .5"] = sum(chosen.mean("before")[m] for m in ("sensitivity", "specificity")) / 2
+    told["`--threshold auto`"] = float(np.mean(rates))
+    told["by labels"] = sum(chosen.mean("after")[m] for m in ("sensitivity", "specificity")) / 2
     return told
 
 

@@ -242,6 +242,13 @@ def contradicted(found: dict[str, Any]) -> str:
     return next(markdown(header, rows) for title, header, rows in every if title.startswith("Wrong sentences"))
 
 
+def findings(found: dict[str, Any]) -> str:
+    """How well findings are ranked and decided, several a picture."""
+    ways = [way for way in found["mean"] if way != "best single"]
+    body = [[name, *(f"{told[way]:.3f}" for way in ways)] for name, told in found.items() if name != "machine"]
+    return markdown(["findings", *ways], body)
+
+
 def unlisted(found: dict[str, Any]) -> str:
     """What `--other` finds and costs."""
     rows = [(name, row) for name, row in found.items() if name != "machine"]
@@ -313,6 +320,7 @@ TABLES = (
     ("knowledge.md", "insight", insight_marked),
     ("knowledge.md", "insight", insight_dropped),
     ("knowledge.md", "insight", insight_seconds),
+    ("evaluating.md", "findings", findings),
     ("knowledge-value.md", "knowledge_value", knowledge_value),
     ("knowledge-value.md", "knowledge_value", other_sentences),
     ("linting.md", "lint", lint_precision),

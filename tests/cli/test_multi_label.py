@@ -63,6 +63,19 @@ def test_each_class_is_decided_by_itself(quick, features, knowledge, tmp_path):
     assert set(log["seconds"]) == {"embed", "all"}
 
 
+def test_pictures_choose_the_thresholds_where_that_is_asked(quick, features, knowledge, tmp_path):
+    asked = ("classify", features, "-k", knowledge, "--multi-label", "--threshold", "auto", "-o", "run")
+    assert "its thresholds part the pictures" in quick(*asked).plain
+    found, summary = rows(tmp_path / "run"), json.loads((tmp_path / "run" / "run.json").read_text())
+    assert "thresholds" not in summary["plan"]
+    for key, least in summary["thresholds"].items():
+        there = [key in row["labels"].split("|") for row in found]
+        assert there == [float(row[f"p_{key}"]) >= least - 1e-6 for row in found]
+        assert 0 < sum(there) == summary["classes"][key] < len(found)
+    assert "already" in quick(*asked).plain, "the same command again is the same run"
+    assert "cannot be read" in quick(*asked, "--threshold", "platelet=0.5").error
+
+
 @pytest.mark.parametrize("shape", ["joined", "columns"])
 def test_a_multi_label_run_is_scored(quick, several, tmp_path, shape):
     names = [row["image"] for row in rows(several)]

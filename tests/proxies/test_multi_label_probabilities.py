@@ -11,7 +11,7 @@ from scipy.special import log_softmax, logit
 from kpl.errors import FeaturesError, InputError
 from kpl.proxies import multi_label_probabilities
 from kpl.proxies.arrays import softmax, unit_rows
-from kpl.proxies.multi_label import multi_label_shares, other_texts
+from kpl.proxies.multi_label import multi_label_shares, other_texts, parting_thresholds
 
 
 def rows(rng, *shape):
@@ -95,3 +95,19 @@ def test_what_makes_no_pairs_is_refused():
         multi_label_probabilities(images, [three] * 3, [three] * 2)
     with pytest.raises(InputError, match="temperature"):
         multi_label_probabilities(images, [three] * 2, [three] * 2, temperature=0)
+
+
+def test_thresholds_part_images_where_their_log_odds_fall_into_two_groups():
+    rng = np.random.default_rng(0)
+    odds = np.stack([np.r_[rng.normal(-9, 1, 80), rng.normal(-3, 1, 20)], np.full(100, -4.0)], axis=1)
+    chances = 1 / (1 + np.exp(-odds))
+    least = parting_thresholds(rng.permutation(chances))
+    assert -8 < logit(least[0]) < -4
+    assert (chances[:, 0] >= least[0]).sum() == 20
+    assert least[1] == 0.5, "all alike"
+    x = np.sort(odds[:, 0])
+    within = [x[:k].var() * k + x[k:].var() * (100 - k) for k in range(1, 100)]
+    cut = int(np.argmin(within))
+    assert logit(least[0]) == pytest.approx((x[cut] + x[cut + 1]) / 2)
+    assert parting_thresholds(chances[:1]).tolist() == [0.5, 0.5]
+    assert parting_thresholds(np.array([[0.0], [0.0], [1.0]])).tolist() == [0.5]

@@ -70,7 +70,7 @@ _Threshold = Annotated[
     list[str] | None,
     typer.Option(
         help="A class is given from this confidence on, CLASS=0.7, again for others; 0.6 for all. With --multi-label "
-        "it is present from there on, 0.5 if nothing is said."
+        "it is present from there on, 0.5 if nothing is said; auto parts the pictures of each class by themselves."
     ),
 ]
 _Only = Annotated[

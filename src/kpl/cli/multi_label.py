@@ -121,7 +121,9 @@ def _both(before: float | None, after: float | None) -> str:
 
 
 def read_thresholds(given: Sequence[str]) -> dict[str, Any]:
-    """Read 0.6 for all classes, and CLASS=0.7 for one, as `kpl.classify_multi_label` takes them."""
+    """Read 0.6 for all classes, CLASS=0.7 for one, or auto, as `kpl.classify_multi_label` takes them."""
+    if list(given) == ["auto"]:
+        return {"threshold": "auto"}
     found = named_numbers("--threshold", given, plain=True)
     return {"threshold": found.pop(None, None), "thresholds": found}
 

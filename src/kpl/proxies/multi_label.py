@@ -19,6 +19,8 @@ import numpy as np
 from kpl.errors import FeaturesError
 from kpl.proxies.arrays import Descriptions, Floats, Images, check_positive, checked_descriptions, chunks, unit_rows
 
+_TINY = 1e-300
+
 
 def multi_label_probabilities(
     images: Images, present: Descriptions, absent: Descriptions, *, temperature: float = 0.01
@@ -109,6 +111,31 @@ def multi_label_shares(image: Floats, contrast: Floats, threshold: float) -> tup
     check_positive(threshold=threshold, room_above_threshold=1 - threshold)
     odds = contrast @ image
     return np.exp(-np.logaddexp(0.0, -odds)), (odds - np.log(threshold / (1 - threshold))) / len(odds)
+
+
+def parting_thresholds(probabilities: Floats) -> Floats:
+    """Return for each class (C,) the probability at which its images fall best into two groups, without labels.
+
+    Where log odds differ most between the groups for how they scatter within (Otsu 1979): half-way between the lowest
+    image above and the highest below. Every class is parted, whether or not any image has it. Images that are all alike
+    part nowhere: 0.5.
+
+    Args:
+        probabilities: (n, C).
+
+    Example:
+        >>> parting_thresholds(np.array([[0.01], [0.02], [0.2], [0.3]])).round(3).tolist()
+        [0.067]
+    """
+    odds = np.sort(np.log(np.maximum(probabilities, _TINY)) - np.log(np.maximum(1 - probabilities, _TINY)), axis=0)
+    n = len(odds)
+    if n < 2:
+        return np.full(odds.shape[1], 0.5)
+    below, size = odds.cumsum(axis=0), np.arange(1, n)[:, None]
+    between = (below[-1] * size / n - below[:-1]) ** 2 / (size * (n - size))
+    best, columns = between.argmax(axis=0), np.arange(odds.shape[1])
+    middle = (odds[best, columns] + odds[best + 1, columns]) / 2
+    return np.where(odds[-1] > odds[0], np.exp(-np.logaddexp(0.0, -middle)), 0.5)
 
 
 def log_multi_label(chunk: Floats, contrasts: list[Floats]) -> Floats:

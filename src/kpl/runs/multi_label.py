@@ -87,7 +87,7 @@ class MultiLabelRun(Run):
     @cached_property
     def thresholds(self) -> Floats:
         """From which probability on a class is there, (C,)."""
-        return np.array([self.plan["thresholds"][key] for key in self.keys], dtype=np.float64)
+        return np.array([self.summary["thresholds"][key] for key in self.keys], dtype=np.float64)
 
     @property
     def shown(self) -> dict[int, int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from kpl.images import Asked, Pictures
 from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.progress import Progress
 from kpl.proxies.arrays import Floats
-from kpl.proxies.multi_label import multi_label_probabilities, other_texts
+from kpl.proxies.multi_label import multi_label_probabilities, other_texts, parting_thresholds
 from kpl.runs.choosing import load_thresholds
 from kpl.runs.folder import save_texts
 from kpl.runs.job import Desk, Job
@@ -36,6 +36,11 @@ from kpl.runs.warnings import absence_warnings
 from kpl.tables import Wanted
 
 _METHOD = "multi-label"
+_FEWEST = 10  # pictures to find thresholds by: as many as labelled ones would have to be
+_PARTED = (
+    "its thresholds part the pictures of each class in two, whether or not any has it: choose them by labels, with "
+    "kpl calibrate, where there are some"
+)
 
 
 def classify_multi_label(
@@ -46,7 +51,7 @@ def classify_multi_label(
     reading: Wanted | None = None,
     out: str | Path | None = None,
     encoder: str | Encoder | None = None,
-    threshold: float | None = None,
+    threshold: float | Literal["auto"] | None = None,
     thresholds: Mapping[str, float] | None = None,
     calibration: str | Path | None = None,
     pool: str | None = None,
@@ -67,7 +72,8 @@ def classify_multi_label(
     Args:
         inputs, table, reading, knowledge, out, encoder, pool, batch_size, workers, asked, predictions, overwrite,
             finish, progress: as for `classify`.
-        threshold: a class is present from this probability on; None takes 0.5.
+        threshold: a class is present from this probability on; None takes 0.5. "auto" parts the pictures of each class
+            in two by how its probabilities lie, without labels, where ten pictures or more are given.
         thresholds: class key, name or alias to a threshold of its own.
         calibration: a file of `calibrate_multi_label`, in the place of these two.
 
@@ -82,7 +88,10 @@ def classify_multi_label(
     if calibration is not None and (threshold is not None or thresholds):
         raise InputError("a calibration of a multi-label run has its thresholds already: leave --threshold out")
     chosen = None if calibration is None else load_thresholds(calibration)
-    least = _thresholds(base, 0.5 if threshold is None else threshold, thresholds or {})
+    auto = threshold == "auto"
+    if auto and thresholds:
+        raise InputError("thresholds are chosen by the pictures, auto, or given for single classes: leave one out")
+    least = _thresholds(base, 0.5 if threshold in (None, "auto") else float(threshold), thresholds or {})
     source = Source.of(
         inputs, batch_size, workers, asked, base.task, table, reading, partial(card_of, encoder), progress
     )
@@ -95,8 +104,8 @@ def classify_multi_label(
         knowledge=content,
         pictures="",
         method=_METHOD,
-        settings={"temperature": 1.0 / coder.logit_scale},
-        thresholds=dict(zip(keys, least.tolist(), strict=True)),
+        settings={"temperature": 1.0 / coder.logit_scale, **({"threshold": "auto"} if auto else {})},
+        thresholds=None if auto else dict(zip(keys, least.tolist(), strict=True)),
         pool=pool,
     )
     told = () if chosen is None else (f"its thresholds were chosen by the labels of {chosen.labelled} pictures",)
@@ -111,7 +120,7 @@ def classify_multi_label(
 class _Job(Job):
     stated: ClassVar[dict[str, Any]] = {"multi_label": True}
     least: Floats
-    """Threshold of each class, (C,)."""
+    """Threshold of each class, (C,), where the plan has thresholds; else where too few pictures are given."""
     told: tuple[str, ...]
     """Where these come from, if labels chose them."""
 
@@ -120,16 +129,20 @@ class _Job(Job):
         heat = 1.0 / self.encoder.logit_scale
         chances = multi_label_probabilities(desk.features, present, absent, temperature=heat)
         chances, told = _of_units(desk, chances, self.keys)
-        there, ids, own = chances >= self.least, desk.features.of_units.names(), told.columns() if told else None
+        least, parted = self.least, self.plan.thresholds is None and len(chances) >= _FEWEST
+        if parted:
+            least = parting_thresholds(chances)
+        there, ids, own = chances >= least, desk.features.of_units.names(), told.columns() if told else None
         write_scores(desk.folder / SCORES_FILE, [_logits(chances)], *chances.shape)
         place = predictions_place(desk.folder, self.kept)
         write_multi_label_predictions(place, ids, self.keys, chances, there, own, desk.pooling.shards)
-        desk.keep_thumbnails(told, lambda: kept_multi_label_rows(chances, there, self.least))
+        desk.keep_thumbnails(told, lambda: kept_multi_label_rows(chances, there, least))
         save_texts(desk.folder, present, np.concatenate(names), absent=absent)
         return {
             "classes": dict(zip(self.keys, there.sum(axis=0).tolist(), strict=True)),
             "without_any": int((~there.any(axis=1)).sum()),
-            "warnings": [*absence_warnings(self.knowledge), *self.told],
+            **({} if self.plan.thresholds else {"thresholds": dict(zip(self.keys, least.tolist(), strict=True))}),
+            "warnings": [*absence_warnings(self.knowledge), *self.told, *([_PARTED] if parted else [])],
         }
 
 

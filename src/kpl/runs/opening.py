@@ -52,7 +52,8 @@ def open_run(path: str | Path) -> SingleLabelRun | MultiLabelRun:
         raise FeaturesError(f"{str(path)!r} was made by an earlier version, which kept no {what}: classify again")
     try:
         if summary.get("multi_label"):
-            if set(summary["plan"].get("thresholds") or ()) < {entry.key for entry in knowledge.classes}:
+            summary["thresholds"] = summary.get("thresholds") or summary["plan"].get("thresholds") or {}
+            if set(summary["thresholds"]) < {entry.key for entry in knowledge.classes}:
                 raise KeyError("thresholds")
             return MultiLabelRun(*shared, absent=_rows(texts, "absent", knowledge))
         chosen = _rows(texts, "chosen", knowledge) if "chosen-00000" in texts else None

@@ -103,6 +103,7 @@ class _Summary(_Said):
     asked: dict[str, Any] | None = None
     site: _Site | None = None
     contradicted: list[_Contradicted] | None = None
+    thresholds: dict[str, FiniteFloat] | None = None
 
 
 def read_summary(path: Path) -> dict[str, Any]:
