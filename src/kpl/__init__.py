@@ -115,7 +115,7 @@ _ROOMS = {
         "update",
     ),
 }
-_load = later.on_first_use(__name__, {name: room for room, names in _ROOMS.items() for name in names})
+_load = later.on_first_use(__name__, _ROOMS)
 
 quiet.silence()  # here, because no part of KPL loads without passing through
 

@@ -23,7 +23,8 @@ Catch the first to catch them all::
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class KplError(Exception):
@@ -93,6 +94,23 @@ class MissingExtraError(KplError):
         super().__init__(
             f"{purpose} needs an extra that is not installed: pip install 'knowledge-proxy-learning[{extra}]'"
         )
+
+
+@contextmanager
+def from_extra(extra: str, purpose: str) -> Iterator[None]:
+    """Import what an extra brings in a block, or say how to get it.
+
+    Raises:
+        MissingExtraError: it is not installed.
+
+    Example:
+        >>> with from_extra("dicom", "reading DICOM"):
+        ...     import math
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(purpose, extra) from error
 
 
 class ContractError(KplError):

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoints, entry_points
 from typing import Any
 
 
-def on_first_use(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+def on_first_use(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
     """Return the `__getattr__` of a package: it loads a name's module when the name is first asked for.
 
     Args:
         package: its `__name__`.
-        homes: by name the module below the package that holds it.
+        homes: by module below the package the names that it holds.
     """
+    home_of = {name: home for home, names in homes.items() for name in names}
 
     def load(name: str) -> Any:  # noqa: ANN401 - whatever the module holds under that name
-        if name not in homes:
+        if name not in home_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        value = getattr(importlib.import_module(f"{package}.{home_of[name]}"), name)
         setattr(sys.modules[package], name, value)
         return value
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kpl.authoring.calls import Answer, Request
-from kpl.errors import LanguageModelError, MissingExtraError
+from kpl.errors import LanguageModelError, from_extra
 
 _CONTEXT = 8192
 """Tokens of question and answer together, or fewer where the model was trained on fewer."""
@@ -29,10 +29,8 @@ class LlamaFile:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise LanguageModelError(f"{path}: not a file: give the .gguf file of a model, or a server's address")
-        try:
+        with from_extra("llm-local", "asking a language model in this process"):
             import llama_cpp
-        except ImportError as error:
-            raise MissingExtraError("asking a language model in this process", "llm-local") from error
         try:
             # Its own way of being quiet lets warnings through, in the middle of the progress.
             self._deaf = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 from kpl.authoring.passages import Passage
@@ -22,50 +24,7 @@ STRATEGIES = {
 
 DEFAULT_STRATEGIES = ("attributes", "critique")
 
-_GRIDS = {
-    (
-        "x-ray",
-        "xray",
-        "radiograph",
-    ): "opacity and density, place and zone, side and symmetry, shape, size, number, borders, "
-    "texture, what happens to neighbouring structures, the rest of the picture",
-    ("ct", "tomography", "mri", "magnetic"): "brightness against the tissue around it, evenness, place, shape, size, "
-    "number, borders, enhancement, pressure on neighbouring structures, the tissue around it",
-    (
-        "oct",
-        "coherence",
-    ): "layers and their order, thickness, bright and dark bands, spaces, surface, place, size, borders",
-    (
-        "ultrasound",
-        "sonography",
-    ): "echo brightness, evenness, shape, orientation, borders, size, shadow or brightness behind "
-    "it, the tissue around it",
-    (
-        "histology",
-        "histopathology",
-        "pathology",
-        "h&e",
-    ): "arrangement of the tissue, glands, nuclei, cytoplasm, density of "
-    "cells, spaces between them, fibres, staining colours, texture, borders",
-    (
-        "blood",
-        "smear",
-        "cytology",
-        "cells",
-    ): "size against its neighbours, outline, shape of the nucleus, chromatin, colour "
-    "of the cytoplasm, granules, inclusions, ratio of nucleus to cell, what lies around it",
-    ("fundus", "retinal", "retina"): "optic disc, macula, vessels, bright spots, dark spots, colour of the background, "
-    "clearness, number and place of the changes",
-    ("endoscopy", "colonoscopy"): "colour of the mucosa, surface pattern, folds, vessels, shape, size, borders, fluid, "
-    "instruments, place",
-    (
-        "dermoscopy",
-        "skin",
-        "dermatology",
-    ): "colour and number of colours, symmetry, borders, network and dots, vessels, "
-    "scale and crust, shape, size, surface, the skin around it",
-}
-_GENERAL = "shape, colour, pattern, texture, size, parts, number, place in the picture, borders, surroundings"
+_GRIDS = tomllib.loads((files("kpl.authoring") / "grids.toml").read_text(encoding="utf-8"))
 
 _SYSTEM = """You describe how classes of pictures look, for an encoder that compares each description with pictures.
 Write only what can be seen in one {modality}. Each description:
@@ -130,11 +89,14 @@ class Writer:
         words = self._kind.casefold().replace("-", " ").split()
         kind = self._kind.casefold()
         fitting = (
-            grid for keys, grid in _GRIDS.items() if any(key in (words if len(key) < 4 else kind) for key in keys)
+            grid["attributes"]
+            for grid in _GRIDS["grids"]
+            if any(key in (words if len(key) < 4 else kind) for key in grid["words"])
         )
+        grid = " ".join(next(fitting, _GRIDS["general"]).split())
         return self._write(
             f"Describe how {_named(entry)} looks in a {self._kind}{self._among(entry)}. Go through these attributes "
-            f"one after another, several descriptions each: {next(fitting, _GENERAL)}. Write at least {count} "
+            f"one after another, several descriptions each: {grid}. Write at least {count} "
             "descriptions.",
             chosen,
         )

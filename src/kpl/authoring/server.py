@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from kpl.authoring.addresses import KEY_VARIABLES, checked_address, find_key, is_here, is_safe, wants_version
 from kpl.authoring.calls import Answer, Request
 from kpl.authoring.replies import DamagedError, RefusedError, SilentError, read_reply, words_of
-from kpl.errors import LanguageModelError, MissingExtraError
+from kpl.errors import LanguageModelError, from_extra
 
 MAX_BYTES = 4 * 2**20  # a long answer is 50 kB
 TIMEOUT = 180.0
@@ -53,10 +53,8 @@ class ChatServer:
     """
 
     def __init__(self, url: str, *, timeout: float = TIMEOUT, retries: int = 5, pause: float = 1.0) -> None:
-        try:
+        with from_extra("llm", "asking a language model's server"):
             import httpx2 as httpx
-        except ImportError as error:
-            raise MissingExtraError("asking a language model's server", "llm") from error
         self._httpx = httpx
         self.url = checked_address(url)
         self._key = find_key(self.url)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from kpl.curation.joining import joined
 from kpl.curation.structured import Said, as_reports
-from kpl.errors import AlreadyThereError, InputError, MissingExtraError, OutputError, UnknownNameError
+from kpl.errors import AlreadyThereError, InputError, OutputError, UnknownNameError, from_extra
 from kpl.evaluation import NONE_OF_THESE
 from kpl.files import put, working_folder
 from kpl.runs import MultiLabelRun, Run, SingleLabelRun
@@ -230,11 +230,9 @@ def _parquet(_run: Run, rows: Sequence[Labelled], _found: Mapping[str, Path]) ->
 
 
 def _parquet_of(columns: dict[str, list[Any]]) -> Made:
-    try:
+    with from_extra("parquet", "writing Parquet"):
         import pyarrow
         from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError("writing Parquet", "parquet") from error
     made = io.BytesIO()
     parquet.write_table(pyarrow.table(columns), made)
     return _alone(made.getvalue())

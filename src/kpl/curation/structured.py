@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from kpl.errors import InputError, MissingExtraError, PictureError
+from kpl.errors import InputError, PictureError, from_extra
 from kpl.images import Instance
 from kpl.images.dicom_study import study_of
 from kpl.images.hushed import ignore_warnings_of
@@ -64,10 +64,8 @@ def as_reports(run: Run, said: Sequence[Said], source: Path) -> tuple[dict[PureP
         MissingExtraError: the extra is not installed.
         InputError: no unit's file is there, or none is DICOM.
     """
-    try:
+    with from_extra("dicom-out", "writing reports of DICOM"):
         import highdicom  # noqa: F401 - asked before the studies are read
-    except ImportError as error:
-        raise MissingExtraError("writing reports of DICOM", "dicom-out") from error
     ignore_warnings_of(r"highdicom|pydicom")  # they quote names that are written in an unusual way
     logging.getLogger("highdicom").setLevel(logging.CRITICAL)
     found = run.found_again(source, range(run.n))

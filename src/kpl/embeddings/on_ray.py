@@ -27,7 +27,7 @@ from kpl.embeddings.making import Making
 from kpl.embeddings.parts import Parts
 from kpl.embeddings.target import check_folder
 from kpl.encoders import load_encoder
-from kpl.errors import EncoderError, InputError, KplError, MissingExtraError, OutputError
+from kpl.errors import EncoderError, InputError, KplError, OutputError, from_extra
 from kpl.progress import Counted
 
 _PACKAGE: Final = "knowledge-proxy-learning"
@@ -258,10 +258,8 @@ def _connect(address: str | None) -> Any:  # noqa: ANN401 - ray is untyped
             socket.create_connection((host, int(port)), timeout=_SECONDS).close()
         except (OSError, OverflowError) as error:
             raise InputError(f"no head of a cluster answers at {address}: {mend}") from error
-    try:
+    with from_extra("ray", "embedding on a cluster"):
         import ray
-    except ImportError as error:
-        raise MissingExtraError("embedding on a cluster", "ray") from error
     own = {} if address else {"include_dashboard": False}
     try:
         with _hushed():

@@ -42,8 +42,7 @@ __all__ = [
 __getattr__ = on_first_use(
     __name__,
     {
-        "Checked": "checking",
-        "check_encoder": "checking",
-        "pull": "pulling",
+        "checking": ("Checked", "check_encoder"),
+        "pulling": ("pull",),
     },
 )

@@ -22,7 +22,7 @@ from kpl.encoders.protocol import Encoder, EncoderCard
 from kpl.encoders.store import read_card, write_card
 from kpl.encoders.tokenizer_files import as_tokenizers
 from kpl.encoders.torch_encoder import TorchEncoder
-from kpl.errors import AlreadyThereError, EncoderError, MissingExtraError, OutputError
+from kpl.errors import AlreadyThereError, EncoderError, OutputError, from_extra
 from kpl.files import new_folder
 from kpl.progress import Progress, silent
 
@@ -156,12 +156,10 @@ def _is_of(folder: Path, encoder: Encoder, precision: str) -> bool:
 
 
 def _require() -> None:
-    try:
+    with from_extra("onnx-export", "exporting to ONNX"):
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
         import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("exporting to ONNX", "onnx-export") from error
 
 
 def _write_tokenizer(encoder: TorchEncoder, path: Path) -> None:

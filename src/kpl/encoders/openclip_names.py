@@ -6,7 +6,7 @@ import difflib
 from types import ModuleType
 from typing import Any
 
-from kpl.errors import EncoderError, MissingExtraError
+from kpl.errors import EncoderError, from_extra
 
 
 def openclip_library() -> ModuleType:
@@ -15,10 +15,8 @@ def openclip_library() -> ModuleType:
     Raises:
         MissingExtraError: it is not installed.
     """
-    try:
+    with from_extra("openclip", "loading an OpenCLIP model"):
         import open_clip
-    except ImportError as error:
-        raise MissingExtraError("loading an OpenCLIP model", "openclip") from error
     module: ModuleType = open_clip
     return module
 

@@ -16,7 +16,7 @@ from kpl.encoders.cleaning import clean
 from kpl.encoders.files import named_folder, read_json
 from kpl.encoders.protocol import EncoderCard
 from kpl.encoders.tokenizer_limits import check_words
-from kpl.errors import EncoderError, MissingExtraError
+from kpl.errors import EncoderError, MissingExtraError, from_extra
 
 _PADDED_VOCABULARY: Final = 512
 _WORD: Final = re.compile(r"[^\W\d_]+")
@@ -28,10 +28,8 @@ def library() -> ModuleType:
     Raises:
         MissingExtraError: it is not installed.
     """
-    try:
+    with from_extra("transformers", "loading a model of Hugging Face"):
         import transformers
-    except ImportError as error:
-        raise MissingExtraError("loading a model of Hugging Face", "transformers") from error
     module: ModuleType = transformers
     return module
 

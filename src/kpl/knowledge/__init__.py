@@ -53,13 +53,5 @@ __all__ = [
 ]
 
 __getattr__ = on_first_use(
-    __name__,
-    {
-        "RULES": "lint",
-        "Finding": "lint",
-        "LintReport": "lint",
-        "Rule": "lint",
-        "fix_knowledge": "lint",
-        "lint_knowledge": "lint",
-    },
+    __name__, {"lint": ("RULES", "Finding", "LintReport", "Rule", "fix_knowledge", "lint_knowledge")}
 )

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kpl.errors import InputError, MissingExtraError, OutputError
+from kpl.errors import InputError, OutputError, from_extra
 from kpl.files import locked, make_way, remove
 from kpl.server.clients import read_networks
 from kpl.server.jobs import JOB
@@ -110,12 +110,10 @@ def serve(options: Options, *, told: Callable[[str], None]) -> None:
         OutputError: the address cannot be listened on.
         KplError: a model cannot be loaded.
     """
-    try:
+    with from_extra("serve", "kpl serve"):
         import fastapi  # noqa: F401 - what the application needs
         import python_multipart  # noqa: F401 - what uploads need
         import uvicorn
-    except ImportError as error:
-        raise MissingExtraError("kpl serve", "serve") from error
     from kpl.server.app import create_app
     from kpl.server.brought import Brought
     from kpl.server.connections import connection_of

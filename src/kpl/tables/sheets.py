@@ -8,7 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kpl.errors import MissingExtraError, TableError
+from kpl.errors import TableError, from_extra
 from kpl.tables.records import Content, Row, Slice, as_text
 from kpl.tables.workbooks import check_workbook
 
@@ -72,10 +72,8 @@ def open_excel(path: Path, *, sheet: str | None = None, header: bool = True) -> 
 
 
 def _book(path: Path) -> CalamineWorkbook:
-    try:
+    with from_extra("excel", f"reading the Excel file {path.name!r}"):
         from python_calamine import CalamineError, CalamineWorkbook
-    except ImportError as error:
-        raise MissingExtraError(f"reading the Excel file {path.name!r}", "excel") from error
     check_workbook(path)
     try:
         return CalamineWorkbook.from_path(path)
@@ -133,11 +131,9 @@ def open_parquet(path: Path) -> Content:
         MissingExtraError: pyarrow is not installed.
         TableError: it is no Parquet file.
     """
-    try:
+    with from_extra("parquet", f"reading the Parquet file {path.name!r}"):
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
-    except ImportError as error:
-        raise MissingExtraError(f"reading the Parquet file {path.name!r}", "parquet") from error
     try:
         with ParquetFile(path) as file:
             titles = list(file.schema_arrow.names)

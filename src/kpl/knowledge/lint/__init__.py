@@ -19,11 +19,8 @@ __all__ = ["RULES", "Finding", "LintReport", "Rule", "fix_knowledge", "lint_know
 __getattr__ = on_first_use(
     __name__,
     {
-        "fix_knowledge": "fixing",
-        "LintReport": "linting",
-        "lint_knowledge": "linting",
-        "RULES": "rules",
-        "Finding": "rules",
-        "Rule": "rules",
+        "fixing": ("fix_knowledge",),
+        "linting": ("LintReport", "lint_knowledge"),
+        "rules": ("RULES", "Finding", "Rule"),
     },
 )
