@@ -32,6 +32,11 @@ class PackHead:
     own: Path | None = None
     """The user's file, if the name stands for one."""
 
+    @classmethod
+    def of(cls, name: str, kb: KnowledgeBase, own: Path | None = None) -> PackHead:
+        """Return the head of knowledge that is read."""
+        return cls(name, kb.task, len(kb.classes), sum(len(entry.descriptions) for entry in kb.classes), own)
+
 
 def read_pack_head(name: str) -> PackHead:
     """Read the task of a pack and count its lines, which is much faster than to load it; a user's own is loaded.
@@ -48,8 +53,7 @@ def read_pack_head(name: str) -> PackHead:
         ('blood smear', 10)
     """
     if own := own_pack(name):
-        kb = load_knowledge(name)
-        return PackHead(name, kb.task, len(kb.classes), sum(len(entry.descriptions) for entry in kb.classes), own)
+        return PackHead.of(name, load_knowledge(name), own)
     head, _, classes = read_pack(name).partition(b"\nclasses:\n")
     task = Task.model_validate(parse_source(f"pack {name}", head, is_json=False).data["task"])
     entries, sentences = (len(re.findall(rb"^ {%d}- " % indent, classes, re.MULTILINE)) for indent in (2, 6))

@@ -10,14 +10,14 @@ from pathlib import Path as FilePath
 from typing import Annotated
 
 import anyio
-from fastapi import APIRouter, Depends, File, Path, Query, Request, Security, UploadFile
-from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi import APIRouter, Depends, File, Path, Query, Request, UploadFile
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from kpl.knowledge import KnowledgeBase
 from kpl.report import How
 from kpl.server import bodies, downloads, schemas, views
 from kpl.server.brought import read_file
-from kpl.server.document import BEARER, EVENTS, file_of, problems
+from kpl.server.document import EVENTS, HERE, as_file, file_of, guarded, problems
 from kpl.server.jobs import Job
 from kpl.server.maps import known_ways
 from kpl.server.refusals import Gone, Refused, TooLarge
@@ -31,7 +31,7 @@ _FOUND = problems(404, 422)
 _SENT = problems(400, 408, 413, 422)
 unguarded = APIRouter(route_class=Route, responses=problems(421, 429, 503))
 """Routes that answer without a token."""
-router = APIRouter(route_class=Route, responses=problems(401, 403, 421, 429, 503), dependencies=[Security(BEARER)])
+router = guarded()
 
 
 async def _service(request: Request) -> Service:
@@ -189,10 +189,8 @@ def names(
 
 
 @router.get(
-    "/api/sessions/{session_id}/pictures/{place}/thumbnail",
-    tags=["sessions"],
-    response_class=FileResponse,
-    responses=file_of("image/jpeg", "The picture, at most 160 pixels long.") | _FOUND,
+    f"{HERE}/pictures/{{place}}/thumbnail",
+    **as_file("image/jpeg", "The picture, at most 160 pixels long.", tag="sessions"),
 )
 def thumbnail(session: Mine, place: Place, instance: Instance = None) -> Response:
     """One picture, small; of a unit of several its key instance, or the one asked for; of a finished run in WebP."""
@@ -201,12 +199,7 @@ def thumbnail(session: Mine, place: Place, instance: Instance = None) -> Respons
     return Response(data, media_type=kind)
 
 
-@router.get(
-    "/api/sessions/{session_id}/pictures/{place}/picture",
-    tags=["sessions"],
-    response_class=FileResponse,
-    responses=file_of("image/png", "The picture.") | _FOUND,
-)
+@router.get(f"{HERE}/pictures/{{place}}/picture", **as_file("image/png", "The picture.", tag="sessions"))
 def picture(session: Mine, place: Place, instance: Instance = None) -> Response:
     """One picture as the encoder gets it: decoded, upright, no larger than it can use; of a run the small one."""
     with session.at_work():
@@ -319,46 +312,26 @@ def drawn(session: Mine, place: Place) -> Response:
     return Response(found.jpeg, media_type="image/jpeg")
 
 
-@router.get(
-    "/api/sessions/{session_id}/predictions.csv",
-    tags=["downloads"],
-    response_class=FileResponse,
-    responses=file_of("text/csv", "One line a picture, as kpl classify writes it.") | _FOUND,
-)
+@router.get(f"{HERE}/predictions.csv", **as_file("text/csv", "One line a picture, as kpl classify writes it."))
 def download_csv(session: Mine) -> Response:
     """The predictions as a table."""
     return answer_with_file(session, downloads.write_csv, "predictions.csv", "text/csv; charset=utf-8")
 
 
-@router.get(
-    "/api/sessions/{session_id}/knowledge.yaml",
-    tags=["downloads"],
-    response_class=FileResponse,
-    responses=file_of("application/yaml", "A knowledge file, as kpl classify reads it.") | _FOUND,
-)
+@router.get(f"{HERE}/knowledge.yaml", **as_file("application/yaml", "A knowledge file, as kpl classify reads it."))
 def download_knowledge(session: Mine) -> Response:
     """The knowledge of the session as a knowledge file, for `kpl classify --knowledge`."""
     return answer_with_file(session, downloads.write_knowledge_file, "knowledge.yaml", "application/yaml")
 
 
-@router.get(
-    "/api/sessions/{session_id}/report.html",
-    tags=["downloads"],
-    response_class=FileResponse,
-    responses=file_of("text/html", "One file that needs no network.") | problems(404, 409, 422),
-)
+@router.get(f"{HERE}/report.html", **as_file("text/html", "One file that needs no network.", refused=(404, 409, 422)))
 def download_report(service: Served, session: Mine) -> Response:
     """The report, one file to keep."""
     with service.downloads.hold(session.client):
         return answer_with_file(session, downloads.write_report, "report.html", "text/html; charset=utf-8")
 
 
-@router.get(
-    "/api/sessions/{session_id}/model.kpl",
-    tags=["downloads"],
-    response_class=FileResponse,
-    responses=file_of("application/octet-stream", "A model file.") | _FOUND,
-)
+@router.get(f"{HERE}/model.kpl", **as_file("application/octet-stream", "A model file."))
 def download_model(service: Served, session: Mine) -> Response:
     """What was learnt, for `kpl classify --model` and `kpl serve --model`."""
     with service.downloads.hold(session.client):

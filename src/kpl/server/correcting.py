@@ -36,31 +36,18 @@ class _Shown:
     """What came out of a session as something to correct."""
 
     path: Path
-    outcome: Outcome
+    ids: tuple[str, ...]
+    keys: Sequence[str]
+    knowledge: KnowledgeBase
+    predictions: Predictions
+    text: Predictions
+    images: NDArray[np.float32]
 
-    @property
-    def ids(self) -> tuple[str, ...]:
-        return self.outcome.ids
-
-    @property
-    def keys(self) -> Sequence[str]:
-        return self.outcome.keys
-
-    @property
-    def knowledge(self) -> KnowledgeBase:
-        return self.outcome.knowledge
-
-    @property
-    def predictions(self) -> Predictions:
-        return self.outcome.predictions
-
-    @property
-    def text(self) -> Predictions:
-        return self.outcome.text
-
-    @property
-    def images(self) -> NDArray[np.float32]:
-        return self.outcome.standing
+    @classmethod
+    def of(cls, path: Path, outcome: Outcome) -> _Shown:
+        """Return what an outcome shows."""
+        text, images = outcome.text, outcome.standing
+        return cls(path, outcome.ids, outcome.keys, outcome.knowledge, outcome.predictions, text, images)
 
     def row_of(self, image: str) -> int:
         try:
@@ -73,7 +60,7 @@ def _target(session: Session) -> Asked:
     """Return what is corrected: a finished run, or what came out of the session."""
     if session.opened is not None:
         return session.opened.alone().run
-    return _Shown(session.store or session.folder, session.learnt())
+    return _Shown.of(session.store or session.folder, session.learnt())
 
 
 def own_corrections(session: Session, by: str) -> list[Correction]:
@@ -143,5 +130,5 @@ def carry_corrections(session: Session, outcome: Outcome, store: Path) -> None:
             before = read_corrections(_target(session))
             allowed = {*outcome.keys, NONE_OF_THESE, UNSURE}
             if before:
-                keep_corrections(_Shown(store, outcome), [each for each in before if each.label in allowed])
+                keep_corrections(_Shown.of(store, outcome), [each for each in before if each.label in allowed])
         session.store = store

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi import APIRouter, Security
+from fastapi.responses import FileResponse
 from fastapi.security import HTTPBearer
 
+from kpl.server.requests import Route
 from kpl.server.schemas import Problem
 
 Responses = dict[int | str, dict[str, Any]]
+HERE = "/api/sessions/{session_id}"
+"""Of a session."""
 
 ABOUT = """\
 Classify pictures without labels. **Not a medical device.**
@@ -103,3 +108,13 @@ def file_of(kind: str, what: str) -> Responses:
     """Say that a route answers with a file of a media type; one of YAML is read as what it says."""
     schema = {"type": "object"} if kind == "application/yaml" else {"type": "string", "format": "binary"}
     return {200: {"description": what, "content": {kind: {"schema": schema}}}}
+
+
+def as_file(kind: str, what: str, *, tag: str = "downloads", refused: tuple[int, ...] = (404, 422)) -> dict[str, Any]:
+    """Return what a route is told that answers with a file, see `file_of`."""
+    return {"tags": [tag], "response_class": FileResponse, "responses": file_of(kind, what) | problems(*refused)}
+
+
+def guarded() -> APIRouter:
+    """Return a router of routes that answer with a token only."""
+    return APIRouter(route_class=Route, responses=problems(401, 403, 421, 429, 503), dependencies=[Security(BEARER)])

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from fastapi import APIRouter, Security
 
-from kpl.report import ClassExplained, explain_classes
+from kpl.report import explain_classes
 from kpl.server.api import Mine, Place
-from kpl.server.document import BEARER, problems
+from kpl.server.document import HERE, guarded, problems
 from kpl.server.opened import OpenedFindings
 from kpl.server.refusals import Gone
-from kpl.server.requests import Route
 from kpl.server.said import Said, example
 from kpl.server.sessions import Session, check_place
 
 _FOUND = problems(404, 422)
-router = APIRouter(route_class=Route, responses=problems(401, 403, 421, 429, 503), dependencies=[Security(BEARER)])
-_HERE = "/api/sessions/{session_id}"
+router = guarded()
 _SENTENCE = {"text": "a bright rim", "against": "an even grey", "chance": 0.8, "share": 0.1}
 
 
@@ -78,7 +75,7 @@ class Found(Said):
     """Those that speak for presence first."""
 
 
-@router.get(f"{_HERE}/findings", tags=["predictions"], responses=_FOUND)
+@router.get(f"{HERE}/findings", tags=["predictions"], responses=_FOUND)
 def findings(session: Mine) -> Findings:
     """What a finished run of several labels a picture says of each."""
     opened = _opened(session)
@@ -94,26 +91,13 @@ def findings(session: Mine) -> Findings:
     )
 
 
-@router.get(f"{_HERE}/pictures/{{place}}/findings", tags=["predictions"], responses=_FOUND)
+@router.get(f"{HERE}/pictures/{{place}}/findings", tags=["predictions"], responses=_FOUND)
 def found_in(session: Mine, place: Place) -> list[Found]:
     """Why each class is there in a picture, or is not; those that are come first, the likeliest first."""
     opened = _opened(session)
     check_place(place, len(opened.ids))
     _, classes = explain_classes(opened.run, opened.ids[place])
-    return [_about(each) for each in classes]
-
-
-def _about(each: ClassExplained) -> Found:
-    return Found(
-        name=each.class_name,
-        present=each.present,
-        probability=each.probability,
-        threshold=each.threshold,
-        margin=each.margin,
-        sentences=[
-            FoundSentence(text=s.text, against=s.against, chance=s.chance, share=s.share) for s in each.sentences
-        ],
-    )
+    return [Found.model_validate({**vars(each), "name": each.class_name}, from_attributes=True) for each in classes]
 
 
 def _opened(session: Session) -> OpenedFindings:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Security
-from fastapi.responses import FileResponse, Response
+from fastapi import Query
+from fastapi.responses import Response
 
 from kpl.curation import REASONS
 from kpl.runs import MultiLabelRun
 from kpl.runs.corrections import Correction
 from kpl.server import bodies, correcting, review_schemas
 from kpl.server.api import Mine, Served, answer_with_file
-from kpl.server.document import BEARER, file_of, problems
-from kpl.server.requests import Route
+from kpl.server.document import HERE, as_file, guarded, problems
 from kpl.server.sessions import Session
 
 _FOUND = problems(404, 422)
 _SENT = problems(400, 404, 408, 413, 422)
-router = APIRouter(route_class=Route, responses=problems(401, 403, 421, 429, 503), dependencies=[Security(BEARER)])
+router = guarded()
 Reader = Annotated[str, Query(min_length=1, max_length=200, description="Who reads the pictures.")]
-_HERE = "/api/sessions/{session_id}"
 
 
 @router.get("/api/runs", tags=["models"])
@@ -39,25 +38,26 @@ def list_runs(service: Served) -> list[review_schemas.RunInfo]:
     ]
 
 
-@router.get(f"{_HERE}/corrections", tags=["corrections"], responses=_FOUND)
+@router.get(f"{HERE}/corrections", tags=["corrections"], responses=_FOUND)
 def corrections(session: Mine, by: Reader) -> review_schemas.OwnCorrections:
     """What a reader said of the pictures; what others said is not told."""
     return _about(session, correcting.own_corrections(session, by))
 
 
-@router.post(f"{_HERE}/corrections", tags=["corrections"], responses=_SENT)
+@router.post(f"{HERE}/corrections", tags=["corrections"], responses=_SENT)
 def correct(session: Mine, body: bodies.Say) -> review_schemas.OwnCorrections:
     """Keep what a reader says of a picture; what the same reader said of it before is replaced."""
     return _about(session, correcting.say(session, body.by, body.place, body.label, final=body.final))
 
 
-@router.delete(f"{_HERE}/corrections", tags=["corrections"], responses=_FOUND)
+@router.delete(f"{HERE}/corrections", tags=["corrections"], responses=_FOUND)
 def take_back(session: Mine, by: Reader) -> review_schemas.Corrected:
     """Take back the last that a reader said."""
-    return _one(session, correcting.take_back(session, by))
+    taken = correcting.take_back(session, by)
+    return _one(session.names().index(taken.image), taken)
 
 
-@router.get(f"{_HERE}/queue", tags=["corrections"], responses=_FOUND)
+@router.get(f"{HERE}/queue", tags=["corrections"], responses=_FOUND)
 def to_read(
     session: Mine,
     by: Reader,
@@ -69,7 +69,7 @@ def to_read(
     return review_schemas.ToRead(places=[each.row for each in found])
 
 
-@router.get(f"{_HERE}/agreement", tags=["corrections"], responses=_FOUND)
+@router.get(f"{HERE}/agreement", tags=["corrections"], responses=_FOUND)
 def agreement(session: Mine) -> review_schemas.Readers:
     """How far readers agree, and what is to settle: for when all have read."""
     counts, found = correcting.disagreements(session)
@@ -87,30 +87,21 @@ def agreement(session: Mine) -> review_schemas.Readers:
     )
 
 
-@router.get(
-    f"{_HERE}/corrections.csv",
-    tags=["downloads"],
-    response_class=FileResponse,
-    responses=file_of("text/csv", "One line a picture, as kpl correct --table reads it.") | _FOUND,
-)
+@router.get(f"{HERE}/corrections.csv", **as_file("text/csv", "One line a picture, as kpl correct --table reads it."))
 def download_corrections(session: Mine, by: Reader) -> Response:
     """What a reader said, as a table for `kpl correct RUN --table`."""
-    return answer_with_file(
-        session,
-        lambda own, path: correcting.write_corrections(own, path, by),
-        "corrections.csv",
-        "text/csv; charset=utf-8",
-    )
+
+    def write(own: Session, path: Path) -> None:
+        correcting.write_corrections(own, path, by)
+
+    return answer_with_file(session, write, "corrections.csv", "text/csv; charset=utf-8")
 
 
 def _about(session: Session, said: list[Correction]) -> review_schemas.OwnCorrections:
     places = {image: place for place, image in enumerate(session.names())}
-    return review_schemas.OwnCorrections(
-        corrections=[
-            review_schemas.Corrected(place=places[each.image], label=each.label, final=each.final) for each in said
-        ]
-    )
+    corrections = [_one(places[each.image], each) for each in said]
+    return review_schemas.OwnCorrections(corrections=corrections)
 
 
-def _one(session: Session, each: Correction) -> review_schemas.Corrected:
-    return review_schemas.Corrected(place=session.names().index(each.image), label=each.label, final=each.final)
+def _one(place: int, each: Correction) -> review_schemas.Corrected:
+    return review_schemas.Corrected(place=place, label=each.label, final=each.final)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from kpl.evaluation import Reading
 from kpl.runs import Evaluation, SingleLabelRun, calibrate, evaluate, open_single_label
@@ -34,28 +34,31 @@ class Scored:
     truth: tuple[int, ...]
 
 
-Given = tuple[str, BinaryIO]
-"""What the user calls a file, and its bytes."""
+@dataclass(frozen=True)
+class Labels:
+    """Labels as a request brings them.
 
-
-def score(
-    session: Session,
-    tables: Sequence[Given],
-    listing: BinaryIO | None,
-    reading: Reading,
-    *,
-    ignore_unknown: bool,
-    most_bytes: int,
-) -> Scored:
-    """Score what a session shows, with the class prior in use, as `kpl evaluate` scores a run.
-
-    Args:
-        session: with an outcome, or of a finished run.
-        tables: one, whose suffix says of what kind it is; or those that lie in a folder.
+    Attributes:
+        tables: name and bytes of one, whose suffix says of what kind it is; or of those that lie in a folder.
         listing: of a folder, whose sub-folders are the classes or hold the tables, the path of each file, a line each.
         reading: which columns are which, and what cells mean.
         ignore_unknown: leave pictures out whose label is no class.
         most_bytes: that a table may have.
+    """
+
+    tables: Sequence[tuple[str, BinaryIO]]
+    listing: BinaryIO | None
+    reading: Reading
+    ignore_unknown: bool
+    most_bytes: int
+
+
+def score(session: Session, given: Labels) -> Scored:
+    """Score what a session shows, with the class prior in use, as `kpl evaluate` scores a run.
+
+    Args:
+        session: with an outcome, or of a finished run.
+        given: the labels.
 
     Raises:
         Gone: nothing was classified yet.
@@ -63,35 +66,27 @@ def score(
         TooLarge: what was given.
         LabelsError, TableError: it cannot be used.
     """
-    with _given(session, tables, listing, most_bytes) as (work, path):
+    how: Any = {"reading": given.reading, "ignore_unknown": given.ignore_unknown}
+    with _kept(session, given) as (work, path):
         run = session.opened.run if session.opened else _written(session, work, calibrated=True)
         methods = list(dict.fromkeys([run.method_name, _BESIDE])) if isinstance(run, SingleLabelRun) else None
-        found = evaluate(run, labels=path, methods=methods, reading=reading, ignore_unknown=ignore_unknown)
+        found = evaluate(run, labels=path, methods=methods, **how)
         if not isinstance(run, SingleLabelRun):
             return Scored(found, ())
-        truth = run.labels(path, reading=reading, ignore_unknown=ignore_unknown, groups=True).labels
+        truth = run.labels(path, groups=True, **how).labels
         return Scored(found, tuple(truth.tolist()))
 
 
-def calibrated(
-    session: Session,
-    tables: Sequence[Given],
-    listing: BinaryIO | None,
-    reading: Reading,
-    *,
-    ignore_unknown: bool,
-    most_bytes: int,
-) -> CalibrationResult:
+def calibrated(session: Session, given: Labels) -> CalibrationResult:
     """Calibrate what a session shows, with the settings in use, as `kpl calibrate` does; from then on it is shown so.
 
     Arguments and errors as in `score`; a finished run stays as it is.
     """
     outcome = session.learnt()
-    with _given(session, tables, listing, most_bytes) as (work, path):
+    with _kept(session, given) as (work, path):
         run = _written(session, work, calibrated=False)
-        found = calibrate(
-            run, labels=path, out=work / "calibration.json", reading=reading, ignore_unknown=ignore_unknown
-        )
+        out = work / "calibration.json"
+        found = calibrate(run, labels=path, out=out, reading=given.reading, ignore_unknown=given.ignore_unknown)
     with session.lock:
         if session.learnt() is not outcome:
             raise Conflict("what came out changed meanwhile: calibrate again")
@@ -100,34 +95,32 @@ def calibrated(
 
 
 @contextmanager
-def _given(
-    session: Session, tables: Sequence[Given], listing: BinaryIO | None, most_bytes: int
-) -> Iterator[tuple[Path, Path]]:
+def _kept(session: Session, given: Labels) -> Iterator[tuple[Path, Path]]:
     """Keep labels for as long as they are read: yield a folder to work in, and where they are."""
     with session.at_work(), TemporaryDirectory(dir=session.folder, prefix="scores-") as work:
-        yield Path(work), _kept(Path(work) / "given", tables, listing, most_bytes)
+        yield Path(work), _written_down(Path(work) / "given", given)
 
 
-def _kept(folder: Path, tables: Sequence[Given], listing: BinaryIO | None, most_bytes: int) -> Path:
+def _written_down(folder: Path, given: Labels) -> Path:
     """Write what was given into a new folder, and return where the labels are.
 
     Of the pictures of a folder nobody needs more than their paths, so these are what stands for them.
     """
     folder.mkdir()
-    if listing is None:
-        if len(tables) != 1:
+    if given.listing is None:
+        if len(given.tables) != 1:
             raise Refused("give one table of labels, or of a folder of class folders the list of its files")
-        name, file = tables[0]
+        name, file = given.tables[0]
         path = folder / _file_name(name)
-        path.write_bytes(_read(file, most_bytes))
+        path.write_bytes(_read(file, given.most_bytes))
         return path
-    lines = _read(listing, most_bytes).decode("utf-8", "replace").splitlines()
+    lines = _read(given.listing, given.most_bytes).decode("utf-8", "replace").splitlines()
     if len(lines) > _MOST_FILES:
         raise TooLarge(f"a folder of more than {_MOST_FILES} files: use `kpl evaluate`")
     root = folder / "folder"
     root.mkdir()
     written = {shown_name(line): line.encode() for line in lines if line.strip()}
-    written |= {shown_name(name): _read(file, most_bytes) for name, file in tables}
+    written |= {shown_name(name): _read(file, given.most_bytes) for name, file in given.tables}
     for name, data in written.items():
         try:
             (root / name).parent.mkdir(parents=True, exist_ok=True)

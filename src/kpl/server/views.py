@@ -9,7 +9,7 @@ import numpy as np
 from kpl.encoders import catalogue, load_card
 from kpl.errors import KplError
 from kpl.evaluation import CLASS_METRICS, NONE_OF_THESE, MultiLabelTable, Scores
-from kpl.knowledge import pack_names, read_pack_head
+from kpl.knowledge import PackHead, pack_names, read_pack_head
 from kpl.methods import Evidence
 from kpl.proxies.arrays import Floats
 from kpl.runs import Predictions as Said
@@ -51,49 +51,28 @@ def encoders(brought: Brought) -> list[EncoderInfo]:
             known = brought.cards.get(name) or (load_card(name) if here else catalogue()[name])
         except (KplError, KeyError):
             continue  # its files are damaged: `kpl encoders check` says how
-        found.append(
-            EncoderInfo(
-                name=name,
-                title=known.title,
-                intended_use=known.intended_use,
-                limits=known.limits,
-                licence=known.licence,
-                modalities=list(known.modalities),
-                here=here,
-            )
-        )
+        found.append(EncoderInfo.model_validate({**dict(known), "name": name, "here": here}))
     first = (*brought.cards, "mini")
     return sorted(found, key=lambda info: (not info.here, info.name not in first, info.name))
 
 
 def packs(brought: Brought) -> list[PackInfo]:
     """The knowledge that has descriptions: what who runs the server added, and the packs, the user's own among them."""
-    added = [
-        PackInfo(
-            name=name,
-            own=True,
-            version=base.task.version,
-            title=base.task.name,
-            modality=base.task.modality,
-            classes=len(base.classes),
-            descriptions=sum(len(entry.descriptions) for entry in base.classes),
-        )
-        for name, base in brought.knowledge.items()
-    ]
+    added = [_pack(PackHead.of(name, base), own=True) for name, base in brought.knowledge.items()]
     heads = [read_pack_head(name) for name in pack_names() if name not in brought.knowledge]
-    return added + [
-        PackInfo(
-            name=head.name,
-            own=head.own is not None,
-            version=head.task.version,
-            title=head.task.name,
-            modality=head.task.modality,
-            classes=head.classes,
-            descriptions=head.descriptions,
-        )
-        for head in heads
-        if head.descriptions
-    ]
+    return added + [_pack(head, own=head.own is not None) for head in heads if head.descriptions]
+
+
+def _pack(head: PackHead, *, own: bool) -> PackInfo:
+    return PackInfo(
+        name=head.name,
+        own=own,
+        version=head.task.version,
+        title=head.task.name,
+        modality=head.task.modality,
+        classes=head.classes,
+        descriptions=head.descriptions,
+    )
 
 
 def about_model(name: str, held: OneShot) -> ModelInfo:
@@ -204,16 +183,7 @@ def about_evidence(place: int, outcome: Outcome | OpenedRun, evidence: Evidence)
         key=outcome.key(place),
         curve=_short(outcome.curve(place, evidence.winner)),
         sentences=[
-            SentenceInfo(
-                class_index=s.class_index,
-                index=s.index,
-                text=classes[s.class_index].descriptions[s.index].text,
-                text_share=s.text_share,
-                text_excess=s.text_excess,
-                proxy_effect=s.proxy_effect,
-                winner_without=s.winner_without,
-            )
-            for s in evidence.sentences
+            SentenceInfo(**vars(s), text=classes[s.class_index].descriptions[s.index].text) for s in evidence.sentences
         ],
         nearest_winner=_near(outcome, place, evidence.winner),
         nearest_runner_up=_near(outcome, place, evidence.runner_up),
@@ -286,14 +256,8 @@ def _about_findings(table: MultiLabelTable, notices: Sequence[str]) -> ScoresInf
 
 def about_calibration(found: CalibrationResult) -> CalibrationInfo:
     """Say what a few labels made of the confidences."""
-    return CalibrationInfo(
-        kind=found.file.kind,
-        temperature=found.file.temperature,
-        unit=found.unit,
-        before=found.file.before,
-        after=found.file.after,
-        notices=list(found.notices),
-    )
+    told = {**dict(found.file), "unit": found.unit, "notices": list(found.notices)}
+    return CalibrationInfo.model_validate(told)
 
 
 def about_one(keys: tuple[str, ...], answer: Answer, *, other: bool = False) -> OneShotAnswer:
