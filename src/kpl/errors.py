@@ -97,11 +97,11 @@ class MissingExtraError(KplError):
 
 
 @contextmanager
-def from_extra(extra: str, purpose: str) -> Iterator[None]:
+def from_extra(extra: str, purpose: str, error: type[KplError] | None = None) -> Iterator[None]:
     """Import what an extra brings in a block, or say how to get it.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: it is not installed; or the error that is named, with its words.
 
     Example:
         >>> with from_extra("dicom", "reading DICOM"):
@@ -109,8 +109,9 @@ def from_extra(extra: str, purpose: str) -> Iterator[None]:
     """
     try:
         yield
-    except ImportError as error:
-        raise MissingExtraError(purpose, extra) from error
+    except ImportError as missing:
+        said = MissingExtraError(purpose, extra)
+        raise (said if error is None else error(str(said))) from missing
 
 
 class ContractError(KplError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,9 +9,9 @@ import typer
 from rich.table import Table
 
 from kpl.cli import label_options as scoring
-from kpl.cli.outputs import spare_inputs
+from kpl.cli.outputs import spare_inputs, write_figures
 from kpl.cli.progress import stages
-from kpl.cli.terminal import Console, plain, print_notes, say
+from kpl.cli.terminal import Console, plain, print_notes
 
 if TYPE_CHECKING:
     from kpl.curation.auditing import Followed
@@ -43,7 +42,6 @@ def audit(
       kpl audit run/ --table cohort.xlsx --labels labels.csv --json audit.json
     """
     from kpl.curation import audit as look
-    from kpl.files import write_file
     from kpl.runs import open_single_label
 
     spare_inputs([json_out], [run, table, labels])
@@ -68,9 +66,7 @@ def audit(
     console.print(shown)
     left = [f"not looked at, {title!r}: {reason}" for title, reason in found.left_out.items()]
     print_notes(console, [*found.warnings, found.said, *found.notices, *left])
-    if json_out is not None:
-        write_file(json_out, json.dumps(found.to_json(), indent=2) + "\n")
-        say(f"Figures written to {json_out}")
+    write_figures(json_out, found.to_json())
 
 
 def _cells(found: Followed | None) -> tuple[str, str]:

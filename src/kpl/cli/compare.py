@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +9,8 @@ import typer
 from rich.table import Table
 
 from kpl.cli import label_options as scoring
-from kpl.cli.outputs import spare_inputs
-from kpl.cli.terminal import Console, plain, print_notes, say
+from kpl.cli.outputs import spare_inputs, write_figures
+from kpl.cli.terminal import Console, plain, print_notes
 from kpl.errors import LabelsError
 from kpl.visible import visible
 
@@ -40,7 +39,6 @@ def compare(
       kpl compare run/ other/ --labels labels.csv
     """
     from kpl.curation import compare_runs
-    from kpl.files import write_file
     from kpl.runs import open_single_label
 
     if labels is None and (replicates is not None or reading != type(reading)()):
@@ -80,6 +78,4 @@ def compare(
             highlight=False,
         )
         print_notes(console, list(found.notices))
-    if json_out is not None:
-        write_file(json_out, json.dumps(found.to_json(), indent=2) + "\n")
-        say(f"Figures written to {json_out}")
+    write_figures(json_out, found.to_json())

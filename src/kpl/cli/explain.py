@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -31,12 +30,7 @@ _LEGEND = (
 )
 
 
-class How(StrEnum):
-    """By what a map is made."""
-
-    patches = "patches"
-    hiding = "hiding"
-    windows = "windows"
+How = Literal["patches", "hiding", "windows"]
 
 
 def explain(
@@ -105,7 +99,7 @@ def _map(
             seen,
             found,
             picture,
-            how=None if how is None else how.value,
+            how=how,
             window=window,
             encoder=encoder,
             announce=announce,

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.terminal import Console, complain, print_notes, say
 
-
-class Format(StrEnum):
-    """What can be written."""
-
-    csv = "csv"
-    parquet = "parquet"
-    label_studio = "label-studio"
-    folders = "folders"
-    imagefolder = "imagefolder"
-    fiftyone = "fiftyone"
-    dicom_sr = "dicom-sr"
+Format = Literal["csv", "parquet", "label-studio", "folders", "imagefolder", "fiftyone", "dicom-sr"]
 
 
 def export(
@@ -60,7 +49,7 @@ def export(
 
     spare_inputs([out], [run, pictures, source, table])
     opened = open_run(run)
-    done = write(opened, to.value, out, pictures=pictures, source=source, table=table)
+    done = write(opened, to, out, pictures=pictures, source=source, table=table)
     say(f"{done.pictures} {opened.noun} exported to {done.path}")
     print_notes(Console(), list(done.told))
     if done.missing:

@@ -7,11 +7,10 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -104,15 +103,8 @@ Tissue = Annotated[
     Path | None,
     typer.Option(help="A folder with the tissue of slides as GeoJSON, called by their stems. Default: it is found."),
 ]
-
-
-class _Ids(StrEnum):
-    pseudonyms = "pseudonyms"
-    files = "files"
-
-
 Ids = Annotated[
-    _Ids | None,
+    Literal["pseudonyms", "files"] | None,
     typer.Option(help="What medical files are called: pseudonyms (unit-0001, the default) or files (may name people)."),
 ]
 
@@ -211,7 +203,7 @@ def chosen_reading(
     Raises:
         InputError: there is no such window.
     """
-    given: dict[str, Any] = {"window": window, "slices": slices, "frames": frames, "ids": ids and ids.value}
+    given: dict[str, Any] = {"window": window, "slices": slices, "frames": frames, "ids": ids}
     given |= {"array": array, "mpp": mpp, "slide_mpp": slide_mpp, "tissue": tissue}
     given = {name: value for name, value in given.items() if value is not None}
     if not given:

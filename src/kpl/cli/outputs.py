@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from kpl.cli.terminal import say
 from kpl.errors import OutputError
 
 
@@ -31,3 +33,13 @@ def spare_inputs(outputs: Iterable[Path | None], inputs: Iterable[str | Path | N
             beside = whole.parent == place and (place / "run.json").is_file() and whole.name not in RUN_FILES
             if whole == place or (place in whole.parents and not beside):
                 raise OutputError(f"{str(output)!r} is what the command reads: choose another file to write")
+
+
+def write_figures(path: Path | None, told: object, *, indent: int | None = 2, in_ascii: bool = True) -> None:
+    """Write as JSON what a command found, if that was asked for, and say so."""
+    from kpl.files import write_file
+
+    if path is not None:
+        text = json.dumps(told, indent=indent, ensure_ascii=in_ascii) + "\n"
+        write_file(path, text.encode("utf-8", errors="replace"))
+        say(f"Figures written to {path}")

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.errors import MissingExtraError, PictureError
+from kpl.errors import PictureError, from_extra
 from kpl.images.decoding import eight_bits
 from kpl.images.drawings import hints_at_a_drawing
 from kpl.images.records import Asked, Instance, Planned, SetAside, Unit
@@ -247,10 +247,8 @@ def _in_hdf5(path: Path) -> list[_Array]:
 
 
 def _hdf5() -> Any:  # noqa: ANN401 - of a library without types
-    try:
+    with from_extra("arrays", "reading HDF5", PictureError):
         import h5py
-    except ImportError:
-        raise PictureError(str(MissingExtraError("reading HDF5", "arrays"))) from None
     return h5py
 
 

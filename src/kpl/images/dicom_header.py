@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from kpl.errors import MissingExtraError, PictureError
+from kpl.errors import PictureError, from_extra
 from kpl.images.dicom_scan import SCANNED, scan
 from kpl.images.hushed import ignore_warnings_of
 
@@ -36,11 +36,9 @@ def open_dicom(source: bytes | BinaryIO, *, with_pixels: bool = True) -> Dataset
     Raises:
         PictureError: it is damaged, or the extra `dicom` is not installed.
     """
-    try:
+    with from_extra("dicom", "reading DICOM", PictureError):
         from pydicom import dcmread
         from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-    except ImportError:
-        raise PictureError(str(MissingExtraError("reading DICOM", "dicom"))) from None
     _quieten()
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     if not with_pixels:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from kpl.errors import MissingExtraError, PictureError
+from kpl.errors import PictureError, from_extra
 from kpl.images.hushed import ignore_warnings_of
 
 if TYPE_CHECKING:
@@ -31,11 +31,9 @@ def study_of(path: Path) -> Dataset:
     Raises:
         PictureError: it is no DICOM, damaged, or without its UIDs; nothing of the patient is told.
     """
-    try:
+    with from_extra("dicom", "reading DICOM", PictureError):
         from pydicom import dcmread
         from pydicom.dataset import Dataset
-    except ImportError:
-        raise PictureError(str(MissingExtraError("reading DICOM", "dicom"))) from None
     ignore_warnings_of(r"pydicom")
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     wanted: list[Any] = ["SpecificCharacterSet", *_UIDS, *_TEXTS, *_MORE, *_CHECKED]

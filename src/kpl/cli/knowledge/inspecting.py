@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from kpl.cli.outputs import write_figures
 from kpl.cli.progress import stages
 from kpl.cli.terminal import Console, plain, say
 
@@ -48,10 +48,7 @@ def inspect(
         _print_classes(console, told, limit)
     _print_descriptions(console, told, chosen, limit)
     _print_contradicted(console, told, chosen, limit)
-    if json_out is not None:
-        content = json.dumps(told.to_json(), ensure_ascii=False) + "\n"
-        write_file(json_out, content.encode("utf-8", errors="replace"))
-        say(f"Figures written to {json_out}")
+    write_figures(json_out, told.to_json(), indent=None, in_ascii=False)
     if figure is not None:
         from kpl.report import draw_similarity
 
