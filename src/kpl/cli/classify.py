@@ -205,7 +205,7 @@ def print_result(result: Run) -> None:
     top = max(*result.counts.values(), 1)
     for key, count in result.counts.items():
         bar = "█" * round(20 * count / top)
-        table.add_row(plain(key), str(count), f"{count / result.n:.1%}", plain(bar, style="cyan"))
+        table.add_row(plain(result.called(key)), str(count), f"{count / result.n:.1%}", plain(bar, style="cyan"))
     console.print(table)
     for said in result.left_out:
         console.print(said, highlight=False)

@@ -63,7 +63,7 @@ def compare(
         table = Table("first", "second", title="What moved", title_justify="left")
         table.add_column(opened.noun, justify="right")
         for (one, two), count in list(found.moves.items())[:_LISTED]:
-            table.add_row(plain(one), plain(two), str(count))
+            table.add_row(plain(opened.called(one)), plain(opened.called(two)), str(count))
         console.print(table)
     if found.accuracy and found.difference:
         gain = found.difference

@@ -145,11 +145,11 @@ def _walk(run: SingleLabelRun, reader: str, n: int, by: list[str], *, final: boo
 
 
 def _show(run: SingleLabelRun, each: Queued, place: int, total: int) -> None:
-    said = each.label or "(no label)"
+    said = run.called(each.label) if each.label else "(no label)"
     classes = " · ".join(f"{number} {name}" for number, name in enumerate(run.class_names, 1))
     Console().print(
         plain(f"\n[{place + 1} of {total}] {each.image} ({each.reason})", style="bold"),
-        plain(f"  the run says {said} ({percent(each.confidence)}), then {each.runner_up}"),
+        plain(f"  the run says {said} ({percent(each.confidence)}), then {run.called(each.runner_up)}"),
         plain(f"  {classes}"),
         plain(f"  {_KEYS}", style="dim"),
         sep="\n",

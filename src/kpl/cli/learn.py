@@ -43,6 +43,6 @@ def learn(
         table = Table("was", "is now")
         table.add_column(found.run.noun, justify="right")
         for (before, now), count in list(found.moves.items())[:12]:
-            table.add_row(plain(before), plain(now), str(count))
+            table.add_row(plain(found.run.called(before)), plain(found.run.called(now)), str(count))
         Console().print(table)
     say(f"Look at it: {out / 'report.html'}")

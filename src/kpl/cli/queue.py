@@ -47,7 +47,8 @@ def queue(
     table = Table(opened.noun.removesuffix("s"), "the run says", "then", "why")
     table.add_column("confidence", justify="right")
     for each in found:
-        told = (each.image, each.label or "(no label)", each.runner_up, each.reason)
+        said = opened.called(each.label) if each.label else "(no label)"
+        told = (each.image, said, opened.called(each.runner_up), each.reason)
         table.add_row(*map(plain, told), percent(each.confidence))
     Console().print(table)
     if out is not None:

@@ -59,8 +59,8 @@ def _count(axes: Axes, ticks: int) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(ticks, integer=True))
 
 
-def histogram(values: Floats) -> Markup:
-    """Draw how many pictures have which confidence, (n,) values of 0 to 1; finer where nearly all of them are."""
+def histogram(values: Floats, things: str = "pictures") -> Markup:
+    """Draw how many things have which confidence, (n,) values of 0 to 1; finer where nearly all of them are."""
     edges = (0.0, 0.5, 0.75, 0.9, 0.99, 0.999, 1.0)
     names = ("below 50 %", "50 to 75", "75 to 90", "90 to 99", "99 to 99.9", "above 99.9 %")
     counts = np.histogram(values, bins=edges)[0]
@@ -71,9 +71,9 @@ def histogram(values: Floats) -> Markup:
     axes.tick_params(axis="x", labelsize=10)
     axes.margins(y=0.1)
     _count(axes, 6)
-    axes.set(xlabel="confidence", ylabel="pictures")
+    axes.set(xlabel="confidence", ylabel=things)
     parts = ", ".join(f"{name}: {count}" for name, count in zip(names, counts.tolist(), strict=True))
-    return inline_figure(figure, "Confidence of the pictures", f"Median {np.median(values):.3f}; {parts}")
+    return inline_figure(figure, f"Confidence of the {things}", f"Median {np.median(values):.3f}; {parts}")
 
 
 def probability_histogram(values: Floats, threshold: float, name: str, called: int, bins: int = 40) -> Markup:

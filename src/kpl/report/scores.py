@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kpl.encoders import Encoder
 from kpl.errors import LabelsError
-from kpl.evaluation import CLASS_METRICS, MultiLabelTable, Reading, Scores, Table
+from kpl.evaluation import CLASS_METRICS, MultiLabelTable, Reading, Scores, Table, caveats
 from kpl.evaluation.details import Details
 from kpl.evaluation.metrics import FIRST, REGISTRY
 from kpl.evaluation.weighted import Metric
@@ -77,6 +77,7 @@ def laid_out(
         "notices": list(evaluation.notices),
         "left_out": dict(evaluation.left_out),
         "headline": [(title, *figure) for title, figure in headline],
+        "caveats": [] if isinstance(table, MultiLabelTable) else caveats(table),
         "focus": None,
         "by": by,
         "subgroup_metrics": list(heads),

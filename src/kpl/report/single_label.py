@@ -85,7 +85,9 @@ class SingleLabelStory(Story[SingleLabelRun]):
             "absent": [name for name, count in zip(run.class_names, self.counts, strict=True) if not count],
             "abstained": run.abstained,
             "none_of_these": run.none_of_these or 0,
-            "histogram": histogram(run.predictions.confidence) if drawn else None,
+            "histogram": histogram(run.predictions.confidence, "units" if run.key_rows else "pictures")
+            if drawn
+            else None,
             "effects": bool(self._effects.found),
             "overruled": {
                 "count": int((run.predictions.winners != run.text.winners).sum()),

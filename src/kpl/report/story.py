@@ -80,7 +80,7 @@ class Story(ABC, Generic[Kind]):
         return {
             "what": what_was_run(run) | self.stated,
             "warnings": run.warnings,
-            "verdict": verdict(run, self.scores["headline"] if self.scores else None),
+            "verdict": verdict(run, self.scores),
             "site": run.site.told if run.site else None,
             "aside": set_aside(run),
             "scores": self.scores,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from kpl.evaluation import NONE_OF_THESE
@@ -11,12 +11,12 @@ from kpl.runs import Run, SingleLabelRun
 _NAMED = 5
 
 
-def verdict(run: Run, headline: Sequence[tuple[str, float | None, Any]] | None) -> dict[str, Any]:
+def verdict(run: Run, scores: Mapping[str, Any] | None) -> dict[str, Any]:
     """Sum a run up in plain sentences.
 
     Args:
         run: of either kind.
-        headline: (title, value, interval) of the first figures, where there are labels.
+        scores: where there are labels, `headline`, (title, value, interval) of the first figures, and `caveats`.
 
     Returns:
         `found`, (class name, pictures) of the commonest, "none of these" among them; `more`, further ones that were
@@ -30,17 +30,18 @@ def verdict(run: Run, headline: Sequence[tuple[str, float | None, Any]] | None) 
     return {
         "found": found[:_NAMED],
         "more": len(found) - _NAMED if len(found) > _NAMED else 0,
-        "level": _level(run, headline),
+        "level": _level(run, scores),
         "reasons": _reasons(run),
         "look": _look(run),
     }
 
 
-def _level(run: Run, headline: Sequence[tuple[str, float | None, Any]] | None) -> str:
-    if headline and headline[0][1] is not None:
-        title, value, interval = headline[0]
+def _level(run: Run, scores: Mapping[str, Any] | None) -> str:
+    if scores and scores["headline"] and scores["headline"][0][1] is not None:
+        title, value, interval = scores["headline"][0]
         told = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
-        return f"Measured against labels: {title.lower()} {value:.3f}{told}."
+        against = f" But {scores['caveats'][0]}." if scores["caveats"] else ""
+        return f"Measured against labels: {title.lower()} {value:.3f}{told}.{against}"
     if run.warnings:
         many = "one thing" if len(run.warnings) == 1 else f"{len(run.warnings)} things"
         return f"Look before you believe it: {many} speak{'s' if len(run.warnings) == 1 else ''} against this result."
@@ -51,7 +52,8 @@ def _reasons(run: Run) -> list[str]:
     reasons = []
     if isinstance(run, SingleLabelRun):
         same = float((run.predictions.winners == run.text.winners).mean())
-        reasons.append(f"The descriptions alone say the same of {same:.0%} of the pictures.")
+        things = "pictures" if run.key_rows is None else "units"
+        reasons.append(f"The descriptions alone say the same of {same:.0%} of the {things}.")
     knowledge: Mapping[str, Any] = run.summary["knowledge"]
     if not knowledge["reviewed"]:
         reasons.append("Nobody has signed the descriptions.")

@@ -214,6 +214,10 @@ class Run(ABC):
         """Of the classes, in order."""
         return tuple(entry.name for entry in self.knowledge.classes)
 
+    def called(self, key: str) -> str:
+        """Return what a person reads for the key of a class; what is none, such as "none of these", as it is."""
+        return dict(zip(self.keys, self.class_names, strict=True)).get(key, key)
+
     @property
     def plan(self) -> dict[str, Any]:
         """Everything that decided the numbers of the run."""
