@@ -44,6 +44,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         importlib.util.find_spec(name) is None for name in ("datasets", "label_studio_sdk")
     ):
         reason = f"{NOT_INSTALLED}datasets and label-studio-sdk: pip install them; .ci/run does"
+    if any(item.iter_markers("cloud")) and any(importlib.util.find_spec(name) is None for name in ("s3fs", "moto")):
+        reason = f"{NOT_INSTALLED}s3fs and moto[server]: pip install them; .ci/run does"
     if any(item.iter_markers("dcmtk")) and not shutil.which("dsrdump"):
         reason = "no dsrdump: install DCMTK (Debian: apt-get install dcmtk)"
     if any(item.iter_markers("browser")):
@@ -54,7 +56,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         (pytest.fail if os.environ.get("KPL_REQUIRE_EXTRAS") == "1" else pytest.skip)(reason)
 
 
-MADE_UP_ELSEWHERE = ("torch", "browser", "fuzz", "strace", "volumes", "slides", "receivers", "dcmtk")
+MADE_UP_ELSEWHERE = ("torch", "browser", "fuzz", "strace", "volumes", "slides", "receivers", "cloud", "dcmtk")
 """Marks of the tests that parts of `.ci/run` run where they may not be skipped."""
 NOT_INSTALLED = "not installed: "
 """How the reason begins where a library that no part installs is wanted."""

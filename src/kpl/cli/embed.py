@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +14,7 @@ from kpl.cli.terminal import say
 from kpl.errors import InputError
 
 if TYPE_CHECKING:
-    from kpl.embeddings import FeatureFolder, Lots, Part, PartDone
+    from kpl.embeddings import FeatureFolder, Lots, Part, PartDone, StoredFeatures
     from kpl.images import Asked
 
 
@@ -35,7 +34,10 @@ def embed(
     inputs: Annotated[
         list[str] | None, typer.Argument(metavar="SCANS...", help="Folders (any depth) or files, or a table of them.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The feature folder to make or go on with.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", "-o", help="The feature folder to make or go on with; s3://... with the extra cloud."),
+    ] = None,
     *,
     pictures: dict[str, Any],
     dtype: Annotated[_Stored, typer.Option(help="How features are stored.")] = _Stored.float32,
@@ -47,7 +49,7 @@ def embed(
         typer.Option(metavar="I/N", help="Embed only one of N parts, 0/N to N-1/N; any number of processes at once."),
     ] = None,
     join: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FOLDER", help="Check all parts of FOLDER and make it of them; nothing else but --verify."
         ),
@@ -79,14 +81,14 @@ def embed(
     if join is not None:
         _join(ctx, join, verify=verify)
         return
-    if not inputs or out is None:
+    if not inputs or not out:
         raise InputError("give pictures and where their features go: kpl embed SCANS/ --out features/")
     _embed(inputs, out, pictures, dtype.value, shard_size, part, on, address, verify=verify, overwrite=overwrite)
 
 
 def _embed(
     inputs: list[str],
-    out: Path,
+    out: str,
     pictures: dict[str, Any],
     dtype: Any,  # noqa: ANN401 - one of two names
     shard_size: int | None,
@@ -97,13 +99,13 @@ def _embed(
     verify: bool,
     overwrite: bool,
 ) -> None:
-    from kpl.embeddings import Making, Part, embed_lots, embed_on_ray, embed_part
+    from kpl.embeddings import Making, Part, embed_on_ray, embed_part, embed_to
     from kpl.encoders import load_encoder
     from kpl.runs.source import asked_of, card_of
 
     own = Part.read(part) if part is not None else None
     coder = pictures.pop("encoder")
-    _check_engine(on, address, own, coder)
+    _check_engine(on, address, own, coder, out)
     more: dict[str, Any] = {"overwrite": overwrite}
     with stages() as progress:
         lots = _planned(inputs, asked_of(None, pictures.pop("asked"), partial(card_of, coder), progress), shard_size)
@@ -115,9 +117,9 @@ def _embed(
         if own is not None:
             done = embed_part(lots, how, out, own, **more)
         elif on is _Engine.ray:
-            folder = embed_on_ray(lots, how, out, coder, address=address, **more)
+            folder: FeatureFolder | StoredFeatures = embed_on_ray(lots, how, out, coder, address=address, **more)
         else:
-            folder = embed_lots(lots, how, out, **more)
+            folder = embed_to(lots, how, out, **more)
     for note in lots.notes:
         say(f"Note: {note}")
     if own is None:
@@ -126,12 +128,14 @@ def _embed(
         _tell_part(own, done, out)
 
 
-def _check_engine(on: _Engine | None, address: str | None, own: Part | None, coder: object) -> None:
+def _check_engine(on: _Engine | None, address: str | None, own: Part | None, coder: object, out: str) -> None:
     """Refuse options that do not go together."""
     if on is not _Engine.ray and address is not None:
         raise InputError("--address is of a cluster: give --on ray too")
     if on is _Engine.ray and own is not None:
         raise InputError("--part and --on ray are two ways of sharing the work: leave out one")
+    if on is _Engine.ray and "://" in out:
+        raise InputError("features in a store are made by one process or in parts: leave out --on ray")
     if on is _Engine.ray and not isinstance(coder, str):
         raise InputError("with --on ray each worker loads the encoder: leave out --device and what allows code")
 
@@ -156,7 +160,7 @@ def _refuse_beside_join(ctx: typer.Context) -> None:
             raise InputError(f"--join takes a folder and --verify, nothing else: leave out {name}")
 
 
-def _join(ctx: typer.Context, out: Path, *, verify: bool) -> None:
+def _join(ctx: typer.Context, out: str, *, verify: bool) -> None:
     from kpl.embeddings import join_parts
 
     _refuse_beside_join(ctx)
@@ -165,21 +169,21 @@ def _join(ctx: typer.Context, out: Path, *, verify: bool) -> None:
     _tell_folder(folder, out)
 
 
-def _tell_part(part: Part, done: PartDone, out: Path) -> None:
+def _tell_part(part: Part, done: PartDone, out: str) -> None:
     kept = f" ({done.reused} were there already)" if done.reused else ""
     aside = f", {done.set_aside} set aside" if done.set_aside else ""
     say(f"part {part.number}/{part.of}: {done.rows} pictures{kept} in {done.shards} shards{aside}")
     if done.joined:
-        say(f"{out}/ is finished: nothing is to be done")
+        say(f"{out.rstrip('/')}/ is finished: nothing is to be done")
     elif done.missing:
         say(f"{done.missing} shards of other parts are not there yet; when all are: kpl embed --join {out}")
     else:
         say(f"All parts are there: kpl embed --join {out}")
 
 
-def _tell_folder(folder: FeatureFolder, out: Path) -> None:
+def _tell_folder(folder: FeatureFolder | StoredFeatures, out: str) -> None:
     kept = f" ({folder.reused} were there already)" if folder.reused else ""
-    say(f"{folder.n} pictures{kept}, {folder.d} features each, in {out}/")
+    say(f"{folder.n} pictures{kept}, {folder.d} features each, in {out.rstrip('/')}/")
     if folder.set_aside:
         say(f"{len(folder.set_aside)} set aside, listed with their reasons in index.json; the first:")
         say(f"  {folder.set_aside[0].id!r}: {folder.set_aside[0].reason}")

@@ -6,6 +6,7 @@ from kpl.embeddings.embedding import (
     embed_lots,
     embed_picture,
     embed_pictures,
+    embed_to,
     embed_unit,
     hash_pictures,
 )
@@ -19,6 +20,7 @@ from kpl.embeddings.on_ray import embed_on_ray
 from kpl.embeddings.parts import Part, PartDone, embed_part, join_parts
 from kpl.embeddings.recorded import recorded_encoder
 from kpl.embeddings.rows import CHUNK_ROWS, FeatureRows, unit_rows
+from kpl.embeddings.stores import StoredFeatures
 from kpl.embeddings.text_cache import TextCache
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "Manifest",
     "Part",
     "PartDone",
+    "StoredFeatures",
     "TextCache",
     "embed_in_place",
     "embed_lots",
@@ -42,6 +45,7 @@ __all__ = [
     "embed_picture",
     "embed_pictures",
     "embed_texts",
+    "embed_to",
     "embed_unit",
     "encoder_identity",
     "hash_pictures",

@@ -31,6 +31,7 @@ from kpl.images import Instance
 
 _MODULUS = 1 << 256
 _SECOND = 10**9
+_LISTED = 5  # shards that an error names
 
 
 class Done(Stored):
@@ -97,8 +98,19 @@ class Header(Stored):
         """Name the part that makes a shard, as it is typed."""
         return f"--part {number % self.parts}/{self.parts}"
 
+    def told_missing(self, out: object, missing: Sequence[int]) -> str:
+        """Say in a sentence which shards of `out` are not there, and what makes them."""
+        named = ", ".join(map(str, missing[:_LISTED])) + (", ..." if len(missing) > _LISTED else "")
+        again = ", ".join(dict.fromkeys(map(self.part_of, missing[:_LISTED])))
+        return (
+            f"{len(missing)} of {self.shards} shards of {str(out)!r} are not there yet ({named}): run {again} again, "
+            "then join"
+        )
 
-class _Seen(Stored):
+
+class Seen(Stored):
+    """What was seen of all shards of a feature folder."""
+
     kpl_seen: Literal[1] = 1
     shards: tuple[Done, ...]
 
@@ -216,11 +228,11 @@ def _beside(folder: Path) -> Path:
 def read_seen(folder: Path) -> dict[int, Done]:
     """Return what was seen of the shards of a feature folder, by their numbers; nothing where that is not known."""
     try:
-        return {done.number: done for done in read_model(_Seen, _beside(folder)).shards}
+        return {done.number: done for done in read_model(Seen, _beside(folder)).shards}
     except FeaturesError:
         return {}
 
 
 def write_seen(folder: Path, shards: Iterable[Done]) -> None:
     """Keep what was seen of the shards of a feature folder."""
-    write_file(_beside(folder), json_bytes(_Seen(shards=tuple(shards))))
+    write_file(_beside(folder), json_bytes(Seen(shards=tuple(shards))))

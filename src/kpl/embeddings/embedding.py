@@ -17,8 +17,10 @@ from kpl.embeddings.folder import FeatureFolder, is_feature_folder
 from kpl.embeddings.layout import INDEX_NAME, json_bytes
 from kpl.embeddings.lots import Listed, Lots
 from kpl.embeddings.making import SHARD_SIZE, SHRINK_FACTOR, Making
+from kpl.embeddings.parts import Part, embed_part, join_parts
 from kpl.embeddings.rows import unit_rows
 from kpl.embeddings.shards import Shards
+from kpl.embeddings.stores import StoredFeatures, is_store, stored
 from kpl.embeddings.target import check_folder, copy_others, drop_surplus, make_folder
 from kpl.encoders.protocol import Encoder
 from kpl.errors import InputError, PictureError
@@ -146,6 +148,24 @@ def _embed(lots: Lots, header: Header, job: Shards, progress: Counted | None) ->
     drop_surplus(folder, len(shards))
     write_file(folder / INDEX_NAME, json_bytes(index))
     return FeatureFolder(folder, index, reused=job.reused.total()), shards
+
+
+def embed_to(
+    lots: Lots, how: Making, out: str | Path, *, overwrite: bool = False, progress: Counted | None = None
+) -> FeatureFolder | StoredFeatures:
+    """Embed pictures as `embed_lots` does, into a folder or to the address of one in a store.
+
+    Args:
+        lots, how, out, overwrite, progress: as for `embed_lots`.
+
+    Raises:
+        InputError, OutputError, EncoderError: as `embed_pictures`.
+    """
+    if not is_store(out):
+        return embed_lots(lots, how, out, overwrite=overwrite, progress=progress)
+    done = embed_part(lots, how, out, Part(0, 1), overwrite=overwrite, progress=progress)
+    made = stored(str(out)) if done.joined else join_parts(out)
+    return StoredFeatures(made.index, done.reused)
 
 
 def embed_in_place(

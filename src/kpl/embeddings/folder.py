@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kpl.embeddings.files import sha256_of_file
 from kpl.embeddings.layout import INDEX_NAME, EmbeddedPicture, Index, Shard, ShardEntry, is_own_file, read_model
 from kpl.embeddings.rows import CHUNK_ROWS, FeatureRows, map_array, unit_rows
+from kpl.embeddings.stores import fetched, is_store
 from kpl.embeddings.units import Units
 from kpl.errors import EncoderError, FeaturesError
 from kpl.images import Asked, SetAside
@@ -147,13 +148,13 @@ def open_features(path: str | Path, *, verify: bool = True) -> FeatureFolder:
     """Open a feature folder for reading.
 
     Args:
-        path: the folder that `kpl embed` wrote.
+        path: the folder that `kpl embed` wrote, or its address in a store, from which it is brought here.
         verify: compare every file with the hash in the index; reads each once.
 
     Raises:
         FeaturesError: it is no feature folder, unfinished, or a file is missing or was changed.
     """
-    path = Path(path)
+    path = fetched(str(path)) if is_store(path) else Path(path)
     if not is_feature_folder(path):
         raise FeaturesError(
             f"{str(path)!r} is no finished feature folder (it has no {INDEX_NAME}): "
@@ -168,7 +169,9 @@ def open_features(path: str | Path, *, verify: bool = True) -> FeatureFolder:
 
 
 def is_feature_folder(path: str | Path) -> bool:
-    """Say whether a folder looks like a finished feature folder, without reading it."""
+    """Say whether a folder looks like a finished feature folder, without reading it; in a store nothing else is."""
+    if is_store(path):
+        return True
     # A folder of pictures may have an index.json of its own.
     return (Path(path) / INDEX_NAME).is_file() and any(Path(path).glob("images-*.json"))
 

@@ -25,6 +25,7 @@ from kpl.embeddings.layout import INDEX_NAME, json_bytes, read_model, shard_name
 from kpl.embeddings.lots import Lots
 from kpl.embeddings.making import Making
 from kpl.embeddings.shards import Shards, receipt_name
+from kpl.embeddings.stores import StoredFeatures, StoreParts, is_store
 from kpl.embeddings.target import check_folder, copy_others
 from kpl.errors import AlreadyThereError, FeaturesError, InputError, OutputError
 from kpl.files import locked, make_way, put, remove, write_file
@@ -32,7 +33,6 @@ from kpl.progress import Counted, counted, silent
 
 _HEADER: Final = "parts.json"
 _JOINED: Final = "joined"
-_LISTED: Final = 5  # shards that an error names
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,19 @@ class Parts:
                 raise
             return None
 
+    def check(self, header: Header, lots: Lots, *, overwrite: bool) -> None:
+        """Make sure that the folder may be replaced, as `check_folder`."""
+        check_folder(self.out, header, lots.ids(), overwrite=overwrite)
+
+    def shards(self, how: Making, header: Header) -> Shards:
+        """Return what makes shards of the parts."""
+        return how.shards(self.features, self.out, header.plan, self.receipts, shared=True)
+
+    def is_finished(self, header: Header) -> bool:
+        """Say whether the folder is joined, and of these very pictures as they were planned."""
+        seen = read_seen(self.out) if not self.folder.exists() and is_feature_folder(self.out) else {}
+        return {done.plan for done in seen.values()} == {header.plan}
+
     def _replaced(self) -> str | None:
         try:
             return sha256_of_file(self.out / INDEX_NAME)
@@ -191,12 +204,7 @@ class Parts:
                 found.append(done)
             tell(number + 1, header.shards)
         if missing:
-            named = ", ".join(map(str, missing[:_LISTED])) + (", ..." if len(missing) > _LISTED else "")
-            again = ", ".join(dict.fromkeys(header.part_of(number) for number in missing[:_LISTED]))
-            raise FeaturesError(
-                f"{len(missing)} of {header.shards} shards of {str(self.out)!r} are not there yet ({named}): "
-                f"run {again} again, then join"
-            )
+            raise FeaturesError(header.told_missing(self.out, missing))
         return found
 
     def _is_whole(self, done: Done, *, verify: bool) -> bool:
@@ -221,7 +229,7 @@ def embed_part(
     Args:
         lots: all pictures, the same in every process.
         how: the encoder and all that decides how it is used, the same in every process.
-        out: the folder that will be made; the parts lie beside it, where all processes can write.
+        out: the folder that will be made, or its address in a store; the parts lie beside it.
         part: which.
         overwrite: replace features of other pictures that are there, or parts of them.
         progress: called after every batch, with pictures of this part.
@@ -231,12 +239,13 @@ def embed_part(
         OutputError: the parts must not or cannot be written.
         EncoderError: the encoder broke its contract.
     """
-    out, header = Path(out), how.header(lots, overwrite=overwrite)
-    parts, numbers = Parts(out), range(part.number, lots.count, part.of)
-    job = how.shards(parts.features, out, header.plan, parts.receipts, shared=True)
-    if not parts.folder.exists() and (whole := _joined(out, lots, header, job, numbers)):
-        return whole
-    check_folder(out, header, lots.ids(), overwrite=overwrite)
+    parts, header = parts_at(out), how.header(lots, overwrite=overwrite)
+    numbers, job = range(part.number, lots.count, part.of), parts.shards(how, header)
+    there = job.untouched(lots.lots(numbers)) if parts.is_finished(header) else None
+    if there is not None:
+        rows = sum(done.rows for done in there)
+        return PartDone(len(there), rows, rows, sum(len(done.set_aside) for done in there), 0, joined=True)
+    parts.check(header, lots, overwrite=overwrite)
     parts.begin(header, part.of)
     total = sum(lots.size_of(number) for number in numbers)
     rows = before = aside = 0
@@ -244,26 +253,24 @@ def embed_part(
         try:
             done = job.make(lot, partial(counted, progress, before, total))
         except OutputError as error:
-            if not parts.folder.exists():
+            if parts.header() is None:
                 raise OutputError(f"the parts of {str(out)!r} were joined meanwhile: nothing more is to do") from error
             raise
         rows, aside, before = rows + done.rows, aside + len(done.set_aside), before + len(lot.records)
     return PartDone(len(numbers), rows, job.reused.total(), aside, len(parts.missing(header)))
 
 
-def _joined(out: Path, lots: Lots, header: Header, job: Shards, numbers: range) -> PartDone | None:
-    """Say that nothing is to be done, where the folder is finished and this part of it would come out the same."""
-    seen = read_seen(out) if is_feature_folder(out) else {}
-    if {done.plan for done in seen.values()} != {header.plan}:
-        return None
-    found = job.untouched(lots.lots(numbers))
-    if found is None:
-        return None
-    rows = sum(done.rows for done in found)
-    return PartDone(len(found), rows, rows, sum(len(done.set_aside) for done in found), 0, joined=True)
+AnyParts = Parts | StoreParts
 
 
-def join_parts(out: str | Path, *, verify: bool = False, progress: Counted | None = None) -> FeatureFolder:
+def parts_at(out: str | Path) -> AnyParts:
+    """Return the parts of a feature folder, or of features in a store."""
+    return StoreParts(str(out)) if is_store(out) else Parts(Path(out))
+
+
+def join_parts(
+    out: str | Path, *, verify: bool = False, progress: Counted | None = None
+) -> FeatureFolder | StoredFeatures:
     """Check every part of a feature folder and put the folder in its place.
 
     Args:
@@ -277,4 +284,4 @@ def join_parts(out: str | Path, *, verify: bool = False, progress: Counted | Non
         FeaturesError: a shard is missing or damaged: which part makes it again.
         OutputError: the folder cannot be written.
     """
-    return Parts(Path(out)).join(verify=verify, tell=progress or silent)
+    return parts_at(out).join(verify=verify, tell=progress or silent)

@@ -32,12 +32,12 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"cannot use the folder {str(folder)!r}: {error.strerror}") from error
 
 
-def check_folder(out: Path, header: Header, ids: Iterable[str], *, overwrite: bool) -> None:
+def check_folder(out: Path, header: Header, ids: Iterable[str], *, overwrite: bool, called: str | None = None) -> None:
     """Make sure that a folder may be replaced; under its lock.
 
     It may if it is not there, empty, unfinished and of the same encoder and settings, or finished and all of its
     pictures are among these, too. Whatever else it holds needs `overwrite`, and a folder without
-    features is never replaced.
+    features is never replaced. An error calls it `called`, where it is a copy.
 
     Raises:
         OutputError: it belongs to something else, or holds features that would be lost.
@@ -51,10 +51,10 @@ def check_folder(out: Path, header: Header, ids: Iterable[str], *, overwrite: bo
     if not own and any(not name.startswith(".") for name in names):
         raise OutputError(f"{str(out)!r} exists and is no feature folder: give a new or an empty folder")
     if own and not overwrite:
-        _refuse_loss(out, own, header, ids)
+        _refuse_loss(out, called or str(out), own, header, ids)
 
 
-def _refuse_loss(out: Path, names: list[str], header: Header, ids: Iterable[str]) -> None:
+def _refuse_loss(out: Path, called: str, names: list[str], header: Header, ids: Iterable[str]) -> None:
     mend, count = "give another folder, or replace these features with --overwrite", 0
     with Hashed() as held, Hashed() as wanted:
         for name in names:
@@ -62,11 +62,11 @@ def _refuse_loss(out: Path, names: list[str], header: Header, ids: Iterable[str]
                 continue
             shard = read_shard(out / name)
             if shard is None:
-                raise OutputError(f"{str(out)!r} holds features that cannot be read ({name} is damaged): {mend}")
+                raise OutputError(f"{called!r} holds features that cannot be read ({name} is damaged): {mend}")
             if (shard.encoder, shard.settings) != (header.encoder, header.settings):
                 other, own = shard.encoder, header.encoder
                 told = f"encoder {other}" if other != own else "other settings"
-                raise OutputError(f"{str(out)!r} holds features of {told}, not of {own} as asked for now: {mend}")
+                raise OutputError(f"{called!r} holds features of {told}, not of {own} as asked for now: {mend}")
             held.add([picture.id for picture in shard.pictures])
             count += len(shard.pictures)
         if INDEX_NAME not in names:
@@ -76,7 +76,7 @@ def _refuse_loss(out: Path, names: list[str], header: Header, ids: Iterable[str]
             wanted.add(some)
         if lost := held.count_beside(wanted):
             raise OutputError(
-                f"{str(out)!r} holds features of {count} pictures, {lost} of them not among these {header.pictures}: "
+                f"{called!r} holds features of {count} pictures, {lost} of them not among these {header.pictures}: "
                 f"{mend}"
             )
 
