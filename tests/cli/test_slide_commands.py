@@ -8,12 +8,13 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from tests.conftest import SHARED
-from tests.images.made_dicom import dataset, packed
+from tests.images.made_dicom import cine
 from tests.images.made_slides import blocks, of_picture, write_slide
 
 from kpl.runs import open_run
@@ -126,15 +127,6 @@ def test_what_is_wrong_with_a_slide_is_one_line(quick: Run, slides: Path, knowle
 REAL = SHARED / "medical"
 
 
-def cine_of(path: Path) -> None:
-    """Sixteen frames of an MR, as scanners write them."""
-    values = np.random.default_rng(5).integers(0, 900, (16 * 32, 32)).astype("u2")
-    uids = {f"{what}InstanceUID": f"2.25.77.{n}" for n, what in enumerate(("SOP", "Study", "Series"), start=1)}
-    made = dataset(values, Rows=32, NumberOfFrames=16, Modality="MR", PatientID="P1", **uids)
-    made.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
-    path.write_bytes(packed(made))
-
-
 @pytest.fixture
 def material(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """A slide, a cine and its study: the real ones, or small ones that are drawn."""
@@ -148,7 +140,7 @@ def material(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     else:
         picture = blocks(np.eye(5, dtype=np.bool_), 128)
         write_slide(tmp_path / "slides" / "a.svs", picture.shape[1::-1], of_picture(picture))
-        cine_of(tmp_path / "STUDIES" / "cine.dcm")
+        (tmp_path / "STUDIES" / "cine.dcm").write_bytes(cine())
     shutil.copy(tmp_path / "STUDIES" / "cine.dcm", tmp_path / "cine.dcm")
 
 
@@ -213,3 +205,49 @@ def test_tissue_stays_with_features(quick: Run, tmp_path: Path, knowledge: Path)
         assert quick("classify", source, "--knowledge", knowledge, *coder, "--out", out).code == 0
     held = [(tmp_path / name / "tissue/unit-0001.geojson").read_bytes() for name in ("run", "again")]
     assert held[0] == held[1]
+
+
+def test_what_is_wrong_with_slides_and_clips_is_a_line_each(quick: Run, tmp_path: Path) -> None:
+    folder, masks = tmp_path / "STUDIES", tmp_path / "masks"
+    folder.mkdir()
+    masks.mkdir()
+
+    def drawn(name: str, there: Any, **more: Any) -> None:
+        picture = blocks(np.array(there, np.bool_), 128)
+        write_slide(folder / name, picture.shape[1::-1], of_picture(picture), levels=2, **more)
+
+    some = [[1, 0], [0, 1]]
+    drawn("silent.tif", some, mpp=None)
+    drawn("glass.tif", [[0, 0], [0, 0]])
+    drawn("grey.tif", some, t262=[1])
+    drawn("foreign.tif", some)
+    drawn("small.tif", [[1]])
+    drawn("broken.tif", some, jpeg=True)
+    data = (folder / "broken.tif").read_bytes()
+    last = data.rindex(b"\xff\xd8\xff")
+    (folder / "broken.tif").write_bytes(data[:last] + bytes(600) + data[last + 600 :])
+    beyond = [[0, 0], [5000, 0], [5000, 9], [0, 0]]
+    (masks / "foreign.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": [beyond]}))
+    (folder / "long.dcm").write_bytes(cine(2000))
+    (folder / "short.dcm").write_bytes(cine(1, SOPInstanceUID="2.25.9", SeriesInstanceUID="2.25.8"))
+    burnt = {"SOPInstanceUID": "2.25.6", "SeriesInstanceUID": "2.25.7", "BurnedInAnnotation": "YES"}
+    (folder / "burnt.dcm").write_bytes(cine(2, **burnt))
+    told = quick("plan", folder, "--encoder", "mini", "--tissue", masks)
+    assert told.code == 0, told.err
+    reasons = (
+        "does not say its microns per pixel (state them with --slide-mpp",
+        "without tissue (glass only",
+        "of grey (fluorescence)",
+        "its GeoJSON of tissue reaches beyond its 256 x 256 pixels: of another slide",
+        "a slide whose level 1 is damaged",
+    )
+    assert [sum(why in line for line in told.out.splitlines()) for why in reasons] == [1] * 5
+    for note in (
+        "1 x a clip of more than 1000 frames: 16 of them are read, evenly (--frames reads more)",
+        "1 x text in the picture may name the patient",
+        "1 x no GeoJSON of its name among those of --tissue: its tissue was found",
+        *("1 slide", "2 clips", "1 image"),
+        "5 set aside:",
+    ):
+        assert note in told.out
+    assert not told.err

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -43,3 +44,11 @@ def packed(made: Dataset) -> bytes:
     file = io.BytesIO()
     pydicom.dcmwrite(file, made, enforce_file_format=False)
     return bytes(128) + b"DICM" + file.getvalue()
+
+
+def cine(frames: int = 16, **elements: Any) -> bytes:
+    """Frames of an MR in one file, as scanners write them."""
+    values = np.random.default_rng(5).integers(0, 900, (frames * 32, 32)).astype("u2")
+    uids = {f"{what}InstanceUID": f"2.25.77.{n}" for n, what in enumerate(("SOP", "Study", "Series"), start=1)}
+    told = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.4", "Modality": "MR", "PatientID": "P1", **uids, **elements}
+    return packed(dataset(values, Rows=32, NumberOfFrames=frames, **told))

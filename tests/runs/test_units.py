@@ -387,7 +387,7 @@ def test_the_report_shows_a_class_over_the_slices_and_the_key_slice_with_its_nei
     found = told(0, 1, Sprite(run))
     assert found["points"] == " ".join(f"{300 * at:.1f},{60 * (1 - p):.1f}" for at, p in enumerate(chances))
     assert found["instance"] == f"unit-0001#{found['key'] - 1:03d}" == table(run.predictions_file)[0]["key_instance"]
-    assert [bool(picture) for picture in found["shown"]] == [found["key"] == 2, True, found["key"] == 1]
+    assert [bool(picture) for picture in found["shown"]] == [True, True]
     page = write_report(run).read_text()
     assert page.count('class="slices"') >= run.n
     assert f"{run.n} units of 10 pictures" in page

@@ -13,10 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
+from tests.images.made_dicom import cine
+from tests.images.made_slides import blocks, of_picture, write_slide
 from tests.server.conftest import CLASSES, cell
 from tests.server.test_running import TOKEN, started
+from tests.server.test_studies import slice_of
 
 from kpl.knowledge import load_knowledge
 from kpl.report import write_report
@@ -156,6 +160,36 @@ def test_zips_folders_and_drops_are_taken(
     assert "DICOM" in told["leftOut"]
     assert all("kpl encoders pull" in name for name in told["missing"])
     assert told["missing"]
+
+
+def test_series_volumes_slides_and_clips_are_seen(tell: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel", reason="not installed: nibabel")
+    pytest.importorskip("openslide", reason="not installed: openslide")
+    (tmp_path / "study").mkdir()
+    for place in range(3):
+        (tmp_path / "study" / f"{place}.dcm").write_bytes(slice_of(0, place))
+    (tmp_path / "study" / "cine.dcm").write_bytes(cine())
+    values = np.random.default_rng(0).normal(100, 30, (24, 20, 5)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "mr.nii.gz")
+    picture = blocks(np.eye(4, 3, dtype=np.bool_), 128)
+    write_slide(tmp_path / "smear.tif", picture.shape[1::-1], of_picture(picture), jpeg=True)
+    told = tell("studies", *(str(tmp_path / name) for name in ("study", "mr.nii.gz", "smear.tif")))
+    assert "mr.nii.gz: file of 0 MiB" in told["tooLarge"]
+    assert "kpl serve --run" in told["tooLarge"]
+    units = told["units"]
+    assert {kind: (seen["curve"], seen["slide"]) for kind, seen in units.items()} == {
+        **dict.fromkeys(("series", "volume", "clip"), (True, False)),
+        "slide": (False, True),
+    }
+    assert [name.split()[0] for name in units["clip"]["shown"]] == ["Frame"] * len(units["clip"]["shown"])
+    assert (units["clip"]["shown"][0], units["clip"]["shown"][-1]) == ("Frame 1", "Frame 16")
+    assert units["clip"]["chosen"].startswith("Frame 16 of 16: ")
+    assert units["clip"]["back"].startswith("Frame 15 of 16: ")
+    assert units["clip"]["large"].endswith("/picture?instance=14")
+    assert (len(units["slide"]["shown"]), units["slide"]["frames"]) == (3, 3)
+    assert "Read: 0.5 microns a pixel" in units["slide"]["said"]
+    assert "window 128/256" in units["series"]["said"]
+    assert "patient" in units["series"]["said"]
 
 
 def test_what_the_page_counts_is_what_the_server_holds(

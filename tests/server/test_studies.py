@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.images.made_dicom import dataset, packed
+from tests.images.made_slides import blocks, of_picture, write_slide
 
 from kpl.images.pseudonyms import pseudonym
 from kpl.runs import classify
@@ -137,3 +138,37 @@ def test_a_volume_is_one_unit_and_a_damaged_one_is_left_out(serving, home, tmp_p
     told = client.get(address).text
     assert "SNTL" not in told
     assert len(json.loads(told)["left_out"]) >= 1
+
+
+@pytest.mark.slides
+def test_a_slide_is_tiles_of_its_tissue_and_a_map(serving, home, tmp_path):
+    there = np.eye(3, dtype=np.bool_)
+    picture = blocks(there, 128)
+    slide = write_slide(tmp_path / "SNTL.tif", picture.shape[1::-1], of_picture(picture), jpeg=True)
+    client = serving()
+    address = f"/api/sessions/{client.post('/api/sessions', json={}).json()['id']}"
+    assert client.put(f"{address}/knowledge", json={"pack": "blood-cells"}).status_code == 200
+    assert not client.post(f"{address}/pictures", files=parts({"SNTL.tif": slide.read_bytes()})).json()["left_out"]
+    ended = finish(client, client.post(f"{address}/jobs", json={}).json())
+    assert ended["state"] == "done", ended
+    found = client.get(f"{address}/predictions").json()
+    run = classify(slide, knowledge="blood-cells", out=tmp_path / "run")
+    assert (found["units"]["kind"], found["units"]["instances"], found["units"]["pool"]) == (["slide"], [3], "mean")
+    assert found["classes"][found["kpl"]["label"][0]] == run.predictions[0].label
+    why = client.get(f"{address}/pictures/0/evidence").json()
+    assert why["read"] == "0.5 microns a pixel"
+    assert why["shown"][0] == why["key"]
+    assert len(why["slide"]["tiles"]) == len(why["shown"])
+    step = 112 / 3
+    x, y, side = why["slide"]["tiles"][0]
+    assert (x, y, side) == pytest.approx((why["key"] * step, why["key"] * step, step), abs=0.1)
+    whole = client.get(f"{address}/pictures/0/slide")
+    assert (whole.status_code, whole.headers["content-type"]) == (200, "image/png")
+    assert 'class="slide"' in client.get(f"{address}/report.html").text
+    assert client.get(f"{address}/pictures/1/slide").status_code == 404
+    looked = serving(runs=[run.path])
+    again = f"/api/sessions/{looked.post('/api/sessions', json={'run': 'run'}).json()['id']}/pictures/0"
+    assert looked.get(f"{again}/evidence").json()["slide"]["tiles"] == why["slide"]["tiles"]
+    assert looked.get(f"{again}/slide").headers["content-type"] == "image/webp"
+    for at in why["shown"]:
+        assert looked.get(f"{again}/thumbnail?instance={at}").status_code == 200

@@ -41,6 +41,7 @@ from kpl.images.stacking import evenly, name_of_plane, remarks_on
 from kpl.images.windows import Window, read_window
 
 _FRAMES: Final = 16  # of a clip
+_LONG = 1000  # frames of a clip, of which the usual number may pass over what matters
 _SAMPLED: Final = 1 << 24  # values that the percentiles of a series are taken from, at most
 
 
@@ -249,6 +250,8 @@ def _unit(frames: list[Frame], wanted: _Wanted, kind: Kind | None) -> Unit:
         len(frames), len(frames) if named else (asked.frames or _FRAMES) if kind == "clip" else asked.slices
     )
     read = [frames[place] for place in chosen]
+    if kind == "clip" and len(read) < len(frames) > _LONG:
+        notes.append(f"a clip of more than {_LONG} frames: {len(read)} of them are read, evenly (--frames reads more)")
     reading: dict[str, Any] = {"modality": source.modality, "window": _said_window(read, window, by, notes)}
     if len(frames) > 1:
         reading["frames" if kind == "clip" else "slices"] = [len(read), len(frames)]
@@ -256,9 +259,8 @@ def _unit(frames: list[Frame], wanted: _Wanted, kind: Kind | None) -> Unit:
         reading["plane"] = plane
     if source.regions:
         reading["regions"] = list(source.regions)
-    windows = (window,) if window else ()
     series = _series_of(read) if reading["window"] == _PERCENTILES and len(read) > 1 else None
-    how = DicomReading(windows, series, source.regions)
+    how = DicomReading((window,) if window else (), series, source.regions)
     name = min(frame.source.name for frame in frames)
     patient = pseudonym("patient", *source.patient, key=wanted.key) if source.patient[0] else None
     instances = tuple(

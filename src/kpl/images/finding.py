@@ -257,5 +257,5 @@ def _nothing_found(roots: list[Path], search: Search) -> str:
         seen.append(f"{search.others.total()} other files ({kinds})")
     return (
         f"no picture to read in {where}: found {', '.join(seen) or 'no file at all'}. "
-        "Read are JPEG, PNG, TIFF, BMP, GIF, WebP, PPM, JPEG 2000, DICOM, NIfTI and other volumes, and arrays"
+        "Read are JPEG, PNG, TIFF, BMP, GIF, WebP, PPM, JPEG 2000, slides, DICOM, NIfTI and other volumes, and arrays"
     )

@@ -218,16 +218,10 @@ def _refuse_damaged(path: Path, places: list[tuple[int, int, int]], side: int) -
             return
 
 
-@dataclass(frozen=True)
-class _Described:
-    """What the directories of a TIFF say beside what openslide reads: microns per pixel, levels, colours."""
+def _described(path: Path) -> float | None:
+    """Return the microns per pixel that the directories of a TIFF state beside what openslide reads; None without.
 
-    mpp: float | None = None
-    hidden_levels: bool = False
-
-
-def _described(path: Path) -> _Described:
-    """Look at the directories of a TIFF, and refuse what has no colours to look at.
+    What has no colours to look at is refused.
 
     Raises:
         PictureError: it has channels of fluorescence.
@@ -236,23 +230,23 @@ def _described(path: Path) -> _Described:
         pages = tiff_pages(file)
     tiled = [page for page in pages if page.tiled]
     if not tiled or not looks_like_slide(pages):
-        return _Described()
+        return None
     largest = max(tiled, key=lambda page: page.width * page.height)
     alike = sum((page.width, page.height) == (largest.width, largest.height) for page in tiled)
     if largest.grey or largest.samples < 3:
         channels = f"{alike} channels" if alike > 1 else "a channel"
         raise PictureError(f"a slide of {channels} of grey (fluorescence), not of colours: export it as RGB to read it")
-    return _Described(pixel_size_of(largest.text) or pixel_size_of(pages[0].text), bool(largest.levels))
+    return pixel_size_of(largest.text) or pixel_size_of(pages[0].text)
 
 
-def _mpp_of(slide: Slide, described: _Described, stated: float | None) -> float:
+def _mpp_of(slide: Slide, described: float | None, stated: float | None) -> float:
     found = []
     for axis in "xy":
         try:
             found.append(float(slide.said[f"openslide.mpp-{axis}"]))
         except (KeyError, ValueError):
             found.append(0.0)
-    mpp = described.mpp or sum(found) / 2 * (min(found) > 0)
+    mpp = described or sum(found) / 2 * (min(found) > 0)
     if not _PLAUSIBLE[0] <= mpp <= _PLAUSIBLE[1]:
         if stated is not None:
             return stated

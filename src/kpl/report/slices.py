@@ -8,11 +8,13 @@ from __future__ import annotations
 import base64
 import io
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from kpl.embeddings.layout import StoredUnit
 from kpl.errors import FeaturesError
 from kpl.report.layout import Sprite
 from kpl.runs import Run
@@ -22,7 +24,6 @@ from kpl.runs.units import INSTANCES_FILE
 
 _WIDTH, _HEIGHT = 300.0, 60.0
 _NAMES = {"series": "slice", "volume": "slice", "clip": "frame", "slide": "tile"}
-_TILES = (None, "1", "2", "3", "4")
 _SIDE = 112.0  # of a picture in the page
 _CELLS = 96  # of the map's longer side, at most
 _HEAT = (213, 94, 0)
@@ -79,6 +80,7 @@ class Slices:
         first = sum(units.sizes[:row])
         key = keys[row] - first
         kind = units.listed[row].kind
+        shown = self.run.pooling.shown(row, key, np.array(chances))
         points = [(_WIDTH * at / max(size - 1, 1), _HEIGHT * (1 - chance)) for at, chance in enumerate(chances)]
         return {
             "kind": kind,
@@ -92,41 +94,65 @@ class Slices:
             "lowest": min(chances),
             "highest": max(chances),
             "picture": sprite(row),
-            "shown": [sprite(row, side) for side in (_TILES if slide else ("before", None, "after"))],
-            "map": self._map(row, chances, sprite) if slide else None,
+            "read": how_read(units.listed[row]),
+            "shown": [sprite(row, None if at == key else str(at)) for at in shown],
+            "map": self._map(row, chances, shown, sprite) if slide else None,
             "pool": self.run.pooling.pool,
             "other": self.run.pooling.other,
             "by_other": names.get(self._others[row]) if self._others else None,
         }
 
-    def _map(self, row: int, chances: list[float], sprite: Sprite) -> dict[str, Any] | None:
+    def _map(self, row: int, chances: list[float], shown: Sequence[int], sprite: Sprite) -> dict[str, Any] | None:
         """Lay what the tiles of a slide say over its picture; None where that was not kept, or their places not."""
         unit = self.run.features.of_units.listed[row]
-        places, said, picture = self._places[unit.id], unit.reading, sprite(row, SLIDE)
-        if picture is None or len(places) != len(chances) or "tile" not in said:
-            return None
-        (width, height), span = said["size"], said["tile"] * said["read_mpp"] / said["mpp"]
-        cells = np.array([(round(y / span), round(x / span)) for x, y in places])
-        rows, columns = -(-height // span), -(-width // span)
-        factor = max(1, -(-int(max(rows, columns)) // _CELLS))
-        heat = np.zeros((int(-(-rows // factor)), int(-(-columns // factor))))
-        there = np.zeros(heat.shape, np.bool_)
-        at = tuple(cells.T // factor)
-        np.maximum.at(heat, at, chances)
-        there[at] = True
-        alpha = np.where(there, 30 + 190 * heat, 0)
-        shown = np.concatenate([np.broadcast_to(np.array(_HEAT), (*heat.shape, 3)), alpha[..., None]], axis=2)
-        buffer = io.BytesIO()
-        Image.fromarray(shown.astype(np.uint8)).save(buffer, format="PNG", optimize=True)
-        scale = _SIDE / max(width, height)
-        left, top, step = (_SIDE - width * scale) / 2, (_SIDE - height * scale) / 2, span * scale
-        most = sorted(range(len(chances)), key=lambda place: -chances[place])[: self.run.pooling.deciding]
-        return {
-            "picture": picture,
-            "heat": "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"),
-            "box": _rounded(left, top, heat.shape[1] * factor * step, heat.shape[0] * factor * step),
-            "tiles": [_rounded(left + places[i][0] * scale, top + places[i][1] * scale, step) for i in most],
-        }
+        picture, over = sprite(row, SLIDE), over_slide(unit.reading, self._places[unit.id], chances, shown)
+        return None if picture is None or over is None else {"picture": picture, **over}
+
+
+def over_slide(
+    reading: Mapping[str, Any], places: Sequence[tuple[int, int]], chances: Sequence[float], shown: Sequence[int]
+) -> dict[str, Any] | None:
+    """Draw what the tiles of a slide say, to lie over its picture in a square of 112 units.
+
+    Args:
+        reading: how the slide is read, as its unit tells.
+        places: (x, y) of the tiles, in pixels of the finest level.
+        chances: what each says of a class.
+        shown: numbers of the tiles that get a frame.
+
+    Returns:
+        The `heat` as a data URI with its `box` (left, top, width, height), and the frames, `tiles` (left, top, side);
+        None where the places of the tiles are not known.
+    """
+    if len(places) != len(chances) or "tile" not in reading:
+        return None
+    (width, height), span = reading["size"], reading["tile"] * reading["read_mpp"] / reading["mpp"]
+    cells = np.array([(round(y / span), round(x / span)) for x, y in places])
+    rows, columns = -(-height // span), -(-width // span)
+    factor = max(1, -(-int(max(rows, columns)) // _CELLS))
+    heat = np.zeros((int(-(-rows // factor)), int(-(-columns // factor))))
+    there = np.zeros(heat.shape, np.bool_)
+    at = tuple(cells.T // factor)
+    np.maximum.at(heat, at, chances)
+    there[at] = True
+    alpha = np.where(there, 30 + 190 * heat, 0)
+    drawn = np.concatenate([np.broadcast_to(np.array(_HEAT), (*heat.shape, 3)), alpha[..., None]], axis=2)
+    buffer = io.BytesIO()
+    Image.fromarray(drawn.astype(np.uint8)).save(buffer, format="PNG", optimize=True)
+    scale = _SIDE / max(width, height)
+    left, top, step = (_SIDE - width * scale) / 2, (_SIDE - height * scale) / 2, span * scale
+    return {
+        "heat": "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"),
+        "box": _rounded(left, top, heat.shape[1] * factor * step, heat.shape[0] * factor * step),
+        "tiles": [_rounded(left + places[i][0] * scale, top + places[i][1] * scale, step) for i in shown],
+    }
+
+
+def how_read(unit: StoredUnit) -> str:
+    """Say with what window a unit was read, or at what scale, and whose it is by pseudonym; empty where nothing is."""
+    window, mpp = unit.reading.get("window"), unit.reading.get("read_mpp")
+    told = [f"window {window}" if window else "", f"{mpp:g} microns a pixel" if mpp else ""]
+    return ", ".join([each for each in told if each] + ([f"patient {unit.patient[:8]}"] if unit.patient else []))
 
 
 def _rounded(*numbers: float) -> tuple[float, ...]:

@@ -28,7 +28,7 @@ from kpl.runs.site import Site
 from kpl.runs.tables import as_pandas, predictions_place, read_key_instances, read_unit_columns, write_as_csv
 from kpl.runs.texts import wanted_prompts
 from kpl.runs.thumbnails import THUMBNAIL_SIDE, find_again, make_thumbnails, read_thumbnails
-from kpl.runs.units import Pooling, identified
+from kpl.runs.units import Pooling, identified, strip
 from kpl.runs.whole import Whole
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ class Run(ABC):
 
     @cached_property
     def beside(self) -> dict[tuple[int, str], bytes]:
-        """Small pictures of what lies "before" and "after" a unit's key instance, by row and side."""
+        """Small pictures of what is shown beside a unit's key instance, by row and number in the unit."""
         return {at: small for at, small in read_thumbnails(self.path).items() if at[1]}
 
     def found_again(self, place: str | Path, rows: Iterable[int]) -> dict[int, Instance]:
@@ -311,7 +311,7 @@ class Run(ABC):
         """Make the thumbnails that the run did not keep from where the pictures are now; return the run.
 
         A picture counts only if it is still what was classified; see `found_again`. Of a series, a volume or a clip
-        those before and after its key instance come too.
+        those beside its key instance come too.
         """
         keys, sides = self.key_rows or range(self.n), self.shown
         wanted = {(row, ""): keys[row] for row in sides if row not in self.thumbnails}
@@ -323,11 +323,11 @@ class Run(ABC):
         return self
 
     def _beside_keys(self) -> Iterator[tuple[tuple[int, str], int]]:
-        """Yield the rows of the features before and after the key instances of units, slides left out."""
+        """Yield the rows of the features that are shown beside the key instances of units, slides left out."""
         units, first = self.features.of_units, 0
         for row, (key, unit, size) in enumerate(zip(self.key_rows or (), units.listed, units.sizes, strict=False)):
-            near = (("before", key - 1), ("after", key + 1)) if unit.kind != "slide" else ()
-            yield from (((row, side), at) for side, at in near if first <= at < first + size)
+            near = strip(unit.kind, key - first, size) if unit.kind != "slide" else ()
+            yield from (((row, str(at)), first + at) for at in near if first + at != key)
             first += size
 
     def encoder(self, given: str | Encoder | None = None) -> Encoder:

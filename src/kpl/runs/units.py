@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,6 +35,7 @@ UNITS_FILE = "units.csv"
 _BESIDE = ("study", "series", "instance", "path")
 _PLACE = ("x", "y", "level")  # of tiles, in pixels of the finest level
 _SHOWN = 5  # tiles of a slide
+_STRIP = 8  # frames of a clip
 _NOTES = 8  # kinds of notes that are warned of
 
 
@@ -77,6 +78,28 @@ class Pooling:
         ends = np.cumsum([shard.rows for shard in self.features.index.shards])
         return list(map(int, np.bincount(np.searchsorted(ends, first, side="right"), minlength=len(ends))))
 
+    def shown(self, place: int, key: int, chances: Floats) -> tuple[int, ...]:
+        """Return which instances of a unit are shown, by their numbers in it.
+
+        Args:
+            place: of the unit.
+            key: its instance that speaks loudest for its answer.
+            chances: what each of its instances says of that answer, (size,), the more the louder.
+
+        Returns:
+            Of a slide the loudest tiles, the key one first; of all else in their order, see `strip`.
+        """
+        if self.features.of_units.listed[place].kind != "slide":
+            return strip(self.features.of_units.listed[place].kind, key, len(chances))
+        order = np.argsort(-chances, kind="stable")[: self.deciding].tolist()
+        return (key, *(at for at in order if at != key))[: self.deciding]
+
+    def places(self, unit: int) -> list[tuple[int, int]]:
+        """Return the (x, y) of the tiles of a slide, in pixels of the finest level; of all else nothing."""
+        first = sum(self.sizes[:unit])
+        rows = islice(self.features.pictures(), first, first + self.sizes[unit])
+        return [row.place[:2] for row in rows if row.place is not None]
+
     def pooled(self, blocks: Iterable[Floats], *, apart: bool = False, by: str | None = None) -> Iterator[Floats]:
         """Pool log probabilities (n_k, C) of rows to such of units; those of single pictures stay as they are.
 
@@ -101,9 +124,8 @@ class Pooling:
         from scipy.special import expit
 
         keys: list[int] = []
-        loudest: list[tuple[int, ...]] = []
-        kinds, most = [unit.kind for unit in self.features.of_units.listed], self.deciding
-        placed = "slide" in kinds
+        shown: list[tuple[int, ...]] = []
+        placed = any(unit.kind == "slide" for unit in self.features.of_units.listed)
 
         def rows() -> Iterator[list[str]]:
             first = unit = 0
@@ -113,8 +135,7 @@ class Pooling:
                 keys.extend((own + first).tolist())
                 ends = np.cumsum([0, *sizes])
                 for at, (start, stop) in enumerate(pairwise(ends.tolist()), start=unit):
-                    order = np.argsort(-block[start:stop, winners[at]], kind="stable")[: most * (kinds[at] == "slide")]
-                    loudest.append(tuple((order + first + start).tolist()))
+                    shown.append(self.shown(at, int(own[at - unit]) - start, block[start:stop, winners[at]]))
                 for odds in block:
                     picture = next(pictures)
                     frame = "" if picture.frame is None else str(picture.frame)
@@ -127,7 +148,7 @@ class Pooling:
             ["instance", "unit", "frame", *(_PLACE if placed else ()), *(f"p_{key}" for key in classes)],
             rows(),
         )
-        return Told(self.features, tuple(keys), tuple(loudest))
+        return Told(self.features, tuple(keys), tuple(shown))
 
     def facts(self) -> dict[str, Any]:
         """Return what `run.json` says of the units, where there are any, and of what was asked of the readers."""
@@ -213,12 +234,12 @@ class Told:
     Attributes:
         features: of the instances.
         key_rows: of each unit the row of the instance that speaks loudest for its answer.
-        loudest: of each slide those of its tiles that speak loudest, the key one first; of other units none.
+        shown: of each unit the instances that are shown, by their numbers in it: see `Pooling.shown`.
     """
 
     features: FeatureFolder
     key_rows: tuple[int, ...]
-    loudest: tuple[tuple[int, ...], ...]
+    shown: tuple[tuple[int, ...], ...] = ()
 
     @cached_property
     def key_ids(self) -> tuple[str, ...]:
@@ -227,22 +248,10 @@ class Told:
 
     @property
     def beside(self) -> dict[tuple[int, str], str]:
-        """Names of what is shown beside the key instance of a unit, by the unit's place and a side.
-
-        The sides are "before" and "after"; of a slide "1", "2" and so on, the loudest tiles after the key one.
-        """
-        ids, first = self.features.ids, 0
-        found: dict[tuple[int, str], str] = {}
-        for unit, rows in enumerate(self.loudest):
-            found |= {(unit, str(place)): ids[row] for place, row in enumerate(rows) if place}
-        for unit, (key, size) in enumerate(zip(self.key_rows, self.features.of_units.sizes, strict=True)):
-            for side, row in (("before", key - 1), ("after", key + 1)):
-                if self.loudest[unit]:
-                    break
-                if first <= row < first + size:
-                    found[unit, side] = ids[row]
-            first += size
-        return found
+        """Names of what is shown beside the key instance of a unit, by the unit's place and a number in the unit."""
+        first = np.cumsum([0, *self.features.of_units.sizes]).tolist()
+        rows = {(unit, at): first[unit] + at for unit, own in enumerate(self.shown) for at in own}
+        return {(unit, str(at)): self.features.ids[r] for (unit, at), r in rows.items() if r != self.key_rows[unit]}
 
     def columns(self, **more: Sequence[str]) -> dict[str, Sequence[Any]]:
         """Return the columns that stand behind a unit's name."""
@@ -254,6 +263,19 @@ class Told:
             "key_instance": self.key_ids,
             **more,
         }
+
+
+def strip(kind: str, key: int, size: int) -> tuple[int, ...]:
+    """Return which instances of a unit are shown in a row: the key one between its neighbours, of a clip some more.
+
+    Example:
+        >>> strip("series", 4, 16), strip("clip", 4, 16), strip("series", 0, 2)
+        ((3, 4, 5), (0, 2, 3, 4, 5, 6, 9, 11, 13, 15), (0, 1))
+    """
+    wanted = {key - 1, key, key + 1}
+    if kind == "clip":
+        wanted |= set(np.rint(np.linspace(0, size - 1, _STRIP)).astype(int).tolist())
+    return tuple(sorted(at for at in wanted if 0 <= at < size))
 
 
 def fit_on(method: Method, features: Any) -> NDArray[np.float64] | None:  # noqa: ANN401 - rows of features of any kind

@@ -15,7 +15,7 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from kpl.knowledge import KnowledgeBase
 from kpl.report import How
-from kpl.server import bodies, downloads, schemas, views
+from kpl.server import bodies, downloads, gathering, schemas, views
 from kpl.server.brought import read_file
 from kpl.server.document import EVENTS, HERE, as_file, file_of, guarded, problems
 from kpl.server.jobs import Job
@@ -48,9 +48,7 @@ Client = Annotated[str, Depends(_client)]
 _SessionId = Annotated[str, Path(description="Of the session, as it was told when the session began.")]
 JobId = Annotated[str, Path(description="Of the job, as it was told when the job was started.")]
 Place = Annotated[int, Path(description="Of the picture or unit in the session, from 0.")]
-Instance = Annotated[
-    int | None, Query(ge=0, le=10**6, description="Which of a unit's pictures, from 0; left out, its key instance.")
-]
+Instance = Annotated[int | None, Query(ge=0, le=10**6, description="Which of a unit, from 0; else its key instance.")]
 
 
 async def _session(session_id: _SessionId, service: Served) -> Session:
@@ -63,9 +61,10 @@ Files = Annotated[list[UploadFile], File(description="Pictures, or zip archives 
 
 
 @unguarded.get("/health", tags=["service"])
-async def health() -> schemas.Health:
-    """Say that the service is there."""
-    return schemas.Health(status="ok", version=version("knowledge-proxy-learning"))
+async def health(service: Served) -> schemas.Health:
+    """Say that the service is there, and how large a file it takes."""
+    largest = service.limits.file_bytes
+    return schemas.Health(status="ok", version=version("knowledge-proxy-learning"), largest_file=largest)
 
 
 @router.get("/metrics", tags=["service"], response_class=PlainTextResponse)
@@ -204,6 +203,16 @@ def picture(session: Mine, place: Place, instance: Instance = None) -> Response:
     """One picture as the encoder gets it: decoded, upright, no larger than it can use; of a run the small one."""
     with session.at_work():
         data, kind = session.large(place, instance)
+    return Response(data, media_type=kind)
+
+
+@router.get(
+    f"{HERE}/pictures/{{place}}/slide", **as_file("image/png", "The slide, at most 512 pixels long.", tag="sessions")
+)
+def slide(session: Mine, place: Place) -> Response:
+    """A whole slide, small, for what its tiles say to lie over it; of a finished run in WebP."""
+    with session.at_work():
+        data, kind = gathering.whole_slide(session, place)
     return Response(data, media_type=kind)
 
 

@@ -28,7 +28,7 @@ from kpl.errors import PictureError
 from kpl.images import decode
 from kpl.server.limits import Limits
 from kpl.server.refusals import Busy
-from kpl.server.studies import Files, plan_units, read_instance
+from kpl.server.studies import Files, How, plan_units, read_instance
 
 THUMBNAIL_SIDE = 160
 """Pixels of the longer side."""
@@ -83,7 +83,7 @@ class Decoders:
         """
         return _kept(self._ask(_FILES, data, shrink_to))
 
-    def plan(self, files: Files, window: str | None) -> dict[str, Any]:
+    def plan(self, files: Files, how: How) -> dict[str, Any]:
         """Put medical files together to units by their headers; see `kpl.server.studies.plan_units`.
 
         Raises:
@@ -91,15 +91,16 @@ class Decoders:
             Busy: all processes are at work for too long.
         """
         seconds = self._limits.decode_seconds * (1 + len(files) / _PLANNED_AT_ONCE)
-        found: dict[str, Any] = json.loads(
-            self._ask(_UNITS, json.dumps([list(files), window]).encode(), 0, seconds)[1:]
-        )
+        found: dict[str, Any] = json.loads(self._ask(_UNITS, json.dumps([list(files), how]).encode(), 0, seconds)[1:])
         return found
 
-    def instance(self, files: Files, window: str | None, unit: int, place: int, shrink_to: int) -> Kept:
-        """Read one instance of a unit that these files make up, and write it anew; errors as in `keep`."""
+    def instance(self, files: Files, how: How, unit: int, place: int | None, shrink_to: int) -> Kept:
+        """Read one instance of a unit that these files make up, or a slide small, and write it anew.
+
+        See `kpl.server.studies.read_instance`; errors as in `keep`.
+        """
         seconds = self._limits.decode_seconds * (1 + len(files) / _PLANNED_AT_ONCE)
-        asked = json.dumps([list(files), window, unit, place]).encode()
+        asked = json.dumps([list(files), how, unit, place]).encode()
         return _kept(self._ask(_INSTANCE, asked, shrink_to, seconds))
 
     def pixels(self, data: bytes, shrink_to: int) -> NDArray[np.uint8]:
@@ -120,7 +121,10 @@ class Decoders:
 
     def _ask(self, what: bytes, data: bytes, shrink_to: int, seconds: float | None = None) -> bytes:
         if len(data) > self._limits.file_bytes:
-            raise PictureError(f"file of {len(data) >> 20} MiB: at most {self._limits.file_bytes >> 20} MiB are read")
+            raise PictureError(
+                f"file of {len(data) >> 20} MiB: at most {self._limits.file_bytes >> 20} MiB are taken here; leave it "
+                "where it is, and read it there with kpl classify: kpl serve --run RUN shows the result"
+            )
         if not data:
             raise PictureError("empty file (0 bytes)")
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -55,21 +55,23 @@ def write_calibration(session: Session, path: Path) -> None:
     write_file(path, told.model_dump_json(indent=1) + "\n")
 
 
-def write_run(outcome: Outcome, pictures: Sequence[Instance], folder: Path, features: Path | None = None) -> None:
+def write_run(outcome: Outcome, session: Session, folder: Path, features: Path | None = None) -> None:
     """Write the run folder that `kpl classify` would: predictions with the class prior in use, thumbnails, the report.
 
     Args:
         outcome: what came out.
-        pictures: of the session, those of the outcome among them.
+        session: whose outcome it is.
         folder: to make.
         features: a copy of the outcome's, where its own may go meanwhile.
     """
 
     def finish(work: Path) -> None:
         run = open_single_label(work)
-        told = None if run.key_rows is None else Told(run.features, tuple(run.key_rows), ((),) * run.n)
+        told = None if run.key_rows is None else Told(run.features, tuple(run.key_rows), outcome.shown)
         names, beside = (told.key_ids, told.beside) if told else (run.ids, {})
-        keep_thumbnails(work, pictures, names, run.shown, beside)
+        whole = session.overviews
+        slides = {row: Instance(name, whole[name]) for row, name in enumerate(run.ids) if name in whole}
+        keep_thumbnails(work, session.pictures, names, run.shown, beside, slides)
         if outcome.prior is not None:
             _say_by_hand(work / RUN_FILE)
         report(work)
@@ -116,5 +118,5 @@ def write_report(session: Session, path: Path) -> None:
         with session.lock:  # a job that ends replaces the outcome and removes its features
             outcome = session.learnt()
             features = shutil.copytree(outcome.features.path, work / "features")
-        write_run(outcome, session.pictures, work / "run", features)
+        write_run(outcome, session, work / "run", features)
         put(work / "run" / REPORT_FILE, path)

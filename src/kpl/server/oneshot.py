@@ -29,7 +29,7 @@ from kpl.runs.warnings import UNLIKE
 from kpl.server.decoding import Decoders
 from kpl.server.limits import Limits
 from kpl.server.refusals import Busy
-from kpl.server.studies import Files, hold_medical
+from kpl.server.studies import Files, How, hold_medical, how_of
 from kpl.server.zips import is_zip
 
 _TOGETHER = 16
@@ -120,6 +120,10 @@ class OneShot:
             found += self._units(sorted(held, key=lambda each: each[1]))
         return _without_names(sorted(found, key=lambda answer: min(answer.files)), beside=bool(held))
 
+    @property
+    def _how(self) -> How:
+        return how_of(self.model.knowledge.task, self.encoder.card)
+
     def _picture(self, data: bytes) -> tuple[Floats | str, float | None]:
         if is_zip(data):
             return _ZIP, None
@@ -136,7 +140,7 @@ class OneShot:
             return []
         files: Files = [(name, path) for _, name, path in held]
         try:
-            told = self._decoders.plan(files, self.model.knowledge.task.window)
+            told = self._decoders.plan(files, self._how)
         except PictureError as error:
             return [Answer("", (at,), str(error)) for at, _, _ in held]
         found = [Answer("", (held[item["file"]][0],), item["reason"]) for item in told["set_aside"]]
@@ -148,10 +152,10 @@ class OneShot:
     def _unit(self, told: dict[str, Any], number: int, files: Files, own: tuple[int, ...]) -> Answer:
         if told["kind"] == "slide":
             return Answer("", own, _SLIDE)
-        task, pictures, left = self.model.knowledge.task, [], []
+        pictures, left = [], []
         for place in range(len(told["frames"])):
             try:
-                kept = self._decoders.instance(files, task.window, number, place, 3 * self.encoder.card.image_size)
+                kept = self._decoders.instance(files, self._how, number, place, 3 * self.encoder.card.image_size)
                 pictures.append(decode(kept.png))
             except PictureError as error:
                 left.append(str(error))

@@ -58,10 +58,9 @@ class Opened:
 
     def small(self, place: int, instance: int | None = None) -> bytes | None:
         """Return the small picture of a unit's key instance, or of one beside it; None if the run did not keep it."""
-        away = 0 if instance is None else instance - self.key(place)
-        if away == 0:
+        if instance in (None, self.key(place)):
             return self.run.thumbnails.get(place)
-        return self.run.beside.get((place, {-1: "before", 1: "after"}.get(away, "")))
+        return self.run.beside.get((place, str(instance)))
 
     def warnings(self) -> list[str]:
         """What to know before believing it."""

@@ -116,11 +116,17 @@ class Outcome:
         return np.asarray(expit(log_odds(own))[:, class_index])
 
     @cached_property
+    def shown(self) -> tuple[tuple[int, ...], ...]:
+        """Of each unit the instances that are shown, see `Pooling.shown`."""
+        own = enumerate(self.predictions.winners.tolist())
+        return tuple(self.pooling.shown(place, self.key(place), self.curve(place, winner)) for place, winner in own)
+
+    @cached_property
     def units(self) -> dict[str, Sequence[str]] | None:
         """Columns of predictions.csv that tell of units; None where every picture stands for itself."""
         if self.pooling.plain:
             return None
-        told, other = Told(self.features, tuple(self.key_rows.tolist()), ((),) * len(self.ids)), self.pooling.other
+        told, other = Told(self.features, tuple(self.key_rows.tolist())), self.pooling.other
         by_other = self._pooled(self._moved_scores(), other).argmax(axis=1)
         own = self.predictions.winners
         differs = [self.keys[c] if c != w else "" for c, w in zip(by_other.tolist(), own.tolist(), strict=True)]

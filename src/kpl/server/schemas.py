@@ -23,12 +23,14 @@ class Problem(Said):
 class Health(Said):
     """The service is there."""
 
-    model_config = example(status="ok", version="0.1.0")
+    model_config = example(status="ok", version="0.1.0", largest_file=67108864)
 
     status: Literal["ok"]
     """Nothing else is ever said."""
     version: str
     """Of KPL."""
+    largest_file: int
+    """Bytes of the largest picture or medical file that is taken; larger ones are for `kpl classify`."""
 
 
 class EncoderInfo(Said):
@@ -288,12 +290,25 @@ class NearPicture(Said):
     """Of the features of both."""
 
 
+class SlideMap(Said):
+    """What the tiles of a slide say of a class, to lie over the slide in the middle of a square of 112 units."""
+
+    model_config = example(heat="data:image/png;base64,...", box=[0.0, 14.0, 112.0, 84.0], tiles=[[28.0, 28.0, 14.0]])
+
+    heat: str
+    """A picture as a data URI: the more opaque, the more it says of the class."""
+    box: list[float]
+    """Left, top, width and height of that picture."""
+    tiles: list[list[float]]
+    """Left, top and side of each of the tiles that are shown."""
+
+
 class EvidenceInfo(Said):
     """Why a picture went to its class."""
 
     model_config = example(
         place=0, name="a.png", winner=0, runner_up=1, text_margin=0.02, proxy_margin=1.4, text_label=0, key=0,
-        curve=[0.91], sentences=[], nearest_winner=[], nearest_runner_up=[],
+        curve=[0.91], shown=[0], read="", slide=None, sentences=[], nearest_winner=[], nearest_runner_up=[],
     )  # fmt: skip
 
     place: int
@@ -314,6 +329,12 @@ class EvidenceInfo(Said):
     """Which of its pictures speaks loudest, from 0; 0 where it is one picture."""
     curve: list[float]
     """What each of its pictures says of the winner by itself, a probability."""
+    shown: list[int]
+    """Which of its pictures to look at: of a slide the loudest tiles, the key one first; of all else in order."""
+    read: str
+    """How it was read, in words: window or scale, and the patient's pseudonym; empty where there is nothing to say."""
+    slide: SlideMap | None
+    """Of a slide; null for all else, and where the places of its tiles are not known."""
     sentences: list[SentenceInfo]
     """All retrieved descriptions of both classes, those that speak for the winner first."""
     nearest_winner: list[NearPicture]

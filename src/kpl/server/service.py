@@ -256,7 +256,7 @@ class Service:
         if base is None:
             raise Refused("there is no knowledge yet")
         with session.at_work():
-            put_together(job, session, self.decoders, self.limits, 3 * coder.card.image_size, base.task.window)
+            put_together(job, session, self.decoders, self.limits, base.task, coder.card)
             if not session.units:
                 raise Refused("none of the files can be read: see what is left out")
             job.tell("reading pictures", 0, len(session.pictures))
@@ -272,7 +272,7 @@ class Service:
             store = session.folder
             if self.results is not None:
                 store = self.results / _run_name(outcome, job.id)
-                write_run(outcome, session.pictures, store)
+                write_run(outcome, session, store)
             carry_corrections(session, outcome, store)
             session.replace(outcome)
 

@@ -56,6 +56,7 @@ class Session:
         folder: private; every name in it is the server's.
         units: what is decided on, in order: pictures by the user's names for them, and medical files put together.
         held: medical files that are not put together yet: the user's name, and the server's path.
+        overviews: small pictures of whole slides, by their units.
         set_aside: files that are no pictures, with reasons.
         knowledge: None until it is chosen.
         outcome: of the last job that classified.
@@ -73,6 +74,7 @@ class Session:
     client: str = ""
     units: list[Unit] = field(default_factory=list)
     held: list[tuple[str, str]] = field(default_factory=list)
+    overviews: dict[str, Path] = field(default_factory=dict)
     set_aside: list[SetAside] = field(default_factory=list)
     knowledge: KnowledgeBase | None = None
     outcome: Outcome | None = None

@@ -13,16 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kpl.encoders import EncoderCard
 from kpl.errors import PictureError
 from kpl.images import Asked, Instance, SetAside, Unit, load_instance, reader_of
 from kpl.images.finding import Search
 from kpl.images.nifti import SECOND_SUFFIXES
 from kpl.images.pseudonyms import pseudonym
+from kpl.knowledge import Task
 
 Files = Sequence[tuple[str, str]]
 """The user's name and the server's path of each file."""
+How = Sequence[Any]
+"""How they are read, as `how_of` says it, or a list of the same."""
 _SUFFIX = re.compile(r"(\.[a-z0-9]{1,8}){0,2}$")
-_TEXT = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".jp2", ".zip"})
+_TEXT = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".jp2", ".zip"})
 
 
 def hold_medical(name: str, data: bytes, place: str, stems: dict[str, int]) -> Path | None:
@@ -52,23 +56,30 @@ def hold_medical(name: str, data: bytes, place: str, stems: dict[str, int]) -> P
     return path if medical else None
 
 
+def how_of(task: Task, card: EncoderCard) -> How:
+    """Say how files are read: the window that knowledge states for CT, and what of slides suits the encoder."""
+    return task.window, card.image_size, card.mpp
+
+
 @lru_cache(maxsize=1)
-def _planned(paths: tuple[str, ...], window: str | None) -> tuple[list[Unit], list[SetAside]]:
-    search = Search(Asked(ids="files", ct_window=window))
+def _planned(
+    paths: tuple[str, ...], window: str | None, tile: int, mpp: float | None
+) -> tuple[list[Unit], list[SetAside]]:
+    search = Search(Asked(ids="files", ct_window=window, tile=tile, mpp=mpp))
     for place, path in enumerate(paths):
         search.take_file(Path(path), f"{place:06d}", given=True)
     return search.plan(), search.set_aside
 
 
-def plan_units(files: Files, window: str | None) -> bytes:
+def plan_units(files: Files, how: How) -> bytes:
     """Say as JSON what units files make up and of which of them, by their places, and which are set aside.
 
     Args:
         files: to put together.
-        window: that the knowledge states for CT.
+        how: see `how_of`.
     """
     paths = tuple(path for _, path in files)
-    units, aside = _planned(paths, window)
+    units, aside = _planned(paths, *how)
     place = {path: number for number, path in enumerate(paths)}
     told = []
     for unit in units:
@@ -79,6 +90,7 @@ def plan_units(files: Files, window: str | None) -> bytes:
                 **{each: getattr(unit, each) for each in ("kind", "patient", "study", "series", "notes", "reading")},
                 "sources": [(pseudonym("path", files[at][0]), uid) for at, uid in zip(own, uids, strict=True)],
                 "frames": [instance.frame for instance in unit.instances],
+                "places": [instance.place for instance in unit.instances],
                 "files": own,
             }
         )
@@ -87,15 +99,18 @@ def plan_units(files: Files, window: str | None) -> bytes:
 
 
 def read_instance(
-    files: Files, window: str | None, unit: int, place: int, *, shrink_to: int, max_pixels: int
+    files: Files, how: How, unit: int, place: int | None, *, shrink_to: int, max_pixels: int
 ) -> NDArray[np.uint8]:
     """Return the (height, width, 3) pixels of one instance of a unit that these files make up.
+
+    Without a `place` they are those of a slide, small.
 
     Raises:
         PictureError: it cannot be read.
     """
-    units, _ = _planned(tuple(path for _, path in files), window)
-    pixels = load_instance(units[unit].instances[place], shrink_to=shrink_to, max_pixels=max_pixels)[1]
+    own = _planned(tuple(path for _, path in files), *how)[0][unit].instances
+    instance = replace(own[0], place=None) if place is None else own[place]
+    pixels = load_instance(instance, shrink_to=shrink_to, max_pixels=max_pixels)[1]
     if isinstance(pixels, PictureError):
         raise pixels
     return pixels
@@ -112,8 +127,15 @@ def units_of(told: dict[str, Any], number: int, kept: Sequence[tuple[int, Path]]
     name, patient = f"unit-{number:04d}", told["patient"]
     one = len(told["frames"]) == 1
     instances = tuple(
-        Instance(name if one else f"{name}#{place:03d}", path, name, patient, told["frames"][place])
-        for place, path in kept
+        Instance(
+            name if one else f"{name}#{at:03d}",
+            path,
+            name,
+            patient,
+            told["frames"][at],
+            place=None if (tile := told["places"][at]) is None else tuple(tile),
+        )
+        for at, path in kept
     )
     sources = tuple((str(told["sources"][place][0]), told["sources"][place][1]) for place, _ in kept)
     unit = Unit(name, told["kind"], instances, patient, told["study"], told["series"], sources)

@@ -12,6 +12,7 @@ from kpl.evaluation import CLASS_METRICS, NONE_OF_THESE, MultiLabelTable, Scores
 from kpl.knowledge import PackHead, pack_names, read_pack_head
 from kpl.methods import Evidence
 from kpl.proxies.arrays import Floats
+from kpl.report.slices import how_read, over_slide
 from kpl.runs import Predictions as Said
 from kpl.runs.calibrating import CalibrationResult
 from kpl.server.brought import Brought
@@ -32,6 +33,7 @@ from kpl.server.schemas import (
     Predictions,
     SentenceInfo,
     SessionInfo,
+    SlideMap,
     Unlabelled,
 )
 from kpl.server.score_schemas import CalibrationInfo, ClassFigures, Figures, LevelFigures, ScoresInfo
@@ -171,7 +173,12 @@ def _short(values: Floats, digits: int = 4) -> list[float]:
 
 def about_evidence(place: int, outcome: Outcome | OpenedRun, evidence: Evidence) -> EvidenceInfo:
     """Say why a picture went to its class."""
-    classes = outcome.knowledge.classes
+    classes, key = outcome.knowledge.classes, outcome.key(place)
+    curve = outcome.curve(place, evidence.winner)
+    unit, shown = outcome.pooling.features.of_units.listed[place], outcome.pooling.shown(place, key, curve)
+    over = (
+        over_slide(unit.reading, outcome.pooling.places(place), curve.tolist(), shown) if unit.kind == "slide" else None
+    )
     return EvidenceInfo(
         place=place,
         name=outcome.ids[place],
@@ -180,8 +187,11 @@ def about_evidence(place: int, outcome: Outcome | OpenedRun, evidence: Evidence)
         text_margin=evidence.text_margin,
         proxy_margin=evidence.proxy_margin,
         text_label=int(outcome.text.winners[place]),
-        key=outcome.key(place),
-        curve=_short(outcome.curve(place, evidence.winner)),
+        key=key,
+        curve=_short(curve),
+        shown=list(shown),
+        read=how_read(unit),
+        slide=None if over is None else SlideMap.model_validate(over),
         sentences=[
             SentenceInfo(**vars(s), text=classes[s.class_index].descriptions[s.index].text) for s in evidence.sentences
         ],

@@ -353,6 +353,65 @@ const stories = {
     told.names = (await page.$$eval("#wall .file", (all) => all.map((one) => one.textContent))).sort();
   },
 
+  // A series and a clip in a folder, a volume and a slide by drop: each is seen with what decided, and stepped through.
+  async studies() {
+    const page = await open();
+    const ready = (count) => page.waitForFunction((wanted) => document.getElementById("upload").hidden && document.getElementById("count").textContent.includes(`${wanted} medical file`), count);
+    const [directory, ...loose] = files;
+    await page.setInputFiles("#folder", directory);
+    await ready(4);
+    const dropped = await page.evaluateHandle((given) => {
+      const transfer = new DataTransfer();
+      for (const [name, bytes] of given) transfer.items.add(new File([Uint8Array.from(atob(bytes), (one) => one.charCodeAt(0))], name));
+      return transfer;
+    }, await Promise.all(loose.map(async (name) => [name.split("/").pop(), (await readFile(name)).toString("base64")])));
+    await page.dispatchEvent("#drop", "drop", { dataTransfer: dropped });
+    await ready(4 + loose.length);
+    await page.evaluate(async () => { (await import("/static/state.js")).state.largest = 100; });
+    await page.setInputFiles("#files", loose[0]);
+    await page.waitForSelector("#left-out-list li", { state: "attached" });
+    told.tooLarge = await page.textContent("#left-out-list");
+    await page.click("#classify");
+    await page.waitForSelector("#wall .card");
+    told.units = {};
+    for (const name of (await page.$$eval("#wall .file", (all) => all.map((one) => one.textContent))).sort()) {
+      await page.locator("#wall .card", { hasText: name }).click();
+      await page.waitForSelector("#evidence-beside button");
+      const kind = /A (\w+) of/.exec(await page.textContent("#evidence-slices-said"))[1];
+      const seen = told.units[kind] = { said: await page.textContent("#evidence-slices-said"), curve: await page.isVisible("#evidence-curve"), slide: await page.isVisible("#evidence-slide") };
+      seen.shown = await page.$$eval("#evidence-beside img", (all) => all.map((one) => one.alt));
+      await page.waitForFunction(() => [...document.querySelectorAll("#evidence-beside img")].every((one) => one.naturalWidth > 0));
+      const instance = () => page.textContent("#evidence-instance");
+      seen.first = await instance();
+      await page.locator("#evidence-beside button").last().focus();
+      await page.keyboard.press("Enter");
+      seen.chosen = await instance();
+      await page.keyboard.press(",");
+      seen.back = await instance();
+      await page.waitForFunction((before) => document.getElementById("evidence-picture").alt.includes(before.split(":")[0]), seen.back);
+      seen.large = await page.getAttribute("#evidence-picture", "src");
+      if (kind === "slide") {
+        await page.evaluate(() => fetch(document.querySelector("#evidence-slide image").getAttribute("href")).then((answer) => answer.ok || Promise.reject(answer.status)));
+        seen.frames = await page.$$eval("#evidence-slide rect", (all) => all.length);
+        await page.screenshot({ path: `${folder}/slide.png` });
+        await page.setViewportSize({ width: 400, height: 800 });
+        await page.emulateMedia({ colorScheme: "dark" });
+        await page.locator("#evidence-slide").scrollIntoViewIfNeeded();
+        await page.screenshot({ path: `${folder}/slide-narrow.png` });
+        await noSidewaysScroll(page, "slide");
+        await axe(page, "slide, narrow and dark");
+        await page.setViewportSize({ width: 1100, height: 900 });
+        await page.emulateMedia({ colorScheme: "light" });
+      }
+      if (kind === "clip") {
+        await page.screenshot({ path: `${folder}/clip.png` });
+        await axe(page, "clip");
+      }
+      await page.keyboard.press("Escape");
+      await page.waitForFunction(() => !document.getElementById("evidence").open);
+    }
+  },
+
   // Pictures of no listed class are called so, beside others without a label, and the page goes back.
   async unlisted() {
     const page = await open();

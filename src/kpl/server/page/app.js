@@ -259,5 +259,5 @@ window.addEventListener("pagehide", (event) => { if (state.session && !event.per
 
 Object.assign(page, { reset, askForToken, knowledgeChanged, update });
 update();
-ask("GET", "health").then((health) => { $("version").shownText = `KPL ${health.version}.`; }).catch(() => {});
+ask("GET", "health").then((health) => { state.largest = health.largest_file; $("version").shownText = `KPL ${health.version}.`; }).catch(() => {});
 attempt(begin)();

@@ -80,24 +80,70 @@ function inWords({ sentences, winner: at }, winner, second) {
   return because.length ? `Like ${winner}: ${because.join("; ")}.${but ? ` More like ${second}: ${but}.` : ""}` : "";
 }
 
-// A unit of several pictures: its class over them, and the one that speaks loudest between its neighbours.
-function drawSlices(place, { key, curve }, winner) {
-  const units = view.out.units, several = curve.length > 1;
-  $("evidence-slices").hidden = !several;
-  if (!several) return;
-  const at = (slice) => [(300 * slice) / (curve.length - 1), 60 * (1 - curve[slice])];
-  $("evidence-curve").querySelector("polyline").setAttribute("points", curve.map((_, slice) => at(slice).join(",")).join(" "));
-  const [x, y] = at(key), dot = $("evidence-curve").querySelector("circle");
-  dot.setAttribute("cx", x); dot.setAttribute("cy", y);
+// A unit of several pictures: what each says of its class, those to look at, and which of them is looked at large.
+const TILES = { slide: "Tile", clip: "Frame" };
+let unit = null; // of the evidence that is open: its curve, what is shown of it, and the number that is looked at
+
+function drawSlices(place, found, winner) {
+  const { key, curve, shown, read, slide } = found, units = view.out.units, kind = units?.kind[place] ?? "unit";
+  const before = unit?.place === place ? unit.at : key; // what is looked at already stays
+  unit = curve.length > 1 || slide ? { place, curve, winner, steps: view.out.fixed ? shown : [...curve.keys()], each: TILES[kind] ?? "Slice", slide, shown, at: key } : null;
+  $("evidence-slices").hidden = $("evidence-steps").hidden = !unit;
+  if (!unit) return;
+  $("evidence-curve").toggleAttribute("hidden", Boolean(slide)); $("evidence-slide").toggleAttribute("hidden", !slide);
   const span = `${sure(Math.min(...curve))} to ${sure(Math.max(...curve))}`;
-  $("evidence-curve").setAttribute("aria-label", `${visible(winner)} over ${curve.length} pictures, ${span}; the key one is number ${key + 1}`);
+  if (slide) drawSlide(place, slide, `${visible(winner)} over the ${curve.length} tiles of the slide, ${span}, and a frame around the ${shown.length} shown`);
+  else {
+    $("evidence-curve").querySelector("polyline").setAttribute("points", curve.map((_, at) => onCurve(at).join(",")).join(" "));
+    $("evidence-curve").setAttribute("aria-label", `${visible(winner)} over ${curve.length} pictures, ${span}; the key one is number ${key + 1}`);
+  }
   const other = units?.by_other[place];
-  $("evidence-slices-said").shownText = `A ${units?.kind[place] ?? "unit"} of ${curve.length}, decided on by ${units?.pool}. The curve is what each says of ${winner} by itself, ${span}; the dot is the key one, number ${key + 1}, shown with its neighbours.${other ? ` By ${units.other} it is ${view.out.names[view.out.classes.indexOf(other)]}.` : ""}`;
-  $("evidence-beside").replaceChildren(...[key - 1, key, key + 1].filter((slice) => slice >= 0 && slice < curve.length).map((slice) => {
-    const image = make("img", { alt: `Number ${slice + 1}`, width: 96, height: 96, className: slice === key ? "key" : "" });
-    show(image, path(`/pictures/${place}/thumbnail?instance=${slice}`)).catch(() => {});
-    return image;
+  $("evidence-slices-said").shownText = `A ${kind} of ${curve.length}, decided on by ${units?.pool}. ${slide ? `Over it what each tile says of ${winner} by itself, ${span}, the darker the more; framed and shown are the loudest, number ${key + 1} first.` : `The curve is what each says of ${winner} by itself, ${span}; the key one is number ${key + 1}.`}${other ? ` By ${units.other} it is ${view.out.names[view.out.classes.indexOf(other)]}.` : ""}${read ? ` Read: ${read}.` : ""}`;
+  $("evidence-beside").replaceChildren(...shown.map((at) => {
+    const image = make("img", { alt: `${unit.each} ${at + 1}`, width: 96, height: 96 }), button = make("button", { type: "button", className: at === key ? "key" : "" }, image);
+    button.dataset.at = at;
+    button.addEventListener("click", () => lookAt(at));
+    show(image, path(`/pictures/${place}/thumbnail?instance=${at}`)).catch(() => { button.hidden = true; });
+    return button;
   }));
+  lookAt(before, false);
+}
+
+const onCurve = (at) => [(300 * at) / Math.max(1, unit.curve.length - 1), 60 * (1 - unit.curve[at])];
+
+function drawSlide(place, { heat, box, tiles }, label) {
+  const [whole, over] = $("evidence-slide").querySelectorAll("image");
+  show({ set src(url) { whole.setAttribute("href", url); } }, path(`/pictures/${place}/slide`)).catch(() => {});
+  over.setAttribute("href", heat);
+  for (const [at, name] of ["x", "y", "width", "height"].entries()) over.setAttribute(name, box[at]);
+  $("evidence-slide").querySelectorAll("rect").forEach((one) => one.remove());
+  $("evidence-slide").append(...tiles.map(([x, y, side]) => {
+    const frame = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    for (const [name, value] of Object.entries({ x, y, width: side, height: side })) frame.setAttribute(name, value);
+    return frame;
+  }));
+  $("evidence-slide").setAttribute("aria-label", label);
+}
+
+// Look at one instance large; the first time the picture of the unit is that already.
+function lookAt(at, fetch = true) {
+  unit.at = at;
+  if (fetch) show($("evidence-picture"), path(`/pictures/${unit.place}/picture?instance=${at}`)).catch(() => {});
+  const said = `${unit.each} ${at + 1} of ${unit.curve.length}`;
+  $("evidence-picture").alt = `${visible(view.names[unit.place])}, ${said}`;
+  $("evidence-instance").shownText = `${said}: ${sure(unit.curve[at])} ${unit.winner}.`;
+  for (const button of $("evidence-beside").children) button.setAttribute("aria-pressed", String(Number(button.dataset.at) === at));
+  $("evidence-slide").querySelectorAll("rect").forEach((frame, number) => frame.classList.toggle("at", unit.shown[number] === at));
+  const [x, y] = onCurve(at), dot = $("evidence-curve").querySelector("circle");
+  dot.setAttribute("cx", x); dot.setAttribute("cy", y);
+  const here = unit.steps.indexOf(at);
+  $("back").disabled = here <= 0; $("forth").disabled = here >= unit.steps.length - 1;
+}
+
+function stepIn(by) {
+  const at = unit?.steps[unit.steps.indexOf(unit.at) + by];
+  if (at !== undefined) lookAt(at);
+  refocus();
 }
 
 // What was pressed is gone: give the focus a place, unless it was moved to one meanwhile.
@@ -163,6 +209,8 @@ const step = (by) => attempt(async () => { if (place(by) !== undefined) await op
 export async function goOn() { if (place(1) === undefined) { $("correct-said").shownText = "That was the last one here."; $("evidence-close").focus(); } else await openEvidence(place(1)); }
 $("previous").addEventListener("click", step(-1));
 $("next").addEventListener("click", step(1));
+$("back").addEventListener("click", () => stepIn(-1));
+$("forth").addEventListener("click", () => stepIn(1));
 $("enlarge").addEventListener("click", () => { $("enlarge").setAttribute("aria-pressed", String($("evidence-picture").classList.toggle("large"))); });
 $("numbers").addEventListener("change", () => $("evidence").classList.toggle("counted", $("numbers").checked));
 $("refit").addEventListener("click", attempt(async () => { try { await drawEvidence(true); } catch (error) { $("evidence-note").shownText = error.message; } }));
@@ -175,10 +223,12 @@ $("evidence").addEventListener("keydown", (event) => {
   if (said) { event.preventDefault(); attempt(said)(); return; }
   if (event.key === "ArrowLeft") step(-1)();
   if (event.key === "ArrowRight") step(1)();
+  if (event.key === ",") stepIn(-1);
+  if (event.key === ".") stepIn(1);
 });
 $("evidence").addEventListener("close", () => {
   const place = looking;
-  looking = -1; editing = null; view.walk = null; view.settling = false; stopMap();
+  looking = -1; editing = unit = null; view.walk = null; view.settling = false; stopMap();
   $("evidence-picture").classList.remove("large"); $("enlarge").setAttribute("aria-pressed", "false");
   if (!$("alert").hidden) $("main").append($("alert"));
   ($("wall").querySelector(`[data-place="${place}"]`) || $("results-title")).focus();

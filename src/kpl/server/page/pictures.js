@@ -41,8 +41,16 @@ function nextLot() {
   return queue.splice(0, count);
 }
 
+// What is too large to be taken never leaves this machine.
+function notLarge([name, file]) {
+  if (file.size <= state.largest || /\.zip$/i.test(name)) return true;
+  notTaken([[name]], `file of ${Math.floor(file.size / 2 ** 20)} MiB: at most ${Math.floor(state.largest / 2 ** 20)} MiB are taken here; leave it where it is, and read it there with kpl classify: kpl serve --run RUN shows the result`);
+  return false;
+}
+
 export async function uploadAll(files) {
-  queue = queue.concat(files);
+  queue = queue.concat(files.filter(notLarge));
+  if (!queue.length) page.update();
   while (queue.length) await (running ??= work().finally(() => { running = null; }));
 }
 

@@ -6,7 +6,7 @@ import { $ } from "./dom.js";
 const NOTHING = { pictures: 0, waiting: 0, left_out: [] };
 // base is the knowledge on the page, sent what the server was last told of it; held is what the server says the session
 // holds, and unsent are files that never got there.
-export const state = { session: null, encoder: "mini", base: null, insist: false, run: "", sent: "", held: NOTHING, unsent: [], busy: false, job: null, encoders: [], packs: [], runs: [] };
+export const state = { session: null, encoder: "mini", base: null, insist: false, run: "", sent: "", held: NOTHING, unsent: [], busy: false, job: null, largest: Infinity, encoders: [], packs: [], runs: [] };
 
 // What came out: the predictions, the names of the pictures, the places of those on the wall in their order, and the
 // knowledge of which it is.
