@@ -1,0 +1,46 @@
+"""Every kind of loader and adapter gives the stored features, which its own library computed (see `stored.py`)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from tests.encoders.tiny_models import SENTENCES
+
+from kpl.encoders import load_encoder
+from kpl.encoders.golden import fixed_pictures
+from kpl.encoders.protocol import LoaderName
+
+GOLDEN = Path(__file__).parent / "golden"
+LOADERS = {"mini": "onnx", "onnx-export": "onnx", "file-of-weights": "openclip"}
+ROUNDED = {"tipsv2": 5e-3}  # its library resizes by torchvision alone
+
+
+def loader_of(kind: str) -> str:
+    given = LOADERS.get(kind) or next((name for name in ("openclip", "adapter") if kind.startswith(name)), None)
+    return given or "transformers"
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("kind", sorted(path.stem for path in GOLDEN.glob("*.json")))
+def test_features_are_the_stored_ones(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.encoders.stored import KINDS
+
+    stored = json.loads((GOLDEN / f"{kind}.json").read_text(encoding="utf-8"))
+    made = KINDS[kind](tmp_path, monkeypatch)
+    encoder = load_encoder(made.spec, device="cpu", **made.options)
+    assert encoder.card.loader == loader_of(kind)
+    allowed = ROUNDED.get(kind, 1e-4)
+    np.testing.assert_allclose(encoder.encode_images(fixed_pictures()), stored["pictures"], atol=allowed)
+    np.testing.assert_allclose(encoder.encode_texts(SENTENCES), stored["sentences"], atol=1e-4)
+
+
+@pytest.mark.torch
+def test_every_kind_has_a_file() -> None:
+    from tests.encoders.stored import KINDS
+
+    assert {path.stem for path in GOLDEN.glob("*.json")} == set(KINDS)
+    assert {loader_of(kind) for kind in KINDS} == set(get_args(LoaderName))
