@@ -13,6 +13,7 @@ import pytest
 import typer.main
 
 from kpl.cli.main import app
+from kpl.knowledge import load_knowledge
 
 from .conftest import script, start
 
@@ -76,8 +77,9 @@ def test_lists_and_cards(quick):
 def test_the_main_job(kpl, cells, knowledge, tmp_path):
     told = kpl("classify", cells, "--knowledge", knowledge, "--out", "run").plain
     assert "12 pictures by kpl with mini" in told
+    names = {entry.key: entry.name for entry in load_knowledge(knowledge).classes}
     for key, count in json.loads((tmp_path / "run" / "run.json").read_text())["classes"].items():
-        assert re.search(rf"{key} │ +{count} │ +{count / 12:.1%}", told)
+        assert re.search(rf"{names[key]} │ +{count} │ +{count / 12:.1%}", told)
     assert re.search(r"\d+\.\d s; pictures read and embedded at \d+ a second", told)
     assert "Written to run/: predictions.csv, run.json" in told
     assert "set aside" not in told
