@@ -242,6 +242,19 @@ def contradicted(found: dict[str, Any]) -> str:
     return next(markdown(header, rows) for title, header, rows in every if title.startswith("Wrong sentences"))
 
 
+def few(found: dict[str, Any]) -> str:
+    """Accuracy with few pictures, indented as part of a list."""
+    cells, scenes = found["blood cells"], found["whurs19-clip-vit-b-32"]
+    header = ["pictures", "blood cells, 8 kinds, `mini`: averaged", "`kpl`"]
+    header += ["aerial scenes, 19 classes, CLIP ViT-B/32: averaged", "`kpl`"]
+    rows = [
+        [size, *(f"{100 * by[name]['accuracy']:.1f} ± {100 * by[name]['half']:.1f}" for by in pair for name in by)]
+        for size in cells
+        if (pair := (cells[size], scenes[size]))
+    ]
+    return "".join(f"  {line}\n" for line in markdown(header, rows).splitlines())
+
+
 def findings(found: dict[str, Any]) -> str:
     """How well findings are ranked and decided, several a picture."""
     ways = [way for way in found["mean"] if way != "best single"]
@@ -323,6 +336,7 @@ TABLES = (
     ("evaluating.md", "findings", findings),
     ("knowledge-value.md", "knowledge_value", knowledge_value),
     ("knowledge-value.md", "knowledge_value", other_sentences),
+    ("limits.md", "few", few),
     ("linting.md", "lint", lint_precision),
     ("linting.md", "lint", lint_seconds),
     ("method.md", "contest", method_calibration),
