@@ -32,6 +32,7 @@ ROOMS = (
     "home",
     "files",
     "quiet",
+    "cluster",
     "visible",
     "tables",
     "progress",

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kpl import cluster
 from kpl.embeddings import Listed, Making, embed_lots, on_ray
 from kpl.errors import EncoderError, InputError, OutputError
 from kpl.images import find_pictures
@@ -22,10 +23,20 @@ class DeadError(Exception):
     """As Ray's RayActorError."""
 
 
+class LostError(Exception):
+    """As Ray's ObjectLostError."""
+
+
+class FailedError(Exception):
+    """As Ray's RayTaskError."""
+
+    cause: Exception | None = None
+
+
 class Ray:
     """Ray of two nodes: what is asked of an actor is done when somebody waits for it."""
 
-    exceptions = SimpleNamespace(RayActorError=DeadError)
+    exceptions = SimpleNamespace(RayActorError=DeadError, ObjectLostError=LostError, RayTaskError=FailedError)
 
     def __init__(self, deadly: dict[str, int]) -> None:
         self.deadly = Counter(deadly)  # pictures that end their process, and how often
@@ -51,7 +62,14 @@ class Ray:
         return asked[-1:], asked[:-1]
 
     def get(self, asked: Any) -> Any:
-        return asked.result()
+        try:
+            return asked.result()
+        except (ValueError, MemoryError) as error:
+            failed = FailedError("a page of traceback")
+            failed.cause = error
+            raise failed from error
+
+    def kill(self, _: Any) -> None: ...
 
     def shutdown(self) -> None:
         self.closed = True
@@ -90,7 +108,7 @@ def run(lots: Listed, fake_encoder: Any, tmp_path: Path, monkeypatch: pytest.Mon
 
     def embed(deadly: dict[str, int], encoder: Any = None) -> tuple[Ray, Any, list[tuple[int, int]]]:
         ray, told = Ray(deadly), []
-        monkeypatch.setattr(on_ray, "_connect", lambda _: ray)
+        monkeypatch.setattr(cluster, "_connect", lambda *_: ray)
         how = Making(encoder or fake_encoder, batch_size=2)
         try:
             found = on_ray.embed_on_ray(lots, how, tmp_path / "out", "fake", progress=lambda *n: told.append(n))
@@ -135,7 +153,7 @@ def test_a_worker_of_another_version_or_encoder_is_refused(
         run({}, type(fake_encoder)("other"))
     shutil.rmtree(tmp_path / ".out.parts")
     said = iter(["0.2.0", "0.1.0", "0.1.0"])
-    monkeypatch.setattr(on_ray, "version", lambda _: next(said))
+    monkeypatch.setattr(cluster, "version", lambda _: next(said))
     with pytest.raises(EncoderError, match=r"has KPL 0\.1\.0, not 0\.2\.0: install the same"):
         run({})
     assert not (tmp_path / "out").exists()
@@ -150,10 +168,19 @@ def test_what_a_worker_cannot_write_is_told(run: Any, monkeypatch: pytest.Monkey
         run({})
 
 
+def test_a_worker_that_fails_is_one_line(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise MemoryError("no room for 9 GB\nof what")
+
+    monkeypatch.setattr(on_ray.Worker, "make", fail)
+    with pytest.raises(OutputError, match=r"^a worker failed: no room for 9 GB of what$"):
+        run({})
+
+
 @pytest.mark.parametrize(
     ("address", "said"),
     [("head", "write HOST:PORT"), ("127.0.0.1:1", "no head of a cluster answers"), (":1", "HOST:PORT")],
 )
 def test_a_head_that_is_none_is_one_line(address: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        on_ray._connect(address)
+        cluster._connect(address, "this")

@@ -226,7 +226,7 @@ def test_the_steps_give_the_same_sums_wherever_the_parts_are_added_up():
         sums, last = parts[1].merge(parts[2]).merge(parts[0]), step
         step = rounds.after(step, sums)
     np.testing.assert_allclose(sums.weighted, whole.weighted, rtol=0, atol=1e-9)
-    assert last.text.same_choice(text)
+    assert rounds.text(last).same_choice(text)
 
 
 def rounds_of(descriptions, moments):
@@ -238,9 +238,13 @@ def test_what_rounds_share_of_an_image_is_worked_out_once_and_changes_nothing():
     moments = sum_images(images)
     rounds = AnchoredRounds(descriptions, retrieve(moments.mean, descriptions), moments, AnchoredSettings())
     step = rounds.after(rounds.start(), rounds.partial(rounds.start(), images))
-    shared = rounds.shared(images)
-    assert shared.shape == (60,)
-    told, alone = rounds.partial(step, images, None, shared), rounds.partial(step, images)
-    np.testing.assert_allclose(told.weighted, alone.weighted, rtol=1e-12, atol=1e-12)
+    alone = rounds.partial(step, images)
+    assert rounds._held == {}
+    for _ in range(2):
+        told = rounds.partial(step, images, None, 17)
+        np.testing.assert_allclose(told.weighted, alone.weighted, rtol=1e-12, atol=1e-12)
+    assert rounds._held[17].shape == (60,)
     many = [random_rows(9 + c, 1, 24) for c in range(7)]  # a term of rank 14 is no cheaper than all 24
-    assert AnchoredRounds(many, retrieve(moments.mean, many), moments, AnchoredSettings()).shared(images) is None
+    rounds = rounds_of(many, moments)
+    rounds.partial(rounds.after(rounds.start(), rounds.partial(rounds.start(), images)), images, None, 17)
+    assert rounds._held == {17: None}

@@ -8,7 +8,8 @@ import pytest
 from kpl.methods import KPL
 from kpl.proxies.anchored import AnchoredRounds, AnchoredSettings, anchored_sums, solve_anchored
 from kpl.proxies.arrays import softmax, unit_rows
-from kpl.proxies.doubt import Doubt, _last, believed, halves, sampled
+from kpl.proxies.doubt import Doubt, _last, believed, halves
+from kpl.proxies.passes import sampled
 from kpl.proxies.retrieval import retrieve
 from kpl.proxies.ridge import LinearScores
 from kpl.proxies.sums import sum_images

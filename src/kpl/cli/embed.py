@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kpl.cli.options import chosen_pictures, gathers
+from kpl.cli.options import Address, On, chosen_pictures, gathers, on_cluster
 from kpl.cli.progress import stages
 from kpl.cli.terminal import say
 from kpl.errors import InputError
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 class _Stored(StrEnum):
     float32 = "float32"
     float16 = "float16"
-
-
-class _Engine(StrEnum):
-    local = "local"
-    ray = "ray"
 
 
 @gathers("pictures", chosen_pictures, encoder="mini")
@@ -54,13 +49,8 @@ def embed(
             metavar="FOLDER", help="Check all parts of FOLDER and make it of them; nothing else but --verify."
         ),
     ] = None,
-    on: Annotated[
-        _Engine | None, typer.Option("--on", help="Who embeds: this process, or a cluster of Ray (extra: ray).")
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Of the cluster's head, for --on ray; else this machine."),
-    ] = None,
+    on: On = None,
+    address: Address = None,
     verify: Annotated[bool, typer.Option("--verify", help="Compare what files hold, not sizes and times.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace features of other pictures there.")] = False,
 ) -> None:
@@ -93,7 +83,7 @@ def _embed(
     dtype: Any,  # noqa: ANN401 - one of two names
     shard_size: int | None,
     part: str | None,
-    on: _Engine | None,
+    on: str | None,
     address: str | None,
     *,
     verify: bool,
@@ -116,7 +106,7 @@ def _embed(
         how = Making(encoder, dtype, verify=verify, **pictures)
         if own is not None:
             done = embed_part(lots, how, out, own, **more)
-        elif on is _Engine.ray:
+        elif on == "ray":
             folder: FeatureFolder | StoredFeatures = embed_on_ray(lots, how, out, coder, address=address, **more)
         else:
             folder = embed_to(lots, how, out, **more)
@@ -128,15 +118,14 @@ def _embed(
         _tell_part(own, done, out)
 
 
-def _check_engine(on: _Engine | None, address: str | None, own: Part | None, coder: object, out: str) -> None:
+def _check_engine(on: str | None, address: str | None, own: Part | None, coder: object, out: str) -> None:
     """Refuse options that do not go together."""
-    if on is not _Engine.ray and address is not None:
-        raise InputError("--address is of a cluster: give --on ray too")
-    if on is _Engine.ray and own is not None:
+    cluster = on_cluster(on, address)
+    if cluster and own is not None:
         raise InputError("--part and --on ray are two ways of sharing the work: leave out one")
-    if on is _Engine.ray and "://" in out:
+    if cluster and "://" in out:
         raise InputError("features in a store are made by one process or in parts: leave out --on ray")
-    if on is _Engine.ray and not isinstance(coder, str):
+    if cluster and not isinstance(coder, str):
         raise InputError("with --on ray each worker loads the encoder: leave out --device and what allows code")
 
 

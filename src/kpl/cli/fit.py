@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from kpl.cli.options import K, Settings, chosen_pictures, chosen_settings, gathers, tell_own_pack
+from kpl.cli.options import (
+    Address,
+    K,
+    On,
+    Settings,
+    chosen_pictures,
+    chosen_settings,
+    gathers,
+    on_cluster,
+    tell_own_pack,
+)
 from kpl.cli.progress import stages
 from kpl.cli.terminal import Console, plain
 
@@ -26,6 +36,8 @@ def fit(
     method: Annotated[str, typer.Option(help="Method by name: see `kpl methods list`.")] = "kpl",
     k: K = None,
     settings: Settings = None,
+    on: On = None,
+    address: Address = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model in --out.")] = False,
 ) -> None:
     """Learn from unlabelled pictures and save the model.
@@ -35,6 +47,8 @@ def fit(
       kpl fit SCANS/ --knowledge blood-cells --out cells.kpl
 
       kpl fit features/ --knowledge my-classes.yaml --out cells.kpl
+
+      kpl fit features/ --knowledge my-classes.yaml --out cells.kpl --on ray --address head:6379
 
       kpl classify NEW/ --model cells.kpl --out run/
     """
@@ -48,6 +62,8 @@ def fit(
             method=method,
             settings=chosen_settings(method, k, settings),
             **pictures,
+            on="ray" if on_cluster(on, address) else None,
+            address=address,
             overwrite=overwrite,
             progress=progress,
         )

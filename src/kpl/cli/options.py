@@ -48,6 +48,25 @@ K = Annotated[
     int | None,
     typer.Option("--k", min=1, help="Descriptions retrieved per class, as --set k=. Default: the method's."),
 ]
+
+
+On = Annotated[Engine | None, typer.Option("--on", help="Who works: this process, or a cluster of Ray (extra: ray).")]
+Address = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Of the cluster's head, for --on ray; else this machine.")
+]
+
+
+def on_cluster(on: str | None, address: str | None) -> bool:
+    """Say whether a cluster works.
+
+    Raises:
+        InputError: an address of none.
+    """
+    if on != "ray" and address is not None:
+        raise InputError("--address is of a cluster: give --on ray too")
+    return on == "ray"
+
+
 SHOWN = 20
 """Doubts and unknown words in the terminal; a file of generated text has hundreds."""
 

@@ -63,6 +63,17 @@ class FeatureRows:
                 # Mapped anew for every chunk: pages of a mapping that is kept would count as used memory.
                 yield unit_rows(map_array(path)[start : start + CHUNK_ROWS], f"{str(path)!r}", first_row=start)
 
+    def rows_at(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Read rows by their places in ascending order, (places,) to (places, d); nothing else is read."""
+        found, start = [], 0
+        for path in self._paths:
+            array = map_array(path)
+            here = places[(places >= start) & (places < start + len(array))] - start
+            if len(here):
+                found.append(unit_rows(array[here], f"{str(path)!r}"))
+            start += len(array)
+        return np.concatenate(found)
+
     def load(self) -> NDArray[np.float32]:
         """Read everything into one (n, d) float32 array of unit rows."""
         whole = np.empty((self.n, self.d), np.float32)

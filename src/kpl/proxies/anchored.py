@@ -56,9 +56,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.errors import InputError
-from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax, weighted_chunks
+from kpl.proxies.arrays import Floats, Images, check_positive, chunks, softmax
 from kpl.proxies.condensed import Condensed
 from kpl.proxies.metric import Metric, class_metric, few_classes, squares
+from kpl.proxies.passes import Spread, add_up
 from kpl.proxies.retrieval import TextProxies, confirm, description_spreads, reads_like_others, retrieve
 from kpl.proxies.ridge import LinearScores
 from kpl.proxies.sums import ClassSums, ImageMoments
@@ -130,25 +131,22 @@ class _Round:
 
 @dataclass(frozen=True)
 class Step:
-    """What one pass over the images is made with.
+    """One pass over the images: all that another process has to be told of it, if it has the rounds.
 
     Attributes:
-        text: the text proxies of this pass, of the descriptions that no image spoke against so far.
         passes: passes made before this one.
-        model: the class models; None in the first pass, in which the text decides alone.
-        before: (C, d) weighted sums that the pass before came to.
+        sums: what the pass before came to; None in the first, in which the text decides alone.
     """
 
-    text: TextProxies
     passes: int = 0
-    model: _Round | None = None
-    before: Floats | None = None
+    sums: ClassSums | None = None
 
 
 class AnchoredRounds:
     """The rounds as steps over sums, for whoever holds the images: memory, shards on disk, or a cluster.
 
-    Each pass adds up `partial` sums of all chunks, anywhere and in any order, and gives them to `after`.
+    Each pass adds up `partial` sums of all chunks, anywhere and in any order, and gives them to `after`; `add_up` of
+    `kpl.proxies.passes` does so.
 
     Args:
         descriptions: per class (m_c, d) unit rows.
@@ -173,64 +171,75 @@ class AnchoredRounds:
     def __init__(
         self, descriptions: list[Floats], text: TextProxies, moments: ImageMoments, settings: AnchoredSettings
     ) -> None:
-        self._descriptions, self._text, self._moments, self._settings = descriptions, text, moments, settings
+        self._descriptions, self._text, self.moments, self._settings = descriptions, text, moments, settings
         self._facts: tuple[list[Floats], list[NDArray[np.bool_]]] | None = None
+        self._made: tuple[Step, TextProxies, _Round | None] = Step(), text, None
+        self._held: dict[int, Floats | None] = {}
 
     def start(self) -> Step:
         """Return the first step."""
-        return Step(self._text)
+        return Step()
 
-    def shared(self, chunk: Floats) -> Floats | None:
-        """Return what all rounds have in common of a (n_k, d) chunk, (n_k,), to be given to `partial`; None if nothing.
+    def text(self, step: Step) -> TextProxies:
+        """Return the text proxies of a step: of the descriptions that no image spoke against so far."""
+        return self._models(step)[0]
 
-        A round then costs O(n C d) instead of O(n d^2).
-        """
-        if not few_classes(*self._text.proxies.shape):
-            return None
-        whole, mean = self._moments.ridged_inverse(_ridge(self._moments, self._settings)), self._moments.mean
-        starts = range(0, len(chunk), BLOCK_ROWS)
-        return np.concatenate([squares(chunk[first : first + BLOCK_ROWS] - mean, whole) for first in starts])
-
-    def partial(
-        self, step: Step, chunk: Floats, weights: Floats | None = None, shared: Floats | None = None
-    ) -> ClassSums:
+    def partial(self, step: Step, chunk: Floats, weights: Floats | None = None, first: int | None = None) -> ClassSums:
         """Return the class sums of a (n_k, d) chunk of unit rows in this step.
 
         Args:
             step: of the pass.
             chunk: (n_k, d).
             weights: (n_k,) if there are any.
-            shared: what `shared` returns of the chunk; without it, it is worked out again.
+            first: its first row's place among all images: what rounds share of the chunk is then worked out once.
         """
-        proxies, settings = step.text.proxies, self._settings
-        sums = ClassSums(*proxies.shape)
-        for first in range(0, len(chunk), BLOCK_ROWS):
-            block = chunk[first : first + BLOCK_ROWS]
-            own = None if weights is None else weights[first : first + BLOCK_ROWS]
-            same = None if shared is None else shared[first : first + BLOCK_ROWS]
-            if step.model is None:
-                shares = softmax(block @ proxies.T / settings.temperature)
+        text, model = self._models(step)
+        sums, same = ClassSums(*text.proxies.shape), None
+        if model is not None and first is not None and (first in self._held or len(self._held) < HELD_CHUNKS):
+            if first not in self._held:
+                self._held[first] = self._shared(chunk)
+            same = self._held[first]
+        for start in range(0, len(chunk), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            block = chunk[rows]
+            if model is None:
+                shares = softmax(block @ text.proxies.T / self._settings.temperature)
             else:
-                shares = _responsibilities(block, proxies, step.model, self._moments.mean, settings, same)
-            sums.update(block, shares, own)
+                known = None if same is None else same[rows]
+                shares = _responsibilities(block, text.proxies, model, self.moments.mean, self._settings, known)
+            sums.update(block, shares, None if weights is None else weights[rows])
         return sums
 
     def after(self, step: Step, sums: ClassSums) -> Step | None:
         """Return the step after a pass that came to `sums`; None when the rounds are over."""
-        n, passes = self._moments.count, step.passes + 1
-        if passes >= self._settings.rounds:
+        if step.passes + 1 >= self._settings.rounds:
             return None
-        if step.before is not None and np.linalg.norm(sums.weighted - step.before, axis=1).sum() < SETTLED * n:
+        moved = np.inf if step.sums is None else np.linalg.norm(sums.weighted - step.sums.weighted, axis=1).sum()
+        return None if moved < SETTLED * self.moments.count else Step(step.passes + 1, sums)
+
+    def _models(self, step: Step) -> tuple[TextProxies, _Round | None]:
+        if self._made[0] is not step:
+            text, model = self._text, None
+            if step.sums is not None:
+                text = self._confirmed(step.sums)
+                model = _round(step.sums, text.proxies, self.moments, self._settings)
+            self._made = step, text, model
+        return self._made[1:]
+
+    def _shared(self, chunk: Floats) -> Floats | None:
+        """What all rounds have in common of a (n_k, d) chunk, (n_k,); a round then costs O(n C d), not O(n d^2)."""
+        if not few_classes(*self._text.proxies.shape):
             return None
-        text = self._confirmed(sums)
-        return Step(text, passes, _round(sums, text.proxies, self._moments, self._settings), sums.weighted)
+        whole, mean = self.moments.ridged_inverse(_ridge(self.moments, self._settings)), self.moments.mean
+        starts = range(0, len(chunk), BLOCK_ROWS)
+        return np.concatenate([squares(chunk[first : first + BLOCK_ROWS] - mean, whole) for first in starts])
 
     def _confirmed(self, sums: ClassSums) -> TextProxies:
         if self._facts is None:
-            spreads = description_spreads(self._descriptions, self._moments.covariance)
+            spreads = description_spreads(self._descriptions, self.moments.covariance)
             self._facts = spreads, reads_like_others(self._descriptions)
         kappa = self._settings.anchor_images
-        return confirm(self._text, self._descriptions, *self._facts, sums, self._moments.mean, kappa)
+        return confirm(self._text, self._descriptions, *self._facts, sums, self.moments.mean, kappa)
 
 
 def learn_anchored(
@@ -252,7 +261,7 @@ def learn_anchored(
 
 
 def anchored_sums(
-    images: Images,
+    images: Images | Spread,
     rounds: AnchoredRounds,
     weights: Floats | None = None,
     known: ClassSums | None = None,
@@ -273,7 +282,7 @@ def anchored_sums(
 
 
 def anchored_passes(
-    images: Images,
+    images: Images | Spread,
     rounds: AnchoredRounds,
     weights: Floats | None = None,
     known: ClassSums | None = None,
@@ -281,17 +290,13 @@ def anchored_passes(
 ) -> Iterator[tuple[ClassSums, TextProxies]]:
     """Yield what `anchored_sums` returns, of every round."""
     step: Step | None = rounds.start()
-    held: dict[int, Floats | None] = {}
     while step is not None:
-        text, sums = step.text, ClassSums(*step.text.proxies.shape)
-        if known is not None:
-            sums = sums.merge(known)
-        if groups is not None:
-            sums = sums.merge(rounds.partial(step, groups.means, groups.weights))
-        for number, (chunk, own) in enumerate(weighted_chunks(images, weights, text.proxies.shape[1])):
-            if step.model is not None and number < HELD_CHUNKS and number not in held:
-                held[number] = rounds.shared(chunk)
-            sums = sums.merge(rounds.partial(step, chunk, own, held.get(number)))
+        text = rounds.text(step)
+        sums = ClassSums.of(
+            *add_up(images, rounds, weights, step, dim=text.proxies.shape[1], most=rounds.moments.count)
+        )
+        for further in (known, groups and rounds.partial(step, groups.means, groups.weights)):
+            sums = sums.merge(further) if further else sums
         yield sums, text
         step = rounds.after(step, sums)
 

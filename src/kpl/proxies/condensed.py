@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.proxies.arrays import CHUNK_ROWS, Floats, Images, weighted_chunks
+from kpl.proxies.arrays import Floats, Images
+from kpl.proxies.passes import Spread, add_up, sampled
+from kpl.proxies.sums import ClassSums
 
 GROUPS = 256
 LEAST = 5.0
 """What a group weighs at least, in images; all images together make one group if they are fewer."""
-_SEEDS_FROM = 1024  # of a block, on which groups are begun
+_SEEDS_FROM = 1024  # of the sample, on which groups are begun
 _SWEEPS = 3
 _NOTHING = 1e-12  # of a mean squared distance: rows that rounding alone tells apart
 
@@ -36,8 +38,8 @@ class Condensed:
     weights: Floats
 
 
-def condensed(images: Images, weights: Floats | None, earlier: Condensed | None = None) -> Condensed:
-    """Return the groups of images, and of earlier groups, in one pass and memory of one block.
+def condensed(images: Images | Spread, weights: Floats | None, earlier: Condensed | None = None) -> Condensed:
+    """Return the groups of images, and of earlier groups: begun on some of the images, then of all in one pass.
 
     Args:
         images: (n, d) unit rows or a re-iterable of chunks.
@@ -49,29 +51,37 @@ def condensed(images: Images, weights: Floats | None, earlier: Condensed | None 
         >>> sorted(groups.means.tolist()), groups.weights.tolist()
         ([[0.0, 1.0], [1.0, 0.0]], [10.0, 10.0])
     """
-    groups, waiting, room = earlier, [], CHUNK_ROWS
-    for chunk, given in weighted_chunks(images, weights):
-        own = np.ones(len(chunk)) if given is None else given
-        while len(chunk):
-            waiting.append((chunk[:room], own[:room]))
-            chunk, own, room = chunk[room:], own[room:], room - len(waiting[-1][0])
-            if not room:
-                groups, waiting, room = _grouped(groups, waiting), [], CHUNK_ROWS
-    return _grouped(groups, waiting) if waiting or groups is None else groups
+    rows, own = sampled(images, weights)
+    if earlier is not None:
+        rows, own = np.concatenate([earlier.means, rows]), np.concatenate([earlier.weights, own])
+    means = _begun(rows, own, 0 if earlier is None else len(earlier.means))
+    work = _ByGroup(means)
+    sums = ClassSums.of(*add_up(images, work, weights, dim=means.shape[1]))
+    if earlier is not None:
+        sums = sums.merge(work.partial(None, earlier.means, earlier.weights))
+    return _joined(sums)
 
 
-def _grouped(groups: Condensed | None, waiting: list[tuple[Floats, Floats]]) -> Condensed:
-    """K-means of the rows and the groups so far, begun far apart; groups that are too small join the nearest."""
-    parts = ([(groups.means, groups.weights)] if groups else []) + waiting
-    rows, weights = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
-    held = len(groups.means) if groups else 0
+@dataclass(frozen=True)
+class _ByGroup:
+    means: Floats
+
+    def partial(self, step: None, chunk: Floats, weights: Floats | None, first: int | None = None) -> ClassSums:
+        del step, first
+        shares = np.zeros((len(chunk), len(self.means)))
+        shares[np.arange(len(chunk)), _nearest(chunk, self.means)] = 1.0
+        return ClassSums(*self.means.shape).update(chunk, shares, weights)
+
+
+def _begun(rows: Floats, weights: Floats, held: int) -> Floats:
+    """K-means of rows, of which the first `held` are groups already, begun far apart."""
     every = max(1, -(-(len(rows) - held) // _SEEDS_FROM))
     among = np.concatenate([np.arange(held), np.arange(held, len(rows), every)])
     most = int(np.clip(weights.sum() // LEAST, 1, GROUPS))
     means = rows[among[_far_apart(rows[among], weights[among], most)]]
     for _ in range(_SWEEPS):
-        means = _summed(rows, weights, _nearest(rows, means)).means
-    return _summed(rows, weights, _joined(_nearest(rows, means), means, weights))
+        means = _summed(rows, weights, _nearest(rows, means))
+    return np.asarray(means)
 
 
 def _far_apart(rows: Floats, weights: Floats, most: int) -> NDArray[np.intp]:
@@ -94,26 +104,23 @@ def _nearest(rows: Floats, means: Floats) -> NDArray[np.intp]:
     return np.asarray((np.einsum("bd,bd->b", means, means) - 2 * (rows @ means.T)).argmin(axis=1))
 
 
-def _joined(nearest: NDArray[np.intp], means: Floats, weights: Floats) -> NDArray[np.intp]:
+def _joined(sums: ClassSums) -> Condensed:
     """Give the images of groups that are too small to the nearest group, the smallest first."""
-    mass = np.bincount(nearest, weights, len(means))
-    there, means = np.arange(len(means)), means.copy()
+    mass, totals, means = sums.mass.copy(), sums.weighted.copy(), sums.finish()
     alive = mass > 0
     while alive.sum() > 1 and mass[alive].min() < LEAST:
         least = int(np.where(alive, mass, np.inf).argmin())
         alive[least] = False
         cost = ((means - means[least]) ** 2).sum(axis=1) * mass / (mass + mass[least])  # to the squares within, as Ward
         into = int(np.where(alive, cost, np.inf).argmin())
-        there[there == least] = into
-        both = mass[into] + mass[least]
-        means[into] += (means[least] - means[into]) * (mass[least] / both)
-        mass[into] = both
-    return there[nearest]
+        mass[into] += mass[least]
+        totals[into] += totals[least]
+        means[into] = totals[into] / mass[into]
+    return Condensed(means[alive], mass[alive])
 
 
-def _summed(rows: Floats, weights: Floats, nearest: NDArray[np.intp]) -> Condensed:
+def _summed(rows: Floats, weights: Floats, nearest: NDArray[np.intp]) -> Floats:
     order = np.argsort(nearest, kind="stable")
     starts = np.flatnonzero(np.diff(nearest[order], prepend=-1))
     mass = np.add.reduceat(weights[order], starts)
-    sums = np.add.reduceat((rows * weights[:, None])[order], starts, axis=0)
-    return Condensed(sums / mass[:, None], mass)
+    return np.asarray(np.add.reduceat((rows * weights[:, None])[order], starts, axis=0) / mass[:, None])

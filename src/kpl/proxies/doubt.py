@@ -29,8 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.proxies.anchored import AnchoredRounds, AnchoredSettings, anchored_passes, solve_anchored
-from kpl.proxies.arrays import CHUNK_ROWS, Floats, Images, softmax, weighted_chunks
+from kpl.proxies.arrays import Floats, Images, softmax
 from kpl.proxies.condensed import Condensed
+from kpl.proxies.passes import Spread, sampled
 from kpl.proxies.retrieval import retrieve
 from kpl.proxies.ridge import LinearScores
 from kpl.proxies.sums import ClassSums, ImageMoments
@@ -91,7 +92,7 @@ class Halves:
 
 
 def halves(
-    images: Images,
+    images: Images | Spread,
     weights: Floats | None,
     descriptions: list[Floats],
     moments: ImageMoments,
@@ -162,32 +163,6 @@ def believed(model: LinearScores, averaged: Floats, found: Doubt, temperature: f
     """
     own = (1 - found.text_share) / found.temperature
     return LinearScores(own * model.proxies + found.text_share / temperature * averaged, own * model.offsets)
-
-
-def sampled(images: Images, weights: Floats | None, most: int = CHUNK_ROWS) -> tuple[Floats, Floats]:
-    """Return at most `most` rows, evenly spaced, and weights that add up to those of all; in one pass.
-
-    Example:
-        >>> rows, weights = sampled(np.eye(3)[[0, 0, 1, 1, 2, 2]], None, most=3)
-        >>> rows.argmax(axis=1).tolist(), weights.tolist()
-        ([0, 1, 2], [2.0, 2.0, 2.0])
-    """
-    rows: list[Floats] = []
-    kept: list[Floats] = []
-    seen, held, every, total = 0, 0, 1, 0.0
-    for chunk, given in weighted_chunks(images, weights):
-        own = np.ones(len(chunk)) if given is None else given
-        total += float(own.sum())
-        first = -seen % every
-        seen += len(chunk)
-        rows.append(chunk[first::every].copy())
-        kept.append(own[first::every])
-        held += len(rows[-1])
-        while held > most:
-            rows, kept = [np.concatenate(rows)[::2]], [np.concatenate(kept)[::2]]
-            held, every = len(rows[0]), 2 * every
-    chosen = np.concatenate(kept)
-    return np.concatenate(rows), chosen * (total / chosen.sum())
 
 
 def _temperature(scores: Floats, shares: Floats, sure: float) -> float:

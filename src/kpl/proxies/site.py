@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.proxies.arrays import Floats, Images, weighted_chunks
+from kpl.proxies.arrays import Floats, Images
+from kpl.proxies.passes import Spread, add_up
 from kpl.proxies.sums import ClassSums, ImageMoments, inverse
 
 FLOOR = 0.1
@@ -53,8 +54,22 @@ class Moved:
         return self.shift > self.far_from
 
 
+@dataclass(frozen=True)
+class _ByClass:
+    classes: Callable[[Floats], NDArray[np.intp]]
+    n_classes: int
+
+    def partial(self, step: None, chunk: Floats, weights: Floats | None, first: int | None = None) -> ClassSums:
+        del step, first
+        shares = np.eye(self.n_classes)[self.classes(chunk)]
+        return ClassSums(self.n_classes, chunk.shape[1]).update(chunk, shares, weights)
+
+
 def sums_by_class(
-    images: Images, classes: Callable[[Floats], NDArray[np.intp]], n_classes: int, weights: Floats | None = None
+    images: Images | Spread,
+    classes: Callable[[Floats], NDArray[np.intp]],
+    n_classes: int,
+    weights: Floats | None = None,
 ) -> ClassSums:
     """Return the sums of images by the class that they are given, in one pass.
 
@@ -64,11 +79,7 @@ def sums_by_class(
         n_classes: C.
         weights: (n,) above zero, those of the moments; None counts each once.
     """
-    sums: ClassSums | None = None
-    for chunk, own in weighted_chunks(images, weights):
-        sums = sums or ClassSums(n_classes, chunk.shape[1])
-        sums.update(chunk, np.eye(n_classes)[classes(chunk)], own)
-    return sums or ClassSums(n_classes, 0)
+    return ClassSums.of(*add_up(images, _ByClass(classes, n_classes), weights))
 
 
 def nobodys(sums: ClassSums) -> ClassSums:
@@ -84,8 +95,7 @@ def nobodys(sums: ClassSums) -> ClassSums:
     small = sums.mass[order] < LEAST
     before = np.concatenate([[0.0], beyond[:-1]])
     dropped = order[small | ((before > 0) & (before < LEAST))]
-    kept = ClassSums(sums.n_classes, sums.dim)
-    kept.mass, kept.weighted = sums.mass.copy(), sums.weighted.copy()
+    kept = ClassSums.of(sums.mass.copy(), sums.weighted.copy())
     kept.mass[dropped], kept.weighted[dropped] = 0.0, 0.0
     return kept
 

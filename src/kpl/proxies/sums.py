@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from kpl.errors import FeaturesError
-from kpl.proxies.arrays import Floats, Images, weighted_chunks
+from kpl.proxies.arrays import Floats, Images
+from kpl.proxies.passes import Parts, Spread, add_up
 
 _SMALL = 256  # up to here SciPy takes longer to load than it saves
 
@@ -52,6 +53,11 @@ class ImageSums:
         merged = ImageSums(self.dim, self.count + other.count)
         merged.total, merged.moment = self.total + other.total, self.moment + other.moment
         return merged
+
+    @property
+    def parts(self) -> Parts:
+        """The count, the sum and the second moment."""
+        return np.array(self.count, dtype=np.float64), self.total, self.moment
 
     def finish(self) -> ImageMoments:
         """Return the moments.
@@ -136,6 +142,18 @@ class ClassSums:
         self.mass = np.zeros(self.n_classes)
         self.weighted = np.zeros((self.n_classes, self.dim))
 
+    @classmethod
+    def of(cls, mass: Floats, weighted: Floats) -> ClassSums:
+        """Return the sums of these."""
+        made = cls(*weighted.shape)
+        made.mass, made.weighted = mass, weighted
+        return made
+
+    @property
+    def parts(self) -> Parts:
+        """The masses and the weighted sums."""
+        return self.mass, self.weighted
+
     def update(self, chunk: Floats, responsibilities: Floats, weights: Floats | None = None) -> ClassSums:
         """Add a (n_k, d) chunk with its (n_k, C) responsibilities, and (n_k,) weights if they do not count alike."""
         chunk = _checked(chunk, self.dim)
@@ -148,9 +166,7 @@ class ClassSums:
         """Return the sums of these images and others together; both stay as they are."""
         if (other.n_classes, other.dim) != (self.n_classes, self.dim):
             raise FeaturesError("class sums of another number of classes or dimensions cannot be merged")
-        merged = ClassSums(self.n_classes, self.dim)
-        merged.mass, merged.weighted = self.mass + other.mass, self.weighted + other.weighted
-        return merged
+        return ClassSums.of(self.mass + other.mass, self.weighted + other.weighted)
 
     def finish(self) -> Floats:
         """Return the soft class means b_c (C, d); a class without any mass gets zeros."""
@@ -169,17 +185,18 @@ def _checked(rows: Floats, width: int) -> Floats:
     return rows
 
 
-def sum_images(images: Images, weights: Floats | None = None) -> ImageMoments:
+class _Moments:
+    def partial(self, step: None, chunk: Floats, weights: Floats | None, first: int | None = None) -> ImageSums:
+        del step, first
+        return ImageSums(chunk.shape[1]).update(chunk, weights)
+
+
+def sum_images(images: Images | Spread, weights: Floats | None = None) -> ImageMoments:
     """Return the moments of all images in one pass.
 
     Args:
         images: (n, d) unit rows, or a re-iterable of such chunks.
         weights: (n,) above zero; None counts every image once.
     """
-    sums: ImageSums | None = None
-    for chunk, own in weighted_chunks(images, weights):
-        sums = sums or ImageSums(chunk.shape[1])
-        sums.update(chunk, own)
-    if sums is None:  # pragma: no cover - `chunks` has refused an empty source
-        raise FeaturesError("there are no image features")
-    return sums.finish()
+    count, total, moment = add_up(images, _Moments(), weights)
+    return ImageMoments(float(count), total / count, moment / count)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings import FeatureFolder, TextCache, embed_texts, encoder_identity, open_features
 from kpl.encoders import Encoder
-from kpl.errors import AlreadyThereError, ModelError
+from kpl.errors import AlreadyThereError, InputError, ModelError
 from kpl.files import working_folder
 from kpl.images import Asked, Pictures
 from kpl.knowledge import KnowledgeBase, load_knowledge
@@ -21,10 +22,12 @@ from kpl.methods import KPL, METHODS, Method, as_method, make_method
 from kpl.progress import Progress, silent
 from kpl.proxies.arrays import Floats, chunks, softmax
 from kpl.proxies.condensed import Condensed
+from kpl.proxies.passes import Spread
 from kpl.proxies.site import nobodys, sums_by_class
 from kpl.proxies.sums import ClassSums
 from kpl.runs.models import Learnt, Model, check_folder, check_target, load_model, save_model
 from kpl.runs.source import Source, card_of
+from kpl.runs.spread import spread
 from kpl.runs.texts import wanted_prompts
 from kpl.runs.units import Pooling, fit_on
 
@@ -44,6 +47,8 @@ def fit(
     asked: Asked | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    on: Literal["ray"] | None = None,
+    address: str | None = None,
 ) -> Model:
     """Learn from unlabelled pictures and save what was learnt.
 
@@ -56,6 +61,8 @@ def fit(
         encoder, method, settings, batch_size, workers, asked: as in `classify`.
         overwrite: replace an earlier model.
         progress: called while pictures are embedded.
+        on: who adds up: this process, or the workers of a cluster of Ray, which see the same feature folder.
+        address: of the cluster's head, host:port; None starts Ray on this machine alone.
 
     Raises:
         AlreadyThereError: `out` is this very model.
@@ -67,6 +74,8 @@ def fit(
     check_folder(out)
     base = load_knowledge(knowledge)
     source = Source.of(inputs, batch_size, workers, asked, base.task, card=partial(card_of, encoder), progress=progress)
+    if on is not None and source.folder is None:
+        raise InputError("a cluster learns from features: embed first, kpl embed SCANS/ --out features/ --on ray")
     coder = source.encoder(encoder, base)
     heat = {"temperature": 1.0 / coder.logit_scale} if isinstance(method, str) else {}
     chosen = as_method(method, **{**heat, **(settings or {})})
@@ -77,11 +86,12 @@ def fit(
         own = work / _FEATURES
         features = source.folder or source.features(coder, own, lambda done, total: tell("pictures", done, total))
         texts = embed_texts(wanted_prompts(chosen, base), coder, cache=TextCache())
-        chosen.fit(features, texts, weights=fit_on(chosen, features))
+        weights = fit_on(chosen, features)
+        with nullcontext(features) if on is None else spread(features, address) as rows:
+            chosen.fit(rows, texts, weights=weights)
+            seen = _seen(chosen, rows, weights)
         lot = Learnt(pictures=features.index.pictures_sha256, rows=len(features.of_units.ids))
-        model = Model(
-            chosen, base, encoder_identity(coder), coder.card.name, (lot,), seen=nobodys(_seen(chosen, features))
-        )
+        model = Model(chosen, base, encoder_identity(coder), coder.card.name, (lot,), seen=nobodys(seen))
         save_model(model, out, overwrite=overwrite)
     return model
 
@@ -208,15 +218,16 @@ def update(
         before = old.method.predict(groups.means) if groups else None
         exact = old.method.update(features, weights=fit_on(old.method, features))
         moved = _moved(old.method, groups, before) if groups and before is not None else None
-        seen = nobodys(old.seen.merge(_seen(old.method, features))) if old.seen else None
+        more = _seen(old.method, features, fit_on(old.method, features)) if old.seen else None
+        seen = nobodys(old.seen.merge(more)) if old.seen and more else None
         new = Model(old.method, old.knowledge, old.encoder, old.encoder_name, (*old.learnt_from, lot), exact, seen=seen)
         drift = _drift(new.method, [*earlier, features]) if earlier else None
         save_model(new, target, overwrite=True)
     return Update(new, lot.rows, exact, drift, moved)
 
 
-def _seen(method: Method, features: FeatureFolder) -> ClassSums:
-    return sums_by_class(features, method.predict, len(method.text_.proxies), fit_on(method, features))
+def _seen(method: Method, rows: FeatureFolder | Spread, weights: Floats | None) -> ClassSums:
+    return sums_by_class(rows, method.predict, len(method.text_.proxies), weights)
 
 
 def _moved(method: Method, groups: Condensed, before: NDArray[np.intp]) -> float:

@@ -1,0 +1,207 @@
+"""Features that a cluster of Ray holds: each worker maps shards of its own, for as long as something is learnt.
+
+What goes over the wire in a pass is the step and, of each worker, one sum. Where a worker dies its shards go to the
+others; as the sums are exact, who adds up what changes nothing (`kpl.proxies.passes`).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpl.cluster import DIED, Crew, Place, fetched, joined
+from kpl.embeddings import FeatureFolder, FeatureRows
+from kpl.embeddings.layout import INDEX_NAME, Index, read_model
+from kpl.errors import FeaturesError, InputError, KplError, OutputError
+from kpl.proxies.arrays import Floats
+from kpl.proxies.passes import Exact, Work, added_up
+
+_DEATHS: Final = 3  # waves of one pass in which workers died, before it is told
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker holds."""
+
+    place: Place
+    folder: Path
+    pictures: str
+    """Hash of what the folder is to hold."""
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What stays the same over the passes of a work."""
+
+    work: Work
+    weights: Floats | None
+
+
+class Holder:
+    """A worker that holds shards."""
+
+    def __init__(self, task: _Task) -> None:
+        self._task = task
+        self._held: tuple[int, _Held | None] = (-1, None)
+
+    def begin(self) -> str:
+        """Look whether the folder is there; say what stands in the way, or nothing."""
+        if said := self._task.place.enter():
+            return said
+        folder = self._task.folder
+        try:
+            index = read_model(Index, folder / INDEX_NAME)
+        except KplError:
+            return f"a worker on {socket.gethostname()} does not see {str(folder)!r}: share it under this name"
+        if index.pictures_sha256 != self._task.pictures:
+            return f"a worker on {socket.gethostname()} sees another folder as {str(folder)!r}: share it"
+        self._shards = list(_shards(folder, index))
+        return ""
+
+    def add_up(
+        self,
+        number: int,
+        held: list[Any],
+        step: Any,  # noqa: ANN401 - each work has its own
+        shards: Sequence[range],
+        grains: tuple[int, ...],
+    ) -> Exact | str:
+        """Return the sums of some shards; or say what stands in the way.
+
+        Args:
+            number: of the work, fetched from `held` if it is another than before.
+            step: of the work.
+            shards: which.
+            grains: of the sums.
+        """
+        if self._held[0] != number:
+            self._held = number, fetched(held[0])
+        own = self._held[1]
+        found = Exact(grains)
+        if own is None:
+            return found
+        try:
+            for place in (place for some in shards for place in some):
+                path, first, rows = self._shards[place]
+                weights = None if own.weights is None else own.weights[first : first + rows]
+                found.merge(added_up(FeatureRows([path]), own.work, step, weights, grains, first=first))
+        except KplError as error:
+            return f"on {socket.gethostname()}: {error}"
+        return found
+
+
+def _shards(folder: Path, index: Index) -> Iterator[tuple[Path, int, int]]:
+    """Yield the shards that have rows: file, first row and rows."""
+    first = 0
+    for shard in index.shards:
+        if shard.rows:
+            yield folder / shard.array, first, shard.rows
+        first += shard.rows
+
+
+class SpreadFeatures:
+    """The rows of a feature folder, held by the workers of a cluster; what `Method.fit` takes.
+
+    Args:
+        features: that all nodes see under the same name.
+        crew: workers of the kind `Holder`.
+
+    Attributes:
+        n: rows.
+    """
+
+    def __init__(self, features: FeatureFolder, crew: Crew) -> None:
+        self.n = features.n
+        self._features, self._crew = features, crew
+        self._ends = np.cumsum([shard.rows for shard in features.index.shards if shard.rows])
+        self._number = 0
+        self._work: Work | None = None
+        self._held: list[Any] = []
+
+    def __iter__(self) -> Iterator[NDArray[np.floating]]:
+        """Refuse.
+
+        Raises:
+            InputError: the method wants the images themselves, not sums over them.
+        """
+        raise InputError("this method reads the pictures one after the other: leave out --on, or fit with --method kpl")
+
+    def rows_at(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Read a few rows by their places, here."""
+        return self._features.rows_at(places)
+
+    def add_up(self, work: Work, step: Any, weights: Floats | None, grains: tuple[int, ...]) -> Exact:  # noqa: ANN401 - each work has its own
+        """Return the sums over all rows.
+
+        Raises:
+            OutputError: workers die of it again and again.
+            FeaturesError: a shard cannot be read.
+            KplError: as `Crew.answers`.
+        """
+        ray = self._crew.ray
+        if self._work is not work:
+            self._number, self._work = self._number + 1, work
+            self._held = [ray.put(_Held(work, weights))]
+        sent, found, deaths = ray.put(step), Exact(grains), 0
+        waiting = [range(len(self._ends))]
+        while waiting:
+            names = self._ready()
+            for name, own in zip(names, self._split(waiting, len(names)), strict=True):
+                if own:
+                    self._crew.ask(name, "add_up", own, self._number, self._held, sent, own, grains)
+            waiting = []
+            while self._crew.asked:
+                for own, answer in self._crew.answers():
+                    if answer is DIED:
+                        waiting += own
+                    elif isinstance(answer, str):
+                        raise FeaturesError(answer)
+                    else:
+                        found.merge(answer)
+            deaths += bool(waiting)
+            if deaths == _DEATHS:
+                raise OutputError("workers of the cluster die again and again: look for memory on their nodes")
+        return found
+
+    def _ready(self) -> list[str]:
+        """Return the names of all workers, new ones too, in a fixed order, once they are ready."""
+        self._crew.hire()
+        while self._crew.asked or not self._crew.actors:
+            for _ in self._crew.answers():
+                pass
+            self._crew.hire()
+        return sorted(self._crew.actors)
+
+    def _split(self, waiting: Sequence[range], parts: int) -> list[list[range]]:
+        """Share out shards, each part about as many rows, and the same to everyone as before where it can be."""
+        places = [place for some in waiting for place in some]
+        sizes = np.diff(self._ends, prepend=0)[places]
+        middles = np.cumsum(sizes) - sizes / 2
+        owners = np.minimum(middles * parts / max(sizes.sum(), 1), parts - 1).astype(int)
+        found: list[list[range]] = [[] for _ in range(parts)]
+        for place, owner in zip(places, owners.tolist(), strict=True):
+            own = found[owner]
+            if own and own[-1].stop == place:
+                own[-1] = range(own[-1].start, place + 1)
+            else:
+                own.append(range(place, place + 1))
+        return found
+
+
+@contextmanager
+def spread(features: FeatureFolder, address: str | None) -> Iterator[SpreadFeatures]:
+    """Give the rows of a folder to the workers of a cluster, one on each processor, until the end.
+
+    Raises:
+        KplError: as `kpl.cluster.joined`.
+    """
+    task = _Task(Place.here(), features.path.absolute(), features.index.pictures_sha256)
+    with joined(address, "learning on a cluster") as ray:
+        yield SpreadFeatures(features, Crew(ray, Holder, task, everywhere=True))
