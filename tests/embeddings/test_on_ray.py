@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.stand_in_ray import Ray
 
 from kpl import cluster
 from kpl.embeddings import Listed, Making, embed_lots, on_ray
@@ -19,73 +17,9 @@ from kpl.errors import EncoderError, InputError, OutputError
 from kpl.images import find_pictures
 
 
-class DeadError(Exception):
-    """As Ray's RayActorError."""
-
-
-class LostError(Exception):
-    """As Ray's ObjectLostError."""
-
-
-class FailedError(Exception):
-    """As Ray's RayTaskError."""
-
-    cause: Exception | None = None
-
-
-class Ray:
-    """Ray of two nodes: what is asked of an actor is done when somebody waits for it."""
-
-    exceptions = SimpleNamespace(RayActorError=DeadError, ObjectLostError=LostError, RayTaskError=FailedError)
-
-    def __init__(self, deadly: dict[str, int]) -> None:
-        self.deadly = Counter(deadly)  # pictures that end their process, and how often
-        self.started = self.asked = 0
-        self.closed = False
-
-    def nodes(self) -> list[dict[str, Any]]:
-        up = [{"NodeID": name, "Alive": True, "Resources": {"CPU": 1.0}} for name in ("one", "two")]
-        return [*up, {"NodeID": "gone", "Alive": False}, {"NodeID": "head", "Alive": True, "Resources": {}}]
-
-    def remote(self, kind: Any) -> Any:
-        return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda task: self._actor(kind(task))))
-
-    def _actor(self, worker: Any) -> Any:
-        self.started += 1
-
-        def call(name: str) -> Any:
-            return SimpleNamespace(remote=lambda *given: _Asked(self, worker, name, given))
-
-        return SimpleNamespace(begin=call("begin"), make=call("make"), read=call("read"))
-
-    def wait(self, asked: list[Any], **_: float) -> tuple[list[Any], list[Any]]:
-        return asked[-1:], asked[:-1]
-
-    def get(self, asked: Any) -> Any:
-        try:
-            return asked.result()
-        except (ValueError, MemoryError) as error:
-            failed = FailedError("a page of traceback")
-            failed.cause = error
-            raise failed from error
-
-    def kill(self, _: Any) -> None: ...
-
-    def shutdown(self) -> None:
-        self.closed = True
-
-
-class _Asked:
-    def __init__(self, ray: Ray, worker: Any, name: str, given: tuple[Any, ...]) -> None:
-        self.ray, self.worker, self.name, self.given = ray, worker, name, given
-
-    def result(self) -> Any:
-        for record in self.given[0].records if self.given else ():
-            if record.id not in self.given[0].left_out and self.ray.deadly[record.id] > 0:
-                self.ray.deadly[record.id] -= 1
-                raise DeadError
-        self.ray.asked += self.name == "make"
-        return getattr(self.worker, self.name)(*self.given)
+def pictures_of(name: str, given: Any) -> list[str]:
+    """Say which pictures a worker is to read."""
+    return [record.id for record in given[0].records if record.id not in given[0].left_out] if given else []
 
 
 @pytest.fixture
@@ -99,16 +33,10 @@ def lots(tmp_path: Path) -> Listed:
 
 @pytest.fixture
 def run(lots: Listed, fake_encoder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    class There:
-        def __init__(self, **_: Any) -> None: ...
-
-    strategies = SimpleNamespace(NodeAffinitySchedulingStrategy=There)
-    monkeypatch.setitem(sys.modules, "ray.util.scheduling_strategies", strategies)
     monkeypatch.setattr(on_ray, "load_encoder", lambda _: fake_encoder)
 
     def embed(deadly: dict[str, int], encoder: Any = None) -> tuple[Ray, Any, list[tuple[int, int]]]:
-        ray, told = Ray(deadly), []
-        monkeypatch.setattr(cluster, "_connect", lambda *_: ray)
+        ray, told = Ray(pictures_of, deadly).instead(monkeypatch), []
         how = Making(encoder or fake_encoder, batch_size=2)
         try:
             found = on_ray.embed_on_ray(lots, how, tmp_path / "out", "fake", progress=lambda *n: told.append(n))
@@ -128,7 +56,7 @@ def test_the_bytes_are_those_of_one_process_whoever_dies(
     deadly: dict[str, int], run: Any, lots: Listed, fake_encoder: Any, tmp_path: Path
 ) -> None:
     ray, found, told = run(deadly)
-    assert (ray.asked, ray.started, found.reused) == (3, 2 + len(deadly), 0)
+    assert (ray.calls["make"], ray.started, found.reused) == (3, 2 + len(deadly), 0)
     assert told[-1] == (11, 11)
     embed_lots(lots, Making(fake_encoder, batch_size=2), tmp_path / "one")
     assert files(tmp_path / "out") == files(tmp_path / "one")

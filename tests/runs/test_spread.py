@@ -1,0 +1,101 @@
+"""What workers of a cluster learn, with a stand-in for Ray; .ci/cluster.py has Ray itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.runs.conftest import be_every_encoder
+from tests.stand_in_ray import Ray
+
+from kpl.embeddings import Listed, Making, embed_lots
+from kpl.errors import EncoderError, FeaturesError, InputError, KplError, OutputError
+from kpl.images import find_pictures
+from kpl.runs import fit, spread
+
+
+@pytest.fixture
+def world(job: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    be_every_encoder(monkeypatch, job.encoder)
+    lots = Listed(find_pictures(job.pictures).pictures, 2)
+    embed_lots(lots, Making(job.encoder), job.folder / "features")
+    return job
+
+
+def learn(world: Any, name: str, **changes: Any) -> bytes:
+    given = {"knowledge": world.knowledge, "out": world.folder / name, **changes}
+    fit(world.folder / "features", **given)
+    return Path(world.folder / name).read_bytes()
+
+
+def shards_of(name: str, given: Any) -> list[str]:
+    return [str(place) for some in given[3] for place in some] if name == "add_up" else []
+
+
+@pytest.mark.parametrize(("nodes", "deadly"), [(1, {}), (2, {}), (3, {}), (2, {"1": 1}), (3, {"0": 1, "2": 1})])
+def test_a_model_has_the_bytes_of_one_process_whoever_dies(
+    nodes: int, deadly: dict[str, int], world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = learn(world, "one.kpl")
+    ray = Ray(shards_of, deadly, nodes).instead(monkeypatch)
+    assert learn(world, "ray.kpl", on="ray") == alone
+    assert (ray.started, ray.closed) == (nodes + sum(deadly.values()), True)
+    assert ray.calls["add_up"] >= 4 * min(nodes, 2)
+
+
+def test_workers_that_die_of_everything_end_the_run(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = Ray(shards_of, {"1": 99}).instead(monkeypatch)
+    with pytest.raises(OutputError, match="die again and again"):
+        learn(world, "ray.kpl", on="ray")
+    assert ray.closed
+    assert not (world.folder / "ray.kpl").exists()
+
+
+_VERSIONS = iter("988")  # of this process, then of its workers
+
+
+def _damaged(_: Any) -> None:
+    raise FeaturesError("row 3 is zero")
+
+
+def _full(_: Any) -> None:
+    raise MemoryError("no room for 9 GB")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "said"),
+    [
+        (("kpl.cluster.version", lambda _: next(_VERSIONS)), EncoderError, "has KPL 8, not 9"),
+        (("kpl.runs.spread.INDEX_NAME", "none.json"), EncoderError, "does not see .*features'"),
+        (("kpl.runs.spread.FeatureRows", _damaged), FeaturesError, r"^on \S+: row 3 is zero"),
+        (("kpl.runs.spread.FeatureRows", _full), OutputError, r"^a worker failed: no room for 9 GB$"),
+    ],
+)
+def test_what_stands_in_the_way_is_one_line(
+    spoil: Any, error: type[KplError], said: str, world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = Ray().instead(monkeypatch)
+    with monkeypatch.context() as spoilt:
+        spoilt.setattr(*spoil)
+        with pytest.raises(error, match=said):
+            learn(world, "ray.kpl", on="ray")
+    assert ray.closed
+
+
+def test_what_a_cluster_cannot_learn_is_told(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    Ray().instead(monkeypatch)
+    with pytest.raises(InputError, match="embed first"):
+        fit(world.pictures, knowledge=world.knowledge, out=world.folder / "ray.kpl", on="ray")
+    with pytest.raises(InputError, match="leave out --on, or fit with --method kpl"):
+        learn(world, "ray.kpl", on="ray", method="kpl-closed")
+    learn(world, "text.kpl", on="ray", method="text")
+
+
+def test_shards_are_shared_out_by_rows_and_to_the_same_workers_again(world: Any) -> None:
+    held = spread.SpreadFeatures.__new__(spread.SpreadFeatures)
+    held._ends = np.cumsum([4, 4, 4, 1, 1, 1, 1])
+    assert held._split([range(7)], 2) == [[range(2)], [range(2, 7)]]
+    assert held._split([range(1, 2), range(5, 6)], 3) == [[], [range(1, 2)], [range(5, 6)]]
+    assert held._split([range(1)], 3) == [[], [range(1)], []]
