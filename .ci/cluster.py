@@ -1,15 +1,16 @@
-"""Two nodes of one processor each, in a network namespace that has nothing but loopback: what a cluster must keep.
+"""Nodes of one processor each, in a network namespace that has nothing but loopback: what a cluster must keep.
 
-    unshare -n python .ci/cluster.py [--cells 2000]
+    unshare -n python .ci/cluster.py [--cells 2000] [--whole]
 
-The folder of `kpl embed --on ray` has the bytes of one process; a node killed on the way costs its shard, a killed
-driver nothing that was done, and Ctrl-C leaves one line.
+`kpl embed`, `fit` and `classify` with `--on ray` write the bytes of one process, though a node is killed while each is
+at work; `--whole` tries one, two and three nodes, a killed driver, the same commands again, and Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -17,12 +18,16 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 KPL = str(Path(sysconfig.get_path("scripts")) / "kpl")
 SHARDS = 20
+PATIENCE = 600
+CONFIG = {"health_check_period_ms": 1000, "health_check_timeout_ms": 2000, "health_check_failure_threshold": 3}
 
 
 def draw(folder: Path, cells: int) -> None:
@@ -44,75 +49,163 @@ def draw(folder: Path, cells: int) -> None:
         cell.save(folder / f"{number:05}.png")
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    """What a folder holds."""
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+def files(place: Path) -> dict[str, bytes]:
+    """What a folder or a file holds, without the times that a run took."""
+    found = [place] if place.is_file() else [path for path in sorted(place.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(place)): path.read_bytes() for path in found if path.name != "log.json"}
 
 
-def started(work: Path, address: str, out: str, size: str) -> subprocess.Popen[str]:
-    """Start `kpl embed --on ray`."""
-    words = [KPL, "embed", "scans", "--out", out, "--shard-size", size, "--on", "ray", "--address", address]
-    return subprocess.Popen(words, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def at_work(title: str) -> bool:
+    """Say whether a worker of Ray does what it is called by right now."""
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if process.read_bytes().startswith(title.encode()):
+                return True
+        except OSError:
+            continue
+    return False
 
 
-def ended(process: subprocess.Popen[str], code: int = 0) -> str:
-    """Wait for it and return what it said."""
-    out, err = process.communicate(timeout=300)
-    said = out + err
-    if process.returncode != code or "Traceback" in said:
-        raise SystemExit(f"exit code {process.returncode}, not {code}: {said[-2000:]}")
-    return said
+@dataclass
+class Trial:
+    """A folder to work in, a cluster, and what its commands have to come to."""
+
+    work: Path
+    size: str
+    cluster: Any = None
+    began: float = field(default_factory=time.monotonic)
+
+    def say(self, what: str) -> None:
+        """Print it, with the time."""
+        print(f"[{time.monotonic() - self.began:6.1f} s] {what}", flush=True)
+
+    def started(self, words: list[str], on_ray: bool = True) -> subprocess.Popen[str]:
+        """Start a command, on the cluster or in one process."""
+        words = [KPL, *words, *(["--on", "ray", "--address", self.cluster.address] if on_ray else [])]
+        return subprocess.Popen(words, cwd=self.work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def ended(self, process: subprocess.Popen[str], code: int = 0) -> str:
+        """Wait for it and return what it said."""
+        out, err = process.communicate(timeout=PATIENCE)
+        if process.returncode != code or "Traceback" in out + err or (code and len(err.splitlines()) != 1):
+            raise SystemExit(f"exit code {process.returncode}, not {code}: {(out + err)[-3000:]}")
+        return (out if code == 0 else err).strip().splitlines()[0]
+
+    def commands(self, name: str) -> dict[str, list[str]]:
+        """The three commands, by what they make, and what each is to be equal to."""
+        return {
+            f"{name}-features": ["embed", "scans", "--shard-size", self.size],
+            f"{name}.kpl": ["fit", f"{name}-features", "--knowledge", "blood-cells"],
+            f"{name}-run": ["classify", f"{name}-features", "--model", f"{name}.kpl"],
+        }
+
+    def once(self, name: str, *, on_ray: bool = True, meanwhile: Callable[[str], None] = lambda _: None) -> None:
+        """Type all commands; `meanwhile` is told which has begun its work."""
+        for made, words in self.commands(name).items():
+            process = self.started([*words, "--out", made], on_ray)
+            meanwhile(words[0])
+            said = self.ended(process)
+            if on_ray:
+                self.compare(made, made.replace(name, "one"))
+            self.say(f"{made}: {said}" + (", the bytes of one process" if on_ray else ""))
+
+    def compare(self, made: str, wanted: str) -> None:
+        """Refuse what has not the bytes of one process."""
+        found, other = files(self.work / made), files(self.work / wanted)
+        if found != other:
+            differing = sorted(name for name in {*found, *other} if found.get(name) != other.get(name))
+            raise SystemExit(f"{made} has not the bytes of one process: {differing[:9]}")
+
+    def wait_for(self, title: str) -> None:
+        """Wait until a worker does that."""
+        until = time.monotonic() + PATIENCE
+        while not at_work(f"ray::{title}"):
+            if time.monotonic() > until:
+                raise SystemExit(f"nobody came to {title}")
+            time.sleep(0.002)
 
 
-def wait_for_shards(work: Path, out: str, count: int, process: subprocess.Popen[str]) -> None:
-    """Wait until so many shards are done."""
-    while len(list((work / f".{out}.parts" / "done").glob("*.json"))) < count and process.poll() is None:
-        time.sleep(0.02)
+WORK = {"embed": "Worker.make", "fit": "Holder.add_up", "classify": "Holder.answer"}
+
+
+def with_a_node_killed(trial: Trial) -> None:
+    """Kill a node while each command is at work, and bring another."""
+
+    def kill(command: str) -> None:
+        node = trial.cluster.add_node(num_cpus=1)
+        trial.wait_for(WORK[command])
+        trial.cluster.remove_node(node, allow_graceful=False)
+        trial.say(f"a node killed while it was to {command}")
+
+    trial.once("killed", meanwhile=kill)
+
+
+def with_the_driver_killed(trial: Trial) -> None:
+    """Kill each command itself, and type it again: what was embedded is not embedded twice."""
+    for made, words in trial.commands("again").items():
+        process = trial.started([*words, "--out", made])
+        trial.wait_for(WORK[words[0]])
+        if words[0] == "embed":
+            while len(list((trial.work / f".{made}.parts" / "done").glob("*.json"))) < SHARDS // 4:
+                time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        done = len(list((trial.work / f".{made}.parts" / "done").glob("*.json"))) * int(trial.size)
+        said = trial.ended(trial.started([*words, "--out", made]))
+        kept = int(said.partition("(")[2].split(" ")[0]) if "(" in said and words[0] == "embed" else 0
+        if kept < done:
+            raise SystemExit(f"{done} pictures were done, and {said}")
+        trial.compare(made, made.replace("again", "one"))
+        trial.say(f"{made}: {said}, its driver killed before" + (f" with {done} done" if done else ""))
+        said = trial.ended(trial.started([*words, "--out", made]))
+        trial.compare(made, made.replace("again", "one"))
+        trial.say(f"{made} again: {said}")
+
+
+def with_ctrl_c(trial: Trial) -> None:
+    """Press Ctrl-C while each command is at work: one line, and no worker is left."""
+    for made, words in trial.commands("one").items():
+        process = trial.started([*words, "--out", made.replace("one", "stopped")])
+        trial.wait_for(WORK[words[0]])
+        process.send_signal(signal.SIGINT)
+        trial.say(trial.ended(process, 130))
+        until = time.monotonic() + PATIENCE
+        while any(at_work(f"ray::{title.split('.')[0]}") for title in WORK.values()):
+            if time.monotonic() > until:
+                raise SystemExit("workers are left")
+            time.sleep(0.1)
 
 
 def main() -> None:
     """Do it all and say how long each took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", type=int, default=2000)
-    cells = parser.parse_args().cells
+    parser.add_argument("--whole", action="store_true", help="everything that is promised")
+    asked = parser.parse_args()
     subprocess.run([shutil.which("ip") or "ip", "link", "set", "lo", "up"], check=True)
-    began, size = time.monotonic(), str(cells // SHARDS)
-
-    def say(what: str) -> None:
-        print(f"[{time.monotonic() - began:6.1f} s] {what}", flush=True)
-
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        draw(work / "scans", cells)
-        subprocess.run([KPL, "embed", "scans", "--out", "one", "--shard-size", size], cwd=work, check=True)
-        say(f"one process embedded {cells}")
+        trial = Trial(Path(folder), str(asked.cells // SHARDS))
+        draw(trial.work / "scans", asked.cells)
+        trial.once("one", on_ray=False)
+        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+        trial.say(f"one process: {spent.ru_utime + spent.ru_stime:.1f} processor seconds")
         from ray.cluster_utils import Cluster
 
-        cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        second = cluster.add_node(num_cpus=1)
-        say("two nodes")
-        process = started(work, cluster.address, "ray", size)
-        wait_for_shards(work, "ray", 4, process)
-        cluster.remove_node(second, allow_graceful=False)
-        say(ended(process).strip() + ", a node killed on the way")
-        if files(work / "ray") != files(work / "one"):
-            raise SystemExit("the bytes of a cluster are not those of one process")
-        cluster.add_node(num_cpus=1)
-        process = started(work, cluster.address, "again", size)
-        wait_for_shards(work, "again", 4, process)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        done = len(list((work / ".again.parts" / "done").glob("*.json")))
-        said = ended(started(work, cluster.address, "again", size))
-        say(said.strip() + f", its driver killed with {done} shards done")
-        if files(work / "again") != files(work / "one"):
-            raise SystemExit("the bytes after a killed driver are not those of one process")
-        process = started(work, cluster.address, "stopped", size)
-        wait_for_shards(work, "stopped", 2, process)
-        process.send_signal(signal.SIGINT)
-        say(ended(process, 130).strip())
-        cluster.shutdown()
-    say("all as it must be")
+        head = {"num_cpus": 1, "include_dashboard": False, "_system_config": CONFIG}
+        trial.cluster = Cluster(initialize_head=True, head_node_args=head)
+        trial.say("a cluster of one node")
+        if asked.whole:
+            trial.once("n1")
+            trial.cluster.add_node(num_cpus=1)
+            trial.once("n2")
+            extra = trial.cluster.add_node(num_cpus=1)
+            trial.once("n3")
+            trial.cluster.remove_node(extra)
+            with_the_driver_killed(trial)
+            with_ctrl_c(trial)
+        with_a_node_killed(trial)
+        trial.cluster.shutdown()
+        trial.say("all as it must be")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
+from kpl.proxies.arrays import unit_rows
 from kpl.proxies.site import Arrivals, nobodys, sums_by_class
 from kpl.proxies.sums import ClassSums, ImageMoments, sum_images
 
@@ -111,3 +113,12 @@ def test_pictures_all_alike_raise_nothing():
     moved = arrivals.moved()
     assert not moved.far
     assert np.isfinite([moved.shift, moved.far_from, moved.spread, moved.prior]).all()
+
+
+def test_pictures_that_come_in_chunks_anywhere_are_the_same(known):
+    rows = unit_rows(world(np.random.default_rng(6), 300)[0])
+    one, all_at_once = copy(known), copy(known)
+    one.add(rows, classes_of(rows))
+    for part in ([rows[:50], rows[50:90]], rows[90:]):
+        all_at_once.add_all(part, classes_of)
+    assert asdict(all_at_once.moved()) == pytest.approx(asdict(one.moved()))

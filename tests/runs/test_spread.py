@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.runs.conftest import be_every_encoder
+from tests.runs.conftest import be_every_encoder, tree
 from tests.stand_in_ray import Ray
 
 from kpl.embeddings import Listed, Making, embed_lots
 from kpl.errors import EncoderError, FeaturesError, InputError, KplError, OutputError
 from kpl.images import find_pictures
-from kpl.runs import fit, spread
+from kpl.runs import classify, fit, spread
 
 
 @pytest.fixture
@@ -91,6 +91,40 @@ def test_what_a_cluster_cannot_learn_is_told(world: Any, monkeypatch: pytest.Mon
     with pytest.raises(InputError, match="leave out --on, or fit with --method kpl"):
         learn(world, "ray.kpl", on="ray", method="kpl-closed")
     learn(world, "text.kpl", on="ray", method="text")
+
+
+def predict(world: Any, name: str, **changes: Any) -> dict[str, bytes]:
+    given = {"model": world.folder / "one.kpl", "out": world.folder / name, **changes}
+    return tree(classify(world.folder / "features", **given).path)
+
+
+@pytest.mark.parametrize("deadly", [{}, {"1": 1}, {"0": 2, "2": 1}])
+def test_a_run_has_the_bytes_of_one_process_whoever_dies(
+    deadly: dict[str, int], world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn(world, "one.kpl")
+    alone = predict(world, "alone")
+    ray = Ray(lambda name, given: [str(given[2])] if name == "answer" else [], deadly).instead(monkeypatch)
+    assert predict(world, "ray", on="ray") == alone
+    assert ray.closed
+    assert len(alone) > 5
+
+
+def test_a_cluster_that_cannot_predict_leaves_nothing(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    learn(world, "one.kpl")
+
+    def full(*_: Any) -> None:
+        raise OutputError("cannot write 'x': No space left on device")
+
+    monkeypatch.setattr("kpl.runs.answers.write_file", full)
+    ray = Ray().instead(monkeypatch)
+    with pytest.raises(OutputError, match=r"^on \S+: cannot write 'x': No space left on device"):
+        predict(world, "ray", on="ray")
+    assert ray.closed
+    assert not list(world.folder.rglob("*said*"))
+    for wrong in ({"model": None, "knowledge": world.knowledge}, {"out": None}):
+        with pytest.raises(InputError, match="by a model: kpl embed, kpl fit"):
+            predict(world, "ray", on="ray", **wrong)
 
 
 def test_shards_are_shared_out_by_rows_and_to_the_same_workers_again(world: Any) -> None:

@@ -13,7 +13,18 @@ from rich.table import Table
 
 from kpl.cli.label_options import reads_table
 from kpl.cli.multi_label import read_thresholds
-from kpl.cli.options import K, KnowledgeOption, Settings, chosen_pictures, chosen_settings, gathers, named_numbers
+from kpl.cli.options import (
+    Address,
+    K,
+    KnowledgeOption,
+    On,
+    Settings,
+    chosen_pictures,
+    chosen_settings,
+    gathers,
+    named_numbers,
+    on_cluster,
+)
 from kpl.cli.progress import stages
 from kpl.cli.terminal import Console, plain, print_notes
 from kpl.errors import InputError
@@ -112,6 +123,8 @@ def classify(
     only: _Only = None,
     prior: _Prior = None,
     predictions: _Predictions = _Kept.csv,
+    on: On = None,
+    address: Address = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")] = False,
     reading: Reading,
 ) -> None:
@@ -137,6 +150,8 @@ def classify(
 
       kpl classify NEW/ --model cells.kpl --out run/
 
+      kpl classify features/ --model cells.kpl --on ray --address head:6379 --out run/
+
       kpl classify SCANS/ --table cohort.xlsx --knowledge my-classes.yaml --out run/
 
       kpl classify manifest.csv --knowledge my-classes.yaml --out run/
@@ -150,7 +165,7 @@ def classify(
     given = pictures | {"out": out, "table": table, "reading": reading, "pool": pool, "overwrite": overwrite}
     given |= {"predictions": predictions.value, "calibration": calibration}
     learnt = {"method": method, "model": model, "k": k, "set": settings, "prior": prior, "explain": explain}
-    learnt["other"] = other
+    learnt["other"], learnt["on"] = other, on_cluster(on, address)
     decided: dict[str, Any] = {"abstain_below": abstain_below, "coverage": coverage}
     base, shares = _of_classes(knowledge, only, prior)
     if multi_label:
@@ -173,6 +188,7 @@ def classify(
             "with_evidence": explain,
             "other": other,
             "thresholds": named_numbers("--threshold", threshold or [], plain=True),
+            **({"on": "ray", "address": address} if learnt["on"] else {}),
         }
         run = partial(run_classify, **how, **decided)
     with stages() as progress:

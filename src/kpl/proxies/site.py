@@ -14,13 +14,14 @@ learnt. It is far where shift^2 > FLOOR^2 + TIMES * sd, with sd = sqrt(2 tr((M S
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kpl.proxies.arrays import Floats, Images
-from kpl.proxies.passes import Spread, add_up
+from kpl.proxies.passes import Parts, Spread, add_up
 from kpl.proxies.sums import ClassSums, ImageMoments, inverse
 
 FLOOR = 0.1
@@ -100,6 +101,19 @@ def nobodys(sums: ClassSums) -> ClassSums:
     return kept
 
 
+@dataclass(frozen=True)
+class _Arriving:
+    known: Arrivals
+    classes: Callable[[Floats], NDArray[np.intp]]
+
+    def partial(self, step: None, chunk: Floats, weights: Floats | None, first: int | None = None) -> Arrivals:
+        del step, weights, first
+        found = copy(self.known)
+        found._begin()
+        found.add(chunk, self.classes(chunk))
+        return found
+
+
 class Arrivals:
     """Pictures as they come, held against those that a model learnt from; memory does not grow with them.
 
@@ -139,8 +153,26 @@ class Arrivals:
         both = self._precision @ within
         self._trace = max(float(np.trace(both)), _LEAST_VARIANCE)
         self._square = float(np.einsum("ij,ji->", both, both))
+        self._scale = trace / dim  # a residual's fit is no more than its square over this
+        self._begin()
+
+    def _begin(self) -> None:
         self._count, self._squares, self._fits = 0, 0.0, 0.0
-        self._residual, self._shares = np.zeros(dim), np.zeros(len(sums.mass))
+        self._residual, self._shares = np.zeros(len(self._precision)), np.zeros(len(self._mass))
+
+    @property
+    def parts(self) -> Parts:
+        """What was added up, of numbers of a like size."""
+        numbers = np.array([self._count, self._squares, self._fits * self._scale])
+        return numbers, self._residual, self._shares
+
+    def add_all(self, images: Images | Spread, classes: Callable[[Floats], NDArray[np.intp]]) -> None:
+        """Add rows (n, d) or chunks of them, each a unit of its own; `classes` gives the class index of each."""
+        numbers, residual, shares = add_up(images, _Arriving(self, classes))
+        self._count += round(float(numbers[0]))
+        self._squares += float(numbers[1])
+        self._fits += float(numbers[2]) / self._scale
+        self._residual, self._shares = self._residual + residual, self._shares + shares
 
     def add(self, rows: Floats, classes: NDArray[np.intp], sizes: Sequence[int] | None = None) -> None:
         """Add rows (n, d) with the class index of each, of units of so many rows one behind the other."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings import (
+    FeatureFolder,
     TextCache,
     embed_texts,
     encoder_identity,
@@ -26,6 +28,7 @@ from kpl.methods import Method, as_method, explain
 from kpl.progress import Progress
 from kpl.proxies.arrays import Floats, chunks, log_odds, softmax
 from kpl.proxies.sums import sum_images
+from kpl.runs.answers import Said, on_cluster
 from kpl.runs.calibrating import CalibrationFile, load_calibration
 from kpl.runs.conformal import ConformalSets
 from kpl.runs.contradicting import contradictions
@@ -78,6 +81,8 @@ def classify(
     overwrite: bool = False,
     finish: Callable[[Path], object] | None = None,
     progress: Progress | None = None,
+    on: Literal["ray"] | None = None,
+    address: str | None = None,
 ) -> SingleLabelRun:
     """Classify pictures without labels.
 
@@ -112,6 +117,9 @@ def classify(
         overwrite: replace an earlier run in `out`.
         finish: called with the run folder before it gets its name, to write more into it.
         progress: called while pictures are embedded and evidence is gathered.
+        on: who predicts: this process, or the workers of a cluster of Ray, which see the same feature folder and the
+            folder of the run; with a model alone.
+        address: of the cluster's head, host:port; None starts Ray on this machine alone.
 
     Raises:
         AlreadyThereError: this very run is in `out`.
@@ -124,6 +132,8 @@ def classify(
     base = known_base(knowledge, learnt)
     card = learnt.card_by(encoder) if learnt else partial(card_of, encoder)
     source = Source.of(inputs, batch_size, workers, asked, base.task, table, reading, card, progress)
+    if on is not None and (learnt is None or source.folder is None or out is None):
+        raise InputError("a cluster predicts from features by a model: kpl embed, kpl fit, then give both and --out")
     if isinstance(knowledge, Mapping) and base.task.modality is None and source.folder is None:
         encoder = encoder or DEFAULT_ENCODER  # a dict has no place for a modality: a warning says so
     coder, chosen = _prepared(source, base, learnt, encoder, method, dict(settings or {}))
@@ -138,6 +148,7 @@ def classify(
     job = _Job(
         knowledge=base, encoder=coder, plan=plan, method=chosen, deciding=deciding, model=learnt,
         with_evidence=with_evidence, further=further, sets=trusted.sets if trusted else None, kept=predictions,
+        cluster=None if on is None else partial(on_cluster, address=address),
     )  # fmt: skip
     return open_single_label(
         job.carry_out(source, started, out=out, overwrite=overwrite, finish=finish, progress=progress)
@@ -208,11 +219,18 @@ class _Job(Job):
     with_evidence: bool
     further: list[str]
     sets: ConformalSets | None
+    cluster: Callable[[Method, FeatureFolder, Path], AbstractContextManager[Said]] | None = None
 
     def is_whole(self, run: Path) -> bool:
         return (run / _EVIDENCE).exists() == self.with_evidence and super().is_whole(run)
 
     def answer(self, desk: Desk) -> dict[str, Any]:
+        if self.cluster is None or desk.source.folder is None:
+            return self._answer(desk)
+        with self.cluster(self.method, desk.source.folder, desk.folder) as said:
+            return self._answer(replace(desk, said=said))
+
+    def _answer(self, desk: Desk) -> dict[str, Any]:
         cache, method = TextCache(), self.method
         descriptions = embed_texts(self.knowledge.prompts(), self.encoder, cache=cache)
         names = embed_texts([[prompt] for prompt in self.knowledge.name_prompts()], self.encoder, cache=cache)
@@ -234,9 +252,7 @@ class _Job(Job):
             table, units.names(), self.keys, chances, answered, own, unlike, sets, desk.pooling.shards
         )
         write_levels(desk.folder, units.names(), self.knowledge, lambda: map(softmax, self._logits(desk)))
-        text = np.concatenate(
-            [each.argmax(axis=1) for each in desk.pooling.pooled(map(method.text_logits, chunks(desk.features)))]
-        )
+        text = np.concatenate([each.argmax(axis=1) for each in desk.pooling.pooled(self._said(desk).text_logits())])
         desk.keep_thumbnails(told, lambda: kept_rows(winners, text, sureness, len(self.keys)))
         if self.with_evidence:
             evidence = explain(
@@ -251,8 +267,8 @@ class _Job(Job):
             write_evidence(desk.folder / _EVIDENCE, units.ids, evidence, self.knowledge)
         reads = method.reads == "descriptions"
         save_texts(desk.folder, descriptions, np.concatenate(names), method.text_, of_descriptions=reads)
-        distances = method.distances(desk.features)
-        site = site_of(self.model, desk.features, distances) if self.model else None
+        distances, held = self._said(desk).distances(), self._said(desk).held
+        site = site_of(self.model, desk.features, distances, held) if self.model else None
         far = None if distances is None else -desk.pooling.pooled_column(-distances)
         found = [*(site.warnings if site else []), *result_warnings(method, winners, text, self.keys, far)]
         found += [*(self.model.notes if self.model else []), *self.further]
@@ -280,8 +296,11 @@ class _Job(Job):
     def _logits(self, desk: Desk, by: str | None = None) -> Iterator[Floats]:
         yield from self.deciding.calibrated(self._raw(desk, by))
 
+    def _said(self, desk: Desk) -> Said:
+        return desk.said or Said(self.method, desk.features)
+
     def _raw(self, desk: Desk, by: str | None = None) -> Iterator[Floats]:
-        return desk.pooling.pooled(map(self.method.logits, chunks(desk.features)), by=by)
+        return desk.pooling.pooled(self._said(desk).logits(), by=by)
 
     def _sets(self, desk: Desk) -> Iterator[str] | None:
         """The sets of classes of a stated coverage, by the probabilities before any calibration; None without."""

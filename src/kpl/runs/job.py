@@ -17,6 +17,7 @@ from kpl.encoders import Encoder
 from kpl.knowledge import KnowledgeBase, write_knowledge
 from kpl.progress import Progress, silent
 from kpl.proxies.pooling import DEFAULT_POOL
+from kpl.runs.answers import Said
 from kpl.runs.folder import FEATURES_FOLDER, KNOWLEDGE_FILE, RUN_FILE, run_folder, write_log
 from kpl.runs.opening import open_run
 from kpl.runs.plan import Plan
@@ -38,12 +39,14 @@ class Desk:
         pooling: of the scores of its features.
         source: of these.
         tell: told how far the work is.
+        said: what the method says of the features, where others worked it out.
     """
 
     folder: Path
     pooling: Pooling
     source: Source
     tell: Progress
+    said: Said | None = None
 
     @property
     def features(self) -> FeatureFolder:

@@ -7,6 +7,7 @@ from typing import Any
 
 from kpl.embeddings import FeatureFolder
 from kpl.proxies.arrays import Floats, chunks
+from kpl.proxies.passes import Spread
 from kpl.proxies.pooling import whole_units
 from kpl.proxies.site import Arrivals, Moved
 from kpl.runs.models import Model
@@ -63,19 +64,23 @@ class Site:
         return asdict(self)
 
 
-def site_of(model: Model, features: FeatureFolder, distances: Floats | None) -> Site | None:
+def site_of(model: Model, features: FeatureFolder, distances: Floats | None, held: Spread | None = None) -> Site | None:
     """Say how far features are from those that a model learnt from; None where it keeps nothing of these.
 
     Args:
         model: fitted.
         features: of pictures, or of units of several.
         distances: of each row from the nearest class, if the method knows them.
+        held: the same features where workers hold them.
     """
     if model.seen is None:
         return None
     arrivals = Arrivals(model.method.moments_, model.seen)
-    for rows, sizes in whole_units(chunks(features), features.of_units.sizes):
-        arrivals.add(rows, model.method.predict(rows), sizes)
+    if features.of_units.plain:
+        arrivals.add_all(held or features, model.method.predict)
+    else:
+        for rows, sizes in whole_units(chunks(features), features.of_units.sizes):
+            arrivals.add(rows, model.method.predict(rows), sizes)
     moved = arrivals.moved()
     unlike = None if distances is None else float((distances > UNLIKE).mean())
     return None if moved is None else Site.of(moved, unlike)

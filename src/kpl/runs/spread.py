@@ -7,11 +7,12 @@ others; as the sums are exact, who adds up what changes nothing (`kpl.proxies.pa
 from __future__ import annotations
 
 import socket
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,15 @@ from kpl.errors import FeaturesError, InputError, KplError, OutputError
 from kpl.proxies.arrays import Floats
 from kpl.proxies.passes import Exact, Work, added_up
 
-_DEATHS: Final = 3  # waves of one pass in which workers died, before it is told
+_DEATHS: Final = 3  # waves of one pass in which workers died, or of one shard, before it is told
+_AGAIN: Final = "workers of the cluster die again and again: look for memory on their nodes"
+
+
+class Answering(Protocol):
+    """What answers for a shard, and writes what it says."""
+
+    def answer(self, rows: FeatureRows, place: int) -> None:
+        """Do so."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,7 @@ class Holder:
 
     def __init__(self, task: _Task) -> None:
         self._task = task
-        self._held: tuple[int, _Held | None] = (-1, None)
+        self._held: tuple[int, Any] = (-1, None)
 
     def begin(self) -> str:
         """Look whether the folder is there; say what stands in the way, or nothing."""
@@ -83,10 +92,8 @@ class Holder:
         """
         if self._held[0] != number:
             self._held = number, fetched(held[0])
-        own = self._held[1]
+        own: _Held = self._held[1]
         found = Exact(grains)
-        if own is None:
-            return found
         try:
             for place in (place for some in shards for place in some):
                 path, first, rows = self._shards[place]
@@ -95,6 +102,16 @@ class Holder:
         except KplError as error:
             return f"on {socket.gethostname()}: {error}"
         return found
+
+    def answer(self, number: int, held: list[Any], place: int) -> str:
+        """Let what is held answer for a shard; say what stands in the way, or nothing."""
+        if self._held[0] != number:
+            self._held = number, fetched(held[0])
+        try:
+            self._held[1].answer(FeatureRows([self._shards[place][0]]), place)
+        except KplError as error:
+            return f"on {socket.gethostname()}: {error}"
+        return ""
 
 
 def _shards(folder: Path, index: Index) -> Iterator[tuple[Path, int, int]]:
@@ -167,8 +184,39 @@ class SpreadFeatures:
                         found.merge(answer)
             deaths += bool(waiting)
             if deaths == _DEATHS:
-                raise OutputError("workers of the cluster die again and again: look for memory on their nodes")
+                raise OutputError(_AGAIN)
         return found
+
+    @property
+    def shards(self) -> int:
+        """Shards that have rows."""
+        return len(self._ends)
+
+    def each(self, answering: Answering) -> None:
+        """Let workers answer for each shard, whoever is free for the next.
+
+        Raises:
+            OutputError: a worker cannot write or fails, or workers die of a shard again and again.
+            KplError: as `Crew.answers`.
+        """
+        self._number += 1
+        self._work, held = None, [self._crew.ray.put(answering)]
+        waiting, deaths, left = deque(range(self.shards)), Counter[int](), self.shards
+        while left:
+            self._crew.hire()
+            for name in self._crew.free[: len(waiting)]:
+                place = waiting.popleft()
+                self._crew.ask(name, "answer", place, self._number, held, place)
+            for place, answer in self._crew.answers():
+                if answer is not DIED:
+                    if answer:
+                        raise OutputError(answer)
+                    left -= 1
+                    continue
+                waiting.append(place)
+                deaths[place] += 1
+                if deaths[place] == _DEATHS:
+                    raise OutputError(_AGAIN)
 
     def _ready(self) -> list[str]:
         """Return the names of all workers, new ones too, in a fixed order, once they are ready."""
@@ -196,12 +244,14 @@ class SpreadFeatures:
 
 
 @contextmanager
-def spread(features: FeatureFolder, address: str | None) -> Iterator[SpreadFeatures]:
+def spread(
+    features: FeatureFolder, address: str | None, what: str = "learning on a cluster"
+) -> Iterator[SpreadFeatures]:
     """Give the rows of a folder to the workers of a cluster, one on each processor, until the end.
 
     Raises:
         KplError: as `kpl.cluster.joined`.
     """
     task = _Task(Place.here(), features.path.absolute(), features.index.pictures_sha256)
-    with joined(address, "learning on a cluster") as ray:
+    with joined(address, what) as ray:
         yield SpreadFeatures(features, Crew(ray, Holder, task, everywhere=True))
