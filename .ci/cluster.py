@@ -23,11 +23,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+os.environ |= {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_raylet_start_wait_time_s": "240",  # of a busy machine
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",  # linear algebra rounds as its threads divide it
+}
 KPL = str(Path(sysconfig.get_path("scripts")) / "kpl")
 SHARDS = 20
 PATIENCE = 600
-CONFIG = {"health_check_period_ms": 1000, "health_check_timeout_ms": 2000, "health_check_failure_threshold": 3}
 
 
 def draw(folder: Path, cells: int) -> None:
@@ -191,7 +195,7 @@ def main() -> None:
         trial.say(f"one process: {spent.ru_utime + spent.ru_stime:.1f} processor seconds")
         from ray.cluster_utils import Cluster
 
-        head = {"num_cpus": 1, "include_dashboard": False, "_system_config": CONFIG}
+        head = {"num_cpus": 1, "include_dashboard": False}
         trial.cluster = Cluster(initialize_head=True, head_node_args=head)
         trial.say("a cluster of one node")
         if asked.whole:

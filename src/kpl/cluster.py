@@ -180,6 +180,7 @@ def _connect(address: str | None, what: str) -> Any:  # noqa: ANN401 - ray is un
             socket.create_connection((host, int(port)), timeout=_SECONDS).close()
         except (OSError, OverflowError) as error:
             raise InputError(f"no head of a cluster answers at {address}: {mend}") from error
+    os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # read when it loads: else it prints a page where a node dies
     with from_extra("ray", what):
         import ray
     own = {} if address else {"include_dashboard": False}

@@ -50,7 +50,10 @@ K = Annotated[
 ]
 
 
-On = Annotated[Engine | None, typer.Option("--on", help="Who works: this process, or a cluster of Ray (extra: ray).")]
+On = Annotated[
+    Literal["local", "ray"] | None,
+    typer.Option("--on", help="Who works: this process, or a cluster of Ray (extra: ray)."),
+]
 Address = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="Of the cluster's head, for --on ray; else this machine.")
 ]
