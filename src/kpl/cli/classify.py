@@ -181,15 +181,9 @@ def classify(
         )
     else:
         chosen = shares | chosen_settings(method, k, settings) if model is None else {}
-        how: dict[str, Any] = {
-            "method": method,
-            "model": model,
-            "settings": chosen,
-            "with_evidence": explain,
-            "other": other,
-            "thresholds": named_numbers("--threshold", threshold or [], plain=True),
-            **({"on": "ray", "address": address} if learnt["on"] else {}),
-        }
+        how: dict[str, Any] = {"method": method, "model": model, "settings": chosen, "with_evidence": explain}
+        how |= {"other": other, "thresholds": named_numbers("--threshold", threshold or [], plain=True)}
+        how |= {"on": "ray", "address": address} if learnt["on"] else {}
         run = partial(run_classify, **how, **decided)
     with stages() as progress:
         result = run(inputs or [], knowledge=base, **given, finish=write_report, progress=progress)
