@@ -86,8 +86,8 @@ lowest: $(DEV)  ## the tests with the oldest libraries that pyproject.toml allow
 silence: $(DEV)  ## every command in a process of its own, watched for half a minute after its work: nothing leaves the machine
 	KPL_WATCH=whole $(BIN)/pytest -s -p no:cacheprovider tests/cli/test_silence.py
 
-cluster: $(DEV)  ## two nodes of Ray without a network embed 2000 cells; one is killed on the way, then the driver (root, ip, unshare)
-	$(BIN)/python -m pip install --quiet -e '.[ray]' && unshare -n $(BIN)/python .ci/cluster.py
+cluster: $(DEV)  ## one to three nodes of Ray without a network: embed, fit and classify; nodes and drivers killed (root, ip, unshare)
+	$(BIN)/python -m pip install --quiet -e '.[ray]' && unshare -n $(BIN)/python .ci/cluster.py --whole
 
 kill: $(DEV)  ## kill every writing command at every call that changes something, and start two at once many times (long)
 	KPL_KILL=all KPL_REQUIRE_EXTRAS=1 $(BIN)/pytest -n 2 -rP -p no:cacheprovider -m "not torch" tests/whole
