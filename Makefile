@@ -8,8 +8,8 @@ SPHINX_OUT ?= docs/_build/html
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 python; do \
 	"$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
-# Every script in benchmarks/ but what they share and the paper's table; `make bench BENCHMARKS=speed` runs one.
-BENCHMARKS ?= $(filter-out common grounds made_grounds picture_grounds contest_table make_ground paper paper_sets paper_table,$(basename $(notdir $(wildcard benchmarks/*.py))))
+# Every script in benchmarks/ but what they share, that of a cluster and the paper's table; `make bench BENCHMARKS=speed` runs one.
+BENCHMARKS ?= $(filter-out cluster common grounds made_grounds picture_grounds contest_table make_ground paper paper_sets paper_table,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 # Stamps: a second run installs nothing until pyproject.toml changes.
 CORE := $(VENV)/.core
