@@ -59,8 +59,8 @@ def files(place: Path) -> dict[str, bytes]:
     return {str(path.relative_to(place)): path.read_bytes() for path in found if path.name != "log.json"}
 
 
-def at_work(title: str) -> bool:
-    """Say whether a worker of Ray does what it is called by right now."""
+def is_there(title: str) -> bool:
+    """Say whether a process of this title is there, as Ray names its workers by their class."""
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             if process.read_bytes().startswith(title.encode()):
@@ -103,11 +103,11 @@ class Trial:
             f"{name}-run": ["classify", f"{name}-features", "--model", f"{name}.kpl"],
         }
 
-    def once(self, name: str, *, on_ray: bool = True, meanwhile: Callable[[str], None] = lambda _: None) -> None:
-        """Type all commands; `meanwhile` is told which has begun its work."""
+    def once(self, name: str, *, on_ray: bool = True, meanwhile: Callable[..., None] = lambda *_: None) -> None:
+        """Type all commands; `meanwhile` is told which has been started, what it makes, and its process."""
         for made, words in self.commands(name).items():
             process = self.started([*words, "--out", made], on_ray)
-            meanwhile(words[0])
+            meanwhile(words[0], made, process)
             said = self.ended(process)
             if on_ray:
                 self.compare(made, made.replace(name, "one"))
@@ -120,25 +120,31 @@ class Trial:
             differing = sorted(name for name in {*found, *other} if found.get(name) != other.get(name))
             raise SystemExit(f"{made} has not the bytes of one process: {differing[:9]}")
 
-    def wait_for(self, title: str) -> None:
-        """Wait until a worker does that."""
-        until = time.monotonic() + PATIENCE
-        while not at_work(f"ray::{title}"):
-            if time.monotonic() > until:
-                raise SystemExit(f"nobody came to {title}")
-            time.sleep(0.002)
-
-
-WORK = {"embed": "Worker.make", "fit": "Holder.add_up", "classify": "Holder.answer"}
+    def wait_for(self, command: str, made: str, process: subprocess.Popen[str]) -> None:
+        """Wait until something of a command is done, or at least somebody there to do it."""
+        while (
+            process.poll() is None
+            and not {
+                "embed": any((self.work / f".{made}.parts" / "done").glob("*.json")),
+                "fit": command == "fit" and is_there("ray::Holder"),
+                "classify": any((self.work / f".{made}.partial" / ".said").glob("*.npy")),
+            }[command]
+        ):
+            time.sleep(0.02)
+        if process.returncode is not None:
+            raise SystemExit(f"{command} was over before it began: {self.ended(process)}")
 
 
 def with_a_node_killed(trial: Trial) -> None:
     """Kill a node while each command is at work, and bring another."""
 
-    def kill(command: str) -> None:
-        node = trial.cluster.add_node(num_cpus=1)
-        trial.wait_for(WORK[command])
+    node = trial.cluster.add_node(num_cpus=1)
+
+    def kill(command: str, made: str, process: subprocess.Popen[str]) -> None:
+        nonlocal node
+        trial.wait_for(command, made, process)
         trial.cluster.remove_node(node, allow_graceful=False)
+        node = trial.cluster.add_node(num_cpus=1)
         trial.say(f"a node killed while it was to {command}")
 
     trial.once("killed", meanwhile=kill)
@@ -148,10 +154,7 @@ def with_the_driver_killed(trial: Trial) -> None:
     """Kill each command itself, and type it again: what was embedded is not embedded twice."""
     for made, words in trial.commands("again").items():
         process = trial.started([*words, "--out", made])
-        trial.wait_for(WORK[words[0]])
-        if words[0] == "embed":
-            while len(list((trial.work / f".{made}.parts" / "done").glob("*.json"))) < SHARDS // 4:
-                time.sleep(0.02)
+        trial.wait_for(words[0], made, process)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         done = len(list((trial.work / f".{made}.parts" / "done").glob("*.json"))) * int(trial.size)
@@ -169,12 +172,13 @@ def with_the_driver_killed(trial: Trial) -> None:
 def with_ctrl_c(trial: Trial) -> None:
     """Press Ctrl-C while each command is at work: one line, and no worker is left."""
     for made, words in trial.commands("one").items():
-        process = trial.started([*words, "--out", made.replace("one", "stopped")])
-        trial.wait_for(WORK[words[0]])
+        stopped = made.replace("one", "stopped")
+        process = trial.started([*words, "--out", stopped])
+        trial.wait_for(words[0], stopped, process)
         process.send_signal(signal.SIGINT)
         trial.say(trial.ended(process, 130))
         until = time.monotonic() + PATIENCE
-        while any(at_work(f"ray::{title.split('.')[0]}") for title in WORK.values()):
+        while is_there("ray::Worker") or is_there("ray::Holder"):
             if time.monotonic() > until:
                 raise SystemExit("workers are left")
             time.sleep(0.1)

@@ -90,6 +90,7 @@ VALUES = {
     "--verify": None,
     "--on": "ray",
     "--address": "10.0.0.1:6379",
+    "--predictions": "parquet",
 }
 """A value for each option that can be recognised where it arrives; None for a flag. A new option needs one here."""
 ARRIVES = {
