@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from tests.server.conftest import finish, parts
 
 import kpl.encoders
+from kpl.encoders import write_bundle
 from kpl.errors import EncoderError, InputError, KnowledgeError
 from kpl.knowledge import KnowledgeBase
 from kpl.server.brought import Brought
@@ -66,9 +67,13 @@ def copy(tmp_path: Path) -> Path:
     return place
 
 
+@pytest.mark.parametrize("bundled", [False, True])
 def test_encoders_and_knowledge_of_the_operator_are_chosen_by_name(
-    copy: Path, tmp_path: Path, serving: Any, cells: dict[str, bytes]
+    copy: Path, tmp_path: Path, serving: Any, cells: dict[str, bytes], *, bundled: bool
 ) -> None:
+    if bundled:
+        write_bundle(copy, tmp_path / "carried.kplenc")
+        copy = tmp_path / "carried.kplenc"
     (tmp_path / "shapes.yaml").write_text(TEXT, encoding="utf-8")
     client = serving(brought=Brought([copy], [tmp_path / "shapes.yaml"]))
     names = [each["name"] for each in client.get("/api/encoders").json() if each["here"]]
