@@ -1,6 +1,8 @@
 // Draw docs/images/{report,page,page-narrow}.png from a demo run and a server, in a real Chromium:
 //   kpl demo --out demo; kpl serve --port 8321 &
 //   KPL_CHROMIUM=/usr/bin/chromium NODE_PATH=FOLDER/node_modules node docs/draw_pages.mjs demo http://127.0.0.1:8321/ docs/images
+// Then each as 256 colours, which by eye are the same: python -c "import sys; from PIL import Image; p = sys.argv[1];
+//   Image.open(p).convert('RGB').quantize(256).save(p, optimize=True)" docs/images/page.png
 import { createRequire } from "node:module";
 import { readdirSync } from "node:fs";
 import { resolve } from "node:path";
