@@ -28,6 +28,7 @@ from kpl.embeddings.units import stored_units
 from kpl.errors import FeaturesError, InputError
 from kpl.files import write_file
 from kpl.images import Instance
+from kpl.images.tars import Member
 
 _MODULUS = 1 << 256
 _SECOND = 10**9
@@ -195,7 +196,7 @@ def pictures_seen(records: Sequence[Instance]) -> str | None:
     """Hash sizes and times of change of pictures; None where one is not there, in memory, or changed just now."""
     whole, newest, before = hashlib.sha256(), 0, None
     for record in records:
-        if record.data is not None:
+        if record.data is not None and not isinstance(record.data, Member):
             return None
         if record.path == before:
             continue

@@ -81,6 +81,11 @@ class FeatureFolder(FeatureRows):
         return Units.of(self.pictures, self.index.units)
 
     @property
+    def plain(self) -> bool:
+        """Whether every picture stands for itself."""
+        return all(unit.kind == "image" for unit in self.index.units or ())
+
+    @property
     def units(self) -> NDArray[np.intp]:
         """The unit of each row, (n,)."""
         return self.of_units.of_rows
@@ -130,10 +135,16 @@ class _SomeRows(FeatureFolder):
                 yield unit_rows(map_array(path)[own[part : part + CHUNK_ROWS]], f"{str(path)!r}")
 
     def pictures(self) -> Iterator[EmbeddedPicture]:
-        """Yield the pictures of the rows."""
+        """Yield the pictures of the rows, which are held once they were read."""
+        return iter(self._held)
+
+    @cached_property
+    def _held(self) -> list[EmbeddedPicture]:
+        found = []
         for shard, own in self._by_shard():
             good = [each for each in read_model(Shard, self.path / shard.pictures).pictures if each.reason is None]
-            yield from (good[row] for row in own.tolist())
+            found += [good[row] for row in own.tolist()]
+        return found
 
     def _by_shard(self) -> Iterator[tuple[ShardEntry, NDArray[np.intp]]]:
         start = 0

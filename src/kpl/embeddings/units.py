@@ -32,11 +32,15 @@ class Units:
         listed: one a unit, in order.
         sizes: (units,) rows of each.
         plain: every picture stands for itself, as in folders without medical files or a manifest.
+        single: so it is, and no unit says more than its picture does.
+        sourced: some picture says from which medical file it comes.
     """
 
     listed: Sequence[StoredUnit]
     sizes: Sequence[int]
     plain: bool
+    single: bool
+    sourced: bool
     notes: tuple[tuple[str, int], ...]
     """Of pictures, what was found when they were read, with how many it was found of."""
     _contents: NDArray[np.bytes_]
@@ -50,13 +54,16 @@ class Units:
             FeaturesError: the rows of a unit do not stand together, or the index lists other units.
         """
         names: list[int] = []  # hashes of this process: no names are held
-        sizes, contents, noted = [], bytearray(), Counter[str]()
+        sizes, contents, noted, sourced = [], bytearray(), Counter[str](), False
         for name, own in groupby(begin(), key=_unit_of):
             pictures = list(own)
             names.append(hash(name))
             sizes.append(len(pictures))
             contents += _digest([picture.sha256 for picture in pictures])
-            noted.update(picture.note for picture in pictures if picture.note)
+            for picture in pictures:
+                sourced = sourced or picture.source is not None
+                if picture.note:
+                    noted[picture.note] += 1
         held = np.array(names, np.int64)
         if stored is None:
             unlike = len(held) < sum(sizes)
@@ -66,8 +73,8 @@ class Units:
             raise FeaturesError("the units of these features are not those that their index lists: embed again")
         listed = _Singles(begin, len(held)) if stored is None else tuple(stored)
         plain = stored is None or all(unit.kind == "image" for unit in stored)
-        notes = tuple(noted.most_common())
-        return cls(listed, tuple(sizes), plain, notes, np.frombuffer(contents, f"S{_DIGEST}"), begin)
+        kinds, notes = (plain, stored is None, sourced), tuple(noted.most_common())
+        return cls(listed, tuple(sizes), *kinds, notes, np.frombuffer(contents, f"S{_DIGEST}"), begin)
 
     @cached_property
     def ids(self) -> tuple[str, ...]:

@@ -154,7 +154,7 @@ class Search:
                 drawings = [unit for unit in planned.units if self._is_drawing(unit)]
                 units += [unit for unit in planned.units if unit not in drawings] if drawings else planned.units
                 aside = [*planned.set_aside, *(SetAside(unit.id, _DRAWING) for unit in drawings)]
-                (self.set_aside if name in ("picture", "arrays") else set_aside).extend(aside)
+                (self.set_aside if name in ("picture", "arrays", "tar") else set_aside).extend(aside)
         place = {path: place for place, path in enumerate(self.order)}
         units.sort(key=lambda unit: min(place[instance.path] for instance in unit.instances))
         if self.asked.ids == "pseudonyms":

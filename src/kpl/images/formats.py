@@ -69,6 +69,8 @@ def set_aside_reason(path: Path, head: bytes, *, packed: bool) -> str | None:
     content = unread_format(head)
     if content == "DICOM" and packed:
         return "DICOM: packed with gzip, unpack it"
+    if suffix in (".tar", ".tgz"):
+        return "a packed tar archive: unpack it to .tar, whose pictures are read where they lie"
     if suffix == ".zip":
         return "a zip archive: unpack it and name the folder"
     if packed and not head and (suffix in _UNREAD_SUFFIXES or lower.endswith(".mgz")):

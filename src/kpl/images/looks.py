@@ -20,7 +20,8 @@ _SIDE, _KEPT = 64, 16
 _NEAR = 20  # bits
 _COLOUR = 24  # mean difference of the quarters' colours, of 255
 _SIGNS = _KEPT * _KEPT // 8  # bytes
-_BAND = 2  # bytes that two pictures have in common, somewhere, to be compared
+_BAND = 2  # bytes that two pictures have in common, somewhere, to be compared,
+_MANY = 1 << 18  # and one byte more where there are more pictures than this: few share three by chance
 _CROWDED = 256  # pictures that have them in common: of more, each is compared with as many that follow
 
 _BASIS = np.cos(np.pi / _SIDE * (np.arange(_SIDE) + 0.5) * np.arange(_KEPT)[:, None])
@@ -67,8 +68,9 @@ def near_looks(looks: Iterable[str | None]) -> list[list[int]]:
             place = before
         return place
 
-    for band in range(0, _SIGNS, _BAND):
-        for one, other in _near_in_band(bits, band):
+    width = _BAND + (len(places) > _MANY)
+    for start in range(0, _SIGNS, _BAND):
+        for one, other in _near_in_band(bits, [(start + at) % _SIGNS for at in range(width)]):
             a, b = sorted((head(one), head(other)))
             first[b] = a
     groups: dict[int, list[int]] = {}
@@ -77,8 +79,10 @@ def near_looks(looks: Iterable[str | None]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _near_in_band(bits: NDArray[np.uint8], band: int) -> list[tuple[int, int]]:
-    shared = bits[:, band].astype(np.intp) << 8 | bits[:, band + 1]
+def _near_in_band(bits: NDArray[np.uint8], band: list[int]) -> list[tuple[int, int]]:
+    shared = np.zeros(len(bits), np.intp)
+    for byte in band:
+        shared = shared << 8 | bits[:, byte]
     order = np.argsort(shared, kind="stable")
     found: list[tuple[int, int]] = []
     for step in range(1, min(_CROWDED, len(order))):

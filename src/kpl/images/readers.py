@@ -25,6 +25,7 @@ from kpl.images.nifti import NiftiReader
 from kpl.images.plain import PictureReader
 from kpl.images.records import Asked, Instance, Planned
 from kpl.images.slides import SlideReader
+from kpl.images.tars import TarReader
 from kpl.images.volumes import VolumeReader
 from kpl.later import offered
 
@@ -63,7 +64,7 @@ def readers() -> dict[str, Reader]:
     """Return every reader by its name, in the order in which they are asked; pictures come last."""
     plugins = [entry.load() for entry in offered("kpl.readers")]
     made: list[Reader] = [each() if isinstance(each, type) else each for each in plugins]
-    made += [SlideReader(), DicomReader(), NiftiReader(), VolumeReader(), ArrayReader(), PictureReader()]
+    made += [SlideReader(), DicomReader(), NiftiReader(), VolumeReader(), ArrayReader(), TarReader(), PictureReader()]
     return {reader.name: reader for reader in made}
 
 

@@ -59,7 +59,7 @@ def what_was_run(run: Run) -> dict[str, Any]:
     """Tell what was run on what, and how each setting came to have its value."""
     summary = run.summary
     plan, about, encoder = summary["plan"], summary["knowledge"], summary["encoder"]
-    method = METHODS.get(plan["method"])
+    method, units = METHODS.get(plan["method"]), run.features.of_units
     return {
         "pictures": run.total if run.whole else run.features.n,
         "units": run.n if run.key_rows is not None else None,
@@ -67,7 +67,7 @@ def what_was_run(run: Run) -> dict[str, Any]:
         "table": run.predictions_file.name,
         "sample": run.n if run.whole else None,
         "things": "pictures" if run.key_rows is None else "units",
-        "burned_in": sum(BURNED_IN in unit.notes for unit in run.features.of_units.listed),
+        "burned_in": 0 if units.single else sum(BURNED_IN in unit.notes for unit in units.listed),
         "classes": len(run.knowledge.classes),
         "encoder": encoder,
         "knowledge": about,

@@ -90,7 +90,7 @@ def fit(
         with nullcontext(features) if on is None else spread(features, address) as rows:
             chosen.fit(rows, texts, weights=weights)
             seen = _seen(chosen, rows, weights)
-        lot = Learnt(pictures=features.index.pictures_sha256, rows=len(features.of_units.ids))
+        lot = Learnt(pictures=features.index.pictures_sha256, rows=len(features.of_units.sizes))
         model = Model(chosen, base, encoder_identity(coder), coder.card.name, (lot,), seen=nobodys(seen))
         save_model(model, out, overwrite=overwrite)
     return model
@@ -208,7 +208,7 @@ def update(
             check_target(target, overwrite=overwrite)
         own = work / _FEATURES
         features = source.folder or source.features(coder, own, lambda done, total: tell("pictures", done, total))
-        lot = Learnt(pictures=features.index.pictures_sha256, rows=len(features.of_units.ids))
+        lot = Learnt(pictures=features.index.pictures_sha256, rows=len(features.of_units.sizes))
         if in_place and lot in old.learnt_from[1:][-1:]:  # the last update, asked for again
             raise AlreadyThereError(target)
         _check_earlier(old, earlier)

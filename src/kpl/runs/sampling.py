@@ -37,7 +37,7 @@ def sampled(run: Kind, most: int = SHOWN_AT_MOST, size: int = _SAMPLE) -> Kind:
     Raises:
         FeaturesError: the scores are damaged.
     """
-    if run.n <= most or not run.features.of_units.plain or not has_scores(run.path):
+    if run.n <= most or not run.features.plain or not has_scores(run.path):
         return run
     winners, sureness = np.empty(run.n, np.int32), np.empty(run.n, np.float32)
     for start in range(0, run.n, _BLOCK):

@@ -65,8 +65,8 @@ class Source:
             InputError: no such pool, or nothing to pool.
         """
         if self.folder is not None:
-            plain = self.folder.of_units.plain
-            kinds = set() if plain else {unit.kind for unit in self.folder.of_units.listed}
+            plain = self.folder.plain
+            kinds = set() if plain else {unit.kind for unit in self.folder.index.units or ()}
         else:
             kinds = {unit.kind for unit in self.found.units} if self.found else set()
             plain = kinds <= {"image"}

@@ -54,7 +54,7 @@ class Pooling:
     @property
     def plain(self) -> bool:
         """Whether every picture stands for itself."""
-        return self.features.of_units.plain
+        return self.features.plain
 
     @property
     def other(self) -> str:
@@ -178,9 +178,11 @@ class Pooling:
                 f"{more} of {len(units.ids)} {what} look all but the same as another ({listed}): each counts, so leave "
                 "out what is there twice"
             )
-        found += _copies_told(units, [unit.patient for unit in units.listed], "patients", "look whose they are")
+        if units.copies or units.near_copies:
+            patients = [unit.patient for unit in units.listed]
+            found += _copies_told(units, patients, "patients", "look whose they are")
         found += [f"{count} of {self.features.n} pictures: {note}" for note, count in units.notes]
-        notes = Counter(note for unit in units.listed for note in unit.notes)
+        notes = Counter[str](() if units.single else (note for unit in units.listed for note in unit.notes))
         found += [f"{count} of {len(units.ids)} units: {note}" for note, count in notes.most_common(_NOTES)]
         return found
 
@@ -292,9 +294,8 @@ def odds_of(method: Method, blocks: Iterable[Floats]) -> Iterator[Floats]:
 def write_units(folder: Path, features: FeatureFolder) -> None:
     """Write `units.csv`, if any unit is of medical files."""
     units = features.of_units
-    if all(unit.study is None and unit.series is None for unit in units.listed) and not any(
-        picture.source for picture in features.pictures()
-    ):
+    told = not units.single and any(unit.study is not None or unit.series is not None for unit in units.listed)
+    if not told and not units.sourced:
         return
     place = {unit.id: unit for unit in units.listed}
 
