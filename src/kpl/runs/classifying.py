@@ -13,15 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.embeddings import (
-    FeatureFolder,
-    TextCache,
-    embed_texts,
-    encoder_identity,
-)
+from kpl.embeddings import FeatureFolder, TextCache, embed_texts, encoder_identity
 from kpl.encoders import Encoder
 from kpl.errors import InputError
-from kpl.evaluation import Calibration
 from kpl.images import Asked, Pictures
 from kpl.knowledge import KnowledgeBase
 from kpl.methods import Method, as_method, explain
@@ -29,7 +23,7 @@ from kpl.progress import Progress
 from kpl.proxies.arrays import Floats, chunks, log_odds, softmax
 from kpl.proxies.sums import sum_images
 from kpl.runs.answers import Said, on_cluster
-from kpl.runs.calibrating import CalibrationFile, load_calibration
+from kpl.runs.calibrating import load_calibration
 from kpl.runs.conformal import ConformalSets
 from kpl.runs.contradicting import contradictions
 from kpl.runs.deciding import Deciding, looks_for_others, unlike_classes
@@ -140,10 +134,17 @@ def classify(
     if with_evidence and chosen.reads not in ("descriptions", "pairs"):
         raise InputError(f"method {chosen.name!r} reads no descriptions: there is no evidence by sentence to explain")
     trusted = load_calibration(calibration) if calibration is not None else None
-    applied = _fitting(trusted, coder, base, chosen, learnt)
+    stated = _stated(coder, base, chosen, learnt)
+    applied = trusted.for_run(**stated, keys=[entry.key for entry in base.classes]) if trusted else None
     deciding = Deciding(applied, abstain_below, coverage, thresholds_of(base, thresholds))
-    plan = _plan(coder, base, chosen, trusted, deciding, learnt)
-    plan = replace(plan, pool=source.pool(pool, base.task), other=looks_for_others(base, other))
+    plan = Plan(
+        **stated,
+        pictures="",
+        calibration=trusted.content_hash() if trusted else None,
+        abstain=deciding.asked,
+        pool=source.pool(pool, base.task),
+        other=looks_for_others(base, other),
+    )
     further = further_keys("calibration", (trusted and trusted.model_extra) or ())
     job = _Job(
         knowledge=base, encoder=coder, plan=plan, method=chosen, deciding=deciding, model=learnt,
@@ -155,41 +156,15 @@ def classify(
     )
 
 
-def _plan(
-    encoder: Encoder,
-    base: KnowledgeBase,
-    method: Method,
-    trusted: CalibrationFile | None,
-    deciding: Deciding,
-    model: Model | None,
-) -> Plan:
-    """Return the plan of a run whose pictures are not read yet."""
-    return Plan(
-        encoder=encoder_identity(encoder),
-        knowledge=base.content_hash(),
-        pictures="",
-        method=method.name,
-        settings=_settings(method),
-        calibration=trusted.content_hash() if trusted else None,
-        abstain=deciding.asked,
-        model=model.sha256 if model else None,
-    )
-
-
-def _fitting(
-    trusted: CalibrationFile | None, encoder: Encoder, base: KnowledgeBase, method: Method, model: Model | None
-) -> Calibration | None:
-    """Return the calibration of a file, refused if it was made for another run than this."""
-    if trusted is None:
-        return None
-    return trusted.for_run(
-        encoder=encoder_identity(encoder),
-        knowledge=base.content_hash(),
-        method=method.name,
-        settings=_settings(method),
-        keys=[entry.key for entry in base.classes],
-        model=None if model is None else model.sha256,
-    )
+def _stated(encoder: Encoder, base: KnowledgeBase, method: Method, model: Model | None) -> dict[str, Any]:
+    """Return what a run says of itself, in which a calibration must agree with it."""
+    return {
+        "encoder": encoder_identity(encoder),
+        "knowledge": base.content_hash(),
+        "method": method.name,
+        "settings": _settings(method),
+        "model": model.sha256 if model else None,
+    }
 
 
 def _prepared(
