@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from kpl.cli.label_options import read_rule, reads_table
 from kpl.cli.multi_label import print_thresholds
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.progress import stages
-from kpl.cli.terminal import Console, plain, print_notes
+from kpl.cli.terminal import Console, plain, print_notes, table_of
 from kpl.errors import InputError
 
 if TYPE_CHECKING:
@@ -95,9 +94,7 @@ def _print_next(out: Path, further: str = "") -> None:
 def _print_calibration(result: CalibrationResult) -> None:
     file, console = result.file, Console()
     title = f"{file.labelled} labelled pictures, one of {file.folds} parts held out in turn ({result.unit})"
-    table = Table("", title=plain(title), title_justify="left")
-    for title in _TITLES.values():
-        table.add_column(title, justify="right")
+    table = table_of("", title=plain(title), figures=_TITLES.values())
     for row, figures in (("as it was", file.before), ("calibrated", file.after)):
         table.add_row(row, *(f"{figures[name]:.3f}" for name in _TITLES))
     console.print(table)

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from kpl.cli import label_options as scoring
 from kpl.cli.outputs import spare_inputs, write_figures
-from kpl.cli.terminal import Console, plain, print_notes
+from kpl.cli.terminal import Console, plain, print_notes, table_of
 from kpl.errors import LabelsError
 from kpl.visible import visible
 
@@ -60,8 +59,7 @@ def compare(
     if found.only_first or found.only_second:
         console.print(f"Only in the first: {found.only_first}; only in the second: {found.only_second}")
     if found.moves:
-        table = Table("first", "second", title="What moved", title_justify="left")
-        table.add_column(opened.noun, justify="right")
+        table = table_of("first", "second", title="What moved", figures=[opened.noun])
         for (one, two), count in list(found.moves.items())[:_LISTED]:
             table.add_row(plain(opened.called(one)), plain(opened.called(two)), str(count))
         console.print(table)

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from kpl.cli import label_options as scoring
 from kpl.cli.options import own_name
-from kpl.cli.terminal import Console, percent, plain, print_notes, say
+from kpl.cli.terminal import Console, percent, plain, print_notes, say, table_of
 from kpl.errors import InputError
 
 if TYPE_CHECKING:
@@ -161,9 +160,8 @@ def _list(run: SingleLabelRun) -> None:
 
     corrections = read_corrections(run)
     console = Console()
-    readers = Table("reader", title=f"{len(corrections)} corrections of {run.n} {run.noun}", title_justify="left")
-    readers.add_column(run.noun, justify="right")
-    readers.add_column("run was right", justify="right")
+    title = f"{len(corrections)} corrections of {run.n} {run.noun}"
+    readers = table_of("reader", title=title, figures=[run.noun, "run was right"])
     for reader in dict.fromkeys(each.by for each in corrections):
         own = [each for each in corrections if each.by == reader]
         right = sum(each.label == each.said for each in own)

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from kpl.cli.label_options import chosen_scoring, read_rule
 from kpl.cli.multi_label import print_classes
 from kpl.cli.options import gathers
 from kpl.cli.outputs import spare_inputs
 from kpl.cli.progress import stages
-from kpl.cli.terminal import Console, plain, print_notes, say
+from kpl.cli.terminal import Console, plain, print_notes, say, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,15 +117,8 @@ def print_evaluation(result: Evaluation) -> None:
     ]
     _print_scores(console, "Agreement, and whether the probabilities can be believed", table, rest)
     if table.differences:
-        rows = Table(
-            "method",
-            "accuracy",
-            "95 % interval",
-            "p",
-            "p (Holm)",
-            title=f"Accuracy less that of {table.reference}",
-            title_justify="left",
-        )
+        title = f"Accuracy less that of {table.reference}"
+        rows = table_of("method", "accuracy", "95 % interval", "p", "p (Holm)", title=title)
         for name, difference in table.differences.items():
             interval = "-" if not difference.interval else "{:+.3f} to {:+.3f}".format(*difference.interval)
             p_values = (_p_value(difference.p_value), _p_value(difference.p_holm))
@@ -142,9 +134,7 @@ def print_evaluation(result: Evaluation) -> None:
 
 
 def _print_scores(console: Console, title: str, table: ScoreTable, metrics: Sequence[Metric]) -> None:
-    shown = Table("method", title=plain(title), title_justify="left")
-    for metric in metrics:
-        shown.add_column(metric.short, justify="right")
+    shown = table_of("method", title=plain(title), figures=[metric.short for metric in metrics])
     for name, scores in table.scores.items():
         shown.add_row(name, *(_cell(scores, metric.name) for metric in metrics))
     shown.add_section()
@@ -157,9 +147,8 @@ def _print_classes(console: Console, table: ScoreTable) -> None:
     """Print the classes of the method that the others are compared with, else of the first."""
     name = table.reference or next(iter(table.scores))
     entries = table.details[name].classes
-    shown = Table("class", title=f"Each class against the rest, by {name}", title_justify="left")
-    for column in ("n", "sensitivity", "specificity", "F1", "AUROC", "AP"):
-        shown.add_column(column, justify="right")
+    columns = ("n", "sensitivity", "specificity", "F1", "AUROC", "AP")
+    shown = table_of("class", title=f"Each class against the rest, by {name}", figures=columns)
     for key, entry in entries.items():
         shown.add_row(
             plain(key),
@@ -170,9 +159,8 @@ def _print_classes(console: Console, table: ScoreTable) -> None:
     console.print(shown)
     if not any(entry.operating for entry in entries.values()):
         return
-    shown = Table("class", title=f"Operating points of {name}", title_justify="left")
-    for column in ("threshold", "sensitivity", "specificity"):
-        shown.add_column(column, justify="right")
+    points = ("threshold", "sensitivity", "specificity")
+    shown = table_of("class", title=f"Operating points of {name}", figures=points)
     for key, entry in entries.items():
         shown.add_row(plain(key), *(_number(value) for value in entry.operating or (None, None, None)))
     console.print(shown)
@@ -184,10 +172,8 @@ def _print_subgroups(console: Console, table: ScoreTable) -> None:
 
     name = table.reference or next(iter(table.scores))
     for column, values in table.subgroups.get(name, {}).items():
-        shown = Table(title=plain(f"By {column}, {name}"), title_justify="left")
-        shown.add_column(plain(column))
-        for heading in ("n", *(metric.short for metric in FIRST)):
-            shown.add_column(heading, justify="right")
+        figures = ("n", *(metric.short for metric in FIRST))
+        shown = table_of(plain(column), title=plain(f"By {column}, {name}"), figures=figures)
         for value, scores in values.items():
             n = f"{scores.n}" if scores.units is None else f"{scores.n} ({scores.units} units)"
             shown.add_row(plain(value), n, *(_cell(scores, metric.name) for metric in FIRST))

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from kpl.cli.terminal import Console, plain, say
+from kpl.cli.terminal import Console, plain, say, table_of
 
 
 def learn(
@@ -40,8 +39,7 @@ def learn(
     moved = sum(found.moves.values())
     say(f"{moved} of the {found.run.n - total} other {found.run.noun} have another class now")
     if moved:
-        table = Table("was", "is now")
-        table.add_column(found.run.noun, justify="right")
+        table = table_of("was", "is now", figures=[found.run.noun])
         for (before, now), count in list(found.moves.items())[:12]:
             table.add_row(plain(found.run.called(before)), plain(found.run.called(now)), str(count))
         Console().print(table)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from kpl.cli.options import named_numbers
-from kpl.cli.terminal import Console, percent, plain, print_notes
+from kpl.cli.terminal import Console, percent, plain, print_notes, table_of
 from kpl.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,11 +65,8 @@ def print_classes(scored: Evaluation, rule: OperatingRule | None) -> None:
     result = scored.multi_label
     columns = {metric.name: metric.short for metric in CLASS_METRICS if metric.first}
     console = Console()
-    table = Table(
-        "class", title=plain(f"{result.n} labelled images (95 % interval over {result.unit})"), title_justify="left"
-    )
-    for column in ("present", *columns.values(), *(["threshold"] if rule else [])):
-        table.add_column(column, justify="right")
+    title = plain(f"{result.n} labelled images (95 % interval over {result.unit})")
+    table = table_of("class", title=title, figures=("present", *columns.values(), *(["threshold"] if rule else [])))
     for key, figures in result.classes.items():
         point = result.operating.get(key)
         chosen = ["-" if point is None else _usable(point.threshold, rule)] if rule else []
@@ -82,10 +79,8 @@ def print_classes(scored: Evaluation, rule: OperatingRule | None) -> None:
     table.add_row("chance", "", "0.500", f"{result.prevalence:.3f}", "-", "-", "-", "0.500", style="dim")
     console.print(table)
     for column, values in result.subgroups.items():
-        shown = Table(title=plain(f"By {column}, mean over classes"), title_justify="left")
-        shown.add_column(plain(column))
-        for heading in ("pictures", *columns.values()):
-            shown.add_column(heading, justify="right")
+        title = plain(f"By {column}, mean over classes")
+        shown = table_of(plain(column), title=title, figures=("pictures", *columns.values()))
         for value, inside in values.items():
             cells = (_cell(inside.mean[metric], inside.intervals.get(metric), metric) for metric in columns)
             n = f"{inside.n}" if inside.units is None else f"{inside.n} ({inside.units} units)"
@@ -100,9 +95,8 @@ def print_thresholds(found: ChosenThresholds) -> None:
     """Print the thresholds that few labels chose, and how good they are on labels that had no part in choosing."""
     file, console = found.file, Console()
     title = f"{file.labelled} labelled pictures, one of {file.folds} parts held out in turn ({found.unit})"
-    table = Table("class", title=plain(title), title_justify="left")
-    for column in ("present", "threshold", "sensitivity", "specificity", "F1"):
-        table.add_column(column, justify="right")
+    figures = ("present", "threshold", "sensitivity", "specificity", "F1")
+    table = table_of("class", title=plain(title), figures=figures)
     for (key, was), each in zip(found.before.items(), found.report.classes, strict=True):
         moved = [f"{was:g}", f"{each.threshold:.4g}"] if each.threshold != was else [f"{was:g}"]
         both = (_both(each.before[metric], each.after[metric]) for metric in ("sensitivity", "specificity", "f1"))

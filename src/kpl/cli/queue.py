@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from kpl.cli.label_options import listed
 from kpl.cli.outputs import spare_inputs
-from kpl.cli.terminal import Console, percent, plain, say
+from kpl.cli.terminal import Console, percent, plain, say, table_of
 from kpl.errors import OutputError
 
 _HEADER = ["image", "label", "said", "runner_up", "why"]
@@ -44,8 +43,7 @@ def queue(
     spare_inputs([out], [run])
     opened = open_single_label(run)
     found = choose(opened, n, by=listed(by), done={each.image for each in read_corrections(opened)})
-    table = Table(opened.noun.removesuffix("s"), "the run says", "then", "why")
-    table.add_column("confidence", justify="right")
+    table = table_of(opened.noun.removesuffix("s"), "the run says", "then", "why", figures=["confidence"])
     for each in found:
         said = opened.called(each.label) if each.label else "(no label)"
         told = (each.image, said, opened.called(each.runner_up), each.reason)

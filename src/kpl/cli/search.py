@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from kpl.cli.terminal import Console, plain
+from kpl.cli.terminal import Console, plain, table_of
 from kpl.errors import InputError
 
 
@@ -36,8 +35,7 @@ def search(
     query = words if picture is None else picture
     if query is None:
         raise InputError("nothing to search for: give a sentence in quotes, or --picture FILE")
-    table = Table("picture")
-    table.add_column("cosine", justify="right")
+    table = table_of("picture", figures=["cosine"])
     for image, cosine in find(features, query, n=n, encoder=encoder):
         table.add_row(plain(image), f"{cosine:.3f}")
     Console().print(table)

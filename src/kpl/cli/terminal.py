@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import rich.console
 from rich.console import ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from kpl.visible import visible
@@ -34,6 +35,16 @@ class LogFormatter(logging.Formatter):
 def plain(text: str, style: str = "") -> Text:
     """Make text from files a part of a line or a table: no markup is read in it, and it steers nothing."""
     return Text(visible(text), style=style)
+
+
+def table_of(*words: str | Text, title: str | Text | None = None, figures: Iterable[str] = ()) -> Table:
+    """Make a table with columns of words, then of figures, which stand to the right."""
+    made = Table(title=title, title_justify="left")
+    for word in words:
+        made.add_column(word)
+    for each in figures:
+        made.add_column(each, justify="right")
+    return made
 
 
 def say(text: str, *, err: bool = False, end: str = "\n") -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from kpl.cli.outputs import write_figures
 from kpl.cli.progress import stages
-from kpl.cli.terminal import Console, plain, say
+from kpl.cli.terminal import Console, plain, say, table_of
 
 if TYPE_CHECKING:
     from kpl.encoders import Encoder
@@ -66,9 +66,8 @@ def _print_classes(console: Console, told: KnowledgeInsight, limit: int) -> None
     if limit and len(entries) > limit:
         marked = [sum(i.verdict.marked for i in items) / len(items) for items in found.descriptions]
         rows = sorted(rows, key=lambda c: (not found.classes[c].collapsed, -marked[c], c))[:limit]
-    table = Table("class", title="Classes", title_justify="left")
-    for heading in ("pictures", "work", "help", "dead", "other", "repeat"):
-        table.add_column(heading, justify="right")
+    figures = ("pictures", "work", "help", "dead", "other", "repeat")
+    table = table_of("class", title="Classes", figures=figures)
     table.add_column("nearest by text")
     table.add_column("cosine", justify="right")
     shown = (Verdict.WORKS, Verdict.HELPS, Verdict.DEAD, Verdict.OTHER, Verdict.REDUNDANT)
@@ -90,9 +89,8 @@ def _print_classes(console: Console, told: KnowledgeInsight, limit: int) -> None
 
 
 def _print_matrix(console: Console, told: KnowledgeInsight) -> None:
-    table = Table("class", title="How alike the classes are to the text (centred cosines)", title_justify="left")
-    for number in range(1, len(told.knowledge.classes) + 1):
-        table.add_column(str(number), justify="right")
+    title = "How alike the classes are to the text (centred cosines)"
+    table = table_of("class", title=title, figures=map(str, range(1, len(told.knowledge.classes) + 1)))
     for c, (entry, row) in enumerate(zip(told.knowledge.classes, told.found.similarity.centred, strict=True)):
         rounded = (round(value, 1) + 0.0 for value in row.tolist())  # -0.0 is 0
         cells = ("·" if c == k else f"{value:.1f}".replace("0.", ".") for k, value in enumerate(rounded))
