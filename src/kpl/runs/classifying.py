@@ -40,7 +40,7 @@ from kpl.runs.scores import SCORES_FILE, write_scores
 from kpl.runs.single_label import SingleLabelRun
 from kpl.runs.site import site_of
 from kpl.runs.source import DEFAULT_ENCODER, Source, card_of
-from kpl.runs.tables import Kept, check_parquet, predictions_place
+from kpl.runs.tables import Kept, check_kept, predictions_place
 from kpl.runs.texts import wanted_prompts
 from kpl.runs.thumbnails import kept_rows
 from kpl.runs.units import Told, fit_on, odds_of, write_units
@@ -120,8 +120,7 @@ def classify(
         KplError: one of the tree in `kpl.errors`; nothing is half-written.
     """
     started = time.perf_counter()
-    if predictions == "parquet":
-        check_parquet()
+    check_kept(predictions)
     learnt = load_model(model) if isinstance(model, str | Path) else model
     base = known_base(knowledge, learnt)
     card = learnt.card_by(encoder) if learnt else partial(card_of, encoder)
@@ -145,15 +144,13 @@ def classify(
         pool=source.pool(pool, base.task),
         other=looks_for_others(base, other),
     )
-    further = further_keys("calibration", (trusted and trusted.model_extra) or ())
     job = _Job(
-        knowledge=base, encoder=coder, plan=plan, method=chosen, deciding=deciding, model=learnt,
-        with_evidence=with_evidence, further=further, sets=trusted.sets if trusted else None, kept=predictions,
-        cluster=None if on is None else partial(on_cluster, address=address),
+        knowledge=base, encoder=coder, plan=plan, method=chosen, deciding=deciding, model=learnt, kept=predictions,
+        with_evidence=with_evidence, further=further_keys("calibration", (trusted and trusted.model_extra) or ()),
+        sets=trusted.sets if trusted else None, cluster=None if on is None else partial(on_cluster, address=address),
     )  # fmt: skip
-    return open_single_label(
-        job.carry_out(source, started, out=out, overwrite=overwrite, finish=finish, progress=progress)
-    )
+    run = job.carry_out(source, started, out=out, overwrite=overwrite, finish=finish, progress=progress)
+    return open_single_label(run)
 
 
 def _stated(encoder: Encoder, base: KnowledgeBase, method: Method, model: Model | None) -> dict[str, Any]:

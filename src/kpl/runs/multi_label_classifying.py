@@ -29,7 +29,7 @@ from kpl.runs.prediction_files import write_multi_label_predictions
 from kpl.runs.predictions import JOINT
 from kpl.runs.scores import SCORES_FILE, write_scores
 from kpl.runs.source import Source, card_of
-from kpl.runs.tables import Kept, check_parquet, predictions_place
+from kpl.runs.tables import Kept, check_kept, predictions_place
 from kpl.runs.thumbnails import kept_multi_label_rows
 from kpl.runs.units import Told, write_units
 from kpl.runs.warnings import absence_warnings
@@ -81,8 +81,7 @@ def classify_multi_label(
         KplError: one of the tree in `kpl.errors`; nothing is half-written.
     """
     began = time.perf_counter()
-    if predictions == "parquet":
-        check_parquet()
+    check_kept(predictions)
     base = load_knowledge(knowledge)
     keys = _keys(base)
     if calibration is not None and (threshold is not None or thresholds):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from kpl.errors import FeaturesError, InputError, MissingExtraError, TableError
+from kpl.errors import FeaturesError, InputError, TableError, from_extra
 from kpl.runs.folder import PREDICTIONS_FOLDER, PREDICTIONS_TABLE
 from kpl.tables import open_table, read_records
 
@@ -67,16 +67,15 @@ def predictions_place(run: Path, kept: Kept | None = None) -> Path:
     return folder if parquet else run / PREDICTIONS_TABLE
 
 
-def check_parquet() -> None:
+def check_kept(kept: Kept) -> None:
     """Refuse to begin what cannot be written.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
-    try:
-        import pyarrow  # noqa: F401 - whether it is there
-    except ImportError as error:
-        raise MissingExtraError("predictions in Parquet", "parquet") from error
+    if kept == "parquet":
+        with from_extra("parquet", "predictions in Parquet"):
+            import pyarrow  # noqa: F401 - whether it is there
 
 
 def write_columns(place: Path, blocks: Iterable[Mapping[str, Sequence[Any]]], sizes: Iterable[int]) -> None:
