@@ -7,15 +7,55 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.report.conftest import CLASSES, HOSTILE
 
-from kpl.report import write_report
-from kpl.runs import MultiLabelRun
+from kpl.knowledge import load_knowledge
+from kpl.report import explain_picture, write_report
+from kpl.runs import MultiLabelRun, evaluate, open_run
 
 pytestmark = pytest.mark.browser
 STORY = Path(__file__).parent / "browser" / "report.mjs"
+
+
+def told_by(story: str, *words: str) -> dict[str, Any]:
+    done = subprocess.run(
+        ["node", str(STORY.with_name(story)), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+        env={"KPL_CHROMIUM": shutil.which("chromium") or "", **os.environ},
+    )
+    assert done.stdout, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert not told.get("failed"), told["failed"]
+    return told
+
+
+def test_what_a_notebook_shows_is_readable_everywhere(
+    run: Path, several: MultiLabelRun, labels: Path, knowledge: Path, tmp_path: Path
+) -> None:
+    opened = open_run(run)
+    shown = (
+        opened,
+        several,
+        evaluate(run, labels=labels, methods=("text", "kpl"), replicates=20),
+        explain_picture(run, opened.ids[0], top=1),
+        load_knowledge(knowledge),
+    )
+    parts = [f'<output id="{type(each).__name__}" tabindex="0">{each._repr_html_()}</output>' for each in shown]
+    dark = "@media(prefers-color-scheme:dark){body{background:#111;color:#eee}}"
+    style = f"<style>output{{display:block;overflow-x:auto}}{dark}</style>"
+    head = f'<!doctype html><html lang="en"><title>notebook</title>{style}'
+    page = f"{head}<main><h1>Cells</h1>{''.join(parts)}</main></html>"
+    (tmp_path / "notebook.html").write_text(page, encoding="utf-8")
+    told = told_by("notebook.mjs", str(tmp_path / "notebook.html"))
+    assert (told["errors"], told["dialogs"], told["elsewhere"]) == ([], 0, [])
+    assert (told["axe"], told["unseen"], told["cut"]) == ([], [], [])
+    assert HOSTILE in told["text"]
 
 
 @pytest.mark.parametrize("kind", ["single", "several"])
@@ -31,17 +71,7 @@ def test_a_report_is_readable_everywhere(
     truth = labels if kind == "single" else many_labels
     methods = {"methods": ("text", "kpl")} if kind == "single" else {}
     file = write_report(place, labels=truth, by=["site"], replicates=50, **methods)
-    done = subprocess.run(
-        ["node", str(STORY), str(file), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-        env={"KPL_CHROMIUM": shutil.which("chromium") or "", **os.environ},
-    )
-    assert done.stdout, done.stderr
-    told = json.loads(done.stdout)
-    assert not told.get("failed"), told["failed"]
+    told = told_by("report.mjs", str(file), str(tmp_path))
     assert told["axe"] == [], "no serious finding of axe"
     assert (told["errors"], told["dialogs"], told["elsewhere"], told["injected"]) == ([], 0, [], 0)
     assert told["wide"] == {name: [0, 0] for name in told["wide"]}, "no sideways, the evidence closed or open"
