@@ -26,7 +26,7 @@ _POINTS = 2000
 _IN_WORDS = 2  # sentences that speak for the label in plain words
 _PAIRS = 20
 _DRAWN = 3  # pictures from which on a figure shows more than the table
-_CONTRADICTED = 40
+_CONTRADICTED = 12
 _TABLED = 30  # classes whose similarities are a table
 _HOW = {
     "patches": "by the encoder's features of its patches",

@@ -70,8 +70,8 @@ def classify_multi_label(
     alone.
 
     Args:
-        inputs, table, reading, knowledge, out, encoder, pool, batch_size, workers, asked, predictions, overwrite,
-            finish, progress: as for `classify`.
+        inputs, table, reading, knowledge, out, encoder, pool, batch_size, workers, asked: as for `classify`.
+        predictions, overwrite, finish, progress: as for `classify`.
         threshold: a class is present from this probability on; None takes 0.5. "auto" parts the pictures of each class
             in two by how its probabilities lie, without labels, where ten pictures or more are given.
         thresholds: class key, name or alias to a threshold of its own.
