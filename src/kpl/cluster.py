@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from kpl.errors import EncoderError, InputError, OutputError, from_extra
 DIED: Final = object()
 """The answer of a worker that is no more."""
 _PACKAGE: Final = "knowledge-proxy-learning"
+_STARTS: Final = 3  # of a worker that dies of them
 _SECONDS: Final = 5.0  # for a head to answer
 _PATIENCE: Final = 60.0  # seconds without any worker
 
@@ -75,6 +77,7 @@ class Crew:
     actors: dict[str, Any] = field(default_factory=dict)
     asked: dict[Any, tuple[str, Any]] = field(default_factory=dict)
     _idle_since: float | None = None
+    _stillborn: Counter[str] = field(default_factory=Counter)
 
     def hire(self) -> None:
         """Start workers where there are none: on new nodes, and in the place of those that died."""
@@ -110,7 +113,7 @@ class Crew:
 
         Raises:
             EncoderError: a worker is another than this process.
-            OutputError: one failed.
+            OutputError: one failed, or dies as soon as it starts, again and again.
             InputError: for a minute there was none.
         """
         if not self.asked:
@@ -126,7 +129,14 @@ class Crew:
             answer = self._answer(reference, name)
             if what is not None:
                 yield what, answer
-            elif answer is not DIED and answer:
+            elif answer is DIED:
+                self._stillborn[name] += 1
+                if self._stillborn[name] == _STARTS:
+                    raise OutputError(
+                        "a worker dies as soon as it starts: install the same KPL, with the extra ray, on all nodes, "
+                        "or look for memory there"
+                    )
+            elif answer:
                 raise EncoderError(answer)
 
     def _answer(self, reference: Any, name: str) -> Any:  # noqa: ANN401 - whatever was asked for

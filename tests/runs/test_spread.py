@@ -53,6 +53,14 @@ def test_workers_that_die_of_everything_end_the_run(world: Any, monkeypatch: pyt
     assert not (world.folder / "ray.kpl").exists()
 
 
+def test_workers_that_die_as_they_start_end_the_run(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = Ray(lambda name, _: [name], {"begin": 99}).instead(monkeypatch)
+    with pytest.raises(OutputError, match="dies as soon as it starts: install the same KPL"):
+        learn(world, "ray.kpl", on="ray")
+    assert ray.closed
+    assert ray.started <= 6
+
+
 _VERSIONS = iter("988")  # of this process, then of its workers
 
 
