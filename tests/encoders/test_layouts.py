@@ -81,6 +81,27 @@ def test_weights_are_read_whatever_a_trainer_put_around_them(tmp_path: Path, kin
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["openclip-vit", "clip"])
+def test_safetensors_of_several_cards_are_read(tmp_path: Path, kind: str) -> None:
+    from safetensors.torch import save_file
+
+    folder = tiny_models.MODELS[kind](tmp_path / "m")
+    expected = load_encoder(str(folder), device="cpu").encode_texts(SENTENCES)
+    (safe,) = (folder / "weights").glob("*.safetensors")
+    _, held = weights_of(folder)
+    save_file({f"module.{name}": tensor for name, tensor in held.items()}, safe, metadata={"format": "pt"})
+    found = load_encoder(str(folder), device="cpu").encode_texts(SENTENCES)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_weights_that_wait_to_be_added_are_not_left_out_in_silence(tmp_path: Path) -> None:
+    """With peft installed its library would add them, without it not."""
+    folder = tiny_models.clip(tmp_path / "m")
+    (folder / "weights" / "adapter_config.json").write_text('{"peft_type": "LORA"}', encoding="utf-8")
+    with pytest.raises(EncoderError, match=r"adapter_config.json says .*merge them"):
+        load_encoder(str(folder), device="cpu")
+
+
 def test_what_is_more_than_weights_is_refused_in_one_line(tmp_path: Path) -> None:
     import torch
 

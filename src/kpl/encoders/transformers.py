@@ -228,12 +228,13 @@ def _model(file: Path, card: EncoderCard, config: Any, *, trusted: bool) -> Any:
     options = {"config": config, "dtype": torch.float32, "output_loading_info": True}
     with quiet(), bounded_memory(memory_of(file.parent)):
         try:
-            built = skeleton(config, trusted=trusted) if trusted or file.name not in WEIGHTS else None
-            if file.name in WEIGHTS or built is None:
+            as_saved = file.name in WEIGHTS and not _wrapped(file)
+            built = skeleton(config, trusted=trusted) if trusted or not as_saved else None
+            if as_saved or built is None:
                 model, told = library().AutoModel.from_pretrained(
                     file.parent, local_files_only=True, trust_remote_code=trusted, **options
                 )
-            else:  # the library looks for its own names only
+            else:  # the library looks for its own names only, of files and of tensors
                 model, told = type(built).from_pretrained(None, state_dict=read_weights(file), **options)
         except Exception as error:
             raise EncoderError(f"encoder {card.name!r}: its weights cannot be loaded ({one_line(error)})") from error
@@ -246,6 +247,16 @@ def _model(file: Path, card: EncoderCard, config: Any, *, trusted: bool) -> Any:
         said = "; ".join(f"{what}: {_few(names)}" for what, names in parts.items() if names)
         raise EncoderError(f"encoder {card.name!r}: weights and config.json do not fit together ({said})")
     return model
+
+
+def _wrapped(file: Path) -> bool:
+    """Whether the names of all tensors begin with what training on several cards puts before them."""
+    if file.suffix != ".safetensors":
+        return False
+    from safetensors import safe_open
+
+    with safe_open(file, framework="numpy") as held:
+        return all(name.startswith("module.") for name in held.keys())  # noqa: SIM118 - no mapping
 
 
 def _few(names: Sequence[str]) -> str:

@@ -53,9 +53,15 @@ def config_of(weights: Path, name: str, *, trusted: bool) -> Any:  # noqa: ANN40
     """The model's configuration.
 
     Raises:
-        EncoderError: it cannot be read, or would run code that was not asked for.
+        EncoderError: it cannot be read, would run code that was not asked for, or is of weights that something beside
+            them changes.
     """
     check_words(weights)
+    if (weights / "adapter_config.json").is_file():  # whether the library would add it hangs on what is installed
+        raise EncoderError(
+            f"encoder {name!r}: adapter_config.json says that small weights (LoRA) are to be added to the model: merge "
+            "them with peft's merge_and_unload, save the result, and give that"
+        )
     code = read_json(weights / "config.json").get("auto_map")
     if code is not None and not trusted:
         raise EncoderError(
