@@ -825,6 +825,7 @@ const stories = {
       await page.keyboard.press("Escape");
       await page.click("#scoring > summary");
       await page.setInputFiles("#label-file", table);
+      await page.click("#reading > summary");
       await page.fill("#label-none", "none");
       await page.click("#score");
       await page.waitForSelector("#scores-rows tr");
