@@ -251,22 +251,6 @@ def test_embedding_goes_on_in_the_middle_of_a_slide(tmp_path: Path, fake_encoder
     assert {path.suffix for path in out.iterdir()} == {".json", ".npy"}  # and no tile
 
 
-def test_damaged_headers_are_reasons(tmp_path: Path) -> None:
-    data = drawn(tmp_path / "a.tif", jpeg=True, levels=2, cell=64).read_bytes()
-    rng = np.random.default_rng(11)
-    start, path, beside = int.from_bytes(data[8:16], "little"), tmp_path / "b.tif", tmp_path / "c.png"
-    beside.touch()
-    for _ in range(60):
-        hurt = bytearray(data)
-        for at in rng.integers(start, len(data), 4).tolist() + rng.integers(0, 16, 1).tolist():
-            hurt[at] = int(rng.integers(256))
-        path.write_bytes(hurt)
-        found = find_pictures([path, beside], asked())
-        for unit in found.units:
-            load_instance(unit.instances[0], shrink_to=64)
-        assert not any("\n" in item.reason or str(tmp_path) in item.reason for item in found.set_aside)
-
-
 def test_the_report_shows_the_slide_with_what_its_tiles_say(tmp_path: Path, fake_encoder: FakeEncoder) -> None:
     drawn(tmp_path / "a.tif")
     drawn(tmp_path / "b.tif", THERE.T)
