@@ -49,7 +49,7 @@ def tiles() -> dict[str, Any]:
         files = Path(work) / "files"
         files.mkdir()
         for number, instance in enumerate(unit.instances):
-            Image.fromarray(load_instance(instance).pixels).save(files / f"{number:04d}.jpg", quality=90)
+            Image.fromarray(np.asarray(load_instance(instance).pixels)).save(files / f"{number:04d}.jpg", quality=90)
         pictures = find_pictures(files).pictures
         taken: dict[str, list[float]] = {"slide": [], "files": []}
         for turn in range(TURNS + 1):
@@ -89,7 +89,7 @@ def large() -> dict[str, Any]:
         across, down = (((at * TILE + np.arange(TILE)) << level) // CELL for at in (column, row))
         inside = (down < CELLS)[:, None] & (across < CELLS)[None, :]
         seen = there[np.ix_(np.minimum(down, CELLS - 1), np.minimum(across, CELLS - 1))] & inside
-        return np.where(seen[..., None], np.uint8(PINK), np.uint8(GLASS))
+        return np.where(seen[..., None], np.array(PINK, np.uint8), np.array(GLASS, np.uint8))
 
     with tempfile.TemporaryDirectory() as work:
         side = CELL * CELLS
@@ -116,7 +116,8 @@ def read(path: Path) -> dict[str, Any]:
         if not isinstance(pixels, PictureError):
             places.append(instance.place)
     reading = time.process_time() - reading
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+    status = Path("/proc/self/status").read_text(encoding="ascii")  # of this process alone, on Linux
+    most = int(status.partition("VmHWM:")[2].split()[0]) / 2**20
     return {"tiles": len(places), "plan": planning, "read": reading, "peak_gb": most, "places": places}
 
 

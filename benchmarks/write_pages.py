@@ -299,6 +299,27 @@ def slide_pooling(found: dict[str, Any]) -> str:
     return said + markdown(["red cells with a parasite", *(f"`{name}`" for name in pools)], rows)
 
 
+def slide_cost(found: dict[str, Any]) -> str:
+    """What tiles of slides cost, and a very large slide."""
+    tiles, large = found["tiles"], found["large"]
+    said = [
+        (
+            f"{tiles['tiles']} tiles of {tiles['side']} pixels of a real Aperio slide, read and encoded by `mini`",
+            f"{tiles['ratio']:.2f} times as fast as the same tiles as JPEG files",
+        ),
+        (
+            "`kpl plan` of that slide, with the start of the command",
+            f"{found['plan']['seconds']:.1f} s of a processor",
+        ),
+        (
+            f"a drawn slide of {large['side']} x {large['side']} pixels, {large['tiles']} tiles of tissue",
+            f"planned in {large['plan']:.1f} s; {large['missing']} tiles not read, {large['twice']} read twice, "
+            f"{large['glass']} of glass; {large['peak_gb']:.2f} GB of memory",
+        ),
+    ]
+    return markdown(["what", "figure"], [list(each) for each in said])
+
+
 FINDABLE = 0.01  # of the red cells: below, no pool is beyond chance
 
 
@@ -343,6 +364,7 @@ TABLES = (
     ("method.md", "unlisted", unlisted),
     ("medical.md", "pooling", pooling),
     ("pathology.md", "slide_pooling", slide_pooling),
+    ("pathology.md", "slides", slide_cost),
     ("models.md", "new_site", new_site),
 )
 

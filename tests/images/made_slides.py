@@ -22,7 +22,9 @@ Draw = Callable[[int, int, int], NDArray[np.uint8]]
 
 def blocks(there: NDArray[np.bool_], cell: int) -> NDArray[np.uint8]:
     """A picture with pink blocks on glass: one of `cell` pixels a side for each place that is true."""
-    picture = np.where(there[..., None], np.uint8(PINK), np.uint8(GLASS)).repeat(cell, 0).repeat(cell, 1)
+    picture = (
+        np.where(there[..., None], np.array(PINK, np.uint8), np.array(GLASS, np.uint8)).repeat(cell, 0).repeat(cell, 1)
+    )
     grain = np.random.default_rng(3).integers(-4, 5, picture.shape)
     return np.clip(picture + grain, 0, 255).astype(np.uint8)
 

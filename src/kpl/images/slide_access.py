@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from kpl.errors import MissingExtraError, PictureError
 
 _BLOCK: Final = 2048  # pixels of a level along a side that are read at once
+SMALL: Final = 4096
+"""Pixels of the longer side of a small picture, at most."""
 _LARGEST: Final = 2 << 30  # pixels of the level that the small picture is made of
 
 
@@ -107,7 +109,7 @@ def small_picture(path: Path, slide: Slide, scale: float) -> tuple[NDArray[np.ui
         scale: pixels of the finest level that a side of a pixel should stand for.
 
     Returns:
-        (rows, columns, 3), and the scale that it has.
+        (rows, columns, 3), at most 4096 a side, and the scale that it has.
 
     Raises:
         PictureError: the level is damaged, or too large.
@@ -119,7 +121,7 @@ def small_picture(path: Path, slide: Slide, scale: float) -> tuple[NDArray[np.ui
             "a slide without small levels, too large to look for tissue in (outline it with --tissue, or give it "
             "levels: vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg)"
         )
-    factor = max(1, int(scale / down))
+    factor = max(1, int(scale / down), -(-max(width, height) // SMALL))
     block = max(1, _BLOCK // factor) * factor
     small = np.empty((-(-height // factor), -(-width // factor), 3), np.uint8)
     for top in range(0, height, block):

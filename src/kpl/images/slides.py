@@ -19,7 +19,7 @@ from kpl.errors import InputError, PictureError
 from kpl.images.pseudonyms import pseudonym
 from kpl.images.records import Asked, Instance, Planned, SetAside, Unit
 from kpl.images.shaping import finished
-from kpl.images.slide_access import Slide, opened, region, small_picture
+from kpl.images.slide_access import SMALL, Slide, opened, region, small_picture
 from kpl.images.slide_files import is_slide_file, looks_like_slide, part_of_slide, pixel_size_of, series_of, tiff_pages
 from kpl.images.tissue import Mask, Polygon, drawn, find_tissue, outlines, read_geojson
 
@@ -31,7 +31,6 @@ _PLAUSIBLE: Final = (0.01, 40.0)  # microns per pixel: beyond lie the dots per i
 _LEAST: Final = 0.02  # of a tile: with less tissue it is not read, and smaller pieces are specks
 _FINE: Final = 16  # pixels of the small picture along a tile
 _WHOLE: Final = 512  # the same, of the picture that is shown
-_SMALL: Final = 4096  # pixels of its longer side, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +279,7 @@ def _chosen(slide: Slide, finest: float, wanted: float, tile: int) -> tuple[_Lev
 def _tissue(path: Path, slide: Slide, span: float, drawing: Path | None) -> tuple[Mask, tuple[Polygon, ...]]:
     """Return the tissue as a mask and as outlines, in pixels of the finest level."""
     longest = max(slide.sizes[0])
-    scale = max(1.0, min(span, longest) / _FINE, longest / _SMALL)
+    scale = max(1.0, min(span, longest) / _FINE, longest / SMALL)
     if drawing is not None:
         polygons = read_geojson(drawing, slide.sizes[0])
         width, height = slide.sizes[0]

@@ -151,8 +151,9 @@ def over_slide(
 def how_read(unit: StoredUnit) -> str:
     """Say with what window a unit was read, or at what scale, and whose it is by pseudonym; empty where nothing is."""
     window, mpp = unit.reading.get("window"), unit.reading.get("read_mpp")
-    told = [f"window {window}" if window else "", f"{mpp:g} microns a pixel" if mpp else ""]
-    return ", ".join([each for each in told if each] + ([f"patient {unit.patient[:8]}"] if unit.patient else []))
+    told = ["in colour" if window == "colour" else f"window {window}"] if window else []
+    told += [f"{mpp:g} microns a pixel"] if mpp else []
+    return ", ".join(told + ([f"patient {unit.patient[:8]}"] if unit.patient else []))
 
 
 def _rounded(*numbers: float) -> tuple[float, ...]:
