@@ -61,10 +61,11 @@ def files(place: Path) -> dict[str, bytes]:
 
 
 def is_there(title: str) -> bool:
-    """Say whether a process of this title is there, as Ray names its workers by their class."""
+    """Say whether a process of this title is in this namespace, as Ray names its workers by their class."""
+    own = Path("/proc/self/ns/net").readlink()
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if process.read_bytes().startswith(title.encode()):
+            if process.read_bytes().startswith(title.encode()) and (process.parent / "ns" / "net").readlink() == own:
                 return True
         except OSError:
             continue
