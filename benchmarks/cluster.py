@@ -13,7 +13,6 @@ import os
 import subprocess
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-os.environ |= {"RAY_raylet_start_wait_time_s": "240"}
 
 import hashlib
 import pickle
