@@ -84,7 +84,7 @@ class Trial:
         """Print it, with the time."""
         print(f"[{time.monotonic() - self.began:6.1f} s] {what}", flush=True)
 
-    def another_node(self) -> Any:
+    def another_node(self) -> Any:  # noqa: ANN401 - ray is untyped
         """Start a node; Ray gives it half a minute, which a busy machine may not have the first time."""
         for attempt in range(4):
             try:
