@@ -102,6 +102,14 @@ def test_weights_that_wait_to_be_added_are_not_left_out_in_silence(tmp_path: Pat
         load_encoder(str(folder), device="cpu")
 
 
+def test_a_model_without_a_tokenizer_is_told_so(tmp_path: Path) -> None:
+    folder = tiny_models.clip(tmp_path / "m")
+    for path in (folder / "weights").glob("*token*"):
+        path.unlink()
+    with pytest.raises(EncoderError, match=r"no file of a tokenizer"):
+        load_encoder(str(folder), device="cpu")
+
+
 def test_what_is_more_than_weights_is_refused_in_one_line(tmp_path: Path) -> None:
     import torch
 

@@ -20,6 +20,7 @@ from kpl.errors import EncoderError, MissingExtraError, from_extra
 
 _PADDED_VOCABULARY: Final = 512
 _WORD: Final = re.compile(r"[^\W\d_]+")
+_TOKENIZERS: Final = ("*token*", "vocab*", "*.model", "*.bpe*", "merges*")
 
 
 def library() -> ModuleType:
@@ -141,9 +142,13 @@ def tokenizer_of(weights: Path, *, trusted: bool = False) -> Any:  # noqa: ANN40
     """The model's tokenizer.
 
     Raises:
-        EncoderError: it cannot be read.
+        EncoderError: it cannot be read, or there is none, in whose place the library would make an empty one.
         MissingExtraError: it needs sentencepiece, which is not installed.
     """
+    if not any(any(weights.glob(pattern)) for pattern in _TOKENIZERS):
+        raise EncoderError(
+            f"{weights}: no file of a tokenizer (tokenizer.json, vocab.txt ...): put the model's own there"
+        )
     with quiet():
         try:
             return library().AutoTokenizer.from_pretrained(weights, local_files_only=True, trust_remote_code=trusted)
