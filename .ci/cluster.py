@@ -3,12 +3,13 @@
     unshare -n python .ci/cluster.py [--cells 2000] [--whole]
 
 `kpl embed`, `fit` and `classify` with `--on ray` write the bytes of one process, though a node is killed while each is
-at work; `--whole` tries one, two and three nodes, a killed driver, the same commands again, and Ctrl-C.
+at work; `--whole` tries one, two and three nodes, a store, a killed driver, the same commands again, and Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import resource
 import shutil
@@ -181,6 +182,40 @@ def with_the_driver_killed(trial: Trial) -> None:
         trial.say(f"{made} again: {said}")
 
 
+def serve_a_store() -> None:
+    """Serve what speaks as S3 does, with one bucket; nodes that start later find it by their environment."""
+    from moto.server import ThreadedMotoServer
+    from s3fs import S3FileSystem
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
+    os.environ |= {**keys, "AWS_ENDPOINT_URL": "http://{}:{}".format(*server.get_host_and_port())}
+    S3FileSystem().mkdir("bucket")
+
+
+def into_a_store(trial: Trial) -> None:
+    """Embed into a store while a node is killed, again, and learn from there."""
+    from s3fs import S3FileSystem
+
+    store, node, url = S3FileSystem(use_listings_cache=False), trial.another_node(), "s3://bucket/features"
+    words = ["embed", "scans", "--shard-size", trial.size, "--out", url]
+    process = trial.started(words)
+    while process.poll() is None and not store.find("bucket/.features.parts/done"):
+        time.sleep(0.02)
+    trial.cluster.remove_node(node, allow_graceful=False)
+    trial.say(f"{trial.ended(process)}, a node killed")
+    trial.say(trial.ended(trial.started(words)))
+    (trial.work / "stored-features").mkdir()
+    for path in store.find("bucket/features"):
+        store.get_file(path, str(trial.work / "stored-features" / path.rpartition("/")[2]))
+    trial.ended(trial.started(["fit", url, "--knowledge", "blood-cells", "--out", "stored.kpl"]))
+    for made in ("stored-features", "stored.kpl"):
+        trial.compare(made, made.replace("stored", "one"))
+    trial.say(f"features and what is learnt from {url}: the bytes of one process")
+
+
 def with_ctrl_c(trial: Trial) -> None:
     """Press Ctrl-C while each command is at work: one line, and no worker is left."""
     for made, words in trial.commands("one").items():
@@ -209,6 +244,8 @@ def main() -> None:
         trial.once("one", on_ray=False)
         spent = resource.getrusage(resource.RUSAGE_CHILDREN)
         trial.say(f"one process: {spent.ru_utime + spent.ru_stime:.1f} processor seconds")
+        if asked.whole:
+            serve_a_store()
         from ray.cluster_utils import Cluster
 
         head = {"num_cpus": 1, "include_dashboard": False, "_system_config": HEALTH}
@@ -221,6 +258,7 @@ def main() -> None:
             extra = trial.another_node()
             trial.once("n3")
             trial.cluster.remove_node(extra)
+            into_a_store(trial)
             with_the_driver_killed(trial)
             with_ctrl_c(trial)
         with_a_node_killed(trial)

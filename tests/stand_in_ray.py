@@ -78,7 +78,7 @@ class Ray:
     def wait(self, asked: list[Any], **_: float) -> tuple[list[Any], list[Any]]:
         return asked[-1:], asked[:-1]
 
-    def get(self, asked: Any) -> Any:
+    def get(self, asked: Any, **_: float) -> Any:
         try:
             return asked.result()
         except (ValueError, MemoryError) as error:

@@ -29,7 +29,8 @@ class Place:
     """Where this process works, so that a worker can work as if it were there."""
 
     version: str
-    folder: Path
+    folder: Path | None
+    """None where nothing is read by its path."""
     home: str | None
 
     @classmethod
@@ -42,7 +43,8 @@ class Place:
         if (own := version(_PACKAGE)) != self.version:
             return f"a worker on {socket.gethostname()} has KPL {own}, not {self.version}: install the same"
         try:
-            os.chdir(self.folder)  # names of pictures are paths from there
+            if self.folder is not None:
+                os.chdir(self.folder)  # names of pictures are paths from there
         except OSError as error:
             where = str(self.folder)
             return f"a worker on {socket.gethostname()} does not see {where!r} ({error.strerror}): share it"
@@ -107,6 +109,13 @@ class Crew:
     def ask(self, name: str, method: str, what: Any, *given: Any) -> None:  # noqa: ANN401 - whoever asks knows
         """Ask a worker for `what`."""
         self.asked[getattr(self.actors[name], method).remote(*given)] = name, what
+
+    def dismiss(self, method: str) -> None:
+        """Let each remove what it has on its node, if it comes to it within a few seconds."""
+        until = time.monotonic() + _SECONDS
+        for last in [getattr(actor, method).remote() for actor in self.actors.values()]:
+            with suppress(Exception):  # it is dead, or at work for longer
+                self.ray.get(last, timeout=max(0, until - time.monotonic()))
 
     def answers(self) -> Iterator[tuple[Any, Any]]:
         """Yield what was asked for, and the answer or `DIED`, as far as there are any within a second.

@@ -15,12 +15,14 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from PIL import Image
+from tests.embeddings.test_on_ray import pictures_of
+from tests.stand_in_ray import DeadError, Ray
 from typer.testing import CliRunner
 
 from kpl.cli.main import app
-from kpl.embeddings import Listed, Making, Part, embed_lots, embed_part, embed_to, join_parts, open_features
+from kpl.embeddings import Listed, Making, Part, embed_lots, embed_part, embed_to, join_parts, on_ray, open_features
 from kpl.embeddings.stores import Store
-from kpl.errors import AlreadyThereError, FeaturesError, InputError, MissingExtraError, OutputError
+from kpl.errors import AlreadyThereError, FeaturesError, InputError, KplError, MissingExtraError, OutputError
 from kpl.images import Instance, find_pictures
 
 pytest.importorskip("fsspec")
@@ -86,6 +88,67 @@ def test_any_split_gives_the_same_and_a_part_run_twice_embeds_nothing(pictures, 
     with pytest.raises(AlreadyThereError):
         join_parts(url)
     assert embed_part(lots(pictures), how, url, Part(0, 2)).joined
+
+
+@pytest.fixture
+def on_cluster(monkeypatch: pytest.MonkeyPatch, fake_encoder: Any) -> Any:
+    """Embed on a stand-in for Ray of two nodes."""
+    monkeypatch.setattr(on_ray, "load_encoder", lambda _: fake_encoder)
+
+    def embed(pictures: list[Instance], url: str, *deadly: Any) -> Any:
+        ray = Ray(*deadly).instead(monkeypatch)
+        try:
+            return on_ray.embed_on_ray(lots(pictures), Making(fake_encoder), url, "fake")
+        finally:
+            assert ray.closed
+
+    return embed
+
+
+@pytest.mark.parametrize("dies_at", [None, "images-00001.npy", "images-00001.json", ".parts/done/00001.json"])
+def test_workers_of_a_cluster_send_their_shards_whoever_dies(
+    dies_at, pictures, fake_encoder, url, tmp_path, monkeypatch, on_cluster
+):
+    wanted, usual, left = folder_of(pictures, fake_encoder, tmp_path / "one"), Store.send, [dies_at]
+
+    def send(store: Store, name: str, data: bytes) -> None:
+        if name in left:
+            left.remove(name)
+            raise DeadError
+        usual(store, name, data)
+
+    monkeypatch.setattr(Store, "send", send)
+    fake_encoder.image_batches.clear()
+    assert (on_cluster(pictures, url).n, there(url)) == (9, wanted)
+    embedded = sum(fake_encoder.image_batches)
+    assert embedded == 9 if dies_at is None else embedded in (9, 12)
+    assert [path.rpartition("/")[2] for path in beside(url)] == [".feat.seen", *sorted(wanted)]
+    assert (on_cluster(pictures, url).reused, there(url)) == (9, wanted)
+    assert sum(fake_encoder.image_batches) == embedded
+    with pytest.raises(OutputError, match=r"4 of them not among these 5"):
+        on_cluster(pictures[:5], url)
+
+
+def test_a_picture_that_ends_its_worker_is_set_aside_in_a_store_too(pictures, url, on_cluster):
+    found = on_cluster(pictures, url, pictures_of, {"04.png": 99})
+    assert (found.n, [each.id for each in found.set_aside]) == (8, ["04.png"])
+
+
+@pytest.mark.parametrize(("moment", "call"), [("begin", "cat_file"), ("make", "pipe_file")])
+def test_what_a_store_refuses_a_worker_is_one_line(moment, call, pictures, url, on_cluster, monkeypatch):
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    def expired(*_: Any, **__: Any) -> None:
+        raise PermissionError("The provided token has expired.")
+
+    def spoil(name: str, _: Any) -> list[str]:
+        if name == moment:
+            monkeypatch.setattr(MemoryFileSystem, call, expired)
+        return []
+
+    with pytest.raises(KplError, match=r"^[^\n]*on \S+: 'memory://\S+ cannot be .*: The provided token has[^\n]*$"):
+        on_cluster(pictures, url, spoil)
+    assert "index.json" not in Store(url).sizes()
 
 
 def test_more_pictures_embed_only_these(pictures, fake_encoder, url, tmp_path):
@@ -176,7 +239,6 @@ def test_what_cannot_be_is_one_line(pictures, url, tmp_path, monkeypatch):
     for given, said in (
         (["s3://bucket/"], "names no folder in a bucket"),
         (["nosuch://bucket/feat"], "no kind of store is called so"),
-        ([url, "--on", "ray"], "leave out --on ray"),
     ):
         result = CliRunner().invoke(app, ["embed", scans, "--out", *given])
         assert isinstance(result.exception, InputError)
@@ -252,7 +314,7 @@ def forget() -> None:
 
 
 @pytest.mark.cloud
-def test_a_store_that_speaks_as_s3_does(pictures, fake_encoder, s3, tmp_path, monkeypatch):
+def test_a_store_that_speaks_as_s3_does(pictures, fake_encoder, s3, tmp_path, monkeypatch, on_cluster):
     how, url = Making(fake_encoder), "s3://bucket/deep/feat"
     wanted = folder_of(pictures, fake_encoder, tmp_path / "one")
     embed_part(lots(pictures), how, url, Part(1, 2))
@@ -262,16 +324,29 @@ def test_a_store_that_speaks_as_s3_does(pictures, fake_encoder, s3, tmp_path, mo
     assert embed_to(lots(pictures), how, url).reused == 9
     assert np.array_equal(open_features(url).load(), open_features(tmp_path / "one").load())
     assert [path.rpartition("/")[2] for path in beside(url)] == [".feat.seen", *sorted(wanted)]
+    assert on_cluster(pictures, "s3://bucket/ray").n == 9
+    assert (there("s3://bucket/ray"), on_cluster(pictures, "s3://bucket/ray").reused) == (wanted, 9)
     with pytest.raises(OutputError, match="bucket does not exist"):
         embed_to(lots(pictures), how, "s3://none/feat")
+    with pytest.raises(OutputError, match="bucket does not exist"):
+        on_cluster(pictures, "s3://none/feat")
     server = HTTPServer(("127.0.0.1", 0), _Expired)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.server_address[:2]))
-    forget()
-    with pytest.raises(OutputError, match="token has expired"):
-        embed_to(lots(pictures), how, url)
-    server.shutdown()
-    server.server_close()
-    forget()
-    with pytest.raises(OutputError, match="Could not connect to the endpoint"):
-        embed_to(lots(pictures), how, url)
+    elsewhere = "http://{}:{}".format(*server.server_address[:2])
+
+    def lead_away(name: str, _: Any) -> list[str]:
+        """What a worker asks goes elsewhere than what this process asked before."""
+        if name == "begin":
+            monkeypatch.setenv("AWS_ENDPOINT_URL", elsewhere)
+            forget()
+        return []
+
+    for said in ("token has expired", "Could not connect to the endpoint"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
+        forget()
+        with pytest.raises(KplError, match=rf"^a worker on \S+: 's3://[^\n]*{said}[^\n]*$"):
+            on_cluster(pictures, "s3://bucket/more", lead_away)
+        with pytest.raises(OutputError, match=said):
+            embed_to(lots(pictures), how, url)
+        server.shutdown()
+        server.server_close()

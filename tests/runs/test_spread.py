@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
 from tests.runs.conftest import be_every_encoder, tree
 from tests.stand_in_ray import Ray
 
-from kpl.embeddings import Listed, Making, embed_lots
+from kpl import cluster
+from kpl.embeddings import Listed, Making, embed_lots, embed_to
+from kpl.embeddings.stores import Store
 from kpl.errors import EncoderError, FeaturesError, InputError, KplError, OutputError
 from kpl.images import find_pictures
 from kpl.runs import classify, fit, spread
@@ -28,6 +33,58 @@ def learn(world: Any, name: str, **changes: Any) -> bytes:
     given = {"knowledge": world.knowledge, "out": world.folder / name, **changes}
     fit(world.folder / "features", **given)
     return Path(world.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("deadly", [{}, {"1": 1}])
+def test_features_in_a_store_are_brought_by_the_workers_that_hold_them(
+    deadly: dict[str, int], world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fsspec")
+    url, alone = f"memory://bucket/{uuid4().hex}/feat", learn(world, "one.kpl")
+    embed_to(Listed(find_pictures(world.pictures).pictures, 2), Making(world.encoder), url)
+    said = tree(classify(url, model=world.folder / "one.kpl", out=world.folder / "alone").path)
+    temporary, fetched = world.folder / "temporary", []
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    usual = Store.fetch
+
+    def fetch(store: Store, names: Any, folder: Path) -> None:
+        names = list(names)
+        fetched.append(names)
+        usual(store, names, folder)
+
+    monkeypatch.setattr(Store, "fetch", fetch)
+    ray = Ray(shards_of, deadly).instead(monkeypatch)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(cluster.os, "chdir", None)  # nodes need not see the folder that this process works in
+        fit(url, knowledge=world.knowledge, out=world.folder / "ray.kpl", on="ray")
+    assert (world.folder / "ray.kpl").read_bytes() == alone
+    assert (len(fetched[0]), {len(each) for each in fetched[1:]}) == (10, {1})
+    assert len(fetched[1:]) == 5 or deadly
+    assert ray.calls["end"] == 2
+    assert len(list(temporary.iterdir())) == 1, "this process's own"
+    model = world.folder / "one.kpl"
+    assert tree(classify(url, model=model, out=world.folder / "ray", on="ray").path) == said
+
+
+@pytest.mark.parametrize("name", ["images-00001.npy", "index.json"])
+def test_features_in_a_store_that_change_meanwhile_are_told(
+    name: str, world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fsspec")
+    url = f"memory://bucket/{uuid4().hex}/feat"
+    embed_to(Listed(find_pictures(world.pictures).pictures, 2), Making(world.encoder), url)
+
+    def changed(*_: Any) -> list[str]:
+        data = Store(url).read(name) or b""
+        other = json.dumps({**json.loads(data), "encoder": "other"}).encode() if name == "index.json" else data[:-1]
+        Store(url).send(name, other)
+        return []
+
+    ray = Ray(changed).instead(monkeypatch)
+    with pytest.raises(KplError, match=r"^[^\n]*on \S+[^\n]*(hash differs|sees another folder as 'mem)[^\n]*$"):
+        fit(url, knowledge=world.knowledge, out=world.folder / "ray.kpl", on="ray")
+    assert ray.closed
 
 
 def shards_of(name: str, given: Any) -> list[str]:

@@ -27,13 +27,15 @@ class FeatureFolder(FeatureRows):
         d: columns
         index: what the folder says of itself
         reused: rows that were there already when it was made just now
+        url: of the store that it was brought from; None where it was not
     """
 
-    def __init__(self, path: Path, index: Index, *, reused: int = 0) -> None:
+    def __init__(self, path: Path, index: Index, *, reused: int = 0, url: str | None = None) -> None:
         """Map the arrays that the index lists; `open_features` is the way in."""
         self.path = path
         self.index = index
         self.reused = reused
+        self.url = url
         super().__init__([path / shard.array for shard in index.shards if shard.rows])
         if (self.n, self.d) != (index.rows, index.dim):
             said, found = f"{index.rows} x {index.dim}", f"{self.n} x {self.d}"
@@ -165,7 +167,8 @@ def open_features(path: str | Path, *, verify: bool = True) -> FeatureFolder:
     Raises:
         FeaturesError: it is no feature folder, unfinished, or a file is missing or was changed.
     """
-    path = fetched(str(path)) if is_store(path) else Path(path)
+    url = str(path) if is_store(path) else None
+    path = fetched(url) if url else Path(path)
     if not is_feature_folder(path):
         raise FeaturesError(
             f"{str(path)!r} is no finished feature folder (it has no {INDEX_NAME}): "
@@ -175,8 +178,8 @@ def open_features(path: str | Path, *, verify: bool = True) -> FeatureFolder:
     if verify:
         for shard in index.shards:
             for name, expected in ((shard.array, shard.array_sha256), (shard.pictures, shard.pictures_sha256)):
-                _verify(path / name, expected)
-    return FeatureFolder(path, index)
+                verify_file(path / name, expected)
+    return FeatureFolder(path, index, url=url)
 
 
 def is_feature_folder(path: str | Path) -> bool:
@@ -193,7 +196,12 @@ def is_unfinished_folder(path: str | Path) -> bool:
     return not (path / INDEX_NAME).exists() and any(is_own_file(p.name) for p in path.glob("images-*.npy*"))
 
 
-def _verify(path: Path, expected: str) -> None:
+def verify_file(path: Path, expected: str) -> None:
+    """Compare a file with its hash in the index.
+
+    Raises:
+        FeaturesError: it is missing or another.
+    """
     try:
         found = sha256_of_file(path)
     except OSError as error:

@@ -3,7 +3,8 @@
 A shard goes to whoever is free. Where an actor dies its shard goes to another; a shard that two have died of is halved
 until the one picture is found that does it, which is set aside. What is done lies on the disk that all nodes share, as
 `kpl.embeddings.parts` has it, so that nothing but the shards that were worked on is lost with a node or with this
-process, and the folder has the bytes of one process.
+process, and the folder has the bytes of one process. In the place of the disk there may be a store, to which each
+worker sends what it made; this process writes the list of all when they are done.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from typing import Any, Final
 
 from kpl.cluster import DIED, Crew, Place, joined
 from kpl.embeddings.done import Header
+from kpl.embeddings.encoding import encoder_identity
 from kpl.embeddings.folder import FeatureFolder
 from kpl.embeddings.lots import Lot, Lots
 from kpl.embeddings.making import Making
-from kpl.embeddings.parts import Parts
-from kpl.embeddings.target import check_folder
+from kpl.embeddings.parts import parts_at
+from kpl.embeddings.stores import StoredFeatures, is_store
 from kpl.encoders import load_encoder
 from kpl.errors import KplError, OutputError
-from kpl.progress import Counted
+from kpl.progress import Counted, silent
 
 _DEATHS: Final = 2  # of actors with the same shard, before one of its pictures is looked for
 _REASON: Final = "ends the process that reads it, twice: look at it by itself"
@@ -37,7 +39,7 @@ class _Task:
     place: Place
     header: Header
     encoder: str
-    out: Path
+    out: str | Path
     batch_size: int | None
     workers: int | None
     verify: bool
@@ -56,11 +58,11 @@ class Worker:
             return said
         try:
             how = Making(load_encoder(task.encoder), task.header.dtype, task.batch_size, task.workers, task.verify)
+            self._shards = parts_at(task.out).shards(how, task.header)
+            self._reader = how.shards(Path(), None, task.header.plan)
         except KplError as error:
             return f"a worker on {socket.gethostname()}: {error}"
-        parts = Parts(task.out)
-        self._shards = how.shards(parts.features, task.out, task.header.plan, parts.receipts, shared=True)
-        found = (self._shards.identity, how.settings.content_hash())
+        found = (encoder_identity(how.encoder), how.settings.content_hash())
         if found != (task.header.encoder, task.header.settings):
             return f"a worker on {socket.gethostname()} has {found[0]}, not {task.header.encoder}: install the same"
         return ""
@@ -75,7 +77,7 @@ class Worker:
 
     def read(self, lot: Lot) -> None:
         """Read and encode pictures, for nothing but to see whether this process lives on."""
-        for _ in self._shards.rows(lot):
+        for _ in self._reader.rows(lot):
             pass
 
 
@@ -159,11 +161,11 @@ def embed_on_ray(
     address: str | None = None,
     overwrite: bool = False,
     progress: Counted | None = None,
-) -> FeatureFolder:
-    """Embed pictures as `embed_lots` does, by an actor on each node of a cluster; all nodes see the same files.
+) -> FeatureFolder | StoredFeatures:
+    """Embed pictures as `embed_to` does, by an actor on each node of a cluster; all nodes see the same files.
 
     Args:
-        lots, how, out, overwrite, progress: as for `embed_lots`.
+        lots, how, out, overwrite, progress: as for `embed_to`; each node has its own keys of a store.
         encoder: how the workers load the encoder; theirs must be this one.
         address: of the cluster's head, host:port; None starts Ray on this machine alone.
 
@@ -173,8 +175,8 @@ def embed_on_ray(
         EncoderError: a worker has another version, encoder or settings.
         OutputError: as `embed_lots`, here or on a node.
     """
-    out, header = Path(out).absolute(), how.header(lots, overwrite=overwrite)
-    parts = Parts(out)
+    out, header = out if is_store(out) else Path(out).absolute(), how.header(lots, overwrite=overwrite)
+    parts = parts_at(out)
     total, done = lots.total, 0
 
     def tell(more: int) -> None:
@@ -184,10 +186,12 @@ def embed_on_ray(
             progress(done, total)
 
     with joined(address, "embedding on a cluster") as ray:
-        check_folder(out, header, lots.ids(), overwrite=overwrite)
+        parts.check(header, lots, overwrite=overwrite)
         parts.begin(header, 1)
         task = _Task(Place.here(), header, encoder, out, how.batch_size, how.workers, how.verify)
         queue = _Queue(Crew(ray, Worker, task), lots.lots(range(lots.count)))
         queue.run(tell)
-    folder = parts.join(verify=False, tell=lambda *_: None)
-    return FeatureFolder(folder.path, folder.index, reused=queue.reused)
+    made = parts.join(verify=False, tell=silent)
+    if isinstance(made, StoredFeatures):
+        return StoredFeatures(made.index, queue.reused)
+    return FeatureFolder(made.path, made.index, reused=queue.reused)

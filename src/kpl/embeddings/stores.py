@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Final
 
 from pydantic import ValidationError
@@ -32,7 +32,6 @@ from kpl.embeddings.making import Making
 from kpl.embeddings.shards import Shards, receipt_name
 from kpl.embeddings.target import check_folder
 from kpl.errors import AlreadyThereError, FeaturesError, InputError, KplError, MissingExtraError, OutputError
-from kpl.files import remove
 from kpl.images import SetAside
 from kpl.progress import silent
 
@@ -216,7 +215,6 @@ class StoreShards:
 
     store: Store
     shards: Shards
-    work: Path
     known: Callable[[int], Done | None]
     sizes: dict[str, int]
 
@@ -250,23 +248,26 @@ class StoreShards:
             self.shards.reused[lot.number] = done.rows
             tell(len(lot.records))
         else:
-            names, out, old = shard_names(lot.number), self.work / "new", self.work / "old"
-            for folder in (out, old):
-                remove(folder)
-                folder.mkdir()
-            if all(name in self.sizes for name in names):
-                self.store.fetch(names, old)
-            done = replace(self.shards, out=out, old=old).make(lot, tell)
-            contents = [(out / name).read_bytes() for name in names]
-            for name, data in zip(names, contents, strict=True):
-                if not (old / name).exists() or (old / name).read_bytes() != data:
-                    if self.sizes.pop(INDEX_NAME, None) is not None:  # from here on it is not what the list says
-                        self.store.remove([INDEX_NAME])
-                    self.store.send(name, data)
-                    self.sizes[name] = len(data)
-            done = done.model_copy(update={"files": tuple(map(len, contents))})
+            with TemporaryDirectory(prefix="kpl-shard-") as work:
+                done = self._made(lot, tell, Path(work))
         self.store.send(f".parts/done/{receipt_name(lot.number)}", json_bytes(done))
         return done
+
+    def _made(self, lot: Lot, tell: Callable[[int], None], work: Path) -> Done:
+        names, out, old = shard_names(lot.number), work / "new", work / "old"
+        out.mkdir()
+        old.mkdir()
+        if all(name in self.sizes for name in names):
+            self.store.fetch(names, old)
+        done = replace(self.shards, out=out, old=old).make(lot, tell)
+        contents = [(out / name).read_bytes() for name in names]
+        for name, data in zip(names, contents, strict=True):
+            if not (old / name).exists() or (old / name).read_bytes() != data:
+                if self.sizes.pop(INDEX_NAME, None) is not None:  # from here on it is not what the list says
+                    self.store.remove([INDEX_NAME])
+                self.store.send(name, data)
+                self.sizes[name] = len(data)
+        return done.model_copy(update={"files": tuple(map(len, contents))})
 
 
 class StoreParts:
@@ -302,22 +303,18 @@ class StoreParts:
             return
         lists = [name for name in self.store.sizes() if is_own_file(name) and name.endswith(".json")]
         if lists:
-            place = Path(mkdtemp(prefix="kpl-lists-"))
-            try:
-                self.store.fetch(lists, place)
-                check_folder(place, header, lots.ids(), overwrite=False, called=self.out)
-            finally:
-                shutil.rmtree(place, ignore_errors=True)
+            with TemporaryDirectory(prefix="kpl-lists-") as place:
+                self.store.fetch(lists, Path(place))
+                check_folder(Path(place), header, lots.ids(), overwrite=False, called=self.out)
 
     def shards(self, how: Making, header: Header) -> StoreShards:
         """Return what makes shards here."""
-        work, seen = Path(mkdtemp(prefix="kpl-shards-")), self._seen()
-        atexit.register(shutil.rmtree, work, ignore_errors=True)
+        seen = self._seen()
 
         def known(number: int) -> Done | None:
             return self._receipt(self.store.read(f".parts/done/{receipt_name(number)}")) or seen.get(number)
 
-        return StoreShards(self.store, how.shards(work, None, header.plan), work, known, self.store.sizes())
+        return StoreShards(self.store, how.shards(Path(), None, header.plan), known, self.store.sizes())
 
     def is_finished(self, header: Header) -> bool:
         """Say whether all is joined, and of these very pictures as they were planned."""
@@ -362,13 +359,10 @@ class StoreParts:
         return StoredFeatures(index, 0)
 
     def _index(self, header: Header, shards: Sequence[Done]) -> Index:
-        place = Path(mkdtemp(prefix="kpl-lists-"))
-        try:
+        with TemporaryDirectory(prefix="kpl-lists-") as place:
             if any(done.units for done in shards):  # pictures that stand for themselves, among units elsewhere
-                self.store.fetch([shard_names(done.number)[1] for done in shards if done.units is None], place)
-            return index_of(header, shards, place)
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
+                self.store.fetch([shard_names(done.number)[1] for done in shards if done.units is None], Path(place))
+            return index_of(header, shards, Path(place))
 
     def _is_whole(self, done: Done, sizes: dict[str, int], *, verify: bool) -> bool:
         names = shard_names(done.number)

@@ -61,7 +61,7 @@ def fit(
         encoder, method, settings, batch_size, workers, asked: as in `classify`.
         overwrite: replace an earlier model.
         progress: called while pictures are embedded.
-        on: who adds up: this process, or the workers of a cluster of Ray, which see the same feature folder.
+        on: who adds up: this process, or the workers of a cluster of Ray, which see the same features.
         address: of the cluster's head, host:port; None starts Ray on this machine alone.
 
     Raises:

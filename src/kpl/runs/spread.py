@@ -1,17 +1,22 @@
 """Features that a cluster of Ray holds: each worker maps shards of its own, for as long as something is learnt.
 
 What goes over the wire in a pass is the step and, of each worker, one sum. Where a worker dies its shards go to the
-others; as the sums are exact, who adds up what changes nothing (`kpl.proxies.passes`).
+others; as the sums are exact, who adds up what changes nothing (`kpl.proxies.passes`). Of features in a store each
+worker brings those that it holds to its own disk, and removes them in the end.
 """
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import socket
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -19,7 +24,9 @@ from numpy.typing import NDArray
 
 from kpl.cluster import DIED, Crew, Place, fetched, joined
 from kpl.embeddings import FeatureFolder, FeatureRows
-from kpl.embeddings.layout import INDEX_NAME, Index, read_model
+from kpl.embeddings.folder import verify_file
+from kpl.embeddings.layout import INDEX_NAME, Index, ShardEntry, json_bytes, read_model
+from kpl.embeddings.stores import Store, stored
 from kpl.errors import FeaturesError, InputError, KplError, OutputError
 from kpl.proxies.arrays import Floats
 from kpl.proxies.passes import Exact, Work, added_up
@@ -40,9 +47,10 @@ class _Task:
     """What a worker holds."""
 
     place: Place
-    folder: Path
-    pictures: str
-    """Hash of what the folder is to hold."""
+    folder: Path | str
+    """That all nodes see, or its address in a store."""
+    index: str
+    """Hash of what the folder says that it holds."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +67,44 @@ class Holder:
     def __init__(self, task: _Task) -> None:
         self._task = task
         self._held: tuple[int, Any] = (-1, None)
+        self._here: set[str] = set()
 
     def begin(self) -> str:
         """Look whether the folder is there; say what stands in the way, or nothing."""
         if said := self._task.place.enter():
             return said
-        folder = self._task.folder
+        folder, where = self._task.folder, f"a worker on {socket.gethostname()}"
         try:
-            index = read_model(Index, folder / INDEX_NAME)
-        except KplError:
-            return f"a worker on {socket.gethostname()} does not see {str(folder)!r}: share it under this name"
-        if index.pictures_sha256 != self._task.pictures:
-            return f"a worker on {socket.gethostname()} sees another folder as {str(folder)!r}: share it"
-        self._shards = list(_shards(folder, index))
+            index = stored(folder).index if isinstance(folder, str) else read_model(Index, folder / INDEX_NAME)
+        except KplError as error:
+            if isinstance(folder, str):
+                return f"{where}: {error}"
+            return f"{where} does not see {str(folder)!r}: share it under this name"
+        if _hash(index) != self._task.index:
+            mend = "share it" if isinstance(folder, Path) else "run again, or give all nodes the same endpoint"
+            return f"{where} sees another folder as {str(folder)!r}: {mend}"
+        self._shards = list(_shards(index))
         return ""
+
+    @cached_property
+    def _brought(self) -> Path:
+        return Path(mkdtemp(prefix="kpl-features-"))
+
+    def _rows(self, shard: ShardEntry) -> FeatureRows:
+        """Return the rows of a shard; from a store it is brought here, once."""
+        folder = self._task.folder
+        if isinstance(folder, Path):
+            return FeatureRows([folder / shard.array])
+        path = self._brought / shard.array
+        if shard.array not in self._here:
+            Store(folder).fetch([shard.array], self._brought)
+            verify_file(path, shard.array_sha256)
+            self._here.add(shard.array)
+        return FeatureRows([path])
+
+    def end(self) -> None:
+        """Remove what was brought here."""
+        shutil.rmtree(self._brought, ignore_errors=True)
 
     def add_up(
         self,
@@ -96,9 +128,9 @@ class Holder:
         found = Exact(grains)
         try:
             for place in (place for some in shards for place in some):
-                path, first, rows = self._shards[place]
-                weights = None if own.weights is None else own.weights[first : first + rows]
-                found.merge(added_up(FeatureRows([path]), own.work, step, weights, grains, first=first))
+                shard, first = self._shards[place]
+                weights = None if own.weights is None else own.weights[first : first + shard.rows]
+                found.merge(added_up(self._rows(shard), own.work, step, weights, grains, first=first))
         except KplError as error:
             return f"on {socket.gethostname()}: {error}"
         return found
@@ -108,18 +140,22 @@ class Holder:
         if self._held[0] != number:
             self._held = number, fetched(held[0])
         try:
-            self._held[1].answer(FeatureRows([self._shards[place][0]]), place)
+            self._held[1].answer(self._rows(self._shards[place][0]), place)
         except KplError as error:
             return f"on {socket.gethostname()}: {error}"
         return ""
 
 
-def _shards(folder: Path, index: Index) -> Iterator[tuple[Path, int, int]]:
-    """Yield the shards that have rows: file, first row and rows."""
+def _hash(index: Index) -> str:
+    return hashlib.sha256(json_bytes(index)).hexdigest()
+
+
+def _shards(index: Index) -> Iterator[tuple[ShardEntry, int]]:
+    """Yield the shards that have rows, each with its first row."""
     first = 0
     for shard in index.shards:
         if shard.rows:
-            yield folder / shard.array, first, shard.rows
+            yield shard, first
         first += shard.rows
 
 
@@ -127,7 +163,7 @@ class SpreadFeatures:
     """The rows of a feature folder, held by the workers of a cluster; what `Method.fit` takes.
 
     Args:
-        features: that all nodes see under the same name.
+        features: that all nodes see under the same name, or from a store that all of them read.
         crew: workers of the kind `Holder`.
 
     Attributes:
@@ -252,6 +288,12 @@ def spread(
     Raises:
         KplError: as `kpl.cluster.joined`.
     """
-    task = _Task(Place.here(), features.path.absolute(), features.index.pictures_sha256)
+    place = replace(Place.here(), folder=None) if features.url else Place.here()
+    task = _Task(place, features.url or features.path.absolute(), _hash(features.index))
     with joined(address, what) as ray:
-        yield SpreadFeatures(features, Crew(ray, Holder, task, everywhere=True))
+        crew = Crew(ray, Holder, task, everywhere=True)
+        try:
+            yield SpreadFeatures(features, crew)
+        finally:
+            if features.url:
+                crew.dismiss("end")
