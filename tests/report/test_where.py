@@ -255,10 +255,10 @@ class WithPatches:
     def __init__(self):
         self.inner = load_encoder("mini")
         self.card = self.inner.card
+        self.logit_scale, self.logit_bias = self.inner.logit_scale, self.inner.logit_bias
+        self.context_length, self.encode_texts = self.inner.context_length, self.inner.encode_texts
+        self.count_tokens, self.unknown_words = self.inner.count_tokens, self.inner.unknown_words
         self.read = 0
-
-    def __getattr__(self, name):
-        return getattr(self.inner, name)
 
     def encode_images(self, pictures):
         self.read += len(pictures)
