@@ -187,7 +187,7 @@ def called(monkeypatch) -> dict[str, Any]:
         seen.update({"called": "embed"}, **given)
         raise ReachedError
 
-    monkeypatch.setattr(kpl.embeddings, "embed_lots", making)
+    monkeypatch.setattr(kpl.embeddings, "embed_to", making)
     monkeypatch.setattr(kpl.embeddings, "embed_part", making)
     monkeypatch.setattr(kpl.embeddings, "embed_on_ray", lambda *values, **given: making(*values, on="ray", **given))
     find = kpl.images.find_inputs
