@@ -136,7 +136,9 @@ class Run(ABC):
     @property
     def counted(self) -> str:
         """How much was decided on, in words."""
-        return f"{self.n} units of {self.features.n} pictures" if self.noun == "units" else f"{self.total} pictures"
+        n = self.features.n if self.noun == "units" else self.total
+        pictures = f"{n} picture{'s' * (n != 1)}"
+        return f"{self.n} unit{'s' * (self.n != 1)} of {pictures}" if self.noun == "units" else pictures
 
     @property
     def noun(self) -> str:

@@ -132,7 +132,7 @@ def result_warnings(
         )
     if (learnt := method.moments_.count) < _FEW_PER_CLASS * n_classes:
         found.append(
-            f"{learnt:g} pictures for {n_classes} classes is little to learn from: "
+            f"{learnt:g} picture{'s' * (learnt != 1)} for {n_classes} classes is little to learn from: "
             "believe the result no more than the text alone"
         )
     against, described = len(method.contradicted()), sum(map(len, method.text_.relevance))
