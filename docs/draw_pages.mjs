@@ -30,6 +30,11 @@ async function open(options) {
   return page;
 }
 
+const seen = (page) => page.waitForFunction(() => [...document.images].every((one) => {
+  const { top, bottom } = one.getBoundingClientRect();
+  return bottom <= 0 || top >= innerHeight || one.checkVisibility() === false || (one.complete && one.naturalWidth > 0);
+}));
+
 const wide = await open({ viewport: { width: 1100, height: 1400 } });
 await wide.selectOption("#order", "unsure");
 await wide.click("#wall .card button, #wall .card");
@@ -38,10 +43,13 @@ await wide.fill("#reader", "Dr. A. Example");
 await wide.click("button:has-text('Show where')");
 await wide.waitForSelector("#map:not([hidden])");
 await wide.waitForTimeout(500);
+await seen(wide);
 await wide.evaluate(() => { document.getElementById("evidence").scrollTop = 0; });
 await wide.screenshot({ path: `${target}/page.png` });
 
 const narrow = await open({ viewport: { width: 400, height: 1100 }, colorScheme: "dark" });
 await narrow.locator("#results-title").evaluate((title) => title.scrollIntoView({ behavior: "instant" }));
+await narrow.waitForTimeout(500); // until the pictures in view are asked for
+await seen(narrow);
 await narrow.screenshot({ path: `${target}/page-narrow.png` });
 await browser.close();
