@@ -136,9 +136,8 @@ class Run(ABC):
     @property
     def counted(self) -> str:
         """How much was decided on, in words."""
-        n = self.features.n if self.noun == "units" else self.total
-        pictures = f"{n} picture{'s' * (n != 1)}"
-        return f"{self.n} unit{'s' * (self.n != 1)} of {pictures}" if self.noun == "units" else pictures
+        parts = {"unit": self.n, "picture": self.features.n} if self.noun == "units" else {"picture": self.total}
+        return " of ".join(f"{n} {name}{'s' * (n != 1)}" for name, n in parts.items())
 
     @property
     def noun(self) -> str:
