@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import EntryPoint
 
 from tests.encoders.test_adapters import PLAIN
 
@@ -34,6 +35,26 @@ def test_the_commands_take_an_adapter(quick, tmp_path, cells, knowledge):
     assert "plain" in (tmp_path / "run" / "run.json").read_text(encoding="utf-8")
     assert "nothing to pull" in quick("encoders", "pull", "mine.py:build").error
     assert "kpl encoders check mine.py:build" in quick("encoders", "show", "mine.py:build").error
+
+
+def test_the_commands_take_what_an_installed_package_offers(quick, kpl, tmp_path, cells, knowledge, monkeypatch):
+    (tmp_path / "theirs.py").write_text(PLAIN, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    named = {"of-theirs": "theirs:build", "broken": "theirs:broken"}
+    points = [EntryPoint(name, value, "kpl.encoders") for name, value in named.items()]
+    monkeypatch.setattr("kpl.encoders.registry.offered", lambda _group: points)
+    listed = quick("encoders", "list").plain
+    assert "offered by an installed package, at theirs:build" in listed
+    assert "theirs:broken" in listed, "nothing of theirs is run for the list"
+    assert quick("classify", cells, "--knowledge", knowledge, "--encoder", "of-theirs", "-o", "run").code == 0
+    assert "'broken' of an installed package cannot be used" in quick("encoders", "show", "broken").error
+    assert "nothing to pull" in quick("encoders", "pull", "of-theirs").error
+    assert "install that on the other machine" in quick("encoders", "bundle", "of-theirs", "-o", "x.kplenc").error
+    facts = tmp_path / "theirs-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n", encoding="utf-8")
+    (facts / "entry_points.txt").write_text("[kpl.encoders]\nof-theirs = theirs:build\n", encoding="utf-8")
+    assert "Self-test: passed" in kpl("encoders", "check", "of-theirs", env={"PYTHONPATH": str(tmp_path)}).plain
 
 
 def test_encoders_are_compared_without_labels(quick, tmp_path, cells, knowledge):

@@ -190,6 +190,11 @@ def test_a_file_of_weights_alone_is_kept_by_its_architecture(tmp_path: Path, mon
         pull(str(file))
     with pytest.raises(EncoderError, match="--allow-pickle"):
         pull(str(file), architecture="tiny")
+    for tower, width in (("text_cfg", 64), ("vision_cfg", 16)):  # OpenCLIP asserts, or names every weight
+        other = config | {tower: config[tower] | {"width": width}}
+        monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "other", other)
+        with pytest.raises(EncoderError, match=r"'epoch_50': its own library cannot run it \([^\n]{,210}\)$"):
+            pull(str(file), architecture="other", allow_pickle=True)
     card = pull(str(file), architecture="tiny", allow_pickle=True)
     assert "QuickGELU" in card.traps[0]
     with torch.inference_mode():

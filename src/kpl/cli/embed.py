@@ -142,6 +142,8 @@ def _refuse_beside_join(ctx: typer.Context) -> None:
     """Refuse what joining has no use for, rather than pass it over."""
     for each in ctx.command.params:
         source = ctx.get_parameter_source(each.name or "")
+        if each.name == "inputs" and not ctx.params["inputs"]:  # typer 0.26 says that an empty list was given
+            continue
         if source is not None and source.name == "COMMANDLINE" and each.name not in ("join", "verify"):
             name = each.opts[0] if each.opts[0].startswith("-") else "SCANS"
             raise InputError(f"--join takes a folder and --verify, nothing else: leave out {name}")

@@ -48,7 +48,14 @@ def list_encoders(
         raise InputError(f"no encoder in the list was made for {wanted!r}: see `kpl encoders list` for all")
     table = Table.grid(padding=(0, 2))
     for name in names:
-        here = parse_spec(name).folder is not None
+        found = parse_spec(name)
+        if found.point:
+            about = Text(
+                f"offered by an installed package, at {found.point.value}; kpl encoders check {name} tells more"
+            )
+            table.add_row(plain(name, style="bold green"), about)
+            continue
+        here = found.folder is not None
         told = load_card(name) if here else catalogue()[name]
         known = catalogue().get(name)
         megabytes = known.megabytes if known else 0
@@ -245,7 +252,10 @@ def bundle(
     from kpl.encoders import load_card, parse_spec, unpacked, write_bundle
 
     load_card(name)  # what is not here is refused with the command that gets it
-    folder = parse_spec(name).folder
+    found = parse_spec(name)
+    if found.point:
+        raise InputError(f"{name!r} is offered by an installed package: install that on the other machine")
+    folder = found.folder
     with stages(in_bytes=True) as progress:
         size = write_bundle(unpacked(Path(folder or name)), out, overwrite=overwrite, progress=progress)
     say(f"{size / 1e6:.0f} MB in {out}. On the other machine: kpl encoders check {out}")

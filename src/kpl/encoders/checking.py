@@ -103,7 +103,7 @@ def answer(cut_off: bool) -> None:
 def _check(spec: str, *, trust_remote_code: bool, progress: Progress) -> dict[str, Any]:
     with network_forbidden():
         found = parse_spec(spec)
-        if found.adapter:
+        if found.adapter or found.point:
             encoder = load_encoder(spec, trust_remote_code=trust_remote_code)
             self_test(encoder)
             return {"card": encoder.card.model_dump(mode="json"), "hashed": 0, "golden": None}

@@ -87,7 +87,7 @@ def pull(
     if found.entry is not None and bool(file) != bool(architecture):
         raise InputError("one file of weights needs both --file and --architecture: neither says all without the other")
     choice = _Choice(allow_pickle, trust_remote_code, progress, announce, file or "")
-    if found.adapter:
+    if found.adapter or found.point:
         raise InputError(f"{spec!r} is an adapter: it is run where it lies, there is nothing to pull")
     if found.entry is None:
         if found.folder is not None and found.folder.parent == Path(__file__).parent:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Final
 
@@ -35,12 +36,14 @@ class Spec:
         entry: what is known of it without its files; None for a shipped encoder or a folder.
         folder: where its files are, if they are here; a `.kplenc` file counts as a folder.
         adapter: a Python file and the function in it that makes the encoder.
+        point: where an installed package offers it.
     """
 
     name: str
     entry: CatalogueEntry | None = None
     folder: Path | None = None
     adapter: tuple[Path, str] | None = None
+    point: EntryPoint | None = None
 
 
 def parse_spec(spec: str) -> Spec:
@@ -64,6 +67,8 @@ def parse_spec(spec: str) -> Spec:
         return Spec(spec, folder=_SHIPPED / spec)
     if spec in catalogue():
         return _kept(catalogue()[spec])
+    if point := next((point for point in offered("kpl.encoders") if point.name == spec), None):
+        return Spec(spec, point=point)
     if adapter := split_adapter(spec):
         return Spec(adapter[0].stem, adapter=adapter)
     _refuse_unusable(spec)
@@ -170,6 +175,8 @@ def load_card(spec: str, *, allow_pickle: bool = False, trust_remote_code: bool 
         >>> load_card("mini").dim
         128
     """
+    if point := parse_spec(spec).point:
+        return _offered(point).card
     return _located(spec, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)[1]
 
 
@@ -243,25 +250,22 @@ def _unknown_entry(name: str, title: str, loader: str, **more: object) -> Catalo
     )
 
 
-def _offered(name: str) -> Encoder | None:
-    """Make the encoder that an installed package offers under this name; None if none does, or the name is KPL's own.
+def _offered(point: EntryPoint) -> Encoder:
+    """Make the encoder that an installed package offers.
 
     Raises:
         EncoderError: it cannot be made, or is no encoder.
     """
-    if name in catalogue() or (_SHIPPED / name / "card.json").is_file():
-        return None
-    point = next((point for point in offered("kpl.encoders") if point.name == name), None)
-    if point is None:
-        return None
     try:
         made = point.load()()
     except Exception as error:  # somebody else's code: whatever it raises is why there is no encoder
         raise EncoderError(
-            f"encoder {name!r} of an installed package cannot be used: {type(error).__name__}: {error}"
+            f"encoder {point.name!r} of an installed package cannot be used: {type(error).__name__}: {error}"
         ) from error
     if not isinstance(made, Encoder):
-        raise EncoderError(f"encoder {name!r} of an installed package gives a {type(made).__name__}, no kpl.Encoder")
+        raise EncoderError(
+            f"encoder {point.name!r} of an installed package gives a {type(made).__name__}, no kpl.Encoder"
+        )
     return made
 
 
@@ -294,8 +298,8 @@ def load_encoder(
             "`kpl encoders list`; one that is loaded already is given to `classify` itself"
         )
     spec = str(spec)
-    if (made := _offered(spec)) is not None:
-        return made
+    if point := parse_spec(spec).point:
+        return _offered(point)
     if (adapter := split_adapter(spec)) is not None:
         return load_adapter(*adapter, trusted=trust_remote_code)
     folder, card = _located(spec, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)

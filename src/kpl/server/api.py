@@ -288,7 +288,7 @@ def map_cost(
     session: Mine,
     place: Place,
     how: Annotated[How | None, Query(description="By what; left out, what suits the encoder.")] = None,
-    window: bodies.Share = 0.5,
+    window: Annotated[bodies.Share, Query(description=bodies.SIDE)] = 0.5,
 ) -> schemas.MapCost:
     """What a map of where a picture shows a class would take."""
     plan, seconds = service.cost_of_map(session, place, how, window)

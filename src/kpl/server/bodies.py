@@ -13,7 +13,8 @@ from kpl.knowledge import KnowledgeBase
 from kpl.report import How
 from kpl.server.said import Said, example
 
-Share = Annotated[float, Field(ge=0.1, le=1, description="Side of a window, as a share of the picture's shorter side.")]
+SIDE = "Side of a window, as a share of the picture's shorter side."
+Share = Annotated[float, Field(ge=0.1, le=1, description=SIDE)]
 Retrieved = Annotated[int, Field(ge=1, le=100_000)]
 
 
