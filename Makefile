@@ -77,7 +77,7 @@ LOWEST ?= $(VENV)-lowest
 lowest: $(DEV)  ## the tests with the oldest libraries that pyproject.toml allows (long, for a release); TESTS=tests/images for a part
 	$(BIN)/python -m pip install --quiet 'uv>=0.9,<1'
 	$(BIN)/uv venv --quiet --clear $(LOWEST) && $(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
-		'.[dicom,nifti,arrays,volumes,slides,llm,parquet,excel,serve]' --group test
+		'.[dicom,nifti,arrays,volumes,slides,dicom-out,llm,parquet,excel,serve,cloud]' 'moto[server]>=5.0.20' --group test
 	$(LOWEST)/bin/python -m pytest -W default::DeprecationWarning -m 'not strace and not long' $(or $(TESTS),tests)
 	$(BIN)/uv venv --quiet --clear $(LOWEST) && $(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
 		'.[openclip,transformers,onnx-export]' 'torch==2.12.0' --group test
