@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -99,7 +99,40 @@ class Header(Stored):
         """Name the part that makes a shard, as it is typed."""
         return f"--part {number % self.parts}/{self.parts}"
 
-    def told_missing(self, out: object, missing: Sequence[int]) -> str:
+    def checked(
+        self,
+        receipts: Iterable[Done | None],
+        out: object,
+        is_whole: Callable[[Done], bool],
+        tell: Callable[[int, int], None],
+    ) -> list[Done]:
+        """Return what is done, in order, if that is everything.
+
+        Args:
+            receipts: of each shard, by number; None where there is none that can be read.
+            out: what is made, for messages.
+            is_whole: whether a shard's files are as they were written.
+            tell: called after each, with how many there are.
+
+        Raises:
+            FeaturesError: a shard is missing, or not as it was written.
+        """
+        found, missing = [], []
+        for number, done in enumerate(receipts):
+            if done is None or (done.number, done.plan) != (number, self.plan):
+                missing.append(number)
+            elif not is_whole(done):
+                raise FeaturesError(
+                    f"shard {number} of {str(out)!r} is not as it was written: run {self.part_of(number)} again"
+                )
+            else:
+                found.append(done)
+            tell(number + 1, self.shards)
+        if missing:
+            raise FeaturesError(self._told_missing(out, missing))
+        return found
+
+    def _told_missing(self, out: object, missing: Sequence[int]) -> str:
         """Say in a sentence which shards of `out` are not there, and what makes them."""
         named = ", ".join(map(str, missing[:_LISTED])) + (", ..." if len(missing) > _LISTED else "")
         again = ", ".join(dict.fromkeys(map(self.part_of, missing[:_LISTED])))

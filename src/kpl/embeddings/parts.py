@@ -187,25 +187,14 @@ class Parts:
 
     def _checked(self, header: Header, verify: bool, tell: Callable[[int, int], None]) -> list[Done]:
         """Return what is done, in order, if that is everything."""
-        found, missing = [], []
-        for number in range(header.shards):
-            try:
-                done = read_model(Done, self.receipts / receipt_name(number))
-            except FeaturesError:
-                missing.append(number)
-                continue
-            if (done.number, done.plan) != (number, header.plan):
-                missing.append(number)
-            elif not self._is_whole(done, verify=verify):
-                raise FeaturesError(
-                    f"shard {number} of {str(self.out)!r} is not as it was written: run {header.part_of(number)} again"
-                )
-            else:
-                found.append(done)
-            tell(number + 1, header.shards)
-        if missing:
-            raise FeaturesError(header.told_missing(self.out, missing))
-        return found
+        receipts = (self._receipt(number) for number in range(header.shards))
+        return header.checked(receipts, self.out, lambda done: self._is_whole(done, verify=verify), tell)
+
+    def _receipt(self, number: int) -> Done | None:
+        try:
+            return read_model(Done, self.receipts / receipt_name(number))
+        except FeaturesError:
+            return None
 
     def _is_whole(self, done: Done, *, verify: bool) -> bool:
         """Look at sizes and times of a shard's files, and into them where these have changed."""

@@ -336,19 +336,9 @@ class StoreParts:
                 f"no parts of {self.out!r} are there: make them first with kpl embed SCANS --out {self.out} "
                 "--part 0/N to N-1/N"
             )
-        found, missing = [], []
-        for number, done in enumerate(self._receipts(header)):
-            if done is None or (done.number, done.plan) != (number, header.plan):
-                missing.append(number)
-            elif not self._is_whole(done, sizes, verify=verify):
-                raise FeaturesError(
-                    f"shard {number} of {self.out!r} is not as it was written: run {header.part_of(number)} again"
-                )
-            else:
-                found.append(done)
-            tell(number + 1, header.shards)
-        if missing:
-            raise FeaturesError(header.told_missing(self.out, missing))
+        found = header.checked(
+            self._receipts(header), self.out, lambda done: self._is_whole(done, sizes, verify=verify), tell
+        )
         index = self._index(header, found)
         if (INDEX_NAME not in sizes) or self.store.read(INDEX_NAME) != json_bytes(index):
             self.store.send(INDEX_NAME, json_bytes(index))
