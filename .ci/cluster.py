@@ -203,7 +203,7 @@ def into_a_store(trial: Trial) -> None:
     words = ["embed", "scans", "--shard-size", trial.size, "--out", url]
     process = trial.started(words)
     while process.poll() is None and not store.find("bucket/.features.parts/done"):
-        time.sleep(0.02)
+        time.sleep(0.2)  # the server is a thread of this process
     trial.cluster.remove_node(node, allow_graceful=False)
     trial.say(f"{trial.ended(process)}, a node killed")
     trial.say(trial.ended(trial.started(words)))
