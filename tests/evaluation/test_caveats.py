@@ -57,6 +57,7 @@ def test_classes_without_a_labelled_image_are_named_with_the_mean_over_the_other
     assert f"macro F1 of {macro_f1(TRUTH, said):.3f}" in told
     assert macro_f1(TRUTH, said) == pytest.approx(sum(own) / 3)
     assert told.endswith(f"{np.mean(own):.3f}")
+    assert "a red cell (3)" in caveats(scored, {"class 2": "a red cell"})[0], "by its name where that is known"
 
 
 def test_without_a_reference_or_intervals_nothing_is_claimed():

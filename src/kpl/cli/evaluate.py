@@ -16,7 +16,7 @@ from kpl.cli.progress import stages
 from kpl.cli.terminal import Console, plain, print_notes, say, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from kpl.evaluation import Scores
     from kpl.evaluation import Table as ScoreTable
@@ -78,7 +78,7 @@ def evaluate(
     drawn = None if figure is None else draw_table(result.methods, figure.suffix)
     if isinstance(result.table, Table):
         print_evaluation(result)
-        _print_more(result.table, classes=classes or rule is not None)
+        _print_more(result, classes=classes or rule is not None)
     else:
         print_classes(result, rule)
     if json_out is not None:
@@ -94,12 +94,12 @@ def evaluate(
         say(f"Drawn in {figure}")
 
 
-def _print_more(table: ScoreTable, *, classes: bool) -> None:
+def _print_more(result: Evaluation, *, classes: bool) -> None:
     """Print each class, if that was asked for, and each value of the columns that were."""
     console = Console()
     if classes:
-        _print_classes(console, table)
-    _print_subgroups(console, table)
+        _print_classes(console, result.methods, result.names)
+    _print_subgroups(console, result.methods)
 
 
 def print_evaluation(result: Evaluation) -> None:
@@ -143,7 +143,7 @@ def _print_scores(console: Console, title: str, table: ScoreTable, metrics: Sequ
     console.print(shown)
 
 
-def _print_classes(console: Console, table: ScoreTable) -> None:
+def _print_classes(console: Console, table: ScoreTable, names: Mapping[str, str]) -> None:
     """Print the classes of the method that the others are compared with, else of the first."""
     name = table.reference or next(iter(table.scores))
     entries = table.details[name].classes
@@ -151,7 +151,7 @@ def _print_classes(console: Console, table: ScoreTable) -> None:
     shown = table_of("class", title=f"Each class against the rest, by {name}", figures=columns)
     for key, entry in entries.items():
         shown.add_row(
-            plain(key),
+            plain(names.get(key, key)),
             str(entry.n),
             _number(entry.sensitivity, entry.intervals.get("sensitivity")),
             *(_number(value) for value in (entry.specificity, entry.f1, entry.auroc, entry.average_precision)),
@@ -162,7 +162,7 @@ def _print_classes(console: Console, table: ScoreTable) -> None:
     points = ("threshold", "sensitivity", "specificity")
     shown = table_of("class", title=f"Operating points of {name}", figures=points)
     for key, entry in entries.items():
-        shown.add_row(plain(key), *(_number(value) for value in entry.operating or (None, None, None)))
+        shown.add_row(plain(names.get(key, key)), *(_number(value) for value in entry.operating or (None, None, None)))
     console.print(shown)
     console.print("Thresholds chosen on these very labels: new pictures will do a little worse.", soft_wrap=True)
 

@@ -50,7 +50,8 @@ def export(
     spare_inputs([out], [run, pictures, source, table])
     opened = open_run(run)
     done = write(opened, to, out, pictures=pictures, source=source, table=table)
-    say(f"{done.pictures} {opened.noun} exported to {done.path}")
+    noun = opened.noun.removesuffix("s") if done.pictures == 1 else opened.noun
+    say(f"{done.pictures} {noun} exported to {done.path}")
     print_notes(Console(), list(done.told))
     if done.missing:
         some = ", ".join(done.missing[:3]) + (", ..." if len(done.missing) > 3 else "")

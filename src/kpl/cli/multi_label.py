@@ -71,7 +71,7 @@ def print_classes(scored: Evaluation, rule: OperatingRule | None) -> None:
         point = result.operating.get(key)
         chosen = ["-" if point is None else _usable(point.threshold, rule)] if rule else []
         cells = (_cell(figures[metric], result.intervals.get(f"{metric} {key}"), metric) for metric in columns)
-        table.add_row(plain(key), f"{figures['positives']} of {figures['n']}", *cells, *chosen)
+        table.add_row(plain(scored.names.get(key, key)), f"{figures['positives']} of {figures['n']}", *cells, *chosen)
     table.add_section()
     means = (_cell(result.mean[metric], result.intervals.get(metric), metric) for metric in columns)
     table.add_row("mean", "", *means, *([""] if rule else []))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from kpl.evaluation.comparison import Scores, Table
@@ -10,11 +12,11 @@ _LEVEL = 0.05
 _LISTED = 5
 
 
-def caveats(table: Table) -> list[str]:
+def caveats(table: Table, names: Mapping[str, str] | None = None) -> list[str]:
     """Say what stands against the method of the table's reference; nothing without a reference.
 
     No better than the majority or than guessing, beaten by another method, or a macro F1 that classes without a
-    labelled image pull down.
+    labelled image pull down. `names` are of the classes, by their keys.
 
     Example:
         >>> from kpl.evaluation import Predicted, compare
@@ -40,15 +42,19 @@ def caveats(table: Table) -> list[str]:
     ]
     if better:
         found.append(f"more accurate than {name} here, after Holm's correction: {', '.join(better)}")
-    return found + _unlabelled(table, name)
+    return found + _unlabelled(table, name, names or {})
 
 
-def _unlabelled(table: Table, name: str) -> list[str]:
+def _unlabelled(table: Table, name: str, names: Mapping[str, str]) -> list[str]:
     """Name the classes without a labelled image that images went to: each counts as zero in macro F1."""
     if name not in table.details:
         return []
     classes = table.details[name].classes
-    strays = [f"{key} ({scores.predicted})" for key, scores in classes.items() if not scores.n and scores.predicted]
+    strays = [
+        f"{names.get(key, key)} ({scores.predicted})"
+        for key, scores in classes.items()
+        if not scores.n and scores.predicted
+    ]
     if not strays:
         return []
     listed = ", ".join(strays[:_LISTED]) + (f" and {len(strays) - _LISTED} more" if len(strays) > _LISTED else "")

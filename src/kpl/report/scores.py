@@ -77,7 +77,7 @@ def laid_out(
         "notices": list(evaluation.notices),
         "left_out": dict(evaluation.left_out),
         "headline": [(title, *figure) for title, figure in headline],
-        "caveats": [] if isinstance(table, MultiLabelTable) else caveats(table),
+        "caveats": [] if isinstance(table, MultiLabelTable) else caveats(table, evaluation.names),
         "focus": None,
         "by": by,
         "subgroup_metrics": list(heads),

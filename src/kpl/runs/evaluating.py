@@ -66,6 +66,7 @@ class Evaluation:
         levels: where the classes form a tree, the number of each level above them, 1 for the outermost, to its table;
             labels may name groups too. Where all do, `table` is that of the innermost level that they name.
         unlisted: how pictures of no listed class were told, where the run looked for them and the labels name some.
+        names: of the classes, by their keys.
     """
 
     table: Table | MultiLabelTable
@@ -73,6 +74,7 @@ class Evaluation:
     left_out: Mapping[str, str] = field(default_factory=dict)
     levels: Mapping[int, Table] = field(default_factory=dict)
     unlisted: Unlisted | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def methods(self) -> Table:
@@ -150,6 +152,7 @@ class _Scored:
     levels: tuple[Level, ...] = ()
     above: Mapping[int, IntArray] = field(default_factory=dict)
     strange: tuple[NDArray[np.bool_] | None, Floats | None] = (None, None)
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def evaluate(
@@ -225,7 +228,8 @@ def evaluate(
         table = compare(scored.truth, results, n_classes=n_classes, **how, **alike)
         table = replace(table, answered={name: share for name, share in answered.items() if name in results})
     strange, said = told_unlisted(*scored.strange, scored.truth >= 0, scored.groups, replicates)
-    return Evaluation(table, (*scored.notices, *notices, *said, *caveats(table)), left_out, above, strange)
+    told = (*scored.notices, *notices, *said, *caveats(table, scored.names))
+    return Evaluation(table, told, left_out, above, strange, scored.names)
 
 
 def _answered(scored: _Scored) -> tuple[dict[str, Answered], list[str]]:
@@ -347,6 +351,7 @@ def _of_run(
         levels=levels(run.knowledge),
         above=truth.above,
         strange=(truth.unlisted, said.unlike),
+        names=dict(zip(run.keys, run.class_names, strict=True)),
     )
 
 
@@ -376,4 +381,5 @@ def _of_several(
         rule=rule,
         subgroups=truth.columns,
     )
-    return Evaluation(table, (truth.said, *truth.notices, *([] if run.predictions.exact else [ROUNDED])))
+    notices = (truth.said, *truth.notices, *([] if run.predictions.exact else [ROUNDED]))
+    return Evaluation(table, notices, names=dict(zip(run.keys, run.class_names, strict=True)))
