@@ -7,13 +7,42 @@ from importlib.metadata import EntryPoint
 
 from tests.encoders.test_adapters import PLAIN
 
+from kpl.encoders import catalogue, suited
+
 
 def test_the_list_is_searched_by_picture_and_part_of_the_body(quick):
     dermoscopy = quick("encoders", "list", "--for", "dermoscopy").plain
     assert dermoscopy.index("monet") < dermoscopy.index("biomedclip")
     assert "openai-clip" not in dermoscopy
     assert "echo-clip" in quick("encoders", "list", "--for", "heart").plain
-    assert "no encoder in the list was made for 'sonnets'" in quick("encoders", "list", "--for", "sonnets").error
+    none = quick("encoders", "list", "--for", "sonnets").error
+    assert "no encoder in the list was made for 'sonnets'; what they were made for: " in none
+    assert "dermoscopy" in none
+    assert "no encoder" in quick("encoders", "list", "--for", "OCT").error, "it has the letters of CT, and is none"
+    computed = quick("encoders", "list", "--for", "CT").plain
+    assert "pubmedclip" in computed
+    assert "openai-clip" not in computed, "a word of two letters is no part of 'pictures'"
+
+
+def test_every_word_that_the_list_shows_finds_what_shows_it():
+    for name, entry in catalogue().items():
+        for kind in (*entry.pictures, *entry.regions, *entry.modalities):
+            assert kind == "any" or name in suited(kind), (name, kind)
+    pathology = suited("histology")
+    assert {"conch", "keep", "plip", "quiltnet"} <= set(pathology[:4])
+    assert "echo-clip" not in suited("breast ultrasound")
+    assert not {"openai-clip-b-32", "siglip2-base"} & set(suited("fundus photograph"))
+    assert suited("photographs")[0] not in suited("dermatology"), "those for any photograph come before those of skin"
+
+
+def test_a_damaged_encoder_does_not_hide_the_others(quick, tmp_path, monkeypatch):
+    monkeypatch.setenv("KPL_HOME", str(tmp_path / "kpl"))
+    (torn := tmp_path / "kpl" / "encoders" / "torn").mkdir(parents=True)
+    (torn / "card.json").write_text("{", encoding="utf-8")
+    listed = quick("encoders", "list").plain
+    assert "here, but it cannot be used: " in listed
+    assert "mini" in listed
+    assert "mini" in quick("encoders", "list", "--for", "blood smear").plain
 
 
 def test_the_list_says_what_was_verified_and_what_cannot_be_used(quick):
@@ -50,6 +79,11 @@ def test_the_commands_take_what_an_installed_package_offers(quick, kpl, tmp_path
     assert "'broken' of an installed package cannot be used" in quick("encoders", "show", "broken").error
     assert "nothing to pull" in quick("encoders", "pull", "of-theirs").error
     assert "install that on the other machine" in quick("encoders", "bundle", "of-theirs", "-o", "x.kplenc").error
+    advised = quick("encoders", "advise", cells, "-k", knowledge, "--json", "a.json").plain
+    assert "broken was not tried: encoder 'broken' of an installed package cannot be used" in advised
+    tried = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["tried"]
+    assert [one["name"] for one in tried if one["steady"] is not None] == ["mini", "of-theirs"]
+    assert "of-theirs" in quick("encoders", "list", "--for", "blood smear").plain
     facts = tmp_path / "theirs-1.0.dist-info"
     facts.mkdir()
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n", encoding="utf-8")

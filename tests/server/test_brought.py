@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from tests.encoders.test_adapters import PLAIN
 from tests.server.conftest import finish, parts
 
 import kpl.encoders
@@ -15,6 +17,7 @@ from kpl.encoders import write_bundle
 from kpl.errors import EncoderError, InputError, KnowledgeError
 from kpl.knowledge import KnowledgeBase
 from kpl.server.brought import Brought
+from kpl.server.views import encoders
 
 TEXT = """kpl_knowledge: 1
 task: {name: shapes, modality: blood smear}
@@ -103,3 +106,15 @@ def test_what_the_operator_names_is_looked_at_before_the_server_starts(copy: Pat
         Brought([tmp_path / "none.kplenc"])
     with pytest.raises(KnowledgeError, match="no such knowledge file"):
         Brought((), [tmp_path / "none.yaml"])
+
+
+def test_what_an_installed_package_offers_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "theirs_served.py").write_text(PLAIN, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    named = {"of-theirs": "theirs_served:build", "broken": "theirs_served:broken"}
+    points = [EntryPoint(name, value, "kpl.encoders") for name, value in named.items()]
+    monkeypatch.setattr("kpl.encoders.registry.offered", lambda _group: points)
+    listed = {info.name: info.here for info in encoders(Brought())}
+    assert listed["of-theirs"]
+    assert "broken" not in listed, "what does not work is not offered"
+    assert Brought().place("of-theirs") == "of-theirs"

@@ -41,11 +41,13 @@ def list_encoders(
 
       kpl encoders list --for dermoscopy
     """
-    from kpl.encoders import catalogue, encoder_names, load_card, parse_spec, suited, unusable
+    from kpl.encoders import encoder_names, made_for, parse_spec, suited, unusable
+    from kpl.errors import KplError
 
     names = encoder_names() if wanted is None else suited(wanted)
     if not names:
-        raise InputError(f"no encoder in the list was made for {wanted!r}: see `kpl encoders list` for all")
+        known = ", ".join(sorted({kind for name in encoder_names() for kind in made_for(name)}))
+        raise InputError(f"no encoder in the list was made for {wanted!r}; what they were made for: {known}")
     table = Table.grid(padding=(0, 2))
     for name in names:
         found = parse_spec(name)
@@ -55,33 +57,34 @@ def list_encoders(
             )
             table.add_row(plain(name, style="bold green"), about)
             continue
-        here = found.folder is not None
-        told = load_card(name) if here else catalogue()[name]
-        known = catalogue().get(name)
-        megabytes = known.megabytes if known else 0
-        facts = [
-            *([f"{megabytes} MB"] if megabytes else []),
-            *([f"{told.image_size} pixels"] if told.image_size else []),
-            *([f"{told.context_length} tokens"] if told.context_length else []),
-            f"loader {told.loader}",
-            "here" if here else f"get it: kpl encoders pull {name}",
-        ]
-        lines = [
-            told.terms,
-            *([_made_for(known)] if known else []),
-            ", ".join(facts),
-            _verified(name, known, here=here),
-        ]
-        about = Text.assemble(told.title, "\n", ("\n".join(lines), "dim"))
-        table.add_row(plain(name, style="bold green" if here else "bold"), about)
+        try:
+            about = _about(name, here=found.here)
+        except KplError as error:  # one that is damaged does not hide the others
+            about = plain(f"here, but it cannot be used: {error}")
+        table.add_row(plain(name, style="bold green" if found.here else "bold"), about)
     Console().print(table)
     if wanted is None:
         for name, (_, why) in unusable().items():
             say(f"{name} cannot be used as an encoder. {why}")
 
 
-def _made_for(entry: CatalogueEntry) -> str:
-    return f"pictures: {', '.join(entry.pictures)}; part of the body: {', '.join(entry.regions)}"
+def _about(name: str, *, here: bool) -> Text:
+    """Title, terms, what it was made for, its size and what was verified, of one encoder."""
+    from kpl.encoders import catalogue, load_card
+
+    told = load_card(name) if here else catalogue()[name]
+    known = catalogue().get(name)
+    facts = [
+        *([f"{known.megabytes} MB"] if known and known.megabytes else []),
+        *([f"{told.image_size} pixels"] if told.image_size else []),
+        *([f"{told.context_length} tokens"] if told.context_length else []),
+        f"loader {told.loader}",
+        "here" if here else f"get it: kpl encoders pull {name}",
+    ]
+    kinds, regions = (known.pictures, known.regions) if known else (told.modalities, ())
+    made = f"pictures: {', '.join(kinds) or 'any'}" + (f"; part of the body: {', '.join(regions)}" if regions else "")
+    lines = [told.terms, made, ", ".join(facts), _verified(name, known, here=here)]
+    return Text.assemble(told.title, "\n", ("\n".join(lines), "dim"))
 
 
 def _verified(name: str, entry: CatalogueEntry | None, *, here: bool) -> str:

@@ -11,7 +11,7 @@ from kpl.encoders.adapters import adapt
 from kpl.encoders.bundles import unpacked, write_bundle
 from kpl.encoders.catalogue import catalogue, unusable
 from kpl.encoders.protocol import CatalogueEntry, Encoder, EncoderCard, HubSource, PatchEncoder
-from kpl.encoders.registry import encoder_names, load_card, load_encoder, parse_spec, suited
+from kpl.encoders.registry import encoder_names, load_card, load_encoder, made_for, parse_spec, suited
 from kpl.later import on_first_use
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = [
     "encoder_names",
     "load_card",
     "load_encoder",
+    "made_for",
     "parse_spec",
     "pull",
     "suited",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kpl.encoders.files import file_hash
-from kpl.encoders.protocol import Encoder, EncoderCard, FromCard, check_lengths, check_sentences
+from kpl.encoders.protocol import UNKNOWN, Encoder, EncoderCard, FromCard, check_lengths, check_sentences
 from kpl.errors import EncoderError
 
 _BATCH: Final = 16
@@ -112,13 +112,11 @@ def adapt(
         >>> made.encode_texts(["a cell"]).round(2)
         array([[0.16, 0.99]], dtype=float32)
     """
-    unknown = "unknown to KPL: an adapter brought it"
     paths = sorted(Path(path) for path in files)
     fields: dict[str, Any] = {
         "name": name,
         "title": f"{name}, by an adapter",
-        "intended_use": unknown,
-        "licence": unknown,
+        **UNKNOWN,
         "loader": "adapter",
         "head": "softmax" if logit_bias is None else "sigmoid",
         "files": {path.name: file_hash(path) for path in paths},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from kpl.errors import InputError
 
 LoaderName = Literal["onnx", "openclip", "transformers", "adapter"]
+UNKNOWN: Final = {"intended_use": "what its own documents say", "licence": "unknown to KPL: read its own documents"}
+"""Of a model of which only its files are known."""
 
 
 class HubSource(BaseModel):

@@ -23,7 +23,7 @@ from kpl.encoders.golden import make_golden
 from kpl.encoders.hub import Listing, fetch, list_files
 from kpl.encoders.openclip import CONFIG, second_repository
 from kpl.encoders.openclip_names import architecture_config, built_in
-from kpl.encoders.protocol import CatalogueEntry, EncoderCard, HubSource
+from kpl.encoders.protocol import UNKNOWN, CatalogueEntry, EncoderCard, HubSource
 from kpl.encoders.registry import describe, load_encoder, parse_spec
 from kpl.encoders.store import kept_folder, read_card, write_card
 from kpl.encoders.weights import as_safetensors, choose_weights
@@ -219,8 +219,7 @@ def _keep_file(path: Path, architecture: str, choice: _Choice) -> EncoderCard:
     config = architecture_config(architecture)
     file = weight_file(path.parent, (path.name,), allow_pickle=choice.allow_pickle, by_name=True)
     name = re.sub(r"[^\w.-]+", "-", file.name.partition(".")[0]).lstrip("-.") or "own"
-    unknown = "unknown to KPL: read the model's own page"
-    known = {"name": name, "title": f"weights of a {architecture}", "intended_use": unknown, "licence": unknown}
+    known = {"name": name, "title": f"weights of a {architecture}", **UNKNOWN}
     entry = _of_architecture(known | {"head": "softmax"}, architecture)
     kept = kept_folder(name)
     with working_folder(kept, wait=True) as work:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -17,14 +18,14 @@ from kpl.encoders.adapters import load_adapter, split_adapter
 from kpl.encoders.bundles import unpacked
 from kpl.encoders.catalogue import catalogue, unusable
 from kpl.encoders.files import weights_of
-from kpl.encoders.protocol import CatalogueEntry, Encoder, EncoderCard
+from kpl.encoders.protocol import UNKNOWN, CatalogueEntry, Encoder, EncoderCard
 from kpl.encoders.store import kept, kept_folder, read_card
-from kpl.errors import EncoderError, UnknownNameError
+from kpl.errors import EncoderError, KplError, UnknownNameError
 from kpl.later import offered
 
 _SHIPPED: Final = Path(__file__).parent
 _PART: Final = r"[\w.-]+"
-"""Loader to its module, which has `load(folder, card, ...)` and `describe(folder, entry)`."""
+_SHORT: Final = 3  # letters of a word such as CT, which is no part of OCT
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Spec:
     folder: Path | None = None
     adapter: tuple[Path, str] | None = None
     point: EntryPoint | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether it can be loaded now, from its files or from the package that offers it."""
+        return self.folder is not None or self.point is not None
 
 
 def parse_spec(spec: str) -> Spec:
@@ -142,24 +148,40 @@ def suited(wanted: str) -> list[str]:
     Example:
         >>> suited("dermoscopy")[0]
         'dermfm-zero'
-        >>> suited("blood smear")
-        ['mini']
+        >>> suited("blood smear"), suited("OCT")
+        (['mini'], [])
     """
-    words = wanted.casefold()
-    found: list[tuple[int, str]] = []
+    found: list[tuple[bool, int, str]] = []
     for name in encoder_names():
-        entry = catalogue().get(name)
-        here = parse_spec(name).folder is not None if entry is None else False
-        known = (
-            (*entry.pictures, *entry.regions, *entry.modalities)
-            if entry
-            else load_card(name).modalities
-            if here
-            else ()
+        kinds = made_for(name)
+        if any(_same_kind(wanted, kind) for kind in kinds):
+            found.append((wanted.casefold() not in kinds, len(kinds), name))
+    return [name for *_, name in sorted(found)]
+
+
+def made_for(name: str) -> list[str]:
+    """The kinds of pictures and parts of the body that an encoder was made for, as far as it can be read."""
+    entry = catalogue().get(name)
+    try:
+        known = (*entry.pictures, *entry.regions, *entry.modalities) if entry else load_card(name).modalities
+    except KplError:  # damaged, or of a package that does not work: `kpl encoders check` says how
+        known = ()
+    return [kind.casefold() for kind in known if kind != "any"]
+
+
+def _same_kind(one: str, other: str) -> bool:
+    """Whether all words of one are among the other's; a long word may be part of another, a short one is a word."""
+
+    def within(words: list[str], others: list[str]) -> bool:
+        return bool(words) and all(
+            any(word == each or (len(word) > _SHORT and word in each) for each in others) for word in words
         )
-        if any(words in kind.casefold() or kind.casefold() in words for kind in known if kind != "any"):
-            found.append((len(known), name))
-    return [name for _, name in sorted(found)]
+
+    mine, theirs = (
+        [word.removesuffix("s") for word in re.findall(r"\w+", text.casefold().replace("-", ""))]
+        for text in (one, other)
+    )
+    return within(mine, theirs) or within(theirs, mine)
 
 
 def load_card(spec: str, *, allow_pickle: bool = False, trust_remote_code: bool = False) -> EncoderCard:
@@ -176,7 +198,7 @@ def load_card(spec: str, *, allow_pickle: bool = False, trust_remote_code: bool 
         128
     """
     if point := parse_spec(spec).point:
-        return _offered(point).card
+        return _offered_card(point)
     return _located(spec, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)[1]
 
 
@@ -242,12 +264,15 @@ def describe(
 
 def _unknown_entry(name: str, title: str, loader: str, **more: object) -> CatalogueEntry:
     """An entry for a model that is not in the catalogue."""
-    unknown = "unknown to KPL: read the model's own card"
     return CatalogueEntry.model_validate(
-        {"name": name, "title": title, "intended_use": unknown, "licence": unknown, "loader": loader}
-        | {"head": "softmax"}
-        | more
+        {"name": name, "title": title, "loader": loader, "head": "softmax"} | UNKNOWN | more
     )
+
+
+@cache
+def _offered_card(point: EntryPoint) -> EncoderCard:
+    """The card of what an installed package offers, which is asked once: it may have to load its model to tell."""
+    return _offered(point).card
 
 
 def _offered(point: EntryPoint) -> Encoder:

@@ -100,8 +100,8 @@ def advise(
     readable = [one for one in chosen if isinstance(load_instance(one)[1], np.ndarray)]
     if len(readable) < _FEWEST:
         raise InputError(f"{len(readable)} pictures can be read: at least {_FEWEST} are needed to compare encoders")
-    here = [name for name in encoder_names() if parse_spec(name).folder is not None]
-    names = list(dict.fromkeys(encoders)) or [n for n in here if fits_modality(base, load_card(n).modalities)]
+    here = [name for name in encoder_names() if parse_spec(name).here]
+    names = list(dict.fromkeys(encoders)) or [name for name in here if _fits(name, base)]
     if not names:
         raise InputError(
             "no encoder here was made for this: name some with --encoder, or get one of `kpl encoders list`"
@@ -119,6 +119,14 @@ def advise(
     modality = base.task.modality
     to_get = [name for name in (suited(modality) if modality else []) if name in catalogue() and name not in here]
     return Advice(modality, len(readable), tried, tuple(to_get))
+
+
+def _fits(name: str, base: KnowledgeBase) -> bool:
+    """Whether an encoder was made for the knowledge's modality; one that cannot be read is tried, which says why."""
+    try:
+        return fits_modality(base, load_card(name).modalities)
+    except KplError:
+        return True
 
 
 def _try(

@@ -76,7 +76,7 @@ class Brought:
 
 def encoder_is_here(name: str) -> bool:
     """Say whether an encoder that is known by name can be loaded now."""
-    return parse_spec(name).folder is not None
+    return parse_spec(name).here
 
 
 def read_base(given: Mapping[str, Any], limits: Limits) -> KnowledgeBase:
