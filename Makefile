@@ -80,7 +80,7 @@ lowest: $(DEV)  ## the tests with the oldest libraries that pyproject.toml allow
 		'.[dicom,nifti,arrays,volumes,slides,dicom-out,llm,parquet,excel,serve,cloud]' 'moto[server]>=5.0.20' --group test
 	$(LOWEST)/bin/python -m pytest -W default::DeprecationWarning -m 'not strace and not long' $(or $(TESTS),tests)
 	$(BIN)/uv venv --quiet --clear $(LOWEST) && $(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
-		'.[openclip,transformers,onnx-export]' 'torch==2.12.0' --group test
+		'.[openclip,transformers,onnx-export,openvino]' 'torch==2.12.0' --group test
 	KPL_REQUIRE_EXTRAS=1 $(LOWEST)/bin/python -m pytest -W default::DeprecationWarning -m 'torch and not strace' tests/encoders
 
 silence: $(DEV)  ## every command in a process of its own, watched for half a minute after its work: nothing leaves the machine

@@ -62,7 +62,7 @@ def make_models(folder: Path) -> dict[str, Any]:
     encoder: Any = load_encoder(str(folder / "transformers"), device="cpu")
     found = {}
     for way in ("fp32", "int8"):
-        image = export_onnx(encoder, folder / way, int8=way == "int8").parity[0]
+        image = export_onnx(encoder, folder / way, precision=way).parity[0]
         found[way] = {"mean_cosine": image.mean, "least_cosine": image.least}
     return found
 

@@ -88,3 +88,18 @@ print(left, library.connect(library.socket(socket.AF_INET, socket.SOCK_STREAM, 0
         program = code.format(port=listening.getsockname()[1])
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() in (["True", "-1"], ["False", "0"])
+
+
+def test_openvino_loads_without_what_reports_it(tmp_path):
+    (tmp_path / "openvino_telemetry.py").write_text("")
+    (tmp_path / "openvino.py").write_text(
+        "try:\n    import openvino_telemetry\n    reported = True\nexcept ImportError:\n    reported = False\n"
+    )
+    code = (
+        "from kpl.quiet import unreported_openvino as u; print(u().reported, u().reported); import openvino_telemetry"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stdout.split() == ["False", "False"]

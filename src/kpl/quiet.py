@@ -8,7 +8,9 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 from kpl.home import home
@@ -67,6 +69,21 @@ def drawing_at_home() -> None:
             "MPLCONFIGDIR", str(home() / "matplotlib" / fonts)
         ):  # the user's own code keeps the user's own
             import matplotlib.font_manager  # noqa: F401 - it asks for its folders as it loads
+
+
+def unreported_openvino() -> ModuleType:
+    """Load OpenVINO without its second package, which reports every import to its maker and numbers the user.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    if "openvino" not in sys.modules and "openvino_telemetry" not in sys.modules:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # how Python says that there is none
+        try:
+            return import_module("openvino")
+        finally:
+            del sys.modules["openvino_telemetry"]
+    return import_module("openvino")
 
 
 def leave_network() -> bool:

@@ -63,7 +63,7 @@ def change_card(folder: Path, **changes: object) -> None:
 def test_an_unknown_loader_is_refused(copies: Path) -> None:
     change_card(copies, loader="magic")
     with pytest.raises(
-        EncoderError, match=r"not a readable encoder card.*'onnx', 'openclip', 'transformers' or 'adapter'"
+        EncoderError, match=r"not a readable encoder card.*'onnx', 'openvino', 'openclip', 'transformers' or 'adapter'"
     ):
         load_encoder("mini")
 

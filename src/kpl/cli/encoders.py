@@ -270,6 +270,12 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder for the exported encoder.")],
     onnx: Annotated[bool, typer.Option("--onnx", help="To ONNX, the one form there is.")] = True,
     int8: Annotated[bool, typer.Option("--int8", help="Weights in 8 bits: smaller, faster, less exact.")] = False,
+    bf16: Annotated[
+        bool,
+        typer.Option(
+            "--bf16", help="Numbers of 16 bits, by OpenVINO on processors that have them: faster, nearly exact."
+        ),
+    ] = False,
     trust_remote_code: RemoteCode = False,
 ) -> None:
     """Export both towers to ONNX: an encoder that needs no torch. Refused unless it agrees with the original.
@@ -278,16 +284,21 @@ def export(
 
       kpl encoders export biomedclip --onnx --out biomedclip-onnx
 
+      kpl encoders export biomedclip --onnx --bf16 --out biomedclip-bf16
+
       kpl encoders export biomedclip --onnx --int8 --out biomedclip-int8
     """
     from kpl.encoders import load_encoder, parse_spec, unpacked
-    from kpl.encoders.export import export_onnx
+    from kpl.encoders.export import Precision, export_onnx
 
     del onnx
+    if int8 and bf16:
+        raise InputError("--int8 and --bf16 are two ways to compute: give one, or export twice")
+    precision: Precision = "int8" if int8 else "bf16" if bf16 else "fp32"
     encoder = load_encoder(name, device="cpu", trust_remote_code=trust_remote_code)
     folder = parse_spec(name).folder
     with stages() as progress:
-        made = export_onnx(encoder, out, source=folder and unpacked(folder), int8=int8, progress=progress)
+        made = export_onnx(encoder, out, source=folder and unpacked(folder), precision=precision, progress=progress)
     for tower in made.parity:
         say(str(tower))
     say(f"Use it: kpl classify SCANS/ --knowledge my.yaml --encoder {out}")

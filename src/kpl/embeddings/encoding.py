@@ -56,6 +56,7 @@ def card_identity(card: EncoderCard) -> str:
     """Return what `encoder_identity` says of the encoder that has this card, before it is loaded."""
     shaping = _SHAPING_FIELDS | ({"text_cleaning"} if card.text_cleaning != "tokenizer" else set())
     shaping |= {"patch_size"} if card.patch_size else set()
+    shaping |= {"loader"} if card.loader == "openvino" else set()  # the files of "onnx", computed otherwise
     return f"{card.name}:{_short_hash(card.model_dump(mode='json', include=shaping))}"
 
 

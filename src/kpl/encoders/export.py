@@ -6,11 +6,11 @@ import contextlib
 import logging
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from kpl.encoders.files import hash_files
 from kpl.encoders.onnx import OnnxEncoder
 from kpl.encoders.onnx_graphs import quantise, save_graph
+from kpl.encoders.openvino import OpenVinoEncoder, require_bfloat16
 from kpl.encoders.protocol import Encoder, EncoderCard
 from kpl.encoders.store import read_card, write_card
 from kpl.encoders.tokenizer_files import as_tokenizers
@@ -29,7 +30,10 @@ from kpl.progress import Progress, silent
 OPSET: Final = 18
 """Version of the ONNX operators that exported towers use."""
 
-LEAST_COSINE: Final = {"fp32": 0.9999, "int8": 0.99}
+Precision = Literal["fp32", "bf16", "int8"]
+"""Numbers that an export computes with: of 32 bits; of 16, by OpenVINO; or, for the weights of products, of 8."""
+
+LEAST_COSINE: Final[Mapping[Precision, float]] = {"fp32": 0.9999, "bf16": 0.999, "int8": 0.99}
 """Mean cosine to the original below which an export is refused."""
 
 _STEPS = 4
@@ -53,13 +57,13 @@ class Parity:
 
     Attributes:
         tower: "image" or "text".
-        precision: "fp32" or "int8".
+        precision: of `Precision`.
         mean, least: cosine between features, over the checked pictures or sentences.
         n: how many these are.
     """
 
     tower: str
-    precision: str
+    precision: Precision
     mean: float
     least: float
     n: int
@@ -87,7 +91,7 @@ def export_onnx(
     out: Path,
     *,
     source: Path | None = None,
-    int8: bool = False,
+    precision: Precision = "fp32",
     progress: Progress | None = None,
 ) -> Export:
     """Export both towers, measure them against the original, and keep them only if they are close enough.
@@ -96,13 +100,14 @@ def export_onnx(
         encoder: a loaded encoder of torch, on the processor.
         out: the encoder folder to make; must not exist.
         source: the original's folder: its golden vectors, which its own library made, and licences are taken over.
-        int8: quantise the weights of matrix products to 8 bits: smaller, faster, and less exact.
+        precision: int8 quantises the weights of matrix products: smaller, faster, and less exact. bf16 leaves the
+            files as they are, and the result needs OpenVINO and a processor that has bfloat16.
         progress: told "export", steps done, steps in all.
 
     Raises:
-        MissingExtraError: torch, onnx or onnxscript is not installed.
-        EncoderError: not a torch encoder; it cannot be traced; its tokenizer has no such file; or the result is not
-            close enough, with the figure.
+        MissingExtraError: torch, onnx or onnxscript is not installed; for bf16, OpenVINO.
+        EncoderError: not a torch encoder; it cannot be traced; its tokenizer has no such file; this processor has no
+            bfloat16; or the result is not close enough, with the figure.
         AlreadyThereError: `out` is this very export.
         OutputError: `out` exists or cannot be written.
     """
@@ -112,9 +117,8 @@ def export_onnx(
         raise EncoderError("an encoder of pictures of any proportions (NaFlex) cannot be exported to ONNX")
     if encoder.runtime.device.type != "cpu":
         raise EncoderError(f"an export is made on the processor, not on {encoder.runtime.device}: load with device cpu")
-    _require()
+    _require(precision)
     tell = progress or silent
-    precision = "int8" if int8 else "fp32"
     with new_folder(out) as work:
         if out.exists() or out.is_symlink():
             if _is_of(out, encoder, precision):
@@ -123,7 +127,7 @@ def export_onnx(
         tell("export", 0, _STEPS)
         (work / "weights").mkdir()
         _write_tokenizer(encoder, work / "weights" / "tokenizer.json")
-        _write_towers(encoder, work / "weights", int8=int8, tell=tell)
+        _write_towers(encoder, work / "weights", int8=precision == "int8", tell=tell)
         if source is not None:
             _take_over(source, work)
         parity = _finish(encoder, work, precision)
@@ -131,12 +135,12 @@ def export_onnx(
     return Export(out, parity)
 
 
-def _card_of(encoder: Encoder, precision: str, files: dict[str, str]) -> EncoderCard:
+def _card_of(encoder: Encoder, precision: Precision, files: dict[str, str]) -> EncoderCard:
     """The card of what is exported."""
     card = encoder.card
     changes = {
-        "name": f"{card.name}-onnx" + ("-int8" if precision == "int8" else ""),
-        "loader": "onnx",
+        "name": f"{card.name}-onnx" + (f"-{precision}" if precision != "fp32" else ""),
+        "loader": "openvino" if precision == "bf16" else "onnx",
         "remote_code": False,
         "text_cleaning": "tokenizer",
         "recipe": f"{card.recipe} Exported to ONNX (opset {OPSET}, {precision}) from {card.name!r} with torch "
@@ -145,7 +149,7 @@ def _card_of(encoder: Encoder, precision: str, files: dict[str, str]) -> Encoder
     return card.model_copy(update=changes | {"files": files})
 
 
-def _is_of(folder: Path, encoder: Encoder, precision: str) -> bool:
+def _is_of(folder: Path, encoder: Encoder, precision: Precision) -> bool:
     """Say whether a folder holds, whole, what an export of this encoder makes here."""
     try:
         there, card = read_card(folder), _card_of(encoder, precision, hash_files(folder))
@@ -155,7 +159,9 @@ def _is_of(folder: Path, encoder: Encoder, precision: str) -> bool:
         return False
 
 
-def _require() -> None:
+def _require(precision: Precision) -> None:
+    if precision == "bf16":
+        require_bfloat16("exporting in bfloat16")
     with from_extra("onnx-export", "exporting to ONNX"):
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
@@ -287,11 +293,11 @@ def _take_over(source: Path, folder: Path) -> None:
             shutil.copyfile(path, folder / path.name)
 
 
-def _finish(encoder: TorchEncoder, folder: Path, precision: str) -> tuple[Parity, ...]:
+def _finish(encoder: TorchEncoder, folder: Path, precision: Precision) -> tuple[Parity, ...]:
     """Write the card, load the new encoder as a user would, and measure it."""
     card = _card_of(encoder, precision, hash_files(folder))
     write_card(folder, card)
-    made = OnnxEncoder(folder, read_card(folder))
+    made = (OpenVinoEncoder if precision == "bf16" else OnnxEncoder)(folder, read_card(folder))
     parity = (
         _measure("image", precision, encoder.encode_images, made.encode_images, _pictures()),
         _measure("text", precision, encoder.encode_texts, made.encode_texts, _sentences(encoder)),
@@ -301,14 +307,14 @@ def _finish(encoder: TorchEncoder, folder: Path, precision: str) -> tuple[Parity
             raise EncoderError(f"{tower}; at least {LEAST_COSINE[precision]} is needed: not exported")
     figures = f"{card.figures} Against the original: {'; '.join(map(str, parity))}.".strip()
     changes = {"figures": figures, "files": hash_files(folder)}
-    if precision == "int8":
+    if precision != "fp32":
         changes["tolerance"] = max(card.tolerance, round(2 * (2 - 2 * min(p.least for p in parity)) ** 0.5, 3))
     write_card(folder, card.model_copy(update=changes))
     return parity
 
 
 def _measure(
-    tower: str, precision: str, original: Callable[..., Any], exported: Callable[..., Any], items: Sequence[Any]
+    tower: str, precision: Precision, original: Callable[..., Any], exported: Callable[..., Any], items: Sequence[Any]
 ) -> Parity:
     cosines = np.sum(original(items).astype(np.float64) * exported(items), axis=1)
     return Parity(tower, precision, float(cosines.mean()), float(cosines.min()), len(items))

@@ -12,7 +12,7 @@ import platform
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,6 @@ from kpl.encoders.protocol import EncoderCard, FromCard, check_lengths, check_se
 from kpl.encoders.tokenizer_limits import check_tokenizer
 from kpl.errors import EncoderError, InputError
 from kpl.images import ordered_map
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 _IMAGES, _TEXTS, _TOKENIZER = "weights/image.onnx", "weights/text.onnx", "weights/tokenizer.json"
 _BATCH: Final = 8  # a core's share at a time: enough to fill a core, small enough to stay in its cache
@@ -52,9 +49,34 @@ def load(
         EncoderError: a file is missing, does not have the hash of the card, or cannot be read.
     """
     del allow_pickle, trust_remote_code
+    on_processor(card, device)
+    return OnnxEncoder(folder, card)
+
+
+def on_processor(card: EncoderCard, device: str | None) -> None:
+    """Refuse another device.
+
+    Raises:
+        InputError: a device other than the processor.
+    """
     if device not in (None, "cpu"):
         raise InputError(f"encoder {card.name!r} is ONNX, which runs on the processor: leave --device {device} out")
-    return OnnxEncoder(folder, card)
+
+
+class Tower(Protocol):
+    """One graph that computes: onnxruntime's `InferenceSession`, or what another library has in its place."""
+
+    def get_inputs(self) -> Sequence[Any]:
+        """Describe what it takes; each has a `name`."""
+        ...
+
+    def get_outputs(self) -> Sequence[Any]:
+        """Describe what it gives; each has a `name`."""
+        ...
+
+    def run(self, names: Sequence[str], inputs: dict[str, NDArray[Any]]) -> Sequence[Any]:
+        """Compute the outputs of these names; several threads at once may."""
+        ...
 
 
 class OnnxEncoder(FromCard):
@@ -65,7 +87,7 @@ class OnnxEncoder(FromCard):
 
     Attributes:
         call_size: pictures worth handing over in one call
-        numerics: what features depend on beside the encoder's identity
+        threads: batches that are computed at a time
         independent_texts: a sentence's row is the same, bit for bit, whatever sentences are encoded with it: each is
             encoded alone, since weights of 8 bits take their scale from all that is in a call
 
@@ -76,23 +98,18 @@ class OnnxEncoder(FromCard):
     independent_texts = True
 
     def __init__(self, folder: Path, card: EncoderCard) -> None:
-        import onnxruntime as ort
         from tokenizers import Tokenizer
 
         if missing := {_IMAGES, _TEXTS, _TOKENIZER} - set(card.files):
             raise EncoderError(f"encoder {card.name!r}: its card names no file {min(missing)!r}")
         check_hashes(folder, card)
         self.card = card
-        options = ort.SessionOptions()
-        options.log_severity_level = 4  # errors are raised, and said once
-        if _has_arena():
-            options.add_session_config_entry("session.use_env_allocators", "1")
-        options.intra_op_num_threads = 1
+        self.threads = available_cores()
+        self.call_size = max(_CALL, 4 * _BATCH * self.threads)
         try:
             self._check_beside(folder)
             # By path and not from bytes: weights that lie beside a graph of more than 2 GB are found, and mapped.
-            self._images = ort.InferenceSession(folder / _IMAGES, options, providers=["CPUExecutionProvider"])
-            self._texts = ort.InferenceSession(folder / _TEXTS, options, providers=["CPUExecutionProvider"])
+            self._images, self._texts = self.opened(folder / _IMAGES), self.opened(folder / _TEXTS)
             self._tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
         except (KeyboardInterrupt, SystemExit):
             raise
@@ -101,9 +118,25 @@ class OnnxEncoder(FromCard):
         self._text_inputs = {entry.name for entry in self._texts.get_inputs()}
         self._check_towers()
         self._unknown = next(filter(None, map(self._tokenizer.token_to_id, _UNKNOWN)), None)
-        self._threads = available_cores()
-        self.call_size = max(_CALL, 4 * _BATCH * self._threads)
-        self.numerics = f"onnxruntime {ort.__version__}, {platform.machine()}"
+
+    @property
+    def numerics(self) -> str:
+        """What features depend on beside the encoder's identity."""
+        import onnxruntime as ort
+
+        return f"onnxruntime {ort.__version__}, {platform.machine()}"
+
+    def opened(self, path: Path) -> Tower:
+        """Make a graph's file something that computes; whatever the library raises is why it cannot."""
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.log_severity_level = 4  # errors are raised, and said once
+        if _has_arena():
+            options.add_session_config_entry("session.use_env_allocators", "1")
+        options.intra_op_num_threads = 1
+        made: Tower = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return made
 
     def _check_beside(self, folder: Path) -> None:
         """Refuse weights in files that the card does not name, and a tokenizer that asks for too much."""
@@ -139,7 +172,7 @@ class OnnxEncoder(FromCard):
         check_sentences(sentences)
         return self._rows(sentences, 1, lambda part: self._run(self._texts, self._tokens(part)))
 
-    def _run(self, session: InferenceSession, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+    def _run(self, session: Tower, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
         try:
             rows = session.run(["rows"], inputs)[0]
         except Exception as error:  # the library has no class for its own
@@ -156,8 +189,8 @@ class OnnxEncoder(FromCard):
         self, items: Sequence[Item], size: int, tower: Callable[[Sequence[Item]], NDArray[np.float32]]
     ) -> NDArray[np.float32]:
         batches = [items[start : start + size] for start in range(0, len(items), size)]
-        if len(batches) > 1 < self._threads:
-            parts = list(ordered_map(tower, batches, workers=self._threads, look_ahead=self._threads))
+        if len(batches) > 1 < self.threads:
+            parts = list(ordered_map(tower, batches, workers=self.threads, look_ahead=self.threads))
         else:
             parts = [tower(batch) for batch in batches]
         rows = np.concatenate([np.empty((0, self.card.dim), dtype=np.float32), *parts])

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from kpl.errors import InputError
 
-LoaderName = Literal["onnx", "openclip", "transformers", "adapter"]
+LoaderName = Literal["onnx", "openvino", "openclip", "transformers", "adapter"]
 UNKNOWN: Final = {"intended_use": "what its own documents say", "licence": "unknown to KPL: read its own documents"}
 """Of a model of which only its files are known."""
 
