@@ -47,6 +47,7 @@ class Ray:
         self.deadly, self.times = deadly, Counter(times or {})
         self.started, self.calls = 0, Counter[str]()
         self.closed = False
+        self.head = "127.0.0.1:6379"
         self._nodes = [{"NodeID": f"node {n}", "Alive": True, "Resources": {"CPU": 1.0}} for n in range(nodes)]
 
     def instead(self, monkeypatch: pytest.MonkeyPatch) -> Ray:
@@ -59,7 +60,11 @@ class Ray:
         monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get=lambda held: held))
         monkeypatch.setitem(sys.modules, "ray.util.scheduling_strategies", strategies)
         monkeypatch.setattr(cluster, "_connect", lambda *_: self)
+        monkeypatch.setattr(cluster, "_knock", lambda _: None)
         return self
+
+    def get_runtime_context(self) -> Any:
+        return SimpleNamespace(gcs_address=self.head)
 
     def nodes(self) -> list[dict[str, Any]]:
         others = [{"NodeID": "gone", "Alive": False}, {"NodeID": "head", "Alive": True, "Resources": {}}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import sys
@@ -22,6 +23,7 @@ _PACKAGE: Final = "knowledge-proxy-learning"
 _STARTS: Final = 3  # of a worker that dies of them
 _SECONDS: Final = 5.0  # for a head to answer
 _PATIENCE: Final = 60.0  # seconds without any worker
+_SILENCE: Final = 15.0  # seconds without the head: after 60 Ray ends this process
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,15 @@ class Place:
         return ""
 
 
+class HeadLostError(OutputError):
+    """The head of the cluster is no more, so that nothing can be asked of Ray, not even to end."""
+
+
+def _knock(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host, int(port)), timeout=_SECONDS).close()
+
+
 class Worker(Protocol):
     """Works on a node. What a user can mend comes back as text, since errors travel badly."""
 
@@ -79,10 +90,17 @@ class Crew:
     actors: dict[str, Any] = field(default_factory=dict)
     asked: dict[Any, tuple[str, Any]] = field(default_factory=dict)
     _idle_since: float | None = None
+    _heard: float = field(default_factory=time.monotonic)
     _stillborn: Counter[str] = field(default_factory=Counter)
 
     def hire(self) -> None:
-        """Start workers where there are none: on new nodes, and in the place of those that died."""
+        """Start workers where there are none: on new nodes, and in the place of those that died.
+
+        Raises:
+            HeadLostError: as `answers`.
+        """
+        if not self._hears():  # to ask it for its nodes would be to wait for it
+            return
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         for node in self.ray.nodes():
@@ -124,7 +142,9 @@ class Crew:
             EncoderError: a worker is another than this process.
             OutputError: one failed, or dies as soon as it starts, again and again.
             InputError: for a minute there was none.
+            HeadLostError: the head does not answer any more.
         """
+        self._hears()
         if not self.asked:
             self._idle_since = self._idle_since or time.monotonic()
             if time.monotonic() - self._idle_since > _PATIENCE:
@@ -147,6 +167,19 @@ class Crew:
                     )
             elif answer:
                 raise EncoderError(answer)
+
+    def _hears(self) -> bool:
+        """Say whether the head answers."""
+        head = self.ray.get_runtime_context().gcs_address
+        try:
+            _knock(head)
+        except OSError as error:
+            if time.monotonic() - self._heard > _SILENCE:
+                mend = "what is done is kept: start it, then run the same command again"
+                raise HeadLostError(f"the head of the cluster at {head} answers no more; {mend}") from error
+            return False
+        self._heard = time.monotonic()
+        return True
 
     def _answer(self, reference: Any, name: str) -> Any:  # noqa: ANN401 - whatever was asked for
         errors = self.ray.exceptions
@@ -184,9 +217,14 @@ def joined(address: str | None, what: str) -> Iterator[Any]:
     ray = _connect(address, what)
     try:
         yield ray
+    except HeadLostError:
+        atexit.unregister(ray.shutdown)  # it would wait for the head
+        ray = None
+        raise
     finally:
-        with _hushed():
-            ray.shutdown()
+        if ray is not None:
+            with _hushed():
+                ray.shutdown()
 
 
 def _connect(address: str | None, what: str) -> Any:  # noqa: ANN401 - ray is untyped
@@ -196,7 +234,7 @@ def _connect(address: str | None, what: str) -> Any:  # noqa: ANN401 - ray is un
         if not host or not port.isdecimal():
             raise InputError(f"--address {address!r} cannot be read: write HOST:PORT, such as 10.0.0.1:6379")
         try:
-            socket.create_connection((host, int(port)), timeout=_SECONDS).close()
+            _knock(address)
         except (OSError, OverflowError) as error:
             raise InputError(f"no head of a cluster answers at {address}: {mend}") from error
     os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # read when it loads: else it prints a page where a node dies

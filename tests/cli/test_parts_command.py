@@ -50,6 +50,8 @@ def test_what_stands_in_the_way_of_parts_is_one_line(quick: Run, cells: Path, tm
     command = ("embed", cells, "--shard-size", "3", "--out", "out", "--part")
     assert "counted from 0 to 2" in quick(*command, "3/3").error
     assert "write I/N, such as 0/64" in quick(*command, "one").error
+    assert "two ways of sharing the work" in quick(*command, "0/3", "--on", "ray").error
+    assert "memory:// of its own" in quick("embed", cells, "--out", "memory://a/b", "--on", "ray").error
     assert "kpl embed SCANS/ --out features/" in quick("embed").error
     assert "kpl embed SCANS/ --out features/" in quick("embed", cells).error
     assert "leave out SCANS" in quick("embed", cells, "--join", "out").error

@@ -198,3 +198,26 @@ def test_shards_are_shared_out_by_rows_and_to_the_same_workers_again(world: Any)
     assert held._split([range(7)], 2) == [[range(2)], [range(2, 7)]]
     assert held._split([range(1, 2), range(5, 6)], 3) == [[], [range(1, 2)], [range(5, 6)]]
     assert held._split([range(1)], 3) == [[], [range(1)], []]
+
+
+def test_a_head_that_dies_is_one_line_and_ray_is_asked_nothing_more(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[str] = []
+
+    def dies(_: str) -> None:
+        raise ConnectionRefusedError
+
+    def at_work(name: str, _: Any) -> list[str]:
+        if name == "add_up":
+            monkeypatch.setattr(cluster, "_knock", dies)
+        return []
+
+    ray = Ray(at_work).instead(monkeypatch)
+    monkeypatch.setattr(cluster, "_SILENCE", -1.0)
+    monkeypatch.setattr(cluster.atexit, "unregister", lambda what: left.append(what.__name__))
+    with pytest.raises(
+        OutputError, match=r"^the head of the cluster at 127\.0\.0\.1:6379 answers no more; [^\n]*again$"
+    ):
+        learn(world, "ray.kpl", on="ray")
+    assert (ray.closed, left) == (False, ["shutdown"])

@@ -95,7 +95,7 @@ def _embed(
 
     own = Part.read(part) if part is not None else None
     coder = pictures.pop("encoder")
-    _check_engine(on, address, own, coder)
+    _check_engine(on, address, own, coder, out)
     more: dict[str, Any] = {"overwrite": overwrite}
     with stages() as progress:
         lots = _planned(inputs, asked_of(None, pictures.pop("asked"), partial(card_of, coder), progress), shard_size)
@@ -118,13 +118,15 @@ def _embed(
         _tell_part(own, done, out)
 
 
-def _check_engine(on: str | None, address: str | None, own: Part | None, coder: object) -> None:
+def _check_engine(on: str | None, address: str | None, own: Part | None, coder: object, out: str) -> None:
     """Refuse options that do not go together."""
     cluster = on_cluster(on, address)
     if cluster and own is not None:
         raise InputError("--part and --on ray are two ways of sharing the work: leave out one")
     if cluster and not isinstance(coder, str):
         raise InputError("with --on ray each worker loads the encoder: leave out --device and what allows code")
+    if cluster and out.startswith("memory://"):
+        raise InputError("each process has a memory:// of its own: give --out a folder or a store that all nodes see")
 
 
 def _planned(inputs: list[str], asked: Asked, shard_size: int | None) -> Lots:
