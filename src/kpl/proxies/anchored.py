@@ -75,8 +75,8 @@ FAR = 2.0
 FAR_POWER = 8
 #: Rows of a working block: few enough that its (rows, C) arrays stay in the processor's cache.
 BLOCK_ROWS = 512
-#: Chunks of which what all rounds share is kept, a number an image: of a few million images; of more, worked out again.
-HELD_CHUNKS = 1024
+#: Chunks of which what all rounds share is kept, a number an image: of 16 million images; of more, worked out again.
+HELD_CHUNKS = 4096
 
 
 @dataclass(frozen=True)
