@@ -87,7 +87,7 @@ silence: $(DEV)  ## every command in a process of its own, watched for half a mi
 	KPL_WATCH=whole $(BIN)/pytest -s -p no:cacheprovider tests/cli/test_silence.py
 
 cluster: $(DEV)  ## one to three nodes of Ray without a network: embed, fit and classify; nodes and drivers killed (root, ip, unshare)
-	$(BIN)/python -m pip install --quiet -e '.[ray,cloud]' 'moto[server]>=5,<6' && unshare -n $(BIN)/python .ci/cluster.py --whole
+	$(BIN)/python -m pip install --quiet -e '.[ray,cloud,parquet]' 'moto[server]>=5,<6' && unshare -n $(BIN)/python .ci/cluster.py --whole
 
 kill: $(DEV)  ## kill every writing command at every call that changes something, and start two at once many times (long)
 	KPL_KILL=all KPL_REQUIRE_EXTRAS=1 $(BIN)/pytest -n 2 -rP -p no:cacheprovider -m "not torch" tests/whole

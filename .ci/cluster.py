@@ -2,8 +2,9 @@
 
     unshare -n python .ci/cluster.py [--cells 2000] [--whole]
 
-`kpl embed`, `fit` and `classify` with `--on ray` write the bytes of one process, though a node is killed while each is
-at work; `--whole` tries one, two and three nodes, a store, a killed driver, the same commands again, and Ctrl-C.
+`kpl embed` to a disk and to a store, `fit` and `classify` with `--on ray` write the bytes of one process, though a node
+is killed while each is at work; `--whole` tries one, two and three nodes, a killed driver, the same commands again, and
+Ctrl-C too.
 """
 
 from __future__ import annotations
@@ -32,13 +33,20 @@ os.environ |= {
 KPL = str(Path(sysconfig.get_path("scripts")) / "kpl")
 SHARDS = 20
 PATIENCE = 600
-HEALTH = {"health_check_period_ms": 1000}  # five that fail, and a node is dead
+HEAD = {
+    "num_cpus": 1,
+    "include_dashboard": False,
+    # five checks that fail, and a node is dead; workers of the usual niceness wait for all else that a machine does
+    "_system_config": {"health_check_period_ms": 1000, "worker_niceness": 0},
+}
 
 
 def draw(folder: Path, cells: int) -> None:
-    """Draw cells, small, as only their number matters."""
+    """Draw cells, small, as only their number matters; beside them a table of all."""
     import numpy as np
+    import pyarrow
     from PIL import Image
+    from pyarrow.parquet import write_table
 
     from rendered import cell_of_class, draw_cell
 
@@ -52,6 +60,10 @@ def draw(folder: Path, cells: int) -> None:
         cell = drawn[number % len(drawn)].copy()
         cell.putpixel((number % 64, number // 64 % 64), (number % 256, number // 256, 9))
         cell.save(folder / f"{number:05}.png")
+    write_table(
+        pyarrow.table({"image": [f"{folder.name}/{number:05}.png" for number in range(cells)]}),
+        folder.parent / "MANIFEST.parquet",
+    )
 
 
 def files(place: Path) -> dict[str, bytes]:
@@ -106,14 +118,14 @@ class Trial:
         out, err = process.communicate(timeout=PATIENCE)
         if process.returncode != code or "Traceback" in out + err or (code and len(err.splitlines()) != 1):
             raise SystemExit(f"exit code {process.returncode}, not {code}: {(out + err)[-3000:]}")
-        return (out if code == 0 else err).strip().splitlines()[0]
+        return next(line for line in (err if code else out).splitlines() if line and not line.startswith("Note: "))
 
     def commands(self, name: str) -> dict[str, list[str]]:
         """The three commands, by what they make, and what each is to be equal to."""
         return {
-            f"{name}-features": ["embed", "scans", "--shard-size", self.size],
+            f"{name}-features": ["embed", "MANIFEST.parquet", "--shard-size", self.size],
             f"{name}.kpl": ["fit", f"{name}-features", "--knowledge", "blood-cells"],
-            f"{name}-run": ["classify", f"{name}-features", "--model", f"{name}.kpl"],
+            f"{name}-run": ["classify", f"{name}-features", "--model", f"{name}.kpl", "--predictions", "parquet"],
         }
 
     def once(self, name: str, *, on_ray: bool = True, meanwhile: Callable[..., None] = lambda *_: None) -> None:
@@ -161,6 +173,7 @@ def with_a_node_killed(trial: Trial) -> None:
         trial.say(f"a node killed while it was to {command}")
 
     trial.once("killed", meanwhile=kill)
+    trial.cluster.remove_node(node)
 
 
 def with_the_driver_killed(trial: Trial) -> None:
@@ -195,18 +208,28 @@ def serve_a_store() -> None:
     S3FileSystem().mkdir("bucket")
 
 
+def in_parts(trial: Trial) -> None:
+    """Embed in two processes and join what they made."""
+    words = ["embed", "MANIFEST.parquet", "--shard-size", trial.size, "--out", "parts-features", "--part"]
+    for process in [trial.started([*words, f"{part}/2"], on_ray=False) for part in range(2)]:
+        trial.ended(process)
+    said = trial.ended(trial.started(["embed", "--join", "parts-features"], on_ray=False))
+    trial.compare("parts-features", "one-features")
+    trial.say(f"two parts and join: {said}, the bytes of one process")
+
+
 def into_a_store(trial: Trial) -> None:
-    """Embed into a store while a node is killed, again, and learn from there."""
+    """Embed into a store while a node is killed, and again with all contents compared."""
     from s3fs import S3FileSystem
 
     store, node, url = S3FileSystem(use_listings_cache=False), trial.another_node(), "s3://bucket/features"
-    words = ["embed", "scans", "--shard-size", trial.size, "--out", url]
+    words = ["embed", "MANIFEST.parquet", "--shard-size", trial.size, "--out", url]
     process = trial.started(words)
     while process.poll() is None and not store.find("bucket/.features.parts/done"):
         time.sleep(0.2)  # the server is a thread of this process
     trial.cluster.remove_node(node, allow_graceful=False)
     trial.say(f"{trial.ended(process)}, a node killed")
-    trial.say(trial.ended(trial.started(words)))
+    trial.say(trial.ended(trial.started([*words, "--verify"])))
     (trial.work / "stored-features").mkdir()
     for path in store.find("bucket/features"):
         store.get_file(path, str(trial.work / "stored-features" / path.rpartition("/")[2]))
@@ -218,6 +241,9 @@ def into_a_store(trial: Trial) -> None:
 
 def with_ctrl_c(trial: Trial) -> None:
     """Press Ctrl-C while each command is at work: one line, and no worker is left."""
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # what a shell starts in the background inherits that it is ignored
     for made, words in trial.commands("one").items():
         stopped = made.replace("one", "stopped")
         process = trial.started([*words, "--out", stopped])
@@ -244,12 +270,11 @@ def main() -> None:
         trial.once("one", on_ray=False)
         spent = resource.getrusage(resource.RUSAGE_CHILDREN)
         trial.say(f"one process: {spent.ru_utime + spent.ru_stime:.1f} processor seconds")
-        if asked.whole:
-            serve_a_store()
+        in_parts(trial)
+        serve_a_store()
         from ray.cluster_utils import Cluster
 
-        head = {"num_cpus": 1, "include_dashboard": False, "_system_config": HEALTH}
-        trial.cluster = Cluster(initialize_head=True, head_node_args=head)
+        trial.cluster = Cluster(initialize_head=True, head_node_args=HEAD)
         trial.say("a cluster of one node")
         if asked.whole:
             trial.once("n1")
@@ -258,10 +283,10 @@ def main() -> None:
             extra = trial.another_node()
             trial.once("n3")
             trial.cluster.remove_node(extra)
-            into_a_store(trial)
             with_the_driver_killed(trial)
             with_ctrl_c(trial)
         with_a_node_killed(trial)
+        into_a_store(trial)
         trial.cluster.shutdown()
         spent = resource.getrusage(resource.RUSAGE_CHILDREN)
         trial.say(f"all as it must be; {spent.ru_utime + spent.ru_stime:.0f} processor seconds of the commands")
