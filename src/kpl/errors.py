@@ -131,3 +131,14 @@ class AlreadyThereError(OutputError):
 
     def __init__(self, output: object) -> None:
         super().__init__(f"{str(output)!r} is there already, made from the same: nothing to do")
+
+
+def one_line(error: BaseException, length: int = 200) -> str:
+    """What a library says, in one line.
+
+    Example:
+        >>> one_line(ValueError("expected one of:\\n  * a\\n  * b"))
+        'expected one of: * a * b'
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= length else f"{text[:length]} ..."

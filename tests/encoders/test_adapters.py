@@ -216,6 +216,12 @@ def nothing():
 
 def broken():
     raise ValueError("no weights here")
+
+def leaves():
+    raise SystemExit("no licence")
+
+def texts_only():
+    return adapt("texts", images=None, texts=len, count=len, context_length=9, image_size=8, files=[])
 """
 
 
@@ -237,6 +243,10 @@ def test_an_adapter_runs_only_when_it_was_asked_for(tmp_path: Path, monkeypatch:
         ("mine.py:broken", r"cannot be used: ValueError: no weights here"),
         ("mine.py:other", r"has no function 'other'"),
         ("others.py:build", r"no file 'others.py'"),
+        ("mine.py:leaves", r"cannot be used: SystemExit: no licence"),
+        ("mine.py", r"an adapter is named by its file and a function of it"),
+        ("mine.py:Model.build", r"an adapter is named by its file and a function of it"),
+        ("mine.py:texts_only", r"'texts': images is no function, and an encoder needs all three"),
     ],
 )
 def test_what_is_no_adapter_is_refused(
@@ -265,5 +275,63 @@ def test_nothing_is_cut_and_shapes_are_checked() -> None:
     )  # fmt: skip
     with pytest.raises(InputError, match=r"too long for 'a', which reads 5 tokens: sentence \d has 6"):
         made.encode_texts(["abcdef"])
-    with pytest.raises(EncoderError, match=r"shape \(1,\), not \(n, d\)"):
+    with pytest.raises(EncoderError, match=r"'b': its adapter's images gives an array of shape \(1,\), not \(n, d\)"):
         adapt("b", images=lambda p: np.ones(len(p)), texts=len, count=len, context_length=5, image_size=8, files=[])
+
+
+def raising(_given: Any) -> Any:
+    raise RuntimeError("no memory\nleft")
+
+
+def rows(items: Any) -> Any:
+    sizes = [len(item) if isinstance(item, str) else np.asarray(item, float).mean() for item in items]
+    return np.array([[1.0 + size, 20.0] for size in sizes])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"texts": raising}, r"'c': its adapter's texts fails: RuntimeError: no memory left$"),
+        ({"count": raising}, r"its adapter's count fails: RuntimeError: no memory left$"),
+        ({"count": str}, r"its adapter's count gives '.*', not a whole number"),
+        ({"texts": lambda s: rows(s)[:, :1]}, r"its adapter's texts gives \(4, 1\) for 4 of them, not \(4, 2\)"),
+        ({"texts": lambda s: rows(s)[:1]}, r"its adapter's texts gives \(1, 2\) for 4 of them, not \(4, 2\)"),
+        ({"texts": lambda s: rows(s) * np.nan}, r"its adapter's texts gives rows that are zero or not finite"),
+        ({"images": lambda p: rows(p) * 0}, r"its adapter's images gives rows that are zero or not finite"),
+        ({"texts": lambda s: rows(s) - 0.1 * rows(s).mean(0)}, r"features of sentences depend on the batch"),
+    ],
+)
+def test_whatever_an_adapter_does_wrong_is_one_line(changed: dict[str, Any], message: str) -> None:
+    given = {"images": rows, "texts": rows, "count": len} | changed
+    made = adapt("c", context_length=99, image_size=8, files=[], **given)
+    with pytest.raises(EncoderError, match=message) as refused:
+        self_test(made)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.torch
+def test_rows_may_be_a_list_and_of_any_number_type(tmp_path: Path) -> None:
+    import torch
+
+    scale = torch.tensor(3.0, requires_grad=True)
+    made = adapt(
+        "d", images=lambda p: [torch.tensor(row) * scale for row in rows(p)],
+        texts=lambda s: torch.tensor(rows(s)).bfloat16(), count=len, context_length=99, image_size=8, files=[],
+    )  # fmt: skip
+    assert made.encode_images([np.zeros((9, 9, 3), np.uint8)]).shape == (1, 2)
+    assert made.encode_texts(SENTENCES).dtype == np.float32
+
+
+def test_an_adapter_may_hold_dataclasses(tmp_path: Path) -> None:
+    head = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+    (tmp_path / "held.py").write_text(f"{head}\n@dataclass\nclass Held:\n    size: int = 3\n{PLAIN}", encoding="utf-8")
+    self_test(load_encoder(f"{tmp_path}/held.py:build", trust_remote_code=True))
+
+
+@pytest.mark.parametrize("batch", [1, 5, 40])
+def test_many_sentences_of_an_adapter_have_the_rows_of_one_alone(tmp_path: Path, batch: int) -> None:
+    (tmp_path / "mine.py").write_text(PLAIN, encoding="utf-8")
+    made = load_encoder(f"{tmp_path}/mine.py:build", trust_remote_code=True)
+    many = [f"{sentence}, number {k}" for k in range(10) for sentence in SENTENCES]
+    parts = [made.encode_texts(many[start : start + batch]) for start in range(0, len(many), batch)]
+    np.testing.assert_allclose(np.concatenate(parts), made.encode_texts(many), atol=1e-6)

@@ -272,8 +272,9 @@ def siglip_2(folder: Path, **settings: Any) -> Path:
 
 
 @pytest.mark.torch
-def test_siglip_2_reads_no_capitals_with_whatever_tokenizer(tmp_path: Path) -> None:
-    folder = siglip_2(tmp_path / "s")
+@pytest.mark.parametrize("told", [{}, {"do_lower_case": False}, {"tokenizer_class": "PreTrainedTokenizerFast"}])
+def test_siglip_2_reads_no_capitals_with_whatever_tokenizer(tmp_path: Path, told: dict[str, Any]) -> None:
+    folder = siglip_2(tmp_path / "s", **told)
     encoder = load_encoder(str(folder), device="cpu")
     assert encoder.card.text_cleaning == "lower"
     assert "taught on lower case" in encoder.card.read_from["text_cleaning"]

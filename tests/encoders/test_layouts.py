@@ -17,7 +17,7 @@ from tests.encoders.tiny_models import SENTENCES, bert_tokenizer
 from kpl.encoders import load_encoder, pull
 from kpl.encoders.golden import make_golden
 from kpl.encoders.selftest import check_golden, self_test
-from kpl.errors import EncoderError, InputError
+from kpl.errors import EncoderError
 
 pytestmark = pytest.mark.torch
 
@@ -81,15 +81,16 @@ def test_weights_are_read_whatever_a_trainer_put_around_them(tmp_path: Path, kin
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("around", ["module", "model", "clip"])
 @pytest.mark.parametrize("kind", ["openclip-vit", "clip"])
-def test_safetensors_of_several_cards_are_read(tmp_path: Path, kind: str) -> None:
+def test_safetensors_of_several_cards_are_read(tmp_path: Path, kind: str, around: str) -> None:
     from safetensors.torch import save_file
 
     folder = tiny_models.MODELS[kind](tmp_path / "m")
     expected = load_encoder(str(folder), device="cpu").encode_texts(SENTENCES)
     (safe,) = (folder / "weights").glob("*.safetensors")
     _, held = weights_of(folder)
-    save_file({f"module.{name}": tensor for name, tensor in held.items()}, safe, metadata={"format": "pt"})
+    save_file({f"{around}.{name}": tensor for name, tensor in held.items()}, safe, metadata={"format": "pt"})
     found = load_encoder(str(folder), device="cpu").encode_texts(SENTENCES)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -186,8 +187,9 @@ def test_a_file_of_weights_alone_is_kept_by_its_architecture(tmp_path: Path, mon
     model = open_clip.create_model("tiny").eval()
     file = tmp_path / "epoch_50.pt"
     torch.save({"epoch": 50, "state_dict": {f"module.{k}": v for k, v in model.state_dict().items()}}, file)
-    with pytest.raises(InputError, match=r"is weights alone: say of what, with --architecture"):
-        pull(str(file))
+    for asked in (pull, load_encoder):
+        with pytest.raises(EncoderError, match=r"is weights alone: say of what, kpl encoders pull .*--architecture"):
+            asked(str(file))
     with pytest.raises(EncoderError, match="--allow-pickle"):
         pull(str(file), architecture="tiny")
     for tower, width in (("text_cfg", 64), ("vision_cfg", 16)):  # OpenCLIP asserts, or names every weight
@@ -201,6 +203,59 @@ def test_a_file_of_weights_alone_is_kept_by_its_architecture(tmp_path: Path, mon
         rows = model.encode_text(open_clip.get_tokenizer("tiny")(list(SENTENCES)))
     expected = torch.nn.functional.normalize(rows, dim=-1).numpy()
     np.testing.assert_allclose(load_encoder(card.name, device="cpu").encode_texts(SENTENCES), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["openclip-vit", "clip"])
+def test_a_moving_average_beside_the_weights_is_not_taken_for_them(tmp_path: Path, kind: str) -> None:
+    import torch
+
+    folder = tiny_models.MODELS[kind](tmp_path / "m")
+    expected = load_encoder(str(folder), device="cpu").encode_texts(SENTENCES)
+    place, held = weights_of(folder)
+    kept = {name: torch.nn.Parameter(tensor) if tensor.is_floating_point() else tensor for name, tensor in held.items()}
+    average = {name: tensor * 0 for name, tensor in held.items()}
+    for told in ({"model_ema": average, "model": kept}, {"ema": average, "state_dict": kept}, {"ema": {"x": held}}):
+        torch.save(told, place / "a.pt")
+        found = load_encoder(str(folder), device="cpu", allow_pickle=True).encode_texts(SENTENCES)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    torch.save({"student": held, "teacher": average}, place / "a.pt")
+    with pytest.raises(EncoderError, match=r"it holds several models \(student, teacher\), and no name"):
+        load_encoder(str(folder), device="cpu", allow_pickle=True)
+    (place / "a.pt").write_bytes((place / "a.pt").read_bytes()[:5000])
+    with pytest.raises(EncoderError, match=r"the weights cannot be read .* damaged: get it again"):
+        load_encoder(str(folder), device="cpu", allow_pickle=True)
+
+
+def test_an_openclip_may_have_patches_of_two_sides_and_a_coca_is_one(tmp_path: Path) -> None:
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    vision = {"image_size": [32, 32], "layers": 2, "width": 32, "head_width": 16, "patch_size": [16, 16]}
+    sound(tiny_models.openclip_vit(tmp_path / "m", vision_cfg=vision))
+    text = {"context_length": 24, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+    pooled = {"attentional_pool": True, "attn_pooler_heads": 2, "output_tokens": True}
+    told = {
+        "embed_dim": 32, "vision_cfg": vision | pooled, "multimodal_cfg": text,
+        "text_cfg": text | {"embed_cls": True, "output_tokens": True},
+    }  # fmt: skip
+    torch.manual_seed(0)
+    held = open_clip.CoCa(**json.loads(json.dumps(told))).state_dict()
+    (tmp_path / "coca").mkdir()
+    save_file({name: tensor.clone() for name, tensor in held.items()}, tmp_path / "coca/open_clip_model.safetensors")
+    config = json.dumps({"model_cfg": told | {"custom_text": True}, "preprocess_cfg": {}})
+    (tmp_path / "coca/open_clip_config.json").write_text(config, encoding="utf-8")
+    sound(tmp_path / "coca")
+
+
+@pytest.mark.parametrize("changed", [{"hidden_act": "gelu"}, {"hidden_act": "quick_gelu"}])
+def test_each_tower_has_the_activation_that_its_configuration_says(tmp_path: Path, changed: dict[str, str]) -> None:
+    other = {"gelu": "quick_gelu", "quick_gelu": "gelu"}[changed["hidden_act"]]
+    folder = tiny_models.clip(tmp_path / "m", hidden_act=other)
+    path = folder / "weights" / "config.json"
+    told = json.loads(path.read_text(encoding="utf-8"))
+    stated(path, text_config=told["text_config"] | changed)
+    assert sound(folder).card.activation == other
 
 
 # Paths in open_clip_config.json.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import operator
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +20,7 @@ from PIL import Image
 
 from kpl.encoders.files import file_hash
 from kpl.encoders.protocol import UNKNOWN, Encoder, EncoderCard, FromCard, check_lengths, check_sentences
-from kpl.errors import EncoderError
+from kpl.errors import EncoderError, KplError, one_line
 
 _BATCH: Final = 16
 _FORM: Final = re.compile(r"(.+\.py):([A-Za-z_]\w*)")
@@ -46,7 +47,7 @@ class AdaptedEncoder(FromCard):
 
     def encode_images(self, pictures: Sequence[NDArray[np.uint8]]) -> Rows:
         """Encode (height, width, 3) pictures of 0..255 into (n, d) unit rows."""
-        return self._rows([Image.fromarray(picture) for picture in pictures], self._images)
+        return self._rows([Image.fromarray(picture) for picture in pictures], self._images, "images")
 
     def encode_texts(self, sentences: Sequence[str]) -> Rows:
         """Encode sentences into (m, d) unit rows.
@@ -55,23 +56,41 @@ class AdaptedEncoder(FromCard):
             InputError: a sentence has more tokens than `context_length`; nothing is cut.
         """
         check_sentences(sentences)
-        check_lengths(sentences, [self._count(sentence) for sentence in sentences], self.card)
-        return self._rows(list(sentences), self._texts)
+        check_lengths(sentences, [self.count_tokens(sentence) for sentence in sentences], self.card)
+        return self._rows(list(sentences), self._texts, "texts")
 
     def count_tokens(self, sentence: str) -> int:
         """Count the tokens of a sentence, special tokens included."""
-        return self._count(sentence)
+        found = _called(self._count, sentence, self.card.name, "count")
+        try:
+            return operator.index(found)
+        except TypeError:
+            raise EncoderError(
+                f"encoder {self.card.name!r}: its adapter's count gives {found!r:.60}, not a whole number of tokens"
+            ) from None
 
     def unknown_words(self, sentence: str) -> list[str]:
         """None: an adapter's tokenizer is not asked."""
         del sentence
         return []
 
-    def _rows(self, items: list[Any], function: Callable[[list[Any]], Any]) -> Rows:
-        with _inference():
-            parts = [_array(function(items[start : start + _BATCH])) for start in range(0, len(items), _BATCH)]
-        rows = np.concatenate([np.empty((0, self.card.dim), dtype=np.float32), *parts])
-        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+    def _rows(self, items: list[Any], function: Callable[[list[Any]], Any], what: str) -> Rows:
+        parts = [np.empty((0, self.card.dim), dtype=np.float32)]
+        for start in range(0, len(items), _BATCH):
+            part = items[start : start + _BATCH]
+            found = _called(function, part, self.card.name, what)
+            if found.shape != (len(part), self.card.dim):
+                raise EncoderError(
+                    f"encoder {self.card.name!r}: its adapter's {what} gives {found.shape} for {len(part)} of them, "
+                    f"not {(len(part), self.card.dim)}"
+                )
+            lengths = np.linalg.norm(found, axis=1, keepdims=True)
+            if not (np.isfinite(lengths) & (lengths > 0)).all():
+                raise EncoderError(
+                    f"encoder {self.card.name!r}: its adapter's {what} gives rows that are zero or not finite"
+                )
+            parts.append(np.asarray(found / lengths, dtype=np.float32))
+        return np.concatenate(parts)
 
 
 def adapt(
@@ -112,6 +131,10 @@ def adapt(
         >>> made.encode_texts(["a cell"]).round(2)
         array([[0.16, 0.99]], dtype=float32)
     """
+    for what, function in (("images", images), ("texts", texts), ("count", count)):
+        if not callable(function):
+            raise EncoderError(f"encoder {name!r}: {what} is no function, and an encoder needs all three")
+    blank = _called(images, [Image.new("RGB", (image_size, image_size))], name, "images")
     paths = sorted(Path(path) for path in files)
     fields: dict[str, Any] = {
         "name": name,
@@ -120,7 +143,7 @@ def adapt(
         "loader": "adapter",
         "head": "softmax" if logit_bias is None else "sigmoid",
         "files": {path.name: file_hash(path) for path in paths},
-        "dim": _array(images([Image.new("RGB", (image_size, image_size))])).shape[1],
+        "dim": blank.shape[1],
         "context_length": context_length,
         "image_size": image_size,
         "resize": "own",
@@ -141,14 +164,32 @@ def _inference() -> contextlib.AbstractContextManager[object]:
     return torch.inference_mode() if torch else contextlib.nullcontext()
 
 
-def _array(rows: Any) -> Rows:  # noqa: ANN401 - whatever a model gives
-    """Rows as an array, of a torch tensor too."""
-    if hasattr(rows, "detach"):
-        rows = rows.detach().float().cpu().numpy()
-    found = np.asarray(rows, dtype=np.float32)
-    if found.ndim != 2:
-        raise EncoderError(f"an adapter's function gave an array of shape {found.shape}, not (n, d)")
+def _called(function: Callable[[Any], Any], given: Any, name: str, what: str) -> Any:  # noqa: ANN401 - of any model
+    """What an adapter's function gives: of `images` and `texts` rows as an array.
+
+    Raises:
+        EncoderError: it raised something, or gives no rows.
+    """
+    try:
+        with _inference():
+            found = function(given)
+            found = found if what == "count" else np.asarray(_plain(found), dtype=np.float32)
+    except KplError:
+        raise
+    except Exception as error:  # somebody else's code: whatever it raises is why there are no rows
+        raise EncoderError(
+            f"encoder {name!r}: its adapter's {what} fails: {type(error).__name__}: {one_line(error)}"
+        ) from error
+    if what != "count" and found.ndim != 2:
+        raise EncoderError(f"encoder {name!r}: its adapter's {what} gives an array of shape {found.shape}, not (n, d)")
     return found
+
+
+def _plain(rows: Any) -> Any:  # noqa: ANN401 - whatever a model gives
+    """Rows without torch, of whatever number type."""
+    if isinstance(rows, list | tuple):
+        return [_plain(row) for row in rows]
+    return rows.detach().float().cpu().numpy() if hasattr(rows, "detach") else rows
 
 
 def split_adapter(spec: str) -> tuple[Path, str] | None:
@@ -187,6 +228,7 @@ def load_adapter(path: Path, function: str, *, trusted: bool) -> Encoder:
     if spec is None or spec.loader is None:
         raise EncoderError(f"{str(path)!r} is no Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses and pickles of its own look for it
     sys.path.insert(0, str(path.resolve().parent))  # what lies beside it, as of a script
     try:
         spec.loader.exec_module(module)
@@ -196,8 +238,10 @@ def load_adapter(path: Path, function: str, *, trusted: bool) -> Encoder:
             encoder = made()
     except EncoderError:
         raise
-    except Exception as error:  # somebody else's code: whatever it raises is why there is no encoder
-        raise EncoderError(f"adapter {str(path)!r} cannot be used: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # somebody else's code: whatever it raises is why there is no encoder
+        raise EncoderError(
+            f"adapter {str(path)!r} cannot be used: {type(error).__name__}: {one_line(error)}"
+        ) from error
     finally:
         sys.path.remove(str(path.resolve().parent))
     if not isinstance(encoder, Encoder):

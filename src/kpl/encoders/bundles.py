@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
+from kpl.encoders.files import PICKLES
 from kpl.encoders.store import read_card
 from kpl.errors import AlreadyThereError, EncoderError, OutputError
 from kpl.files import locked, make_way, new_folder, put, working_folder
@@ -258,6 +259,11 @@ def unpacked(path: Path, *, progress: Progress | None = None) -> Path:
     """
     if path.is_dir():
         return path
+    if path.suffix in (*PICKLES, ".safetensors"):
+        raise EncoderError(
+            f"{str(path)!r} is weights alone: say of what, kpl encoders pull {path} --architecture NAME, with "
+            "OpenCLIP's name of the model; or give the folder that has its configuration too"
+        )
     try:
         with zipfile.ZipFile(path) as bundle:
             digest = hashlib.sha256(_read_list(bundle, path)).hexdigest()

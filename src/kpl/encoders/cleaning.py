@@ -65,8 +65,11 @@ def cleaning_of(weights: Path, kind: str, tokenizer: Any) -> tuple[Cleaning, str
 
 
 def _asked(weights: Path, kind: str, tokenizer: Any) -> tuple[Cleaning, str]:  # noqa: ANN401 - no types
+    borrowed = kind in _LOWER_KINDS and not type(tokenizer).__name__.startswith("Siglip")
     for file, keys in _PLACES:
         said = _said(weights / file, keys)
+        if borrowed and said is False:
+            continue  # it tells what Gemma's tokenizer does, not what the model was taught on
         if isinstance(said, bool | str) and said in _MEANS:
             return _MEANS[said], f"{file}: {'.'.join(keys)} is {json.dumps(said)}"
     if kind in _LOWER_KINDS:

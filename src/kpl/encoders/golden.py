@@ -14,7 +14,7 @@ from PIL import Image
 from kpl.bounded import read_bounded
 from kpl.demo import demo_cells
 from kpl.encoders.protocol import EncoderCard
-from kpl.errors import EncoderError, KplError
+from kpl.errors import EncoderError, KplError, one_line
 
 _ARRAYS, _FACTS = "golden.safetensors", "golden.json"
 _SEED: Final = 20_000
@@ -76,7 +76,6 @@ def make_golden(folder: Path, card: EncoderCard, *, trust_remote_code: bool = Fa
         EncoderError: the library cannot read the model.
     """
     from kpl.encoders.reference import library_versions, reference_features
-    from kpl.encoders.transformers_parts import one_line
 
     pictures = fixed_pictures()
     try:

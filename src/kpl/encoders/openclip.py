@@ -45,7 +45,7 @@ from kpl.encoders.torch_encoder import SentenceTokenizer, TorchEncoder, TorchPat
 from kpl.encoders.torch_patches import openclip_gathering
 from kpl.encoders.torch_runtime import TorchRuntime
 from kpl.encoders.weights import plain_weights
-from kpl.errors import EncoderError
+from kpl.errors import EncoderError, one_line
 
 CONFIG: Final = "open_clip_config.json"
 WEIGHTS: Final = (
@@ -292,10 +292,12 @@ def _check_positions(file: Path, config: dict[str, Any], where: Path) -> None:
     found = read_tensor(file, ("visual.positional_embedding", "positional_embedding"))
     if "visual.positional_embedding" in found and vision.get("patch_size"):
         rows = len(found["visual.positional_embedding"])
-        side = _square(vision.get("image_size", 224), where) // int(vision["patch_size"])
-        if rows not in (side * side, side * side + 1):
+        size, patch = _square(vision.get("image_size", 224), where), vision["patch_size"]
+        high, wide = patch if isinstance(patch, list | tuple) else (patch, patch)
+        patches = (size // int(high)) * (size // int(wide))
+        if rows not in (patches, patches + 1):
             raise EncoderError(
-                f"{file}: its image tower has {rows} positions, {CONFIG} asks for {side * side + 1}: image_size or "
+                f"{file}: its image tower has {rows} positions, {CONFIG} asks for {patches + 1}: image_size or "
                 "patch_size is not that of these weights"
             )
     if "positional_embedding" in found:
@@ -323,8 +325,11 @@ def _tokenizer(folder: Path, model: Any, card: EncoderCard) -> SentenceTokenizer
         whole = library.tokenizer.HFTokenizer(
             str(place), card.context_length, tokenizer_mode=text.get("tokenizer_mode"), **settings
         )
+        whole(["a"])  # what a configuration asks of a tokenizer that cannot do it shows here
     except Exception as error:
-        raise EncoderError(f"encoder {card.name!r}: the tokenizer in {place} cannot be read ({error})") from error
+        raise EncoderError(
+            f"encoder {card.name!r}: the tokenizer in {place} cannot be read ({one_line(error)})"
+        ) from error
     inner = whole.tokenizer
     _check_vocabulary(len(inner), model, card)
     pad = getattr(getattr(getattr(model, "text", None), "config", None), "pad_token_id", inner.pad_token_id)

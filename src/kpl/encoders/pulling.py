@@ -156,10 +156,6 @@ def _keep_here(path: Path, choice: _Choice, architecture: str | None) -> Encoder
     """Keep a copy of a bundle, of an encoder's folder, or of a file of weights alone."""
     if architecture:
         return _keep_file(path / choice.file if choice.file else path, architecture, choice)
-    if path.is_file() and path.suffix in (*PICKLES, ".safetensors"):
-        raise InputError(
-            f"{str(path)!r} is weights alone: say of what, with --architecture, OpenCLIP's name of the model"
-        )
     folder = unpacked(path, progress=choice.progress)
     if not (folder / _CARD).is_file():
         return _keep_own(folder, choice)

@@ -20,7 +20,7 @@ from kpl.encoders.catalogue import catalogue, unusable
 from kpl.encoders.files import weights_of
 from kpl.encoders.protocol import UNKNOWN, CatalogueEntry, Encoder, EncoderCard
 from kpl.encoders.store import kept, kept_folder, read_card
-from kpl.errors import EncoderError, KplError, UnknownNameError
+from kpl.errors import EncoderError, KplError, UnknownNameError, one_line
 from kpl.later import offered
 
 _SHIPPED: Final = Path(__file__).parent
@@ -82,6 +82,8 @@ def parse_spec(spec: str) -> Spec:
         return _kept(entry)
     if re.fullmatch(_PART, spec) and (kept_folder(spec) / "card.json").is_file():
         return Spec(spec, folder=kept_folder(spec))
+    if re.search(r"\.py(:|$)", spec):
+        raise EncoderError(f"{spec!r}: an adapter is named by its file and a function of it: ./my_adapter.py:build")
     path = Path(spec).expanduser()
     if path.exists():
         return Spec(path.resolve().name.removesuffix(".kplenc"), folder=path)
@@ -247,7 +249,8 @@ def describe(
     else:
         raise EncoderError(
             f"{str(folder)!r} is the folder of no encoder: one with card.json, open_clip_config.json or config.json is "
-            "needed, with the model's weights beside it"
+            "needed, with the model's weights beside it; weights alone are kept by kpl encoders pull FILE "
+            "--architecture NAME"
         )
     if entry and entry.loader != loader:
         raise EncoderError(f"{folder}: these are files for {loader}, {entry.name!r} is a model of {entry.loader}")
@@ -283,9 +286,9 @@ def _offered(point: EntryPoint) -> Encoder:
     """
     try:
         made = point.load()()
-    except Exception as error:  # somebody else's code: whatever it raises is why there is no encoder
+    except (Exception, SystemExit) as error:  # somebody else's code: whatever it raises is why there is no encoder
         raise EncoderError(
-            f"encoder {point.name!r} of an installed package cannot be used: {type(error).__name__}: {error}"
+            f"encoder {point.name!r} of an installed package cannot be used: {type(error).__name__}: {one_line(error)}"
         ) from error
     if not isinstance(made, Encoder):
         raise EncoderError(

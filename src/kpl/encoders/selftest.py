@@ -37,7 +37,7 @@ def self_test(encoder: Encoder) -> None:
     }
     for what, (together, single) in alone.items():
         difference = float(np.abs(together - single).max())
-        if difference > max(_batch_tolerance(encoder), encoder.card.tolerance):
+        if not difference <= max(_batch_tolerance(encoder), encoder.card.tolerance):  # false for NaN too
             raise _failure(encoder, f"its features of {what} depend on the batch, by {difference:.2g}")
         distances = np.abs(together[:, None] - together[None]).max(axis=2) + np.eye(len(together))
         if distances.min() < 1e-7:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kpl.encoders.protocol import EncoderCard
-from kpl.errors import EncoderError
+from kpl.errors import EncoderError, one_line
 from kpl.home import home
 
 _CARD_BYTES = 16 << 20
@@ -35,8 +35,9 @@ def read_card(folder: Path) -> EncoderCard:
             raise ValueError(f"longer than {_CARD_BYTES >> 20} MiB")
         return EncoderCard.model_validate_json(text)
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise EncoderError(f"{path}: not a readable encoder card ({reason}); install or pull it again") from error
+        raise EncoderError(
+            f"{path}: not a readable encoder card ({one_line(error)}); install or pull it again"
+        ) from error
 
 
 def write_card(folder: Path, card: EncoderCard) -> None:

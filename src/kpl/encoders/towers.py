@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from kpl.bounded import bounded_memory
 from kpl.encoders.protocol import EncoderCard
-from kpl.errors import EncoderError
+from kpl.errors import EncoderError, one_line
 
 Tower = Callable[[Mapping[str, Any]], Any]
 """From the tensors of a batch, by name, to (n, d) features of any length."""
@@ -116,10 +116,9 @@ def check_towers(
             try:
                 rows = tower(tensors)
             except Exception as error:
-                reason = " ".join(str(error).split())[:200]
                 longest = f" of {card.context_length} tokens" if tensors is texts[-1] else ""
                 raise EncoderError(
-                    f"encoder {card.name!r}: its library cannot encode {what}{longest} with it ({reason})"
+                    f"encoder {card.name!r}: its library cannot encode {what}{longest} with it ({one_line(error)})"
                 ) from error
             count = len(next(iter(tensors.values())))
             if not torch.is_tensor(rows) or rows.shape != (count, card.dim):
@@ -155,8 +154,8 @@ def check_against_forward(
             if own_code:
                 return
             raise EncoderError(
-                f"encoder {name!r}: {type(model).__name__} gives no features of both towers ({error}): KPL cannot tell "
-                "that it reads this model rightly"
+                f"encoder {name!r}: {type(model).__name__} gives no features of both towers ({one_line(error)}): KPL "
+                "cannot tell that it reads this model rightly"
             ) from error
         for what, found, right in zip(
             ("pictures", "sentences"), (towers[0](pixels), towers[1](tokens)), expected, strict=True

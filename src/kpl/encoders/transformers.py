@@ -37,15 +37,14 @@ from kpl.encoders.transformers_parts import (
     check_tokenizer,
     config_of,
     library,
-    one_line,
     part_of,
     processor_of,
     quiet,
     text_defaults,
     tokenizer_of,
 )
-from kpl.encoders.weights import read_weights
-from kpl.errors import EncoderError
+from kpl.encoders.weights import read_weights, wrapping
+from kpl.errors import EncoderError, one_line
 
 _TRIED: Final = ("clip", "siglip")  # against their library, for every release
 _PADS_FULL: Final = ("siglip", "siglip2")  # trained on sentences padded to full length, without a mask
@@ -228,8 +227,10 @@ def _model(file: Path, card: EncoderCard, config: Any, *, trusted: bool) -> Any:
     options = {"config": config, "dtype": torch.float32, "output_loading_info": True}
     with quiet(), bounded_memory(memory_of(file.parent)):
         try:
-            as_saved = file.name in WEIGHTS and not _wrapped(file)
+            around = wrapping(file) if file.suffix == ".safetensors" else ""
+            as_saved = file.name in WEIGHTS and not around
             built = skeleton(config, trusted=trusted) if trusted or not as_saved else None
+            as_saved = as_saved or (file.name in WEIGHTS and hasattr(built, around))  # the model's own name for a part
             if as_saved or built is None:
                 model, told = library().AutoModel.from_pretrained(
                     file.parent, local_files_only=True, trust_remote_code=trusted, **options
@@ -249,16 +250,6 @@ def _model(file: Path, card: EncoderCard, config: Any, *, trusted: bool) -> Any:
     return model
 
 
-def _wrapped(file: Path) -> bool:
-    """Whether the names of all tensors begin with what training on several cards puts before them."""
-    if file.suffix != ".safetensors":
-        return False
-    from safetensors import safe_open
-
-    with safe_open(file, framework="numpy") as held:
-        return all(name.startswith("module.") for name in held.keys())  # noqa: SIM118 - no mapping
-
-
 def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
@@ -266,8 +257,11 @@ def _few(names: Sequence[str]) -> str:
 def _check_activation(config: Any, card: EncoderCard, where: Path) -> None:  # noqa: ANN401 - no types
     """Weights trained with QuickGELU give other features with GELU, and nothing else would tell.
 
-    It is asked of towers of CLIP's own kind only: a BERT beside CLIP's image tower has an activation of its own.
+    It is asked where the catalogue says so: else the configuration is all there is, and each tower has the activation
+    that stands there. It is asked of towers of CLIP's own kind only: a BERT beside CLIP's image tower has its own.
     """
+    if card.read_from.get("activation") != CATALOGUE:
+        return
     for name in ("vision_config", "text_config"):
         part = part_of(config, name)
         says = getattr(part, "hidden_act", card.activation)

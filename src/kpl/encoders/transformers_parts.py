@@ -16,7 +16,7 @@ from kpl.encoders.cleaning import clean
 from kpl.encoders.files import named_folder, read_json
 from kpl.encoders.protocol import EncoderCard
 from kpl.encoders.tokenizer_limits import check_words
-from kpl.errors import EncoderError, MissingExtraError, from_extra
+from kpl.errors import EncoderError, MissingExtraError, from_extra, one_line
 
 _PADDED_VOCABULARY: Final = 512
 _WORD: Final = re.compile(r"[^\W\d_]+")
@@ -156,12 +156,6 @@ def tokenizer_of(weights: Path, *, trusted: bool = False) -> Any:  # noqa: ANN40
             raise MissingExtraError("the tokenizer of this model", "transformers") from error
         except Exception as error:
             raise EncoderError(f"{weights}: the tokenizer cannot be read ({one_line(error)})") from error
-
-
-def one_line(error: Exception) -> str:
-    """What a library says, in one line of at most 200 letters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
 def part_of(config: Any, name: str) -> Any:  # noqa: ANN401 - no types

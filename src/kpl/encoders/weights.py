@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from kpl.encoders.files import PICKLES, check_pickle, read_json
-from kpl.errors import EncoderError
+from kpl.errors import EncoderError, one_line
 
 _SAFE: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "openclip": (("open_clip_model.safetensors",), ("open_clip_pytorch_model.safetensors",), ("model.safetensors",)),
@@ -100,7 +101,7 @@ def as_safetensors(folder: Path, names: Sequence[str]) -> None:
 @contextmanager
 def plain_weights(path: Path) -> Iterator[Path]:
     """The same weights as one safetensors file, for a library that knows neither pickle nor index of that form."""
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" and not wrapping(path):
         yield path
         return
     with TemporaryDirectory() as work:
@@ -128,12 +129,23 @@ def read_weights(path: Path) -> dict[str, Any]:
     return _joined([path])
 
 
+def wrapping(path: Path) -> str:
+    """What the names of all tensors of a safetensors file begin with, such as the `module` of training on several
+    cards; empty where they begin differently."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as held:
+        names = list(held.keys())
+    first = {name.partition(".")[0] for name in names}
+    return first.pop() if len(first) == 1 and all("." in name for name in names) else ""
+
+
 def _joined(paths: Sequence[Path]) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     tensors: dict[str, Any] = {}
     for path in paths:
-        tensors |= load_file(path) if path.suffix == ".safetensors" else _most_tensors(_unpickled(path))
+        tensors |= load_file(path) if path.suffix == ".safetensors" else _model_in(_unpickled(path), path)
     while len(wrapped := {name.partition(".")[0] for name in tensors}) == 1 and all("." in name for name in tensors):
         tensors = {name.removeprefix(f"{next(iter(wrapped))}."): tensor for name, tensor in tensors.items()}
     return tensors
@@ -149,18 +161,40 @@ def _unpickled(path: Path) -> Any:  # noqa: ANN401 - torch
         with torch.serialization.safe_globals([argparse.Namespace]):  # a trainer's own options, which hold values alone
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        if not isinstance(error, pickle.UnpicklingError):
+            raise EncoderError(
+                f"{path}: the weights cannot be read ({one_line(error)}); the file is damaged: get it again"
+            ) from error
         found = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"it needs {found[1]}" if found else " ".join(str(error).split())[:120]
+        reason = f"it needs {found[1]}" if found else one_line(error)
         raise EncoderError(
             f"{path}: it holds more than tensors and is not read ({reason}): ask its authors for safetensors"
         ) from error
 
 
-def _most_tensors(told: Any, depth: int = 3) -> dict[str, Any]:  # noqa: ANN401 - torch
-    """The tensors by name of a mapping, or of the one in it that has the most: state_dict, model, net, ..."""
+def _model_in(told: Any, path: Path) -> dict[str, Any]:  # noqa: ANN401 - torch
+    """The tensors by name of the mapping that has the most: state_dict, model, net, ...; not their moving average.
+
+    Raises:
+        EncoderError: several have as many, and no name says which is the model.
+    """
+    sets = dict(_sets_of_tensors(told))
+    most = max(map(len, sets.values()), default=0)
+    largest = {name: tensors for name, tensors in sets.items() if len(tensors) == most}
+    plain = {name: tensors for name, tensors in largest.items() if not re.search(r"(?i)(^|[^a-z])ema([^a-z]|$)", name)}
+    if len(plain or largest) > 1:
+        raise EncoderError(
+            f"{path}: it holds several models ({', '.join(plain or largest)}), and no name that says which to take: "
+            "save the one you want alone"
+        )
+    return next(iter((plain or largest).values()), {})
+
+
+def _sets_of_tensors(told: Any, name: str = "", depth: int = 3) -> Iterator[tuple[str, dict[str, Any]]]:  # noqa: ANN401
     import torch
 
     if not isinstance(told, Mapping) or depth == 0:
-        return {}
-    own = {str(name): value for name, value in told.items() if torch.is_tensor(value)}
-    return max([own, *(_most_tensors(value, depth - 1) for value in told.values())], key=len)
+        return
+    yield name, {str(key): value.detach() for key, value in told.items() if torch.is_tensor(value)}
+    for key, value in told.items():
+        yield from _sets_of_tensors(value, f"{name}.{key}" if name else str(key), depth - 1)
