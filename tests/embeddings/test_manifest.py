@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
+import tarfile
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +27,9 @@ from kpl.embeddings import (
     open_manifest,
 )
 from kpl.embeddings.unique import Hashed
-from kpl.errors import OutputError, TableError
-from kpl.images import Asked, find_inputs
+from kpl.errors import InputError, OutputError, TableError
+from kpl.images import Asked, find_inputs, tars, walking
+from kpl.images.formats import PACKED_TAR
 
 ROWS = 23
 
@@ -104,6 +108,112 @@ def test_a_table_that_is_read_in_slices_gives_what_a_whole_one_does(
     assert sum(fake_encoder.image_batches) == count
 
 
+@pytest.fixture
+def scans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of pictures, some of which are set aside for every kind of reason."""
+    monkeypatch.setattr(walking, "_PIECE", 5)
+    rng = np.random.default_rng(0)
+    root = tmp_path / "pictures"
+    names = [f"{folder}{i:02}.png" for i in range(7) for folder in ("", "a/", "a/z/", "a.b/", "b/masks/")]
+    for name in [*names, "a/03_mask.png", "line\nbreak.png"]:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (9, 7, 3), np.uint8)
+        Image.fromarray(pixels * 0 if name.startswith("b/masks/") and name < "b/masks/04" else pixels).save(root / name)
+    (root / "a" / "page.png").write_text("<!DOCTYPE html><html>")
+    (root / "a" / "broken.png").write_bytes((root / "00.png").read_bytes()[:60])
+    (root / "a" / "said.zip").write_bytes(b"PK")
+    (root / "a.b" / "read me.txt").write_text("nothing")
+    (root / ".hidden.png").write_bytes(b"")
+    (root / "01-link.png").symlink_to("nowhere.png")
+    time.sleep(0.06)
+    return root
+
+
+def test_a_folder_that_is_searched_in_pieces_gives_what_a_whole_one_does(
+    scans: Path, fake_encoder: Any, tmp_path: Path
+) -> None:
+    found = find_inputs(scans)
+    assert len(found.set_aside) == 8
+    how = Making(fake_encoder, batch_size=3)
+    embed_lots(Listed(found.pictures, 4, found.units, found.set_aside, found.asked), how, tmp_path / "whole")
+    lots = opened(scans)
+    assert list(lots.ids()) == [each.id for each in found.pictures]
+    assert (list(lots.set_aside), lots.notes) == (found.set_aside, list(found.notes))
+    for part in ("1/2", "0/2"):
+        embed_part(opened(scans), how, tmp_path / "parts", Part.read(part))
+    join_parts(tmp_path / "parts")
+    assert files(tmp_path / "parts") == files(tmp_path / "whole")
+    assert embed_lots(opened(scans), how, tmp_path / "parts").reused == lots.total - 1
+    (scans / "a" / "read me.zip").write_bytes(b"PK")
+    assert opened(scans).key != lots.key
+
+
+def test_a_folder_with_more_than_plain_pictures_is_planned_as_a_whole(scans: Path) -> None:
+    for name, what in {"v.nii": b"", "a.tar": b"", "b/00001": bytes(128) + b"DICM" + bytes(400)}.items():
+        (scans / name).write_bytes(what)
+        assert open_manifest([str(scans)], Asked(), 4) is None
+        (scans / name).unlink()
+    assert open_manifest([str(scans)], Asked(frames=3), 4) is None
+    assert open_manifest([str(scans), str(scans)], Asked(), 4) is None
+    (scans / "again").symlink_to("a")
+    assert open_manifest([str(scans)], Asked(), 4) is None
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_rows_name_pictures_in_archives(kind: str, table: Path, fake_encoder: Any, tmp_path: Path) -> None:
+    rows = rows_of(table)
+    for at in range(2):
+        with tarfile.open(tmp_path / f"shard-{at}.tar", "w") as archive:
+            for name, *_ in rows[at::2]:
+                archive.add(tmp_path / name, name)
+    (tmp_path / "packed.tar.gz").write_bytes(gzip.compress((tmp_path / "shard-0.tar").read_bytes()))
+    time.sleep(0.06)
+    named = [(f"shard-{i % 2}.tar/{name}", *rest) for i, (name, *rest) in enumerate(rows)]
+    bad = [("shard-0.tar/none.png", "P", "x"), (f"packed.tar.gz/{rows[0][0]}", "P", "x")]
+    path = table.with_suffix(f".{kind}")
+    write(path, [*named, *bad])
+    reasons = {
+        "shard-0.tar/none.png": "no such picture in its tar archive",
+        f"packed.tar.gz/{rows[0][0]}": PACKED_TAR,
+    }
+    found = find_inputs(path)
+    assert {each.id: each.reason for each in found.set_aside} == reasons
+    assert [(each.id, each.group) for each in found.pictures] == [row[:2] for row in named]
+    folder = embed_lots(opened(path), Making(fake_encoder), tmp_path / "out")
+    assert {each.id: each.reason for each in folder.set_aside} == reasons
+    hashes = {each.id: each.sha256 for each in folder.pictures()}
+    assert hashes == {
+        name: sha256((tmp_path / row[0]).read_bytes()).hexdigest() for (name, *_), row in zip(named, rows, strict=True)
+    }
+    write(path, named)
+    find_inputs(path)
+    embed_lots(opened(path), Making(fake_encoder), tmp_path / "again")
+    assert embed_lots(opened(path), Making(fake_encoder), tmp_path / "again").reused == ROWS
+
+
+def test_each_archive_is_opened_once(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, count = rows_of(table), 6
+    for at in range(count):
+        with tarfile.open(tmp_path / f"shard-{at}.tar", "w") as archive:
+            for name, *_ in rows[at::count]:
+                archive.add(tmp_path / name, name)
+    write(table, [(f"shard-{i % count}.tar/{name}", *rest) for i, (name, *rest) in enumerate(rows)])
+    read, asked = tars._members, []
+    monkeypatch.setattr(tars, "_members", lambda path: asked.append(path.name) or read(path))
+    (lot,) = opened(table, 100).lots([0])
+    assert sorted(asked) == [f"shard-{at}.tar" for at in range(count)]
+    assert all(each.data for each in lot.records)
+
+
+@pytest.mark.parametrize("rows", [5, 30])
+def test_addresses_are_refused(rows: int, tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    write(tmp_path / "m.csv", [(f"https://example.org/{at}.png", "P", "x") for at in range(rows)])
+    assert open_manifest([str(tmp_path / "m.csv")], Asked(), 4) is None
+    with pytest.raises(InputError, match="addresses such as 'https://example"):
+        find_inputs(tmp_path / "m.csv")
+
+
 def test_labels_are_not_even_read(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pyarrow.parquet import ParquetFile
 
@@ -169,7 +279,6 @@ def test_what_is_no_row_a_picture_is_planned_as_a_whole(column: str, table: Path
     table.write_text(text)
     assert open_manifest([str(table)], Asked(), 4) is None
     assert open_manifest([str(table), str(table)], Asked(), 4) is None
-    assert open_manifest([str(table.parent)], Asked(), 4) is None
 
 
 def test_windows_and_few_rows_are_planned_as_a_whole(table: Path) -> None:

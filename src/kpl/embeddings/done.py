@@ -231,11 +231,12 @@ def pictures_seen(records: Sequence[Instance]) -> str | None:
     for record in records:
         if record.data is not None and not isinstance(record.data, Member):
             return None
-        if record.path == before:
+        path = record.path if record.data is None else record.data.path
+        if path == before:
             continue
-        before = record.path
+        before = path
         try:
-            stat = record.path.stat()
+            stat = path.stat()
         except OSError:
             return None
         changed = max(stat.st_mtime_ns, stat.st_ctime_ns)

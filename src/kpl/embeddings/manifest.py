@@ -1,4 +1,4 @@
-"""Tables of more pictures than memory holds: planned in one pass, read again a shard at a time.
+"""Tables and folders of more pictures than memory holds: planned in one pass, read again a shard at a time.
 
 A row is a picture, and so many rows in a row are a shard. What is kept of the pass is a few numbers, and the places of
 rows that name a picture once more.
@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kpl.embeddings.lots import Lot
+from kpl.embeddings.spool import Spool
 from kpl.embeddings.unique import Hashed
 from kpl.errors import InputError
-from kpl.images import Asked, Instance, SetAside, reader_of
+from kpl.images import DRAWING, Asked, Instance, SetAside, has_files, is_named, members_at, reader_of, search_pieces
 from kpl.tables import OpenedCohort, is_table, open_cohort
 
 LISTED_AT_MOST: Final = 1 << 16
-"""Rows of a table that is planned as a whole, as folders are."""
+"""Rows of a table, and files of a folder, that are planned as a whole."""
 _LOOKED_AT: Final = 100
 _PASS: Final = 1 << 16  # rows that are looked at together
 _SUFFIXES: Final = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq"}
@@ -32,7 +33,7 @@ _SUFFIXES: Final = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq"}
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """A table of pictures, a row each, that is never all in memory.
+    """A table of pictures, a row each, or a folder of them, that is never all in memory.
 
     Attributes:
         root: the folder that its names are paths from.
@@ -41,18 +42,20 @@ class Manifest:
         common: what absolute names have in common, which their ids go without.
         again: places of rows that name a picture once more, in order.
         content: a hash of all that is read of it.
+        set_aside: files of a folder that were set aside; those of a table are not looked at before.
     """
 
-    cohort: OpenedCohort
+    cohort: OpenedCohort | Spool
     root: Path
     size: int
     total: int
     common: str
     again: NDArray[np.int64]
     content: str
+    set_aside: Sequence[SetAside] = ()
 
     @classmethod
-    def read(cls, cohort: OpenedCohort, root: Path, size: int) -> Manifest:
+    def read(cls, cohort: OpenedCohort | Spool, root: Path, size: int, set_aside: Sequence[SetAside] = ()) -> Manifest:
         """Plan a table in one pass, and in one more where ids are there twice.
 
         Raises:
@@ -60,6 +63,8 @@ class Manifest:
             InputError: a name that cannot be written as UTF-8.
         """
         whole, total, common = hashlib.sha256(f"{size}\n".encode()), 0, ""
+        for item in set_aside:
+            whole.update(repr((item.id, item.reason)).encode())
         with Hashed() as hashed:
             for _, images, patients in cohort.slices(_PASS, count()):
                 names = "\0".join(images)
@@ -73,7 +78,7 @@ class Manifest:
                 total += len(images)
             places = hashed.repeated()
         again = _repeated(cohort, places) if len(places) else places
-        return cls(cohort, root, size, total, common, again, whole.hexdigest())
+        return cls(cohort, root, size, total, common, again, whole.hexdigest(), set_aside)
 
     @property
     def asked(self) -> None:
@@ -81,14 +86,9 @@ class Manifest:
         return None
 
     @property
-    def set_aside(self) -> Sequence[SetAside]:
-        """No file was looked at, and so none was set aside."""
-        return ()
-
-    @property
     def notes(self) -> list[str]:
         """What the user should know of how it was read."""
-        notes = [self.cohort.said, *self.cohort.notes]
+        notes = [*filter(None, [self.cohort.said]), *self.cohort.notes]
         if len(self.again):
             notes.append(
                 f"rows that name a file once more, which counts once: {len(self.again)}, the first is row "
@@ -117,12 +117,14 @@ class Manifest:
             start = part.number * self.size
             left = set(self.again[slice(*np.searchsorted(self.again, [start, start + self.size]))].tolist())
             ids = _ids(images, "\0".join(images), self.common)
+            paths = [self.root / image for image in images]
+            rows = enumerate(zip(ids, paths, patients, members_at(paths), strict=True), start=start)
             yield Lot(
                 part.number,
                 start,
                 [
-                    Instance(name, self.root / image, group=patient)
-                    for at, (name, image, patient) in enumerate(zip(ids, images, patients, strict=True), start=start)
+                    Instance(name, path, group=patient, data=inside)
+                    for at, (name, path, patient, inside) in rows
                     if at not in left
                 ],
             )
@@ -134,30 +136,51 @@ class Manifest:
 
 
 def open_manifest(inputs: Sequence[str], asked: Asked, size: int) -> Manifest | None:
-    """Plan a table of more rows than are held at once; None for what is planned as a whole.
+    """Plan a table of more rows, or a folder of more files, than are held at once; None for what is planned as a whole.
 
-    That is a folder, a workbook, a table of few rows, and one whose rows are not a picture each: it has columns of
-    units, studies, frames or windows, or its first files are of medical readers.
+    That is a folder with anything but plain pictures, or with links to folders; a workbook, a table of few rows, and
+    one whose rows are not a picture each: it has columns of units, studies, frames or windows, or its first files are
+    of medical readers.
 
     Raises:
         TableError, InputError: as of `Manifest.read`, or its columns cannot be told.
     """
-    if len(inputs) != 1 or not is_table(inputs[0]) or Path(inputs[0]).suffix.lower() not in _SUFFIXES or asked.told():
+    if len(inputs) != 1 or asked.told():
+        return None
+    if Path(inputs[0]).is_dir():
+        return _walked(Path(inputs[0]), size)
+    if not is_table(inputs[0]) or Path(inputs[0]).suffix.lower() not in _SUFFIXES:
         return None
     root = Path(inputs[0]).parent
-    cohort = open_cohort(inputs[0], None, lambda name: (root / name.strip()).is_file())
+    cohort = open_cohort(inputs[0], None, lambda name: is_named(root / name.strip()))
     if not cohort.plain or not any(islice(cohort.slices(LISTED_AT_MOST, [1]), 1)):
         return None
     for _, images, _ in cohort.slices(_LOOKED_AT, [0]):
-        there = [path for image in images if (path := root / image).is_file()]
+        there = [path for image in images if is_named(path := root / image)]
         if not there or any(_of_medicine(path) for path in there):
             return None
     return Manifest.read(cohort, root, size)
 
 
+def _walked(root: Path, size: int) -> Manifest | None:
+    """Search a large folder of plain pictures; their names go to the disk."""
+    if not has_files(root, LISTED_AT_MOST):
+        return None
+    spool, early, late, found = Spool(), list[SetAside](), list[SetAside](), False
+    for piece in search_pieces(root):
+        if piece is None:
+            return None
+        spool.add(piece.ids)
+        found = found or bool(piece.ids)
+        early += piece.early
+        late += piece.late
+    late.sort(key=lambda item: item.reason == DRAWING)  # those are found last of all
+    return Manifest.read(spool, root, size, [*early, *late]) if found else None
+
+
 def _of_medicine(path: Path) -> bool:
     try:
-        return reader_of(path) not in ("picture", None)
+        return path.is_file() and reader_of(path) not in ("picture", None)
     except OSError:
         return False
 
@@ -180,7 +203,7 @@ def _common(before: str, images: Sequence[str], joined: str) -> str:
     return found if found.endswith("/") else f"{found}/"
 
 
-def _repeated(cohort: OpenedCohort, places: NDArray[np.int64]) -> NDArray[np.int64]:
+def _repeated(cohort: OpenedCohort | Spool, places: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return, of the places of ids that may be there twice, those whose id was there before."""
     seen: set[str] = set()
     found: list[int] = []

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from kpl.errors import InputError
-from kpl.images.finding import Search, find_pictures
+from kpl.images.finding import Search, find_pictures, is_named
 from kpl.images.pseudonyms import found_by_pseudonym, pseudonym, read_key, same_number
 from kpl.images.records import Asked, Found, Unit
 from kpl.images.windows import read_window
@@ -51,8 +51,8 @@ def find_inputs(
     if given:
         return _among(find_pictures(given, asked), Path(table), reading, asked)
     root = Path(table).parent
-    cohort = open_cohort(table, reading, lambda name: (root / name.strip()).is_file())
-    if not any((root / row.image).is_file() for row in islice(cohort.rows(), _LOOKED_AT)):
+    cohort = open_cohort(table, reading, lambda name: is_named(root / name.strip()))
+    if not any(is_named(root / row.image) for row in islice(cohort.rows(), _LOOKED_AT)):
         return _among(find_pictures(root, asked), Path(table), reading, asked)
     return _listed(cohort, root, asked or Asked())
 
@@ -143,7 +143,9 @@ def _among(found: Found, table: Path, reading: Wanted | None, asked: Asked | Non
     if not kept:
         named = next(cohort.rows(), CohortRow("none")).image
         told = f"it names images such as {named!r}, the pictures are called such as {next(iter(names))!r}"
-        if pictures.identifiers is not None:
+        if "://" in named:
+            told = f"it names addresses such as {named!r}, and nothing is fetched: download them and name the files"
+        elif pictures.identifiers is not None:
             told = f"it may name files, {pictures.identifiers.hint}"
         raise InputError(f"none of the {n} pictures is one that {table.name!r} names: {told}")
     notes = [cohort.said, *cohort.notes, *matched.told()]

@@ -62,6 +62,11 @@ def masks_beside(paths: Iterable[Path]) -> dict[Path, str]:
     return found
 
 
+def is_named_as_mask(path: PurePath) -> bool:
+    """Whether a file's name is that of a mask, should its picture lie beside it."""
+    return _SURE.fullmatch(plain_stem(path)) is not None
+
+
 def hints_at_a_drawing(relative: PurePath) -> bool:
     """Whether the name of a file, or of a folder that it lies in, speaks of masks or labels.
 

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from itertools import count
+from itertools import compress, count
 from pathlib import Path, PurePosixPath
 
 from kpl.errors import InputError, MissingExtraError, PictureError
@@ -16,9 +16,11 @@ from kpl.images.formats import PICTURE_SUFFIXES, VOLUME_SUFFIXES, first_bytes, s
 from kpl.images.readers import load_instance, readers
 from kpl.images.records import Asked, Found, SetAside, Unit
 from kpl.images.slides import SlideReader
+from kpl.images.tars import TarReader, archive_of
 
 _CONVINCING = 8  # pictures in a folder that is called after masks: then it is one of pictures
-_DRAWING = "a mask: outlines or labels, by its name and by what it holds, no picture; name the file itself to read it"
+DRAWING = "a mask: outlines or labels, by its name and by what it holds, no picture; name the file itself to read it"
+"""Why what is found to be a mask by what it holds is set aside."""
 
 
 def find_pictures(paths: str | Path | Iterable[str | Path], asked: Asked | None = None) -> Found:
@@ -122,6 +124,8 @@ class Search:
         try:
             if path.is_file():
                 reader, reason = _taken_by(path)
+            elif given and archive_of(path) is not None:
+                reader, reason = TarReader.name, None
             elif given and not os.path.lexists(path):
                 reason = "no such file"
         except OSError as error:
@@ -151,9 +155,9 @@ class Search:
             for window in dict.fromkeys(self.windows.get(path) for _, path in files):
                 own = [file for file in files if self.windows.get(file[1]) == window]
                 planned = reader.plan(own, replace(self.asked, window=window or self.asked.window))
-                drawings = [unit for unit in planned.units if self._is_drawing(unit)]
-                units += [unit for unit in planned.units if unit not in drawings] if drawings else planned.units
-                aside = [*planned.set_aside, *(SetAside(unit.id, _DRAWING) for unit in drawings)]
+                drawn = [self._is_drawing(unit) for unit in planned.units]
+                units += [unit for unit, is_drawn in zip(planned.units, drawn, strict=True) if not is_drawn]
+                aside = [*planned.set_aside, *(SetAside(u.id, DRAWING) for u in compress(planned.units, drawn))]
                 (self.set_aside if name in ("picture", "arrays", "tar") else set_aside).extend(aside)
         place = {path: place for place, path in enumerate(self.order)}
         units.sort(key=lambda unit: min(place[instance.path] for instance in unit.instances))
@@ -221,6 +225,11 @@ def _called(unit: Unit, name: str) -> Unit:
         return unit
     instances = [replace(each, id=name + each.id.removeprefix(unit.id), unit=name) for each in unit.instances]
     return replace(unit, id=name, instances=tuple(instances))
+
+
+def is_named(path: Path) -> bool:
+    """Whether a path of a table is that of a file, or leads into a tar archive that is there."""
+    return path.is_file() or archive_of(path) is not None
 
 
 def reader_of(path: Path) -> str | None:

@@ -44,6 +44,9 @@ _FIRST_PARTS = {".img": ".hdr", ".brik": ".head", ".rec": ".par"}
 HEAD_BYTES = 352
 """Bytes at a file's beginning that it is known by: a NIfTI header, the longest of those looked at."""
 
+PACKED_TAR = "a packed tar archive: unpack it to .tar, whose pictures are read where they lie"
+"""Why such a file is set aside, and what a table names in it."""
+
 _SEG_NRRD = "a segmentation, no picture"
 
 _DICOM_GROUPS = (2, 8)  # a file without the preamble begins with one of these
@@ -70,7 +73,7 @@ def set_aside_reason(path: Path, head: bytes, *, packed: bool) -> str | None:
     if content == "DICOM" and packed:
         return "DICOM: packed with gzip, unpack it"
     if suffix in (".tar", ".tgz"):
-        return "a packed tar archive: unpack it to .tar, whose pictures are read where they lie"
+        return PACKED_TAR
     if suffix == ".zip":
         return "a zip archive: unpack it and name the folder"
     if packed and not head and (suffix in _UNREAD_SUFFIXES or lower.endswith(".mgz")):

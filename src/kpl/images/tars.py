@@ -6,9 +6,11 @@ under the same key (a class, a text, JSON) is never read.
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -16,8 +18,11 @@ from numpy.typing import NDArray
 
 from kpl.errors import PictureError
 from kpl.images.decoding import MAX_FILE_BYTES, decode
-from kpl.images.formats import PICTURE_SUFFIXES
+from kpl.images.formats import PACKED_TAR, PICTURE_SUFFIXES, first_bytes
 from kpl.images.records import Asked, Instance, Planned, SetAside, Unit
+
+_ARCHIVE = re.compile(r"\.(?:tar(?:\.\w+)?|tgz)", re.IGNORECASE)
+_UNREADABLE = "no tar archive that can be read: make it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,17 @@ class Member:
         return data
 
 
+@dataclass(frozen=True, slots=True)
+class NoMember:
+    """Stands for a picture of an archive that cannot be read, with the reason."""
+
+    reason: str
+
+    def __call__(self) -> bytes:
+        """Raise a `PictureError`."""
+        raise PictureError(self.reason)
+
+
 class TarReader:
     """Pictures in tar archives."""
 
@@ -60,22 +76,28 @@ class TarReader:
         return path.suffix.lower() in self.suffixes
 
     def plan(self, files: Sequence[tuple[str, Path]], asked: Asked) -> Planned:
-        """Make a unit of every picture of every archive, by its headers alone."""
+        """Make a unit of every picture of every archive, by its headers alone; of one named in an archive, of it."""
         del asked
         units: list[Unit] = []
         set_aside: list[SetAside] = []
-        for name, path in files:
+        for (name, path), inside in zip(files, members_at([path for _, path in files]), strict=True):
+            if isinstance(inside, NoMember):
+                set_aside.append(SetAside(name, inside.reason))
+            elif inside is not None:
+                units.append(Unit.of(Instance(name, path, data=inside)))
+            if inside is not None:
+                continue
             try:
                 found = _members(path)
             except OSError as error:
                 set_aside.append(SetAside(name, f"cannot be read: {error.strerror or type(error).__name__}"))
                 continue
             except (tarfile.TarError, ValueError):
-                set_aside.append(SetAside(name, "no tar archive that can be read: make it again"))
+                set_aside.append(SetAside(name, _UNREADABLE))
                 continue
             for inner, member in found.items():
                 if member.size > MAX_FILE_BYTES:
-                    set_aside.append(SetAside(f"{name}/{inner}", f"has {member.size >> 20} MiB: too large a picture"))
+                    set_aside.append(SetAside(f"{name}/{inner}", _too_large(member)))
                 else:
                     units.append(Unit.of(Instance(f"{name}/{inner}", path, data=member)))
             if not found:
@@ -87,6 +109,57 @@ class TarReader:
         if instance.data is None:
             raise PictureError("no picture of an archive")
         return decode(instance.data(), shrink_to=shrink_to, max_pixels=max_pixels)
+
+
+def archive_of(path: Path) -> Path | None:
+    """Return the tar archive, packed or not, that a path like `shard-000.tar/0001.png` leads into; None for none."""
+    if not _ARCHIVE.search(str(path.parent)):
+        return None
+    return next((each for each in path.parents if _ARCHIVE.search(each.name) and each.is_file()), None)
+
+
+def members_at(paths: Sequence[Path]) -> list[Member | NoMember | None]:
+    """Find what paths name in tar archives, whose headers are read once each; None for a path that leads into none."""
+    found: list[Member | NoMember | None] = [None] * len(paths)
+    of_archive: dict[Path, list[int]] = {}
+    for at, path in enumerate(paths):
+        if (archive := archive_of(path)) is not None:
+            of_archive.setdefault(archive, []).append(at)
+    for archive, places in of_archive.items():
+        inside = _inside(archive)
+        for at in places:
+            if isinstance(inside, NoMember):
+                found[at] = inside
+                continue
+            member = inside.get(paths[at].relative_to(archive).as_posix())
+            if member is None:
+                found[at] = NoMember("no such picture in its tar archive")
+            else:
+                found[at] = member if member.size <= MAX_FILE_BYTES else NoMember(_too_large(member))
+    return found
+
+
+def _inside(archive: Path) -> dict[str, Member] | NoMember:
+    """Return the pictures of an archive, or why there are none."""
+    try:
+        if archive.suffix.lower() != ".tar" or first_bytes(archive)[1]:
+            return NoMember(PACKED_TAR)
+        stat = archive.stat()
+        return _members_once(archive, stat.st_mtime_ns, stat.st_size)
+    except OSError as error:
+        return NoMember(f"cannot be read: {error.strerror or type(error).__name__}")
+    except (tarfile.TarError, ValueError):
+        return NoMember(_UNREADABLE)
+
+
+@lru_cache(maxsize=4)  # the next rows of a table are mostly of the same
+def _members_once(path: Path, changed: int, size: int) -> dict[str, Member]:
+    del changed, size  # they only say that it is still the same file
+    return _members(path)
+
+
+def _too_large(member: Member) -> str:
+    return f"has {member.size >> 20} MiB: too large a picture"
 
 
 def _members(path: Path) -> dict[str, Member]:

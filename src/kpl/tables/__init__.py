@@ -4,7 +4,7 @@ from kpl.tables.cohorts import CohortRow, OpenedCohort, is_table, open_cohort
 from kpl.tables.columns import Choice, ImageColumns, Wanted, fold_title, open_wanted
 from kpl.tables.matching import Identifiers, Matched, Pictures, match_names
 from kpl.tables.opening import GROUP_ROWS, TableReader, open_table
-from kpl.tables.records import Row
+from kpl.tables.records import Row, Slice
 from kpl.tables.text import read_records
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "OpenedCohort",
     "Pictures",
     "Row",
+    "Slice",
     "TableReader",
     "Wanted",
     "fold_title",
