@@ -84,7 +84,7 @@ class Store:
         except Exception as error:  # each library has a tree of its own
             if isinstance(error, ValueError) and "Protocol not known" in str(error):
                 raise InputError(f"{self.url!r}: no kind of store is called so; s3:// is, for example") from error
-            said = (str(error).splitlines() or [""])[0] or type(error).__name__
+            said = (str(error).splitlines() or [""])[0].rstrip(". ") or type(error).__name__
             raise OutputError(f"{self.url!r} cannot be read or written: {said}. Mend that, run it again") from error
 
     def _path(self, name: str) -> str:
