@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.encoders.test_kinds import siglip_2_by_openclip
 from tests.encoders.tiny_models import MODELS
 
 import kpl.encoders.export as export_module
@@ -39,6 +40,16 @@ def test_every_kind_of_model_is_the_same_without_torch(kind: str, tmp_path: Path
         assert found.count_tokens(sentence) == encoder.count_tokens(sentence)
         np.testing.assert_allclose(found.encode_texts([sentence]), encoder.encode_texts([sentence]), atol=1e-5)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out"]
+
+
+def test_what_is_done_to_a_sentence_before_its_tokenizer_is_exported(tmp_path: Path) -> None:
+    encoder = load_encoder(str(siglip_2_by_openclip(tmp_path / "model", "canonicalize")), device="cpu")
+    found = load_encoder(str(export_onnx(encoder, tmp_path / "out").folder))
+    many = ["An MRI,  of the Brain.", "an mri of the brain", "a na\u00efve_T-cell \u201cx\u201d (2 cm)", *SENTENCES[:2]]
+    many = [sentence for sentence in many if encoder.count_tokens(sentence) <= encoder.context_length]
+    together = found.encode_texts(many)
+    np.testing.assert_allclose(together, encoder.encode_texts(many), atol=1e-5)
+    np.testing.assert_array_equal(together, np.concatenate([found.encode_texts([sentence]) for sentence in many]))
 
 
 def test_eight_bits_by_command(tmp_path: Path) -> None:

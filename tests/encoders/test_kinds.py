@@ -271,6 +271,45 @@ def siglip_2(folder: Path, **settings: Any) -> Path:
     return folder
 
 
+def siglip_2_by_openclip(folder: Path, clean: str) -> Path:
+    """Gemma's tokenizer, and what is done to a sentence before it in OpenCLIP's configuration."""
+    import open_clip
+    import torch
+    import transformers
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True)
+    gemma(folder)
+    text = {"context_length": 64, "width": 32, "heads": 2, "layers": 2, "no_causal_mask": True, "pool_type": "last"}
+    text |= {"vocab_size": len(transformers.AutoTokenizer.from_pretrained(folder)), "hf_tokenizer_name": str(folder)}
+    text |= {"tokenizer_kwargs": {"clean": clean}}
+    vision = {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16}
+    told = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text, "init_logit_bias": -10}
+    torch.manual_seed(0)
+    held = open_clip.CustomTextCLIP(**json.loads(json.dumps(told))).state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in held.items()}, folder / "open_clip_model.safetensors")
+    text["hf_tokenizer_name"] = "someone/siglip2"
+    config = json.dumps({"model_cfg": told | {"custom_text": True}, "preprocess_cfg": {"resize_mode": "squash"}})
+    (folder / "open_clip_config.json").write_text(config, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("clean", "same"), [("canonicalize", [True, True]), ("lower", [False, True]), ("whitespace", [False, False])]
+)
+def test_text_is_cleaned_as_openclips_configuration_says(tmp_path: Path, clean: str, same: list[bool]) -> None:
+    folder = siglip_2_by_openclip(tmp_path / "s", clean)
+    encoder = load_encoder(str(folder), device="cpu")
+    make_golden(folder, encoder.card)
+    assert check_golden(encoder, folder) < 1e-5
+    assert encoder.card.head == "sigmoid"
+    assert f"clean {clean}" in encoder.card.read_from["text_cleaning"]
+    others = ("an mri of the brain", "an mri, of the brain.")
+    pairs = [encoder.encode_texts(["An MRI,  of the Brain.", other]) for other in others]
+    assert [np.array_equal(*rows) for rows in pairs] == same
+
+
 @pytest.mark.torch
 @pytest.mark.parametrize("told", [{}, {"do_lower_case": False}, {"tokenizer_class": "PreTrainedTokenizerFast"}])
 def test_siglip_2_reads_no_capitals_with_whatever_tokenizer(tmp_path: Path, told: dict[str, Any]) -> None:

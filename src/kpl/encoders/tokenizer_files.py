@@ -105,10 +105,11 @@ def _clean_first(made: Any, clean: Callable[[str], str]) -> None:  # noqa: ANN40
 @functools.cache
 def _mends(clean: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
     found = []
+    sign = "#" if clean("#") == "#" else "0"  # one that stays, and with which no accent joins
     for code in (*range(0xA0, 0xD800), *range(0xF900, 0x10000)):
         character = chr(code)
         if not character.isspace():
-            mended = clean(f"#{character}#")[1:-1]  # no accent joins with the sign
+            mended = clean(f"{sign}{character}{sign}")[1:-1]
             if mended not in (character, character.lower()):
                 found.append((character, mended))
     return tuple(found)
