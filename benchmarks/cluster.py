@@ -208,8 +208,10 @@ def embed(asked: Any, figures: Figures, work: Path) -> None:  # noqa: ANN401 - w
         os.sched_setaffinity(0, CORES[: max(nodes, 1)])
         time.sleep(5 if nodes else 0)  # the nodes come to rest
         spent, began = Spent(), time.perf_counter()
-        subprocess.run(words, cwd=work, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        done = subprocess.run(words, cwd=work, capture_output=True, text=True)
         wall, seconds = time.perf_counter() - began, spent.seconds()
+        if done.returncode:
+            raise SystemExit(f"{' '.join(words)} ended with {done.returncode}: {done.stderr[-2000:]}")
         hashed = hashlib.sha256(json.dumps([*map(repr, sorted(trials.files(work / words[4]).items()))]).encode())
         one: dict[str, Any] = figures.one() if nodes else {"bits": hashed.hexdigest(), "wall": wall, "seconds": seconds}
         if hashed.hexdigest() != one["bits"]:
