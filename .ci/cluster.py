@@ -3,8 +3,8 @@
     unshare -n python .ci/cluster.py [--cells 2000] [--whole]
 
 `kpl embed` to a disk and to a store, `fit` and `classify` with `--on ray` write the bytes of one process, though a node
-is killed while each is at work; `--whole` tries one, two and three nodes, a killed driver, the same commands again, and
-Ctrl-C too.
+is killed while each is at work, and so do `update` and `classify --multi-label`; `--whole` tries one, two and three
+nodes, a killed driver, the same commands again, and Ctrl-C too.
 """
 
 from __future__ import annotations
@@ -208,6 +208,20 @@ def serve_a_store() -> None:
     S3FileSystem().mkdir("bucket")
 
 
+def of_more_kinds(trial: Trial) -> None:
+    """Teach a model more, and say several labels a picture: in one process, then on the cluster."""
+    trial.ended(trial.started(["embed", "scans/00000.png", "scans/00001.png", "--out", "more-features"], on_ray=False))
+    kinds = {
+        "taught.kpl": ["update", "one.kpl", "more-features"],
+        "labels-run": ["classify", "one-features", "--knowledge", "blood-cells", "--multi-label"],
+    }
+    for made, words in kinds.items():
+        trial.ended(trial.started([*words, "--out", f"one-{made}"], on_ray=False))
+        said = trial.ended(trial.started([*words, "--out", made]))
+        trial.compare(made, f"one-{made}")
+        trial.say(f"{made}: {said}, the bytes of one process")
+
+
 def in_parts(trial: Trial) -> None:
     """Embed in two processes and join what they made."""
     words = ["embed", "MANIFEST.parquet", "--shard-size", trial.size, "--out", "parts-features", "--part"]
@@ -286,6 +300,7 @@ def main() -> None:
             with_the_driver_killed(trial)
             with_ctrl_c(trial)
         with_a_node_killed(trial)
+        of_more_kinds(trial)
         into_a_store(trial)
         trial.cluster.shutdown()
         spent = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -18,7 +18,7 @@ from kpl.embeddings import Listed, Making, embed_lots, embed_to
 from kpl.embeddings.stores import Store
 from kpl.errors import EncoderError, FeaturesError, InputError, KplError, OutputError
 from kpl.images import find_pictures
-from kpl.runs import classify, fit, spread
+from kpl.runs import classify, classify_multi_label, fit, spread, update
 
 
 @pytest.fixture
@@ -156,6 +156,40 @@ def test_what_a_cluster_cannot_learn_is_told(world: Any, monkeypatch: pytest.Mon
     with pytest.raises(InputError, match="leave out --on, or fit with --method kpl"):
         learn(world, "ray.kpl", on="ray", method="kpl-closed")
     learn(world, "text.kpl", on="ray", method="text")
+    with pytest.raises(InputError, match="embed first"):
+        update(world.folder / "text.kpl", world.pictures, on="ray")
+    with pytest.raises(InputError, match="reads features"):
+        classify_multi_label(world.pictures, knowledge=world.knowledge, out=world.folder / "run", on="ray")
+
+
+@pytest.mark.parametrize("method", ["kpl", "text"])
+def test_an_update_has_the_bytes_of_one_process_whoever_dies(
+    method: str, world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = find_pictures(world.pictures).pictures
+    embed_lots(Listed(found[:4], 2), Making(world.encoder), world.folder / "earlier")
+    embed_lots(Listed(found[4:], 2), Making(world.encoder), world.folder / "later")
+    given = {"knowledge": world.knowledge, "method": method}
+    fit(world.folder / "earlier", out=world.folder / "one.kpl", **given)
+    update(world.folder / "one.kpl", world.folder / "later", out=world.folder / "alone.kpl")
+    ray = Ray(shards_of, {"1": 1}).instead(monkeypatch)
+    fit(world.folder / "earlier", out=world.folder / "ray.kpl", on="ray", **given)
+    assert (world.folder / "ray.kpl").read_bytes() == (world.folder / "one.kpl").read_bytes()
+    update(world.folder / "ray.kpl", world.folder / "later", on="ray")
+    assert (world.folder / "ray.kpl").read_bytes() == (world.folder / "alone.kpl").read_bytes()
+    assert ray.calls["add_up"] >= 4
+
+
+@pytest.mark.parametrize("threshold", [0.6, "auto"])
+def test_a_run_of_several_labels_has_the_bytes_of_one_process_whoever_dies(
+    threshold: Any, world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"knowledge": world.knowledge, "threshold": threshold}
+    alone = tree(classify_multi_label(world.folder / "features", out=world.folder / "alone", **given).path)
+    ray = Ray(lambda name, given: [str(given[2])] if name == "answer" else [], {"1": 1}).instead(monkeypatch)
+    made = classify_multi_label(world.folder / "features", out=world.folder / "ray", on="ray", **given)
+    assert tree(made.path) == alone
+    assert ray.calls["answer"] >= 5
 
 
 def predict(world: Any, name: str, **changes: Any) -> dict[str, bytes]:

@@ -165,7 +165,8 @@ def classify(
     given = pictures | {"out": out, "table": table, "reading": reading, "pool": pool, "overwrite": overwrite}
     given |= {"predictions": predictions.value, "calibration": calibration}
     learnt = {"method": method, "model": model, "k": k, "set": settings, "prior": prior, "explain": explain}
-    learnt["other"], learnt["on"] = other, on_cluster(on, address)
+    learnt["other"] = other
+    given |= {"on": "ray", "address": address} if on_cluster(on, address) else {}
     decided: dict[str, Any] = {"abstain_below": abstain_below, "coverage": coverage}
     base, shares = _of_classes(knowledge, only, prior)
     if multi_label:
@@ -183,7 +184,6 @@ def classify(
         chosen = shares | chosen_settings(method, k, settings) if model is None else {}
         how: dict[str, Any] = {"method": method, "model": model, "settings": chosen, "with_evidence": explain}
         how |= {"other": other, "thresholds": named_numbers("--threshold", threshold or [], plain=True)}
-        how |= {"on": "ray", "address": address} if learnt["on"] else {}
         run = partial(run_classify, **how, **decided)
     with stages() as progress:
         result = run(inputs or [], knowledge=base, **given, finish=write_report, progress=progress)

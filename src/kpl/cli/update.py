@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kpl.cli.options import Address, On, on_cluster
 from kpl.cli.progress import stages
 from kpl.cli.terminal import Console, plain
 
@@ -24,6 +25,8 @@ def update(
         typer.Option(help="Features of the earlier pictures: say how far the result is from a fit on all. Repeatable."),
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="Where the model's encoder is. Default: by its name.")] = None,
+    on: On = None,
+    address: Address = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model in --out.")] = False,
 ) -> None:
     """Teach a saved model more unlabelled pictures, without the earlier ones.
@@ -33,12 +36,22 @@ def update(
       kpl update cells.kpl MORE/
 
       kpl update cells.kpl more-features/ --against features/ --out newer.kpl
+
+      kpl update cells.kpl more-features/ --on ray --address head:6379
     """
     from kpl.runs import update as run_update
 
     with stages() as progress:
         result = run_update(
-            model, inputs, out=out, against=against or (), encoder=encoder, overwrite=overwrite, progress=progress
+            model,
+            inputs,
+            out=out,
+            against=against or (),
+            encoder=encoder,
+            overwrite=overwrite,
+            progress=progress,
+            on="ray" if on_cluster(on, address) else None,
+            address=address,
         )
     total = sum(lot.rows for lot in result.model.learnt_from)
     console = Console()

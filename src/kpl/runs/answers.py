@@ -1,4 +1,4 @@
-"""What a fitted method says of the rows of features, in order: worked out here, or by the workers of a cluster."""
+"""What is said of the rows of features, in order: worked out here, or by the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -53,34 +53,58 @@ class Said:
 
 
 @dataclass(frozen=True)
-class _Answers:
-    """Answers for a shard: columns of logits, of text logits, and the distance where there is one."""
+class _OfMethod:
+    """Of rows: columns of logits, of text logits, and the distance where there is one."""
 
     method: Method
+
+    def __call__(self, rows: FeatureRows) -> Floats:
+        both = (self.method.logits, self.method.text_logits)
+        columns = [np.concatenate([ask(chunk) for chunk in chunks(rows)]) for ask in both]
+        if (far := self.method.distances(rows)) is not None:
+            columns.append(far[:, None])
+        return np.hstack(columns)
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Writes what is said of a shard beside what is said of the others."""
+
+    say: Callable[[FeatureRows], Floats]
     folder: Path
 
     def answer(self, rows: FeatureRows, place: int) -> None:
-        """Write them beside those of the others."""
-        columns = [
-            np.concatenate([ask(c) for c in chunks(rows)]) for ask in (self.method.logits, self.method.text_logits)
-        ]
-        if (far := self.method.distances(rows)) is not None:
-            columns.append(far[:, None])
         held = io.BytesIO()
-        np.save(held, np.hstack(columns), allow_pickle=False)
+        np.save(held, self.say(rows), allow_pickle=False)
         write_file(_file(self.folder, place), held.getvalue())
 
 
 @dataclass(frozen=True)
-class _Written(Said):
-    """What workers wrote, read a shard at a time."""
+class Written:
+    """What workers said of the rows, as often as it is asked for.
+
+    Attributes:
+        spread: the features, held by them.
+    """
 
     spread: SpreadFeatures
-    folder: Path
+    _folder: Path
+
+    def __iter__(self) -> Iterator[Floats]:
+        """Yield it shard by shard."""
+        for place in range(self.spread.shards):
+            yield np.load(_file(self._folder, place), allow_pickle=False)
+
+
+@dataclass(frozen=True)
+class _SaidThere(Said):
+    """What a method said on a cluster."""
+
+    written: Written
 
     @property
     def held(self) -> Spread | None:
-        return self.spread
+        return self.written.spread
 
     def logits(self) -> Iterator[Floats]:
         return self._columns(lambda rows, n_classes: rows[:, :n_classes])
@@ -93,8 +117,7 @@ class _Written(Said):
         return found[:, 0] if found.shape[1] else None
 
     def _columns(self, chosen: Callable[[NDArray[np.float64], int], Floats]) -> Iterator[Floats]:
-        for place in range(self.spread.shards):
-            rows = np.load(_file(self.folder, place), allow_pickle=False)
+        for rows in self.written:
             own = np.ascontiguousarray(chosen(rows, len(self.method.text_.proxies)))
             for first in range(0, len(own), CHUNK_ROWS):
                 yield own[first : first + CHUNK_ROWS]
@@ -105,8 +128,15 @@ def _file(folder: Path, place: int) -> Path:
 
 
 @contextmanager
-def on_cluster(method: Method, features: FeatureFolder, folder: Path, address: str | None) -> Iterator[Said]:
-    """Let the workers of a cluster answer, a shard at a time; `folder` is where all of them can write.
+def said_on_cluster(
+    say: Callable[[FeatureRows], Floats], features: FeatureFolder, folder: Path, address: str | None
+) -> Iterator[Written]:
+    """Let the workers of a cluster say something of each row, a shard at a time.
+
+    Args:
+        say: gives (n, k) of the rows of a shard.
+        folder: where all of them can write.
+        address: of the cluster's head.
 
     Raises:
         KplError: as `spread`, and what a worker cannot read or write.
@@ -116,7 +146,14 @@ def on_cluster(method: Method, features: FeatureFolder, folder: Path, address: s
     there.mkdir()
     try:
         with spread(features, address, "classifying on a cluster") as held:
-            held.each(_Answers(method, there))
-            yield _Written(method, features, held, there)
+            held.each(_Writer(say, there))
+            yield Written(held, there)
     finally:
         shutil.rmtree(there, ignore_errors=True)
+
+
+@contextmanager
+def on_cluster(method: Method, features: FeatureFolder, folder: Path, address: str | None) -> Iterator[Said]:
+    """Let the workers of a cluster answer for a fitted method; arguments and errors as of `said_on_cluster`."""
+    with said_on_cluster(_OfMethod(method), features, folder, address) as written:
+        yield _SaidThere(method, features, written)

@@ -74,8 +74,7 @@ def fit(
     check_folder(out)
     base = load_knowledge(knowledge)
     source = Source.of(inputs, batch_size, workers, asked, base.task, card=partial(card_of, encoder), progress=progress)
-    if on is not None and source.folder is None:
-        raise InputError("a cluster learns from features: embed first, kpl embed SCANS/ --out features/ --on ray")
+    _check_spread(on, source)
     coder = source.encoder(encoder, base)
     heat = {"temperature": 1.0 / coder.logit_scale} if isinstance(method, str) else {}
     chosen = as_method(method, **{**heat, **(settings or {})})
@@ -170,6 +169,8 @@ def update(
     encoder: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    on: Literal["ray"] | None = None,
+    address: str | None = None,
 ) -> Update:
     """Teach a saved model more pictures, without those that it learnt from.
 
@@ -185,6 +186,7 @@ def update(
         encoder: where the model's encoder is, if not where its name says.
         overwrite: replace a model at `out`.
         progress: called while pictures are embedded.
+        on, address: as for `fit`; `against` is read by this process.
 
     Raises:
         AlreadyThereError: the model learnt from these pictures last, or `out` is this very update.
@@ -199,6 +201,7 @@ def update(
         _opened(against),
         Source.of(inputs, task=old.knowledge.task, card=old.card_by(encoder), progress=progress),
     )
+    _check_spread(on, source)
     coder = old.encoder_for(source.folder, encoder)
     with working_folder(target, keep=(_FEATURES,)) as work:
         old = load_model(model)  # as it is now that nobody else writes it
@@ -216,14 +219,21 @@ def update(
             raise ModelError(f"the model learnt from these {lot.rows} pictures already: give it new ones")
         groups = old.method.groups_ if isinstance(old.method, KPL) else None
         before = old.method.predict(groups.means) if groups else None
-        exact = old.method.update(features, weights=fit_on(old.method, features))
+        weights = fit_on(old.method, features)
+        with nullcontext(features) if on is None else spread(features, address) as rows:
+            exact = old.method.update(rows, weights=weights)
+            more = _seen(old.method, rows, weights) if old.seen else None
         moved = _moved(old.method, groups, before) if groups and before is not None else None
-        more = _seen(old.method, features, fit_on(old.method, features)) if old.seen else None
         seen = nobodys(old.seen.merge(more)) if old.seen and more else None
         new = Model(old.method, old.knowledge, old.encoder, old.encoder_name, (*old.learnt_from, lot), exact, seen=seen)
         drift = _drift(new.method, [*earlier, features]) if earlier else None
         save_model(new, target, overwrite=True)
     return Update(new, lot.rows, exact, drift, moved)
+
+
+def _check_spread(on: str | None, source: Source) -> None:
+    if on is not None and source.folder is None:
+        raise InputError("a cluster learns from features: embed first, kpl embed SCANS/ --out features/ --on ray")
 
 
 def _seen(method: Method, rows: FeatureFolder | Spread, weights: Floats | None) -> ClassSums:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from kpl.knowledge import KnowledgeBase, load_knowledge
 from kpl.progress import Progress
 from kpl.proxies.arrays import Floats
 from kpl.proxies.multi_label import multi_label_probabilities, other_texts, parting_thresholds
+from kpl.runs.answers import Written, said_on_cluster
 from kpl.runs.choosing import load_thresholds
 from kpl.runs.folder import save_texts
 from kpl.runs.job import Desk, Job
@@ -62,6 +64,8 @@ def classify_multi_label(
     overwrite: bool = False,
     finish: Callable[[Path], object] | None = None,
     progress: Progress | None = None,
+    on: Literal["ray"] | None = None,
+    address: str | None = None,
 ) -> MultiLabelRun:
     """Say of each class by itself whether a picture has it, in a multi-label run.
 
@@ -76,6 +80,7 @@ def classify_multi_label(
             in two by how its probabilities lie, without labels, where ten pictures or more are given.
         thresholds: class key, name or alias to a threshold of its own.
         calibration: a file of `calibrate_multi_label`, in the place of these two.
+        on, address: as for `classify`; of features, and into `out`.
 
     Raises:
         KplError: one of the tree in `kpl.errors`; nothing is half-written.
@@ -94,6 +99,10 @@ def classify_multi_label(
     source = Source.of(
         inputs, batch_size, workers, asked, base.task, table, reading, partial(card_of, encoder), progress
     )
+    if on is not None and (source.folder is None or out is None):
+        raise InputError(
+            "a cluster reads features: embed first, kpl embed SCANS/ --out features/ --on ray, and give --out"
+        )
     coder = source.encoder(encoder, base)
     identity, content, pool = encoder_identity(coder), base.content_hash(), source.pool(pool, base.task)
     if chosen is not None:
@@ -108,7 +117,8 @@ def classify_multi_label(
         pool=pool,
     )
     told = () if chosen is None else (f"its thresholds were chosen by the labels of {chosen.labelled} pictures",)
-    job = _Job(knowledge=base, encoder=coder, plan=plan, least=least, told=told, kept=predictions)
+    cluster = None if on is None else partial(said_on_cluster, address=address)
+    job = _Job(knowledge=base, encoder=coder, plan=plan, least=least, told=told, kept=predictions, cluster=cluster)
     run = job.carry_out(source, began, out=out, overwrite=overwrite, finish=finish, progress=progress)
     if not isinstance(run, MultiLabelRun):
         raise FeaturesError(f"{str(run.path)!r} was changed while it was written: classify again")
@@ -122,11 +132,17 @@ class _Job(Job):
     """Threshold of each class, (C,), where the plan has thresholds; else where too few pictures are given."""
     told: tuple[str, ...]
     """Where these come from, if labels chose them."""
+    cluster: Callable[..., AbstractContextManager[Written]] | None = None
 
     def answer(self, desk: Desk) -> dict[str, Any]:
         present, absent, names = _texts(self.knowledge, self.encoder)
         heat = 1.0 / self.encoder.logit_scale
-        chances = multi_label_probabilities(desk.features, present, absent, temperature=heat)
+        say = partial(multi_label_probabilities, present=present, absent=absent, temperature=heat)
+        if self.cluster is None or desk.source.folder is None:
+            chances = say(desk.features)
+        else:
+            with self.cluster(say, desk.source.folder, desk.folder) as written:
+                chances = np.concatenate(list(written))
         chances, told = _of_units(desk, chances, self.keys)
         least, parted = self.least, self.plan.thresholds is None and len(chances) >= _FEWEST
         if parted:
