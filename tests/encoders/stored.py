@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -148,14 +148,19 @@ def mini(_folder: Path, _patch: pytest.MonkeyPatch) -> Made:
     return Made("mini", features)
 
 
-def export(folder: Path, _patch: pytest.MonkeyPatch) -> Made:
+def export(precision: Literal["fp32", "bf16"]) -> Callable[[Path, pytest.MonkeyPatch], Made]:
     """CLIP written as ONNX gives what CLIP itself gives in its own library."""
-    from kpl.encoders import load_encoder
-    from kpl.encoders.export import export_onnx
 
-    place = settled(tiny_models.clip(folder / "model"))
-    written = export_onnx(load_encoder(str(place), device="cpu"), folder / "out", source=place)
-    return Made(str(written.folder), lambda: test_loaders.by_the_library(place, images(), list(SENTENCES)))
+    def made(folder: Path, _patch: pytest.MonkeyPatch) -> Made:
+        from kpl.encoders import load_encoder
+        from kpl.encoders.export import export_onnx
+
+        place = settled(tiny_models.clip(folder / "model"))
+        encoder = load_encoder(str(place), device="cpu")
+        written = export_onnx(encoder, folder / "out", source=place, precision=precision)
+        return Made(str(written.folder), lambda: test_loaders.by_the_library(place, images(), list(SENTENCES)))
+
+    return made
 
 
 def adapter(kind: str) -> Callable[[Path, pytest.MonkeyPatch], Made]:
@@ -188,7 +193,8 @@ KINDS: dict[str, Callable[[Path, pytest.MonkeyPatch], Made]] = {
     "own-code": own_code,
     "file-of-weights": file_of_weights,
     "mini": mini,
-    "onnx-export": export,
+    "onnx-export": export("fp32"),
+    "openvino-export": export("bf16"),
     **{f"adapter-{kind.replace('_', '-')}": adapter(kind) for kind in test_adapters.KINDS},
     "adapter-entry-point": entry_point,
 }

@@ -38,6 +38,10 @@ def mini(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bfloat16() -> None:
+    need_bfloat16()
+
+
+def need_bfloat16() -> None:
     """Skip where the library is absent and may be, or the processor has no such numbers."""
     try:
         module.require_bfloat16("this test")
