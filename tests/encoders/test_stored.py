@@ -17,8 +17,10 @@ from kpl.encoders.protocol import LoaderName
 
 GOLDEN = Path(__file__).parent / "golden"
 LOADERS = {"mini": "onnx", "onnx-export": "onnx", "openvino-export": "openvino", "file-of-weights": "openclip"}
-ROUNDED = {"tipsv2": (5e-3, 1e-4)}  # its library resizes by torchvision alone
-ROUNDED["openvino-export"] = (1e-2, 1e-2)  # bfloat16 has eight bits
+ROUNDED = {  # of pictures, and of sentences
+    "tipsv2": (5e-3, 1e-4),  # its library resizes by torchvision alone
+    "openvino-export": (1e-2, 1e-2),  # bfloat16 has eight bits
+}
 
 
 def loader_of(kind: str) -> str:

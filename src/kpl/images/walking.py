@@ -15,6 +15,7 @@ from kpl.images.formats import PICTURE_SUFFIXES, VOLUME_SUFFIXES
 from kpl.images.records import Asked, SetAside
 
 _PIECE = 1 << 16
+_OTHERS = VOLUME_SUFFIXES | {".tar"}
 
 
 class Piece(NamedTuple):
@@ -81,6 +82,3 @@ def _walk(root: Path, below: str) -> Iterator[tuple[str, str | None] | None]:
             yield from _walk(root, below + name)
         else:
             yield below + name, masks.get(Path(name)) if masks else None
-
-
-_OTHERS = VOLUME_SUFFIXES | {".tar"}
